@@ -1,0 +1,52 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import load_ref
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+Config = Annotated[Path, typer.Argument(help="A pipeline YAML file.", show_default=False)]
+Set = Annotated[
+    list[str], typer.Option("--set", help="Change one value, e.g. fusers.multi.plugin=mean. May be repeated.")
+]
+Plugin = Annotated[
+    list[str], typer.Option("--plugin", help="Load plugins from a .py file or a module. May be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def catalog_of(context: typer.Context, refs: list[str]) -> Catalog:
+    """The catalog that `main` discovered, with the plugins named on the command line."""
+    catalog = context.obj
+    assert isinstance(catalog, Catalog)
+    for ref in refs:
+        load_ref(catalog, ref)
+    return catalog
+
+
+def console(*, err: bool = False) -> Console:
+    """A Rich console; 100 columns wide where the output is not a terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    return Console(stderr=err, width=None if stream.isatty() else 100, highlight=False)
+
+
+def progress() -> Progress:
+    """A progress display on standard error, so that standard output stays clean."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"), console=console(err=True), transient=False,
+    )  # fmt: skip

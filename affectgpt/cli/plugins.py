@@ -1,0 +1,115 @@
+"""`affectgpt plugins`: what can be used, where it comes from, and what is broken."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from affectgpt.cli.options import Json, Plugin, catalog_of, console
+from affectgpt.registry.catalog import Catalog, Entry
+from affectgpt.registry.errors import PluginError, listed
+from affectgpt.registry.spec import KINDS
+from affectgpt.registry.suggest import did_you_mean
+
+app = typer.Typer(invoke_without_command=True, help="List plugins, or show one.")
+
+
+@app.callback()
+def listing(
+    context: typer.Context, plugin: Plugin = [], as_json: Json = False,  # noqa: B006
+    everything: Annotated[bool, typer.Option("--all", help="Also load packages whose declaration imports torch.")] = False,
+) -> None:  # fmt: skip
+    """List the plugins that can be used."""
+    catalog = catalog_of(context, plugin)
+    if context.invoked_subcommand is not None:
+        return
+    if everything:
+        catalog.load_deferred()
+    if as_json:
+        typer.echo(json.dumps(_listed(catalog), indent=1, ensure_ascii=False))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("kind", "name", "what it does", "from"):
+        table.add_column(column, no_wrap=column in ("kind", "name"))
+    for kind in KINDS:
+        for name in catalog.names(kind):
+            entry = catalog.entries[(kind, name)]
+            table.add_row(kind, name, entry.spec.summary, str(entry.origin))
+    out = console()
+    out.print(table)
+    for origin in catalog.deferred:
+        out.print(f"not listed: {origin} imports torch to declare its plugins; --all loads it", markup=False)
+    for broken in catalog.broken:
+        out.print(f"broken: {broken.name} from {broken.origin}: {broken.cause}", markup=False, style="red")
+
+
+@app.command("show")
+def show(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="A plugin's name.")], as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show one plugin: its interface, its options with their defaults, where it comes from."""
+    catalog: Catalog = context.obj
+    found = [entry for (_, each), entry in catalog.entries.items() if each == name]
+    if not found:
+        catalog.load_deferred()
+        found = [entry for (_, each), entry in catalog.entries.items() if each == name]
+    if not found:
+        known = {each for _, each in catalog.entries}
+        raise PluginError(f"there is no plugin {name!r}", expected=f"one of {listed(known)}",
+                          hint=did_you_mean(name, known))  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps([_shown(catalog, entry) for entry in found], indent=1, ensure_ascii=False))
+        return
+    out = console()
+    for entry in found:
+        facts = _shown(catalog, entry)
+        out.print(f"[bold]{entry.spec.kind} {entry.spec.name}[/bold]: {entry.spec.summary}")
+        for label in ("interface", "from", "config", "target", "citation", "requires"):
+            if facts[label]:
+                out.print(f"  {label:10} {facts[label]}", markup=False)
+        out.print("  options")
+        for option, (default, kind, meaning) in facts["options"].items():
+            out.print(f"    {option}: {kind} = {default}   {meaning}".rstrip(), markup=False)
+
+
+def _listed(catalog: Catalog) -> dict[str, Any]:
+    return {
+        "plugins": [
+            {**entry.spec.model_dump(mode="json"), "from": entry.origin.source, "version": entry.origin.version}
+            for entry in catalog.entries.values()
+        ],
+        "deferred": list(catalog.deferred),
+        "broken": [
+            {"name": each.name, "from": str(each.origin), "cause": each.cause} for each in catalog.broken
+        ],
+    }  # fmt: skip
+
+
+def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
+    model = catalog.config_class(entry)
+    options = {}
+    properties = model.model_json_schema().get("properties", {})
+    for option, field in model.model_fields.items():
+        default = "(required)" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
+        kind = str(getattr(field.annotation, "__name__", field.annotation)).replace("typing.", "")
+        if "enum" in properties.get(option, {}):
+            kind = " | ".join(map(str, properties[option]["enum"]))
+        options[option] = (default, kind, field.description or "")
+    if entry.spec.kind == "encoder":
+        interface = f"reads {' or '.join(model.streams)}, gives tokens [T, D]"
+    elif entry.spec.kind == "fuser":
+        least, most = model.arity
+        amount = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+        interface = f"{amount} input{'' if amount == '1' else 's'} [T, D] -> tokens [T, D]"
+    else:
+        interface = "embeddings [T, D] -> text"
+    spec = entry.spec
+    return {
+        "kind": spec.kind, "name": spec.name, "summary": spec.summary, "interface": interface,
+        "from": str(entry.origin), "config": spec.config, "target": spec.target, "citation": spec.citation,
+        "requires": " ".join(spec.requires), "options": options,
+    }  # fmt: skip

@@ -1,0 +1,206 @@
+"""A saved model: a folder with the resolved config, the tensors that no model folder holds, and the tokenizer.
+
+    pipeline.yaml       the config, resolved
+    model.safetensors   every tensor that was trained or drawn at random
+    adapter/            LoRA, in PEFT's own format
+    plugins.json        name, origin and version of every plugin used
+    tokenizer/          the LLM's tokenizer
+
+Loading is strict: a missing, unexpected or misshapen tensor is named, none is skipped. No pickle is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.load_config import load_config
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.plan import make_plan
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import CheckpointError, ConfigError, Problem
+
+CONFIG, WEIGHTS, PLUGINS, ADAPTER = "pipeline.yaml", "model.safetensors", "plugins.json", "adapter"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
+    """The tensors that a saved model must hold: all but those read from a model folder and left frozen.
+
+    Adapter tensors are not among them; they are saved beside, in PEFT's format.
+    """
+    state = pipeline.state_dict()
+    parameters = dict(pipeline.named_parameters())
+    foreign = [f"encoders.{name}." for name, encoder in pipeline.encoders.items() if encoder.pretrained]
+    foreign += ["llm."] if pipeline.llm.pretrained else []
+    kept = {}
+    for name, tensor in state.items():
+        trained = name in parameters and parameters[name].requires_grad
+        buffer_of_trained = name not in parameters and _trained_beside(name, parameters)
+        if ".lora_" not in name and (trained or buffer_of_trained or not name.startswith(tuple(foreign))):
+            kept[name] = tensor
+    return kept
+
+
+def _trained_beside(name: str, parameters: Mapping[str, Any]) -> bool:
+    prefix = name.rpartition(".")[0] + "."
+    return any(each.startswith(prefix) and parameter.requires_grad for each, parameter in parameters.items())
+
+
+def save(pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32") -> None:
+    """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
+
+    An existing saved model there is replaced. Raises CheckpointError when the folder holds anything else.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
+        raise CheckpointError(
+            "there is something else at this place", where=str(folder), expected="a new folder or a saved model",
+            hint="choose another folder",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(pipeline, made, _FLOATS[dtype])
+        made.chmod(0o755)
+        _replace(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _replace(made: Path, folder: Path) -> None:
+    for path in made.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    old = made.with_name(made.name + ".old")
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(made, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(pipeline: Pipeline, folder: Path, dtype: torch.dtype) -> None:
+    plan = pipeline.plan
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in own_tensors(pipeline).items()
+    }
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    if pipeline.llm.adapter() is not None:
+        pipeline.llm.adapter().save_pretrained(str(folder / ADAPTER), safe_serialization=True)
+    config = plan.config.model_dump(mode="json")
+    # A saved model never names code to run: plugins.json says which plugins it needs.
+    config.pop("plugins")
+    config["llm"].update(pipeline.llm.save_assets(folder))
+    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    used = {
+        name: {"kind": node.entry.spec.kind, "plugin": node.entry.spec.name, "from": Path(node.entry.origin.source).name,
+               "version": node.entry.origin.version}
+        for name, node in {**plan.encoders, **plan.fusers, "llm": plan.llm}.items()
+    }  # fmt: skip
+    (folder / PLUGINS).write_text(json.dumps(used, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | None = None) -> Pipeline:
+    """Read a saved model. Nothing in the folder is executed: plugins that it needs must be in `catalog`.
+
+    Raises CheckpointError when a file is missing or damaged or the tensors do not fit the config, and
+    ConfigError when `pipeline.yaml` is wrong or needs a plugin that is not there.
+    """
+    folder = Path(folder)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                "this is not a saved model", where=str(folder), found=f"no {name}",
+                expected=f"a folder with {CONFIG} and {WEIGHTS}",
+            )
+    try:
+        config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
+    except ConfigError as error:
+        raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
+    plan = make_plan(config, catalog, source)
+    tensors = read_tensors(folder / WEIGHTS)
+    pipeline = assemble(plan, catalog, on_node)
+    fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
+    if pipeline.llm.adapter() is not None:
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+        stored = read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS)
+        _compare(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
+        set_peft_model_state_dict(pipeline.llm.adapter(), stored)
+    return pipeline.eval()
+
+
+def _needed(folder: Path, catalog: Catalog) -> list[Problem]:
+    try:
+        used = json.loads((folder / PLUGINS).read_text(encoding="utf-8"))
+        wanted = {
+            f"{each['kind']} {each['plugin']!r} from {each['from']} {each['version']}".strip()
+            for each in used.values()
+            if each["plugin"] not in catalog.names(each["kind"])
+        }
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return []
+    return [
+        Problem(f"this model was made with {plugin}", str(folder / PLUGINS), hint="install it, or name it with --plugin")
+        for plugin in sorted(wanted)
+    ]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError as error:
+        raise CheckpointError("a file of the saved model is missing", where=str(path)) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            "the weights cannot be read", where=str(path), found=str(error).splitlines()[0],
+            expected="a whole safetensors file", hint="copy or download it again",
+        ) from error
+
+
+def fill(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+    """Copy `stored` into the tensors `own`, strictly. Raises CheckpointError that names every misfit."""
+    _compare(own, stored, where)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(stored[name])
+
+
+def _compare(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+    problems = []
+    missing, extra = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
+    for what, names in (("tensors are missing", missing), ("tensors do not belong to this pipeline", extra)):
+        if names:
+            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            problems.append(Problem(f"{len(names)} {what}", where, shown, hint="was it saved from another config?"))
+    for name in sorted(own.keys() & stored.keys()):
+        mine, theirs = own[name], stored[name]
+        if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():
+            problems.append(Problem(f"{name} has the wrong form", where, f"{list(theirs.shape)} {theirs.dtype}",
+                                    f"{list(mine.shape)} {mine.dtype}"))  # fmt: skip
+        elif theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
+            problems.append(Problem(f"{name} holds values that are not finite", where))
+    if problems:
+        raise CheckpointError.of(problems)

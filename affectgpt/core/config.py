@@ -1,0 +1,133 @@
+"""The schema of a pipeline file. Each node's options are validated by the model of the plugin that it names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, PluginConfig
+
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+NodeName = Annotated[str, Field(pattern=NAME)]
+RESERVED = ("subtitle", "question")
+
+
+class Section(BaseModel):
+    """Base of the file's sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Node(Section):
+    plugin: str
+
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        config: PluginConfig = self.config  # type: ignore[attr-defined]
+        defaults = {name: field.default for name, field in type(config).model_fields.items()}
+        options = config.model_dump(mode="json")
+        return {"plugin": self.plugin, **{k: v for k, v in options.items() if v is not None or defaults[k] is not None}}
+
+
+class EncoderNode(_Node):
+    """`plugin:` and the options of that encoder plugin."""
+
+    config: EncoderConfig
+
+
+class FuserNode(_Node):
+    """`plugin:` and the options of that fuser plugin, `inputs:` among them."""
+
+    config: FuserConfig
+
+
+class LLMNode(_Node):
+    """`plugin:` and the options of that LLM plugin."""
+
+    config: LLMConfig
+
+
+class PromptConfig(Section):
+    """What the LLM reads.
+
+    With `template: affectgpt` the sections in `order` (fusers, encoders, `subtitle`) are introduced by the
+    template's own words. A `template` that holds placeholders, such as `"{multi} {subtitle} {question}"`, is
+    used as it is, and `order` must be left out.
+    """
+
+    template: str = "affectgpt"
+    order: list[str] = Field(default_factory=list)
+    question: str = "What does this person feel, and what shows it?"
+    max_subtitle_tokens: int = Field(default=256, ge=0, le=8192)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> PromptConfig:
+        if self.inline and self.order:
+            raise ValueError("a template with placeholders sets the order itself: leave `order` out")
+        if not self.inline and not self.order:
+            raise ValueError("`order` must name what the prompt holds, for example [multi, subtitle]")
+        return self
+
+    @property
+    def inline(self) -> bool:
+        """True when the template is written out in the file."""
+        return "{" in self.template
+
+
+class GenerationConfig(Section):
+    """How an answer is written. Greedy unless `sample` is set or `beams` is above 1."""
+
+    max_new_tokens: int = Field(default=256, ge=1, le=8192)
+    sample: bool = False
+    temperature: float = Field(default=1.0, gt=0, le=10)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    beams: int = Field(default=1, ge=1, le=32)
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+
+    @model_validator(mode="after")
+    def _no_dead_options(self) -> GenerationConfig:
+        if not self.sample and (self.temperature != 1.0 or self.top_p != 1.0):
+            raise ValueError("temperature and top_p have no effect without `sample: true`")
+        return self
+
+
+class TrainingConfig(Section):
+    """The training loop: AdamW, linear warm-up, then cosine decay to `min_lr`.
+
+    `target` says what the answer is learned from: the description, or the open-vocabulary labels.
+    `precision` is Accelerate's mixed precision.
+    """
+
+    steps: int = Field(default=1000, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    lr: float = Field(default=1e-4, gt=0)
+    min_lr: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    target: Literal["description", "labels"] = "description"
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainingConfig:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps ({self.warmup_steps}) must be below steps ({self.steps})")
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr ({self.min_lr}) must not exceed lr ({self.lr})")
+        return self
+
+
+class PipelineConfig(Section):
+    """A whole pipeline: what reads the clip, what fuses, what writes, how it is prompted and trained."""
+
+    plugins: list[str] = Field(default_factory=list)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    encoders: dict[NodeName, EncoderNode] = Field(min_length=1)
+    fusers: dict[NodeName, FuserNode] = Field(default_factory=dict)
+    llm: LLMNode
+    prompt: PromptConfig
+    generation: GenerationConfig = GenerationConfig()
+    training: TrainingConfig = TrainingConfig()

@@ -1,0 +1,144 @@
+"""The three plugin contracts. A plugin is two classes: a config (here the bases, no torch) and a module.
+
+The config says what the plugin will produce before a weight exists; the module is an `nn.Module` built as
+
+    Encoder(config, output)            Fuser(config, inputs, output)            LLM(config, output)
+
+where `output` is what `config.infer(...)` returned and `inputs` maps each input's name to its [TokenSpec][].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from affectgpt.core.token_spec import TokenSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+    from affectgpt.media.clip import Clip
+
+Stream = Literal["face", "frame", "audio"]
+API_VERSION = 1
+
+
+def _beside_the_file(value: str, info: ValidationInfo) -> str:
+    base = (info.context or {}).get("base_dir")
+    return str((Path(base) / value).resolve()) if base and value.startswith(("./", "../")) else value
+
+
+ModelPath = Annotated[str, AfterValidator(_beside_the_file)]
+"""A model's name or folder. A value that starts with `./` or `../` is meant relative to the YAML file."""
+
+
+class PluginConfig(BaseModel):
+    """Base of all plugin configs: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), validate_default=True)
+
+
+class EncoderConfig(PluginConfig):
+    """Options of an encoder. `streams` names what it can read; `input` is chosen from them.
+
+    `input` defaults to the node's own name in the pipeline (`face:` reads faces).
+    """
+
+    streams: ClassVar[tuple[str, ...]] = ("face", "frame", "audio")
+
+    input: Stream = Field(description="which stream of the clip is read")
+    frozen: bool = Field(default=True, description="keep the weights as they are in training")
+
+    def infer(self) -> TokenSpec:
+        """The tokens this encoder gives per clip. Raises InterfaceError when they cannot be known."""
+        raise TypeError(f"{type(self).__name__} must define infer()")
+
+    def parameters(self) -> int | None:
+        """Number of weights, or None when it cannot be known without building the model."""
+        return None
+
+
+class FuserConfig(PluginConfig):
+    """Options of a fuser. `arity` is the least and the most inputs it takes (None = any number)."""
+
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
+
+    inputs: list[str] = Field(min_length=1, description="encoders or other fusers, in order")
+
+    def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
+        """The tokens this fuser gives, from those it is given. Raises InterfaceError when they do not fit."""
+        raise TypeError(f"{type(self).__name__} must define infer()")
+
+    def parameters(self, inputs: Mapping[str, TokenSpec]) -> int | None:
+        """Number of weights, or None when it cannot be known without building the module."""
+        return None
+
+
+class LLMConfig(PluginConfig):
+    """Options of a language model."""
+
+    def infer(self) -> TokenSpec:
+        """`dim` is the width of the embeddings, `tokens` the context length, `modality` is "text"."""
+        raise TypeError(f"{type(self).__name__} must define infer()")
+
+    def parameters(self) -> int | None:
+        """Number of weights, adapters not counted, or None when it cannot be known without building."""
+        return None
+
+    def adapter_parameters(self) -> int | None:
+        """Number of adapter weights: 0 without an adapter, None when unknown."""
+        return 0
+
+
+class Encoder(Protocol):
+    """An `nn.Module` that turns one stream of a clip into tokens."""
+
+    pretrained: bool
+    """True when the weights were read from a model folder (they are then not saved again unless trained)."""
+
+    def prepare(self, clip: Clip) -> Prepared | None:
+        """What is needed of one clip, read in a worker on the CPU; None when the clip lacks the stream."""
+
+    def __call__(self, batch: MediaBatch) -> Tokens:
+        """`batch.values [B, T, ...]` -> tokens `[B, T', D]`; padded rows in, padded rows out."""
+
+
+class Fuser(Protocol):
+    """An `nn.Module` from one or several token sequences to one."""
+
+    def __call__(self, inputs: Mapping[str, Tokens]) -> Tokens:
+        """Tokens per input name -> tokens `[B, T, D]`. What padded positions hold must not matter."""
+
+
+class LLM(Protocol):
+    """An `nn.Module` that continues a sequence of embeddings with text."""
+
+    pretrained: bool
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text`; `special=False` reads markers such as `<|im_end|>` as plain text."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, end-of-text markers removed."""
+
+    def end_ids(self) -> list[int]:
+        """The ids that end an answer; the first is the one written after a training answer."""
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Ids `[T]` int64 -> embeddings `[T, D]`."""
+
+    def logits(self, embeds: Tensor, mask: Tensor) -> Tensor:
+        """Embeddings `[B, T, D]` and mask `[B, T]` bool (padding on either side) -> logits `[B, T, V]`."""
+
+    def generate(self, embeds: Tensor, mask: Tensor, settings: Any) -> list[list[int]]:
+        """Continue left-padded embeddings `[B, T, D]`; the new ids of each row, end marker removed."""
+
+    def adapter(self) -> Any:
+        """The PEFT model whose adapter is saved in PEFT's own format, or None."""
+
+    def save_assets(self, folder: Path) -> dict[str, str]:
+        """Write what is not a tensor (tokenizer) into `folder`; returns the config fields that change."""

@@ -1,0 +1,194 @@
+"""Pipeline file -> [PipelineConfig][]: all problems of a file in one pass, each with its place.
+
+Two phases: the nodes' options go to the config models of the plugins they name, everything else to the
+schema. A node that failed is still known by name, so that it does not set off further errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from affectgpt.core.config import (
+    RESERVED,
+    EncoderNode,
+    FuserNode,
+    GenerationConfig,
+    LLMNode,
+    PipelineConfig,
+    PromptConfig,
+    TrainingConfig,
+)
+from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
+from affectgpt.core.yaml_source import Path_, Source, read_source
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import load_ref
+from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
+from affectgpt.registry.spec import Kind
+from affectgpt.registry.suggest import did_you_mean
+
+_NODES: dict[Kind, tuple[Any, Any]] = {
+    "encoder": (EncoderNode, EncoderConfig), "fuser": (FuserNode, FuserConfig), "llm": (LLMNode, LLMConfig),
+}  # fmt: skip
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "prompt": PromptConfig, "generation": GenerationConfig, "training": TrainingConfig,
+}  # fmt: skip
+
+
+def load_config(
+    path: str | Path, catalog: Catalog, overrides: Sequence[str] = (), *, allow_plugins: bool = True
+) -> tuple[PipelineConfig, Source]:
+    """Read and validate a pipeline file; returns it with its source, for messages about places.
+
+    `plugins:` of the file are loaded into `catalog` (code of the reader's own choosing); with
+    `allow_plugins=False`, for files that came with somebody else's model, they are refused.
+    Raises ConfigError holding every problem found.
+    """
+    source = read_source(path, overrides)
+    return validate(source, catalog, allow_plugins=allow_plugins), source
+
+
+def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) -> PipelineConfig:
+    """The validated config of a merged tree. Raises ConfigError holding every problem found."""
+    checker = _Checker(source, catalog)
+    checker.load_plugins(allow_plugins)
+    values: dict[str, Any] = {"encoders": {}, "fusers": {}}
+    for section, kind in (("encoders", "encoder"), ("fusers", "fuser")):
+        nodes = source.data.get(section, {})
+        if not isinstance(nodes, dict):
+            checker.add("must be a mapping of names to nodes", (section,), found=type(nodes).__name__)
+            continue
+        for name, raw in nodes.items():
+            node = checker.node(kind, (section, name), raw)  # type: ignore[arg-type]
+            if node is not None:
+                values[section][name] = node
+    if "llm" in source.data:
+        values["llm"] = checker.node("llm", ("llm",), source.data["llm"])
+    rest = {key: value for key, value in source.data.items() if key not in ("encoders", "fusers", "llm")}
+    failed = bool(checker.problems)
+    config = checker.pipeline({**rest, **{key: value for key, value in values.items() if value is not None}}, failed)
+    if checker.problems or config is None:
+        raise ConfigError.of(checker.problems)
+    return config
+
+
+class _Checker:
+    def __init__(self, source: Source, catalog: Catalog) -> None:
+        self.source, self.catalog = source, catalog
+        self.problems: list[Problem] = []
+
+    def add(self, what: str, path: Path_, *, found: str = "", expected: str = "", hint: str = "") -> None:
+        self.problems.append(Problem(what, self.source.where(path), found, expected, hint))
+
+    def load_plugins(self, allowed: bool) -> None:
+        refs = self.source.data.get("plugins", [])
+        if not isinstance(refs, list) or not all(isinstance(ref, str) for ref in refs):
+            return  # reported by the schema
+        if refs and not allowed:
+            self.add(
+                "this model's file wants to run plugin code", ("plugins",), found=listed(refs),
+                hint="read the files, then name them yourself with --plugin FILE",
+            )
+            return
+        for index, ref in enumerate(refs):
+            try:
+                load_ref(self.catalog, ref, self.source.base_dir)
+            except PluginError as error:
+                self._repeat(error, ("plugins", index))
+
+    def _repeat(self, error: PluginError, path: Path_) -> None:
+        for problem in error.problems:
+            place = f"{problem.where}: " if problem.where else ""
+            self.add(place + problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
+
+    def node(self, kind: Kind, path: Path_, raw: Any) -> Any:
+        if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
+            found = repr(raw) if not isinstance(raw, dict) else listed(raw)
+            self.add(f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin", path, found=found,
+                     expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}")  # fmt: skip
+            return None
+        if path[-1] in RESERVED:
+            self.add(f"a node cannot be called {path[-1]!r}", path, hint="the prompt uses this name: choose another")
+        options = {key: value for key, value in raw.items() if key != "plugin"}
+        if kind == "encoder" and "input" not in options and path[-1] in ("face", "frame", "audio"):
+            options["input"] = path[-1]
+        try:
+            entry = self.catalog.get(kind, raw["plugin"])
+            model = self.catalog.config_class(entry)
+        except PluginError as error:
+            self._repeat(error, (*path, "plugin"))
+            return None
+        node_class, base = _NODES[kind]
+        if not (isinstance(model, type) and issubclass(model, base)):
+            self.add(f"the config class of {raw['plugin']!r} is not a {base.__name__}", (*path, "plugin"),
+                     found=entry.spec.config, expected=f"a subclass of affectgpt.{base.__name__}")  # fmt: skip
+            return None
+        try:
+            config = model.model_validate(options, context={"base_dir": self.source.base_dir})
+        except ValidationError as error:
+            self.validation(error, path, model)
+            return None
+        streams = getattr(config, "streams", None)
+        if kind == "encoder" and streams is not None and config.input not in streams:
+            self.add(f"{raw['plugin']!r} cannot read this stream", (*path, "input"), found=config.input,
+                     expected=f"one of {listed(streams)}")  # fmt: skip
+            return None
+        return node_class(plugin=raw["plugin"], config=config)
+
+    def pipeline(self, values: dict[str, Any], failed: bool) -> PipelineConfig | None:
+        if not failed:
+            try:
+                return PipelineConfig.model_validate(values)
+            except ValidationError as error:
+                self.validation(error, (), PipelineConfig)
+                return None
+        # Some node is unusable already: judge the other sections by themselves, so that nothing is masked.
+        fields = PipelineConfig.model_fields
+        for key in values:
+            if key not in fields:
+                self.add(f"there is no setting {key!r}", (key,), expected=f"one of {listed(fields)}",
+                         hint=did_you_mean(key, fields))  # fmt: skip
+        for key in ("encoders", "llm", "prompt"):
+            if key not in self.source.data:
+                self.add(f"the setting {key!r} is missing", (), expected=f"{key}: ...")
+        for key, section in _SECTIONS.items():
+            if key in values:
+                try:
+                    section.model_validate(values[key])
+                except ValidationError as error:
+                    self.validation(error, (key,), section)
+        return None
+
+    def validation(self, error: ValidationError, path: Path_, model: type[BaseModel]) -> None:
+        for wrong in error.errors():
+            loc = tuple(part for part in wrong["loc"] if part != "[key]")
+            here = (*path, *loc)
+            if wrong["type"] == "extra_forbidden":
+                known = _fields_at(model, loc[:-1])
+                self.add(f"there is no setting {loc[-1]!r}", here, expected=f"one of {listed(known)}",
+                         hint=did_you_mean(str(loc[-1]), known))  # fmt: skip
+            elif wrong["type"] == "missing":
+                self.add(f"the setting {loc[-1]!r} is missing", here, expected=_described(model, loc))
+            else:
+                found = repr(wrong.get("input")) if not isinstance(wrong.get("input"), dict | BaseModel) else ""
+                message = wrong["msg"].removeprefix("Value error, ")
+                self.add(message[:1].lower() + message[1:], here, found=found)
+
+
+def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
+    for part in loc:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            continue
+        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), model)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _described(model: Any, loc: tuple[Any, ...]) -> str:
+    field = getattr(model, "model_fields", {}).get(loc[-1])
+    return (field.description or "") if field is not None else ""

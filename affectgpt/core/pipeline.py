@@ -1,0 +1,185 @@
+"""The [Pipeline][]: an `nn.Module` from prepared clips to text. Built by `assemble`, checked before by the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affectgpt.core.batch import Batch, pad
+from affectgpt.core.plan import Plan
+from affectgpt.core.tokens import Prepared, Tokens
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Generated `text`, the number of new `tokens`, and per fuser that reports it how much each input counted."""
+
+    text: str
+    tokens: int
+    attribution: Mapping[str, Mapping[str, float]]
+
+
+class Pipeline(nn.Module):
+    """Encoders, fusers in running order, one linear projector per node that the LLM reads, and the LLM.
+
+    Nothing is checked here: the plan was. `encoders`, `fusers` and `projectors` are `ModuleDict`s by node name.
+    """
+
+    def __init__(self, plan: Plan, encoders: nn.ModuleDict, fusers: nn.ModuleDict, llm: nn.Module) -> None:
+        super().__init__()
+        self.plan = plan
+        self.encoders, self.fusers = encoders, fusers
+        self.projectors = nn.ModuleDict(
+            {name: nn.Linear(plan.output(name).dim, plan.llm.output.dim) for name in plan.projected}
+        )
+        self.llm: Any = llm
+        self._ids: dict[str, list[int]] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def train(self, mode: bool = True) -> Pipeline:
+        """Training mode for what is trained; frozen encoders stay in evaluation mode (no dropout, fixed statistics)."""
+        super().train(mode)
+        for name, node in self.plan.encoders.items():
+            if node.config.frozen:
+                self.encoders[name].eval()
+        return self
+
+    def prepare(self, clip: Any) -> dict[str, Prepared | None]:
+        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
+        return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}  # type: ignore[operator]
+
+    def encode(self, batch: Batch) -> dict[str, Tokens]:
+        """Tokens per encoder. Where no clip of the batch has the stream: one position, all-False mask."""
+        tokens = {}
+        for name, encoder in self.encoders.items():
+            media = batch.media[name]
+            if media is None:
+                shape = (len(batch), 1)
+                tokens[name] = Tokens(
+                    torch.zeros(*shape, self.plan.encoders[name].output.dim, device=self.device),
+                    torch.zeros(shape, dtype=torch.bool, device=self.device),
+                    torch.zeros(shape, device=self.device),
+                )
+            elif self.plan.encoders[name].config.frozen:
+                with torch.no_grad():
+                    tokens[name] = encoder(media)
+            else:
+                tokens[name] = encoder(media)
+        return tokens
+
+    def fuse(self, encoded: Mapping[str, Tokens]) -> dict[str, Tokens]:
+        """Encoder tokens -> the tokens of every node, fusers run in order."""
+        tokens = dict(encoded)
+        for name, fuser in self.fusers.items():
+            tokens[name] = fuser({given: tokens[given] for given in self.plan.fusers[name].inputs})
+        return tokens
+
+    def prompts(self, tokens: Mapping[str, Tokens], subtitles: Sequence[str], question: str | None = None) -> list[Tensor]:
+        """One prompt per clip as embeddings `[T_i, D]`. Sections of what a clip lacks are left out."""
+        projected = {name: self.projectors[name](tokens[name].zeroed()) for name in self.plan.projected}
+        valid = {name: tokens[name].valid() for name in self.plan.projected}
+        asked = self.plan.config.prompt.question if question is None else question
+        rows: list[list[list[int] | Tensor]] = []
+        for row, subtitle in enumerate(subtitles):
+            absent = {name for name in self.plan.projected if not bool(valid[name][row].any())}
+            if not subtitle.strip():
+                absent.add("subtitle")
+            pieces: list[list[int] | Tensor] = []
+            for part in self.plan.parts:
+                if part.section in absent or (part.kind != "text" and part.value in absent):
+                    continue
+                if part.kind == "node":
+                    pieces.append(projected[part.value][row][valid[part.value][row]])
+                elif part.kind == "text":
+                    pieces.append(self._text_ids(part.value))
+                elif part.kind == "subtitle":
+                    # Somebody else's words: markers in them are text, and their length is bounded.
+                    limit = self.plan.config.prompt.max_subtitle_tokens
+                    pieces.append(self.llm.encode(subtitle, special=False)[:limit])
+                else:
+                    pieces.append(self.llm.encode(asked, special=False))
+            rows.append(pieces)
+        return self._embed(rows)
+
+    def _text_ids(self, text: str) -> list[int]:
+        if text not in self._ids:
+            self._ids[text] = self.llm.encode(text, special=True)
+        return self._ids[text]
+
+    def _embed(self, rows: Sequence[Sequence[list[int] | Tensor]]) -> list[Tensor]:
+        """Rows of ids and embeddings -> one `[T_i, D]` each, with a single look-up for the whole batch."""
+        ids = [index for row in rows for piece in row if isinstance(piece, list) for index in piece]
+        table = self.llm.embed(torch.tensor(ids, dtype=torch.long, device=self.device))
+        embedded, start = [], 0
+        for row in rows:
+            pieces = []
+            for piece in row:
+                if isinstance(piece, list):
+                    pieces.append(table[start : start + len(piece)])
+                    start += len(piece)
+                else:
+                    pieces.append(piece.to(table.dtype))
+            embedded.append(torch.cat(pieces))
+        return embedded
+
+    def _answer_logits(self, batch: Batch, answers: Sequence[str], question: str | None) -> tuple[Tensor, Tensor]:
+        prompts = self.prompts(self.fuse(self.encode(batch)), batch.subtitles, question)
+        ends = self.llm.end_ids()[:1]
+        ids = [[*self.llm.encode(answer, special=False), *ends] for answer in answers]
+        answered = self._embed([[row] for row in ids])
+        embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answered, strict=True)], "right")
+        labels = [
+            torch.cat([torch.full((len(prompt),), IGNORED), torch.tensor(row)])
+            for prompt, row in zip(prompts, ids, strict=True)
+        ]
+        targets = torch.full(mask.shape, IGNORED)
+        for index, label in enumerate(labels):
+            targets[index, : len(label)] = label
+        return self.llm.logits(embeds, mask)[:, :-1], targets[:, 1:].to(embeds.device)
+
+    def forward(self, batch: Batch, answers: Sequence[str], question: str | None = None) -> Tensor:
+        """The training loss: mean cross-entropy over the answers' tokens, end marker included (a scalar)."""
+        logits, targets = self._answer_logits(batch, answers, question)
+        return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+
+    @torch.no_grad()
+    def log_likelihood(self, batch: Batch, answers: Sequence[str], question: str | None = None) -> Tensor:
+        """The log-probability of each answer given its clip, `[B]` float32, in nats."""
+        logits, targets = self._answer_logits(batch, answers, question)
+        losses = functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        return -losses.view(targets.shape).sum(dim=1)
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, question: str | None = None) -> list[Answer]:
+        """Answer for every clip of a batch, as the config's `generation` says; the module must be in eval mode."""
+        tokens = self.fuse(self.encode(batch))
+        embeds, mask = pad(self.prompts(tokens, batch.subtitles, question), "left")
+        settings = self.plan.config.generation
+        if settings.sample:
+            torch.manual_seed(self.plan.config.seed)
+        rows = self.llm.generate(embeds, mask, settings)
+        return [
+            Answer(self.llm.decode(row).strip(), len(row), self._attribution(tokens, index))
+            for index, row in enumerate(rows)
+        ]
+
+    def _attribution(self, tokens: Mapping[str, Tokens], row: int) -> dict[str, dict[str, float]]:
+        shares = {}
+        for name, node in self.plan.fusers.items():
+            share = tokens[name].attribution
+            if share is not None:
+                shares[name] = dict(zip(node.inputs, share[row].float().tolist(), strict=True))
+        return shares

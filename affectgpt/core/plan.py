@@ -1,0 +1,232 @@
+"""What a pipeline will be, known before torch is imported: the graph, every width, the token budget.
+
+[make_plan][] checks names, cycles, unused nodes, arity, widths, the prompt and the LLM's context, and reports
+all problems at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from affectgpt.core.config import PipelineConfig
+from affectgpt.core.prompt import Part, build_parts, prompt_nodes
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.yaml_source import Path_, Source
+from affectgpt.registry.catalog import Catalog, Entry, summary_of
+from affectgpt.registry.errors import AffectGPTError, ConfigError, Problem, listed
+from affectgpt.registry.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class PlannedNode:
+    """One node: its plugin, its config, what it is given and what it gives, and its weights if known."""
+
+    name: str
+    entry: Entry
+    config: Any
+    inputs: Mapping[str, TokenSpec]
+    output: TokenSpec
+    parameters: int | None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Tokens of one prompt at most: places of nodes, text (its bytes bound its tokens), answer, context."""
+
+    nodes: int
+    text: int
+    subtitle: int
+    answer: int
+    context: int
+
+    @property
+    def total(self) -> int:
+        return self.nodes + self.text + self.subtitle + self.answer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked pipeline. `fusers` are in the order they run; `projected` are the nodes the LLM reads."""
+
+    config: PipelineConfig
+    encoders: dict[str, PlannedNode]
+    fusers: dict[str, PlannedNode]
+    llm: PlannedNode
+    projected: tuple[str, ...]
+    parts: tuple[Part, ...]
+    budget: Budget
+    notes: tuple[str, ...] = field(default=())
+
+    def output(self, name: str) -> TokenSpec:
+        """What the encoder or fuser `name` gives."""
+        return (self.encoders.get(name) or self.fusers[name]).output
+
+    def projector_parameters(self, name: str) -> int:
+        """Weights and biases of the linear layer from a node's width to the LLM's."""
+        return (self.output(name).dim + 1) * self.llm.output.dim
+
+
+def make_plan(config: PipelineConfig, catalog: Catalog, source: Source | None = None) -> Plan:
+    """Check how the nodes fit together. Raises ConfigError holding every problem found."""
+    planner = _Planner(config, catalog, source)
+    plan = planner.plan()
+    if planner.problems or plan is None:
+        raise ConfigError.of(planner.problems)
+    return plan
+
+
+class _Planner:
+    def __init__(self, config: PipelineConfig, catalog: Catalog, source: Source | None) -> None:
+        self.config, self.catalog, self.source = config, catalog, source
+        self.problems: list[Problem] = []
+
+    def add(self, what: str, path: Path_, *, found: str = "", expected: str = "", hint: str = "") -> None:
+        where = self.source.where(path) if self.source else ".".join(str(part) for part in path)
+        self.problems.append(Problem(what, where, found, expected, hint))
+
+    def plan(self) -> Plan | None:
+        config = self.config
+        for name in config.fusers:
+            if name in config.encoders:
+                self.add(f"an encoder and a fuser are both called {name!r}", ("fusers", name), hint="rename one")
+        encoders = {name: self._encoder(name) for name in config.encoders}
+        specs: dict[str, TokenSpec | None] = {n: node.output if node else None for n, node in encoders.items()}
+        fusers: dict[str, PlannedNode | None] = {}
+        for name in self._fuser_order():
+            fusers[name] = node = self._fuser(name, specs)
+            specs[name] = node.output if node else None
+        llm = self._llm()
+        used = prompt_nodes(config.prompt)
+        self._check_unused(used)
+        parts = self._parts({name: spec for name, spec in specs.items() if spec}, set(specs))
+        if self.problems or llm is None or parts is None:
+            return None
+        known = {name: spec for name, spec in specs.items() if spec}
+        budget = self._budget(parts, known, used, llm)
+        return Plan(
+            config, {k: v for k, v in encoders.items() if v}, {k: v for k, v in fusers.items() if v}, llm,
+            tuple(used), tuple(parts), budget, tuple(self.source.notes) if self.source else (),
+        )  # fmt: skip
+
+    def _guarded(self, what: str, path: Path_, call: Any) -> Any:
+        """A plugin's own method, its failure turned into a problem with a place."""
+        try:
+            return call()
+        except AffectGPTError as error:
+            for problem in error.problems:
+                self.add(problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
+        except Exception as error:
+            self.add(f"{what} failed", path, found=summary_of(error), hint="this is a fault of the plugin")
+        return None
+
+    def _spec(self, what: str, path: Path_, call: Any) -> TokenSpec | None:
+        output = self._guarded(what, path, call)
+        if output is not None and not isinstance(output, TokenSpec):
+            self.add(f"{what} must return a TokenSpec", path, found=repr(output), hint="this is a fault of the plugin")
+            return None
+        return output
+
+    def _node(self, kind: Any, name: str, node: Any, path: Path_, inputs: dict[str, TokenSpec]) -> PlannedNode | None:
+        arguments = (inputs,) if kind == "fuser" else ()
+        output = self._spec(f"infer() of {kind} {node.plugin!r}", path, lambda: node.config.infer(*arguments))
+        if output is None:
+            return None
+        count = self._guarded(
+            f"parameters() of {kind} {node.plugin!r}", path, lambda: node.config.parameters(*arguments)
+        )
+        return PlannedNode(name, self.catalog.get(kind, node.plugin), node.config, inputs, output, count)
+
+    def _encoder(self, name: str) -> PlannedNode | None:
+        return self._node("encoder", name, self.config.encoders[name], ("encoders", name), {})
+
+    def _llm(self) -> PlannedNode | None:
+        return self._node("llm", "llm", self.config.llm, ("llm",), {})
+
+    def _fuser_order(self) -> list[str]:
+        """Fusers, each after its inputs. Problems: inputs that do not exist, and cycles."""
+        nodes, known = self.config.fusers, {*self.config.encoders, *self.config.fusers}
+        for name, node in nodes.items():
+            for index, given in enumerate(node.config.inputs):
+                path: Path_ = ("fusers", name, "inputs", index)
+                if given not in known:
+                    self.add(f"there is no node {given!r}", path, expected=f"one of {listed(known - {name})}",
+                             hint=did_you_mean(given, known - {name}))  # fmt: skip
+                if node.config.inputs.index(given) != index:
+                    self.add(f"the input {given!r} is named twice", path, hint="remove one of them")
+        order: list[str] = []
+        waiting = dict(nodes)
+        while waiting:
+            ready = [
+                name for name, node in waiting.items() if not any(given in waiting for given in node.config.inputs)
+            ]
+            if not ready:
+                cycle = self._cycle(waiting)
+                self.add("these fusers feed each other in a circle", ("fusers", cycle[0], "inputs"),
+                         found=" <- ".join([*cycle, cycle[0]]))  # fmt: skip
+                break
+            order += ready
+            for name in ready:
+                del waiting[name]
+        return order
+
+    def _cycle(self, waiting: Mapping[str, Any]) -> list[str]:
+        path = [next(iter(waiting))]
+        while True:
+            following = next(given for given in waiting[path[-1]].config.inputs if given in waiting)
+            if following in path:
+                return path[path.index(following) :]
+            path.append(following)
+
+    def _fuser(self, name: str, specs: Mapping[str, TokenSpec | None]) -> PlannedNode | None:
+        node, path = self.config.fusers[name], ("fusers", name)
+        least, most = node.config.arity
+        count = len(node.config.inputs)
+        if count < least or (most is not None and count > most):
+            amount = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+            self.add(f"{node.plugin!r} takes {amount} input{'' if amount == '1' else 's'}", (*path, "inputs"),
+                     found=f"{count}: {', '.join(node.config.inputs)}")  # fmt: skip
+            return None
+        inputs = {given: specs.get(given) for given in node.config.inputs}
+        known = {given: spec for given, spec in inputs.items() if spec is not None}
+        # An input that failed has been reported at its own place.
+        return self._node("fuser", name, node, path, known) if len(known) == len(inputs) else None
+
+    def _check_unused(self, used: list[str]) -> None:
+        needed, waiting = set(used), list(used)
+        while waiting:
+            node = self.config.fusers.get(waiting.pop())
+            for given in node.config.inputs if node else []:
+                if given not in needed:
+                    needed.add(given)
+                    waiting.append(given)
+        for section in ("encoders", "fusers"):
+            for name in getattr(self.config, section):
+                if name not in needed:
+                    self.add(f"{name!r} is computed but nothing uses it", (section, name),
+                             hint="name it in `inputs` of a fuser or in `prompt.order`, or remove it")  # fmt: skip
+
+    def _parts(self, specs: dict[str, TokenSpec], names: set[str]) -> list[Part] | None:
+        stand_in = TokenSpec(modality="unknown", dim=1, tokens=1)
+        # Nodes that failed were reported where they failed: here they still count as names.
+        every = {name: specs.get(name, stand_in) for name in (*self.config.encoders, *self.config.fusers)}
+        inline = self.config.prompt.inline
+        return self._guarded(  # type: ignore[no-any-return]
+            "the prompt", ("prompt", "template" if inline else "order"), lambda: build_parts(self.config.prompt, every)
+        )
+
+    def _budget(self, parts: list[Part], specs: dict[str, TokenSpec], used: list[str], llm: PlannedNode) -> Budget:
+        prompt = self.config.prompt
+        text = sum(len(part.value.encode()) for part in parts if part.kind == "text") + len(prompt.question.encode())
+        subtitle = prompt.max_subtitle_tokens if any(part.kind == "subtitle" for part in parts) else 0
+        budget = Budget(sum(specs[name].tokens for name in used), text, subtitle,
+                        self.config.generation.max_new_tokens, llm.output.tokens)  # fmt: skip
+        if budget.nodes + budget.subtitle + budget.answer >= budget.context:
+            self.add(
+                "the prompt and the answer do not fit into the LLM's context", ("prompt",),
+                found=f"{budget.nodes} tokens of nodes + {budget.subtitle} of subtitle + {budget.answer} of answer",
+                expected=f"fewer than {budget.context}",
+                hint="shorten generation.max_new_tokens, or compress a node with a fuser",
+            )
+        return budget

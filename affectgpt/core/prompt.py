@@ -1,0 +1,98 @@
+"""What the LLM reads: a list of parts, each a piece of text or the place of a node's tokens. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from affectgpt.core.config import RESERVED, PromptConfig
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.registry.errors import ConfigError, listed
+from affectgpt.registry.suggest import did_you_mean
+
+TEMPLATES = ("affectgpt",)
+_OPENING, _CLOSING = "Human: ", " {question}\nAssistant: "
+_WORDS = {
+    "audio": "Sound of the clip: <Audio>{%s}</Audio>. ",
+    "face": "Face of the speaker over time: <Video>{%s}</Video>. ",
+    "frame": "Pictures of the clip over time: <Video>{%s}</Video>. ",
+    "fused": "Picture and sound taken together: <Multi>{%s}</Multi>. ",
+}
+_SUBTITLE = "Words spoken: <Subtitle>{subtitle}</Subtitle>. "
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a prompt. `section` groups the pieces that are left out together when a node is absent."""
+
+    kind: Literal["text", "node", "subtitle", "question"]
+    value: str
+    section: str = ""
+
+
+def prompt_nodes(prompt: PromptConfig) -> list[str]:
+    """The nodes whose tokens the prompt holds, in order, without `subtitle` and `question`."""
+    names = re.findall(r"\{([^{}]*)\}", prompt.template) if prompt.inline else prompt.order
+    return [name for name in names if name not in RESERVED]
+
+
+def build_parts(prompt: PromptConfig, specs: Mapping[str, TokenSpec]) -> list[Part]:
+    """The parts of every prompt of a pipeline. `specs` are the nodes' outputs, by name.
+
+    Raises ConfigError for an unknown template, an unknown or repeated node, a lone brace, or a template
+    without `{question}`.
+    """
+    if prompt.inline:
+        return _parse(prompt.template, specs, "")
+    if prompt.template not in TEMPLATES:
+        raise ConfigError(
+            f"there is no prompt template {prompt.template!r}",
+            expected=f"one of {listed(TEMPLATES)}, or a text with placeholders such as {{question}}",
+            hint=did_you_mean(prompt.template, TEMPLATES),
+        )
+    parts = [Part("text", _OPENING)]
+    for name in prompt.order:
+        if name == "subtitle":
+            parts += _parse(_SUBTITLE, specs, "subtitle", needs_question=False)
+            continue
+        modality = specs[name].modality if name in specs else "fused"
+        words = _WORDS.get(modality, _WORDS["fused"]) % name
+        parts += _parse(words, specs, name, needs_question=False)
+    parts += _parse(_CLOSING, specs, "")
+    _refuse_repeats([part.value for part in parts if part.kind in ("node", "subtitle")])
+    return parts
+
+
+def _parse(text: str, specs: Mapping[str, TokenSpec], section: str, *, needs_question: bool = True) -> list[Part]:
+    parts = []
+    for index, piece in enumerate(re.split(r"\{([^{}]*)\}", text)):
+        if index % 2 == 0:
+            if "{" in piece or "}" in piece:
+                raise ConfigError("a brace in the template is not closed or not opened", found=piece.strip())
+            if piece:
+                parts.append(Part("text", piece, section))
+        elif piece == "question":
+            parts.append(Part("question", piece, section))
+        elif piece == "subtitle":
+            parts.append(Part("subtitle", piece, section))
+        elif piece in specs:
+            parts.append(Part("node", piece, section))
+        else:
+            known = [*specs, *RESERVED]
+            raise ConfigError(
+                f"the prompt names {piece!r}, which is no node of this pipeline", expected=f"one of {listed(known)}",
+                hint=did_you_mean(piece, known),
+            )
+    if needs_question and not any(part.kind == "question" for part in parts):
+        raise ConfigError("the template has no {question}", hint="write {question} where the question belongs")
+    if section == "":
+        _refuse_repeats([part.value for part in parts if part.kind != "text"])
+    return parts
+
+
+def _refuse_repeats(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"the prompt holds {name!r} twice", hint="remove one of them")

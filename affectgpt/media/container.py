@@ -1,0 +1,218 @@
+"""Opening a media file that is not trusted, and what its header says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from affectgpt.media.limits import Limits
+from affectgpt.media.packets import scan
+from affectgpt.registry.errors import MediaError
+
+SECOND = 1_000_000
+BUFFER_BYTES = 2**16
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a file without decoding it.
+
+    `start` is the file's own clock at the clip's time 0, seconds; `duration` seconds; `video` and `audio` are stream
+    indexes, None without; `notes` say what a reader should know.
+    """
+
+    start: Fraction
+    duration: float
+    video: int | None
+    audio: int | None
+    notes: tuple[str, ...]
+
+
+class _Bytes:
+    # libav is given bytes, not a name. A name may be read as a pattern (`%03d.png`) or a protocol (`concat:`), and
+    # its suffix may choose the format; without one the format is found in the content alone.
+    def __init__(self, file: FileIO) -> None:
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+@contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[Any]:
+    """`path` as a PyAV input container. What libav raises inside the block leaves it as a MediaError.
+
+    No protocol is allowed, so a playlist posing as a clip reaches neither the network nor another file. libav
+    refuses to decode frames above `limits.max_pixels` from here on, while it looks for the streams included.
+    """
+    import av
+
+    entered = False
+    try:
+        options = {"protocol_whitelist": "none", "max_pixels": str(limits.max_pixels)}
+        with (
+            path.open("rb", buffering=0) as file,
+            av.open(_Bytes(file), options=options, metadata_errors="replace", buffer_size=BUFFER_BYTES) as container,
+        ):
+            entered = True
+            yield container
+    except PermissionError:
+        raise MediaError(
+            "the file may not be read",
+            where=str(path),
+            found="permission denied",
+            expected="a readable file",
+            hint="change its permissions, or run as a user who may read it",
+        ) from None
+    except (av.FFmpegError, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise MediaError(
+            "the file cannot be decoded" if entered else "the file cannot be opened as media",
+            where=str(path),
+            found=_reason(error),
+            expected="a whole video, audio or picture file",
+            hint="play it in a video player; if it does not play there, copy or convert it again",
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return "data in no known media format, or its index is missing" if "Invalid data" in text else text
+
+
+def read_header(path: Path, limits: Limits) -> Header:
+    """Check `path` and read its header. Decodes nothing; raises MediaError for whatever cannot be a clip."""
+    _check_file(path, limits)
+    with opened(path, limits) as container:
+        video, notes = _video(container)
+        audio = container.streams.best("audio")
+        if audio is not None and audio.codec_context is None:
+            audio, notes = None, [*notes, "the sound is in a format that cannot be decoded"]
+        chosen = [stream for stream in (video, audio) if stream is not None]
+        if not chosen:
+            raise MediaError(
+                "the file has neither picture nor sound",
+                where=str(path),
+                found="; ".join([_kinds(container), *notes]),
+                expected="a video or audio stream",
+                hint="check that this is the right file",
+            )
+        if video is not None:
+            _check_pixels(path, video, limits)
+        notes += [text for text, stream in (("no picture", video), ("no sound", audio)) if stream is None]
+        starts = [stream.start_time * Fraction(stream.time_base) for stream in chosen if stream.start_time is not None]
+        start = min(starts, default=Fraction(0))
+        promised = (container.duration or 0) / SECOND
+        if promised > 0:
+            check_seconds(path, promised, limits)
+        measured = promised
+        short = _is_cut(container, chosen)
+        if promised <= 0 or short:
+            tracks = scan(container, chosen, limits, path)
+            measured = max(0.0, float(max(track.end() for track in tracks.values()) - start))
+            check_seconds(path, measured, limits)
+        if short:
+            notes.append(f"the file ends early: {measured:.1f} s of {promised:.1f} s are there")
+        return Header(
+            start=start,
+            duration=measured,
+            video=None if video is None else video.index,
+            audio=None if audio is None else audio.index,
+            notes=tuple(notes),
+        )
+
+
+def _check_file(path: Path, limits: Limits) -> None:
+    try:
+        size = os.stat(path).st_size
+        regular = path.is_file()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise MediaError(
+            "there is no such file" if missing else "the file cannot be read",
+            where=str(path),
+            found="nothing of that name" if missing else getattr(error, "strerror", None) or str(error),
+            expected="a media file",
+            hint="check the spelling of the path; it is taken relative to the current folder",
+        ) from None
+    if not regular:
+        raise MediaError(
+            "this is not a file",
+            where=str(path),
+            found="a folder" if path.is_dir() else "a device or a pipe",
+            expected="a media file",
+            hint="name one file inside it" if path.is_dir() else "save it as a file first",
+        )
+    if size == 0:
+        raise MediaError(
+            "the file is empty",
+            where=str(path),
+            found="0 bytes",
+            expected="a media file",
+            hint="copy or download it again",
+        )
+    if size > limits.max_bytes:
+        raise MediaError(
+            "the file is too large",
+            where=str(path),
+            found=f"{size:,} bytes",
+            expected=f"at most {limits.max_bytes:,} bytes",
+            hint="cut the clip into parts, or raise the limit",
+        )
+
+
+def _video(container: Any) -> tuple[Any, list[str]]:
+    # Cover art is a picture of the record, not of the speaker: the file has no picture for us.
+    notes = []
+    for stream in container.streams.video:
+        if stream.disposition & stream.disposition.attached_pic:
+            notes.append("the cover art is not used as a picture")
+        elif stream.codec_context is None:
+            notes.append("the picture is in a format that cannot be decoded")
+        else:
+            return stream, notes
+    return None, sorted(set(notes))
+
+
+def _kinds(container: Any) -> str:
+    kinds = sorted({str(stream.type) for stream in container.streams})
+    return f"streams of kind: {', '.join(kinds)}" if kinds else "no streams"
+
+
+def _check_pixels(path: Path, video: Any, limits: Limits) -> None:
+    width, height = video.codec_context.width, video.codec_context.height
+    if width and height and width * height <= limits.max_pixels:
+        return
+    # libav leaves the size at 0 when the first frame is above max_pixels and the container does not state it.
+    raise MediaError(
+        "the picture is too large" if width and height else "the picture is too large, or its size cannot be read",
+        where=str(path),
+        found=f"{width} x {height} pixels" if width and height else "a first frame that was refused",
+        expected=f"at most {limits.max_pixels:,} pixels per frame",
+        hint="scale the clip down, or raise the limit",
+    )
+
+
+def check_seconds(path: Path, seconds: float, limits: Limits) -> None:
+    """Raises MediaError when `seconds` is above `limits.max_seconds`."""
+    if seconds > limits.max_seconds:
+        raise MediaError(
+            "the clip is too long",
+            where=str(path),
+            found=f"{seconds:.1f} s",
+            expected=f"at most {limits.max_seconds:g} s",
+            hint="cut the clip into parts, or raise the limit",
+        )
+
+
+def _is_cut(container: Any, streams: list[Any]) -> bool:
+    # MP4 lists the place of every packet: one that lies beyond the end of the file was cut off.
+    for stream in streams:
+        entries = stream.index_entries
+        if len(entries) and entries[-1].pos + entries[-1].size > container.size:
+            return True
+    return False

@@ -1,0 +1,20 @@
+"""How large a media file may be before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on one media file. They are compared with what the file's header says before anything is decoded,
+    and again with what is found while reading, since a header may lie.
+
+    - `max_bytes`: size of the file.
+    - `max_seconds`: length of the clip.
+    - `max_pixels`: width times height of one frame.
+    """
+
+    max_bytes: int = 4 * 2**30
+    max_seconds: float = 3600
+    max_pixels: int = 4096 * 2304

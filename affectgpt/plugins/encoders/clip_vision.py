@@ -1,0 +1,56 @@
+"""`clip-vision`: CLIP image embeddings of frames or face crops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+from affectgpt.plugins.encoders.loading import build_random, load_pretrained
+from affectgpt.plugins.encoders.pictures import normalise, pixel_statistics, prepare_pictures
+from affectgpt.plugins.encoders.real_rows import encode_real_rows
+from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig
+from affectgpt.plugins.known_models import config_size, find_model
+
+if TYPE_CHECKING:
+    from affectgpt.media.clip import Clip
+
+
+class ClipVision(nn.Module):
+    """Frames -> the vision tower of CLIP -> its projection, `[B, T, projection_dim]`, not normalised in length.
+
+    Radford et al. 2021, section 2.3. Raises CheckpointError when weights are missing or do not fit.
+    """
+
+    def __init__(self, config: ClipVisionConfig, output: TokenSpec) -> None:
+        super().__init__()
+        values = config.vision_values()
+        self.config, self.output = config, output
+        self.size = config_size(values, "image_size", 224, where=config.place())
+        self.pretrained = config.init == "pretrained"
+        self.mean, self.std = pixel_statistics(find_model(config.model) if config.model else None)
+        architecture = CLIPVisionConfig(**values)
+        if self.pretrained and config.model is not None:
+            self.model = load_pretrained(
+                CLIPVisionModelWithProjection, config.model, architecture,
+                dtype=config.dtype, allow_pickle=config.allow_pickle,
+            )  # fmt: skip
+        else:
+            self.model = build_random(CLIPVisionModelWithProjection, architecture, config.dtype)
+
+    def prepare(self, clip: Clip) -> Prepared | None:
+        """Pixels `[T, 3, S, S]` uint8, T at most `frames`; None when the clip has no such pictures."""
+        return prepare_pictures(clip, self.output.modality, self.config.frames, self.size, self.config.channel_order)
+
+    def forward(self, batch: MediaBatch) -> Tokens:
+        """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T, projection_dim]` float32."""
+        return encode_real_rows(batch, self.output.dim, self._embed)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        values = normalise(pixels, self.mean, self.std).to(getattr(torch, self.config.dtype))
+        embeds: Tensor = self.model(pixel_values=values).image_embeds
+        return embeds

@@ -1,0 +1,85 @@
+"""From the pictures of a clip to square uint8 tensors, and from those to normalised floats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from affectgpt.core.tokens import Prepared
+from affectgpt.registry.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from affectgpt.media.clip import Clip
+
+# Mean and standard deviation of the pictures that CLIP was trained on (Radford et al. 2021, its public code).
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """`[H, W, 3]` uint8 -> `[size, size, 3]`: the shorter edge resized to `size` (bicubic), then the middle.
+
+    As CLIP's own preprocessing. Only the middle is ever computed, so a picture of 1 x 100000 costs no more than
+    another.
+    """
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    if height == width == size:
+        return picture
+    wide, high = int(size * width / short), int(size * height / short)
+    left, top = (wide - size) // 2, (high - size) // 2
+    across, down = width / wide, height / high
+    box = (left * across, top * down, min((left + size) * across, width), min((top + size) * down, height))
+    resized = Image.fromarray(np.ascontiguousarray(picture)).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def prepare_pictures(clip: Clip, stream: str, count: int, size: int, channel_order: str) -> Prepared | None:
+    """At most `count` pictures of the clip's `stream` ("face" or "frame") as `[T, 3, size, size]` uint8."""
+    pictures = clip.faces(count) if stream == "face" else clip.frames(count)
+    if pictures is None or not len(pictures.images):
+        return None
+    squares = np.stack([square(image, size) for image in pictures.images])
+    if channel_order == "bgr":
+        squares = squares[..., ::-1]
+    values = torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2)))
+    return Prepared(values, torch.from_numpy(np.array(pictures.times, dtype=np.float32)))
+
+
+def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """`[N, 3, S, S]` uint8 -> float32 `(pixels / 255 - mean) / std`, per channel."""
+    offset, scale = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (mean, std))
+    return (pixels.float() / 255 - offset) / scale
+
+
+def pixel_statistics(folder: Path | None) -> tuple[Sequence[float], Sequence[float]]:
+    """`image_mean` and `image_std` of the folder's `preprocessor_config.json`; those of CLIP where there is none.
+
+    Raises CheckpointError when the file is there but does not hold them as three numbers each.
+    """
+    file = folder / "preprocessor_config.json" if folder else None
+    if file is None or not file.is_file():
+        return CLIP_MEAN, CLIP_STD
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        mean, std = ([float(number) for number in values[name]] for name in ("image_mean", "image_std"))
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise CheckpointError(
+            "the pixel statistics of this model cannot be read", where=str(file), found=repr(error)
+        ) from None
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise CheckpointError(
+            "the pixel statistics of this model are not usable",
+            where=str(file),
+            found=f"image_mean {mean}, image_std {std}",
+            expected="three numbers each, the deviations above 0",
+        )
+    return mean, std

@@ -1,0 +1,81 @@
+"""`speech`: windows of the waveform through HuBERT, WavLM, wav2vec 2.0 or data2vec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+from affectgpt.plugins.encoders.audio_configs import SpeechConfig
+from affectgpt.plugins.encoders.loading import build_random, load_pretrained
+from affectgpt.plugins.encoders.real_rows import encode_real_rows
+from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
+
+if TYPE_CHECKING:
+    from affectgpt.media.clip import Clip
+
+_EPSILON = 1e-7  # of Wav2Vec2FeatureExtractor
+
+
+def _standard(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    exact = values.astype(np.float64)
+    standard: NDArray[np.float32] = ((exact - exact.mean()) / np.sqrt(exact.var() + _EPSILON)).astype(np.float32)
+    return standard
+
+
+class Speech(nn.Module):
+    """Windows -> hidden states -> mean of the last `layers` -> mean over time, `[B, T, hidden_size]`.
+
+    AffectGPT (Lian et al. 2025), section 3. Raises CheckpointError when weights are missing or do not fit.
+    """
+
+    def __init__(self, config: SpeechConfig, output: TokenSpec) -> None:
+        super().__init__()
+        values: dict[str, Any] = dict(config.model_values())
+        self.config, self.output = config, output
+        self.length = round(config.seconds * RATE)
+        self.pretrained = config.init == "pretrained"
+        architecture = AutoConfig.for_model(values.pop("model_type"), **values)
+        if self.pretrained and config.model is not None:
+            # masked_spec_embed is read only by the masking of SpecAugment, and some checkpoints lack it.
+            self.model = load_pretrained(
+                AutoModel, config.model, architecture, dtype=config.dtype, allow_pickle=config.allow_pickle,
+                optional=(r"(.*\.)?masked_spec_embed",),
+            )  # fmt: skip
+        else:
+            self.model = build_random(AutoModel, architecture, config.dtype)
+
+    def prepare(self, clip: Clip) -> Prepared | None:
+        """Windows `[T, L]` float32 at 16 kHz, T at most `clips`; None when the clip has no sound.
+
+        A waveform shorter than a window is filled up with zeros after its scale was taken.
+        """
+        waveform = clip.waveform()
+        if waveform is None or waveform.shape[0] == 0:
+            return None
+        samples, scope = waveform.shape[0], self.config.normalize
+        starts = window_starts(samples, self.length, self.config.clips, self.config.spread)
+        windows = cut(waveform, self.length, starts)
+        heard = windows[:, : min(samples, self.length)]
+        if scope == "window":
+            heard[:] = np.stack([_standard(row) for row in heard])
+        elif scope == "clip":
+            heard[:] = _standard(heard)
+        return Prepared(torch.from_numpy(windows), torch.from_numpy(centres(samples, self.length, starts)))
+
+    def forward(self, batch: MediaBatch) -> Tokens:
+        """Windows `[B, T, L]` float32 -> tokens `[B, T, hidden_size]` float32."""
+        return encode_real_rows(batch, self.output.dim, self._embed)
+
+    def _embed(self, windows: Tensor) -> Tensor:
+        if self.config.normalize == "batch":
+            windows = windows - windows.mean(dim=1, keepdim=True)
+            windows = (windows - windows.mean()) / torch.sqrt(windows.var(correction=0) + _EPSILON)
+        states = self.model(windows.to(getattr(torch, self.config.dtype)), output_hidden_states=True).hidden_states
+        return torch.stack(states[-self.config.layers :]).float().mean(dim=(0, 2))

@@ -1,0 +1,117 @@
+"""Building a timm model as a feature extractor, and checking that it is as wide as declared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.data.config import resolve_model_data_config
+from timm.models import get_pretrained_cfg
+from torch import nn
+
+from affectgpt.plugins.encoders.timm_config import TimmConfig
+from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model
+from affectgpt.registry.errors import CheckpointError, InterfaceError
+
+
+def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | None, dim: int) -> nn.Module:
+    """The timm model of `config` without its classifier, in evaluation mode.
+
+    `size` (height, width) is what it will be given, None for its own. Raises InterfaceError when timm does not know
+    the model or its arguments, when it cannot read pictures of that size, and when its features are not `dim` wide;
+    CheckpointError when pretrained weights are missing or do not fit.
+    """
+    where = f"timm model {config.model!r}"
+    weights = _weights(config, where) if config.init == "pretrained" else None
+    try:
+        model: nn.Module = timm.create_model(
+            config.model,
+            pretrained=weights is not None,
+            pretrained_cfg_overlay={"state_dict": weights} if weights is not None else None,
+            num_classes=0,
+            in_chans=channels,
+            **config.model_args,
+        ).eval()
+    except (RuntimeError, TypeError, ValueError, KeyError, AssertionError, AttributeError) as error:
+        raise InterfaceError(
+            "timm cannot build this model",
+            where=where,
+            found=str(error).split("\n")[0] or type(error).__name__,
+            hint="timm.list_models() lists the names; check model_args",
+        ) from None
+    if weights is not None:
+        missing = sorted(set(model.state_dict()) - set(weights))
+        if missing:
+            raise CheckpointError(
+                f"{len(missing)} weights are missing", where=where, found=f"no {', '.join(missing[:8])}"
+            )
+    _check_width(model, channels, size or own_format(model)[:2], dim, where)
+    return model
+
+
+class PictureFormat(NamedTuple):
+    """The pictures that a timm model was made for: size in pixels, and mean and deviation per channel."""
+
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def own_format(model: nn.Module) -> PictureFormat:
+    """What timm says of the pictures that `model` reads."""
+    data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    _, height, width = data["input_size"]
+    return PictureFormat(height, width, tuple(data["mean"]), tuple(data["std"]))
+
+
+def _check_width(model: nn.Module, channels: int, size: tuple[int, int], dim: int, where: str) -> None:
+    shape = f"{channels} x {size[0]} x {size[1]}"
+    try:
+        with torch.no_grad():
+            features = model(torch.zeros(1, channels, *size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise InterfaceError(
+            f"this model does not read pictures of {shape}",
+            where=where,
+            found=str(error).split("\n")[0] or type(error).__name__,
+            hint="give another size, or the model's own argument for it (model_args: {img_size: ...})",
+        ) from None
+    if features.ndim != 2 or features.shape[1] != dim:
+        raise InterfaceError(
+            "the declared width is not the model's",
+            where=where,
+            found=f"features of shape {list(features.shape[1:])}",
+            expected=f"[{dim}]",
+            hint=f"features: {features.shape[1]}" if features.ndim == 2 else "the model must pool: global_pool: avg",
+        )
+
+
+def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
+    described = get_pretrained_cfg(config.model)
+    repository = getattr(described, "hf_hub_id", None)
+    names = list(dict.fromkeys(name for name in (repository, f"timm/{config.model}") if name))
+    folder = next((found for found in map(find_model, names) if found), None)
+    try:
+        if folder is not None:
+            file = folder / "model.safetensors"
+        elif repository:
+            from huggingface_hub import hf_hub_download
+
+            file = Path(hf_hub_download(repository, "model.safetensors"))
+        else:
+            raise OSError("timm names no weights for it")
+        weights: dict[str, Any] = safetensors.torch.load_file(file)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            "there are no weights for this model",
+            where=where,
+            found=str(error).strip().split("\n")[0],
+            expected=f"model.safetensors in ${MODELS_VARIABLE}/{names[0]}, or a connection to the hub",
+            hint="init: random builds it without weights",
+        ) from None
+    return weights

@@ -1,0 +1,47 @@
+"""`modality-attention`: AffectGPT's pre-fusion, which weighs the modalities by what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import Tokens
+from affectgpt.plugins.fusers.configs import ModalityAttentionConfig
+from affectgpt.plugins.fusers.pooling import masked_mean, present
+
+
+class ModalityAttention(nn.Module):
+    """Inputs h_m `[B, T_m, D_m]` -> sum_m w_m e_m `[B, 1, D]`, e_m = Linear_m(mean over time of h_m).
+
+    Scores are Linear(Linear(concatenation of all e_m)), `[B, M]`, without an activation between (AffectGPT,
+    arXiv 2501.16566, section 3). `normalize: softmax` takes w over the modalities that are there;
+    `normalize: none` takes the raw scores, as the released AffectGPT does. `attribution [B, M]` is the share
+    of each |w_m| ||e_m||.
+    """
+
+    def __init__(self, config: ModalityAttentionConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
+        super().__init__()
+        self.names = tuple(inputs)
+        self.softmax = config.normalize == "softmax"
+        width, count = output.dim, len(inputs)
+        self.projections = nn.ModuleList(nn.Linear(spec.dim, width) for spec in inputs.values())
+        self.mix = nn.Linear(count * width, width)
+        self.score = nn.Linear(width, count)
+
+    def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
+        given = [inputs[name] for name in self.names]
+        there = torch.stack([present(tokens) for tokens in given], dim=1)
+        pooled = torch.stack(
+            [layer(masked_mean(tokens)) for layer, tokens in zip(self.projections, given, strict=True)], dim=1
+        ).masked_fill(~there[..., None], 0.0)
+        scores = self.score(self.mix(pooled.flatten(1)))
+        if self.softmax:
+            scores = scores.masked_fill(~there, torch.finfo(scores.dtype).min).softmax(dim=1)
+        weights = scores.masked_fill(~there, 0.0)
+        fused = (weights[..., None] * pooled).sum(dim=1, keepdim=True)
+        size = weights.detach().abs() * pooled.detach().norm(dim=-1)
+        attribution = size / size.sum(dim=1, keepdim=True).clamp(min=torch.finfo(size.dtype).tiny)
+        return Tokens(fused, there.any(dim=1, keepdim=True), None, attribution)

@@ -1,0 +1,152 @@
+"""Where a model lies on this machine, and what its `config.json` says. No torch, no network.
+
+A few models are described in `known_models.json`, so that a pipeline that names one of them can be checked,
+and built with random weights, on a machine that has never downloaded it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from affectgpt.registry.errors import InterfaceError, listed
+
+MODELS_VARIABLE = "AFFECTGPT_MODELS"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_LARGEST_CONFIG = 4 * 1024 * 1024
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    return entries
+
+
+def known_names() -> tuple[str, ...]:
+    """The names of the models in `known_models.json`, in the order of the file."""
+    return tuple(_table())
+
+
+def is_repository(name: str) -> bool:
+    """Whether `name` could be a repository on the Hugging Face hub (`owner/name` or `name`), not a path."""
+    return bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and len(name) <= 96
+
+
+def find_model(name: str) -> Path | None:
+    """The folder that holds the model `name`, or None. Looked for, in this order:
+
+    1. the folder `name` itself (relative to the working directory);
+    2. `$AFFECTGPT_MODELS/<name>`, then `$AFFECTGPT_MODELS/<last part of name>`;
+    3. the newest snapshot in the Hugging Face cache.
+    """
+    for folder in _places(name):
+        if folder.is_dir():
+            return folder
+    return _cached(name) if is_repository(name) else None
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """The values of the model's `config.json`: from the disk, else from `known_models.json`.
+
+    Raises InterfaceError when the file is missing from the folder or is not a JSON object, and when the model
+    is neither on this machine nor in the table.
+    """
+    folder = find_model(name)
+    if folder is not None:
+        return _read(folder / "config.json")
+    if name in _table():
+        return dict(_table()[name]["config"])
+    raise InterfaceError(
+        f"the model {name!r} is not on this machine and not among the known models",
+        found="nothing in " + ", ".join([*map(str, _places(name)), *["the Hugging Face cache"] * is_repository(name)]),
+        expected=_expected(name) if is_repository(name) else "a folder",
+        hint=f"download it (hf download {name}), or put its folder under ${MODELS_VARIABLE}"
+        if is_repository(name)
+        else "give the folder that holds config.json; in a pipeline file, ./ and ../ are meant from that file",
+    )
+
+
+def known_parameters(name: str) -> int | None:
+    """Number of weights of the model `name` from the table.
+
+    None when it is not in the table, or when the folder found on disk describes another architecture. For CLIP
+    it is the vision tower with its projection, which is the part that is loaded.
+    """
+    entry = _table().get(name)
+    if entry is None or (find_model(name) is not None and not _agrees(entry["config"], model_config(name))):
+        return None
+    return int(entry["parameters"])
+
+
+def _agrees(table: Any, found: Any) -> bool:
+    if isinstance(table, dict):
+        return isinstance(found, dict) and all(_agrees(value, found.get(key, value)) for key, value in table.items())
+    return bool(table == found)
+
+
+def _places(name: str) -> list[Path]:
+    places = [Path(name)]
+    root = os.environ.get(MODELS_VARIABLE)
+    if root and name and not places[0].is_absolute():
+        places += dict.fromkeys([Path(root) / name, Path(root) / places[0].name])
+    return places
+
+
+def _cached(name: str) -> Path | None:
+    # By hand: importing huggingface_hub.file_download takes 0.13 s, and the check of a pipeline is to take less
+    # than a second in all. The constants alone take 0.01 s.
+    from huggingface_hub import constants
+
+    repository = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    snapshot = repository / "snapshots" / commit
+    return snapshot if commit and (snapshot / "config.json").is_file() else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise InterfaceError(
+            "this model folder has no config.json", where=str(file.parent), hint="name the folder that holds it"
+        )
+    try:
+        if file.stat().st_size > _LARGEST_CONFIG:
+            raise ValueError(f"it is larger than {_LARGEST_CONFIG} bytes")
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InterfaceError("this model's config.json cannot be read", where=str(file), found=str(error)) from None
+    if not isinstance(values, dict):
+        raise InterfaceError(
+            "this model's config.json is not an object",
+            where=str(file),
+            found=type(values).__name__,
+            expected="a JSON object",
+        )
+    return values
+
+
+def _expected(name: str) -> str:
+    by_last_part = {known.rsplit("/", 1)[-1].lower(): known for known in _table()}
+    wanted = name.rsplit("/", 1)[-1].lower()
+    near = [by_last_part[part] for part in difflib.get_close_matches(wanted, by_last_part, n=3, cutoff=0.7)]
+    return f"did you mean {' or '.join(near)}?" if near else f"one of {listed(_table())}, or a folder"
+
+
+def config_size(values: dict[str, Any], key: str, default: int, *, where: str) -> int:
+    """The positive whole number `key` of a model config, or `default`. Raises InterfaceError for anything else."""
+    value = values.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InterfaceError(
+            f"{key} in this model's config.json is not a size",
+            where=where,
+            found=repr(value),
+            expected="a whole number above 0",
+        )
+    return value

@@ -1,0 +1,160 @@
+"""`causal-lm`: a transformers decoder that continues embeddings, with LoRA by PEFT when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affectgpt.core.config import GenerationConfig
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.plugins.known_models import find_model
+from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.tokenizer import byte_tokenizer, read_tokenizer
+from affectgpt.registry.errors import CheckpointError, InterfaceError
+
+
+class CausalLM(nn.Module):
+    """A language model behind the LLM contract; its embeddings are `[T, D]` with D = `output.dim`.
+
+    `init: random` draws the weights from torch's current seed. Raises CheckpointError when the weights or the
+    tokenizer cannot be read, InterfaceError when the tokenizer has more ids than the model has embeddings.
+    """
+
+    def __init__(self, config: CausalLMConfig, output: TokenSpec) -> None:
+        super().__init__()
+        self.pretrained = config.init == "pretrained"
+        self.tokenizer = _tokenizer(config)
+        model = _pretrained(config) if self.pretrained else _random(config, len(self.tokenizer))
+        rows = model.get_input_embeddings().weight.shape[0]
+        used = max(self.tokenizer.get_vocab().values()) + 1
+        if not self.pretrained and used > rows:
+            raise InterfaceError(
+                "the tokenizer does not fit the model", found=f"{used} token ids", expected=f"at most {rows}",
+                hint="raise architecture.vocab_size",
+            )
+        self.rows = rows
+        model.requires_grad_(not config.frozen)
+        self.model = model
+        self._peft: Any = None
+        if config.lora is not None:
+            from peft import LoraConfig, get_peft_model
+
+            lora = config.lora
+            self._peft = get_peft_model(model, LoraConfig(
+                r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
+                bias="none", task_type="CAUSAL_LM",
+            ))  # fmt: skip
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text`; with `special=False` a marker such as `<|im_end|>` is read as plain text."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special)["input_ids"]
+        if ids and max(ids) >= self.rows:
+            raise InterfaceError(
+                "the tokenizer gives an id that the model has no embedding for", found=f"{max(ids)} in {text[:40]!r}",
+                expected=f"below {self.rows}",
+            )
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, markers removed."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def end_ids(self) -> list[int]:
+        """The tokenizer's end marker, then others that the model's own generation settings name."""
+        own = getattr(self.model.generation_config, "eos_token_id", None)
+        others = own if isinstance(own, list) else [own] if own is not None else []
+        first = int(self.tokenizer.eos_token_id)
+        return [first, *(each for each in others if each != first and each < self.rows)]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Ids `[T]` -> embeddings `[T, D]`."""
+        embedded: Tensor = self.model.get_input_embeddings()(ids)
+        return embedded
+
+    def logits(self, embeds: Tensor, mask: Tensor) -> Tensor:
+        """Embeddings `[B, T, D]`, mask `[B, T]` bool -> logits `[B, T, V]`; positions count real tokens only."""
+        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        model = self._peft if self._peft is not None else self.model
+        out: Tensor = model(
+            inputs_embeds=embeds, attention_mask=mask.long(), position_ids=positions, use_cache=False
+        ).logits
+        return out
+
+    def generate(self, embeds: Tensor, mask: Tensor, settings: GenerationConfig) -> list[list[int]]:
+        """New ids per row of left-padded `embeds`, cut before the end marker."""
+        from transformers import GenerationConfig as TransformersGeneration
+
+        ends = self.end_ids()
+        # Built from nothing, so that defaults shipped with a model (top_k, temperature) do not apply unseen.
+        sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.sample else {}
+        generation = TransformersGeneration(
+            max_new_tokens=settings.max_new_tokens, do_sample=settings.sample, num_beams=settings.beams,
+            repetition_penalty=settings.repetition_penalty, eos_token_id=ends, pad_token_id=ends[0], **sampling,
+        )  # fmt: skip
+        model = self._peft if self._peft is not None else self.model
+        rows = model.generate(inputs_embeds=embeds, attention_mask=mask.long(), generation_config=generation)
+        return [_cut(row, ends) for row in rows.tolist()]
+
+    def adapter(self) -> Any:
+        """The PEFT model, or None without LoRA."""
+        return self._peft
+
+    def save_assets(self, folder: Path) -> dict[str, str]:
+        """Write the tokenizer to `folder/tokenizer`; the config then names it relative to the saved model."""
+        self.tokenizer.save_pretrained(str(folder / "tokenizer"))
+        return {"tokenizer": "./tokenizer"}
+
+
+def _cut(row: list[int], ends: list[int]) -> list[int]:
+    stops = [index for index, token in enumerate(row) if token in ends]
+    return row[: stops[0]] if stops else row
+
+
+def _tokenizer(config: CausalLMConfig) -> Any:
+    if config.tokenizer is not None:
+        return read_tokenizer(str(find_model(config.tokenizer) or config.tokenizer))
+    if config.model is not None and (config.init == "pretrained" or find_model(config.model)):
+        return read_tokenizer(str(find_model(config.model) or config.model))
+    return byte_tokenizer()
+
+
+def _random(config: CausalLMConfig, vocabulary: int) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    values = {key: value for key, value in config.values().items() if key not in ("parameters", "architectures")}
+    values.setdefault("vocab_size", vocabulary)
+    kind = values.pop("model_type")
+    try:
+        made = AutoConfig.for_model(kind, **values)
+        return AutoModelForCausalLM.from_config(made, dtype=getattr(torch, config.dtype))
+    except (ValueError, TypeError, KeyError) as error:
+        raise InterfaceError(
+            "the architecture cannot be built", found=str(error).splitlines()[0],
+            expected="the values of a transformers config.json",
+        ) from error
+
+
+def _pretrained(config: CausalLMConfig) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    name = str(find_model(str(config.model)) or config.model)
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            "the language model cannot be read", where=name, found=str(error).splitlines()[0],
+            expected="a folder with config.json and safetensors weights, or a model name that can be reached",
+            hint="put the folder in place, or set AFFECTGPT_MODELS to the folder that holds it",
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{len(missing)} weights of the language model are missing", where=name, found=", ".join(missing[:8])
+        )
+    return model

@@ -1,0 +1,110 @@
+"""Options of the built-in language models. No torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from affectgpt.core.contracts import LLMConfig, ModelPath
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.plugins.known_models import model_config
+from affectgpt.registry.errors import InterfaceError
+
+_LLAMA_LIKE = ("qwen2", "llama", "mistral")
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class LoRA(BaseModel):
+    """Low-rank adapters by PEFT (LoRA, arXiv 2106.09685) on `targets` of every layer; scale is alpha / r."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = _PROJECTIONS
+
+
+class CausalLMConfig(LLMConfig):
+    """`causal-lm`: any decoder that transformers can load as AutoModelForCausalLM."""
+
+    model: ModelPath | None = Field(default=None, description="a model's name or folder")
+    init: Literal["pretrained", "random"] = Field(
+        default="pretrained", description='"random" builds the architecture without reading weights'
+    )
+    architecture: dict[str, Any] | None = Field(
+        default=None, description="with init: random and no model: the values of a config.json, model_type included"
+    )
+    tokenizer: ModelPath | None = Field(
+        default=None, description="a tokenizer's folder; default: the model's, or bytes when there is none and init: random"
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    frozen: bool = Field(default=True, description="train the adapter only, not the model's own weights")
+    lora: LoRA | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> CausalLMConfig:
+        if (self.model is None) == (self.architecture is None):
+            raise ValueError("give either `model` (a name or folder) or `architecture` (values of a config.json)")
+        if self.architecture is not None and self.init != "random":
+            raise ValueError("`architecture` holds no weights: it needs `init: random`")
+        if self.architecture is not None and not isinstance(self.architecture.get("model_type"), str):
+            raise ValueError("`architecture` must name its `model_type`, for example qwen2")
+        if self.lora is not None and not self.frozen:
+            raise ValueError("`lora` trains an adapter on frozen weights: set `frozen: true` or leave `lora` out")
+        return self
+
+    def values(self) -> dict[str, Any]:
+        """The config.json of the model. Raises InterfaceError when it is neither on disk nor known."""
+        return self.architecture if self.architecture is not None else model_config(str(self.model))
+
+    def infer(self) -> TokenSpec:
+        values = self.values()
+        hidden, context = values.get("hidden_size"), values.get("max_position_embeddings")
+        if not isinstance(hidden, int) or not isinstance(context, int):
+            raise InterfaceError(
+                "the model's config does not say its width and context", found=", ".join(values),
+                expected="hidden_size and max_position_embeddings",
+            )
+        return TokenSpec(modality="text", dim=hidden, tokens=context, exact=False)
+
+    def parameters(self) -> int | None:
+        values = self.values()
+        if "parameters" in values:
+            return int(values["parameters"])
+        try:
+            return _decoder_parameters(values)
+        except (KeyError, TypeError):
+            return None
+
+    def adapter_parameters(self) -> int | None:
+        if self.lora is None:
+            return 0
+        try:
+            shapes = _shapes(self.values())
+            sizes = [shapes[target] for target in self.lora.targets]
+            return int(self.values()["num_hidden_layers"]) * self.lora.r * sum(given + wanted for given, wanted in sizes)
+        except (KeyError, TypeError):
+            return None
+
+
+def _shapes(values: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Width in and out of each linear layer of a Llama-like decoder layer. Raises KeyError for another kind."""
+    if values["model_type"] not in _LLAMA_LIKE:
+        raise KeyError(values["model_type"])
+    hidden, inner, heads = values["hidden_size"], values["intermediate_size"], values["num_attention_heads"]
+    head = values.get("head_dim") or hidden // heads
+    query, key = heads * head, values.get("num_key_value_heads", heads) * head
+    return {
+        "q_proj": (hidden, query), "k_proj": (hidden, key), "v_proj": (hidden, key), "o_proj": (query, hidden),
+        "gate_proj": (hidden, inner), "up_proj": (hidden, inner), "down_proj": (inner, hidden),
+    }  # fmt: skip
+
+
+def _decoder_parameters(values: dict[str, Any]) -> int:
+    shapes, hidden = _shapes(values), values["hidden_size"]
+    biases = sum(shapes[name][1] for name in ("q_proj", "k_proj", "v_proj")) if values["model_type"] == "qwen2" else 0
+    layer = sum(given * wanted for given, wanted in shapes.values()) + biases + 2 * hidden
+    embeddings = values["vocab_size"] * hidden * (1 if values.get("tie_word_embeddings") else 2)
+    return int(values["num_hidden_layers"]) * layer + embeddings + hidden

@@ -1,0 +1,52 @@
+"""The tokenizer of a causal LM: read from a folder, or plain bytes for a model that has none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from affectgpt.registry.errors import CheckpointError
+
+END = "<|im_end|>"
+
+
+def read_tokenizer(name: str) -> Any:
+    """A transformers tokenizer from a folder (or a hub name). Raises CheckpointError when it has no vocabulary."""
+    folder = Path(name)
+    try:
+        if (folder / "tokenizer.json").is_file():
+            from transformers import PreTrainedTokenizerFast
+
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(name)
+        else:
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            "the tokenizer cannot be read", where=name, found=str(error).splitlines()[0],
+            expected="a folder with tokenizer.json, or a model name that can be reached",
+        ) from error
+    # transformers gives an empty tokenizer, without a word, for a folder that has none.
+    if len(tokenizer.get_vocab()) < 16:
+        raise CheckpointError(
+            "the tokenizer has no vocabulary", where=name, found=f"{len(tokenizer.get_vocab())} tokens",
+            hint="put tokenizer.json into the folder, or name another with `tokenizer:`",
+        )
+    if tokenizer.eos_token_id is None:
+        raise CheckpointError("the tokenizer has no end-of-text token", where=name, expected="eos_token in its config")
+    return tokenizer
+
+
+def byte_tokenizer() -> Any:
+    """One token per byte and an end marker: what a random model without a tokenizer reads."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={symbol: index for index, symbol in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(END, special=True)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)

@@ -1,0 +1,1 @@
+"""Who exists: plugin declarations, hooks, discovery, and the errors that everybody raises."""

@@ -1,0 +1,80 @@
+"""What a plugin says about itself before any of its code is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["encoder", "fuser", "llm"]
+KINDS: tuple[Kind, ...] = ("encoder", "fuser", "llm")
+API_VERSION = 1
+MARK = "__affectgpt_spec__"
+_IMPORT_STRING = r"^[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*$"
+
+
+class PluginSpec(BaseModel):
+    """A plugin's declaration: where its two classes are, and what a reader should know.
+
+    `config` and `target` are import strings, `"package.module:Class"`; nothing is imported until the plugin
+    is used. `requires` names the distributions that it needs beyond this project's own. `citation` is the
+    paper or page that the method comes from. Raises pydantic's ValidationError on a malformed field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    kind: Kind
+    config: str = Field(pattern=_IMPORT_STRING)
+    target: str = Field(pattern=_IMPORT_STRING)
+    summary: str = Field(min_length=1)
+    api_version: int = API_VERSION
+    requires: tuple[str, ...] = ()
+    citation: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin came from: its distribution and version, or the file or module that was named."""
+
+    source: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.version}".strip()
+
+
+C = TypeVar("C", bound=type)
+
+
+def _marker(kind: Kind, name: str, config: type, summary: str, citation: str, requires: tuple[str, ...]) -> Any:
+    def mark(target: C) -> C:
+        spec = PluginSpec(
+            name=name,
+            kind=kind,
+            config=f"{config.__module__}:{config.__qualname__}",
+            target=f"{target.__module__}:{target.__qualname__}",
+            summary=summary or (target.__doc__ or name).strip().splitlines()[0],
+            citation=citation,
+            requires=requires,
+        )
+        setattr(target, MARK, spec)
+        return target
+
+    return mark
+
+
+def encoder(name: str, *, config: type, summary: str = "", citation: str = "", requires: tuple[str, ...] = ()) -> Any:
+    """Mark a class as the encoder plugin `name`. Registers nothing: discovery finds the mark."""
+    return _marker("encoder", name, config, summary, citation, requires)
+
+
+def fuser(name: str, *, config: type, summary: str = "", citation: str = "", requires: tuple[str, ...] = ()) -> Any:
+    """Mark a class as the fuser plugin `name`. Registers nothing: discovery finds the mark."""
+    return _marker("fuser", name, config, summary, citation, requires)
+
+
+def llm(name: str, *, config: type, summary: str = "", citation: str = "", requires: tuple[str, ...] = ()) -> Any:
+    """Mark a class as the LLM plugin `name`. Registers nothing: discovery finds the mark."""
+    return _marker("llm", name, config, summary, citation, requires)

@@ -1,0 +1,96 @@
+"""The training loop: one process, a fixed number of steps, on Hugging Face Accelerate."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+
+from affectgpt.core.batch import collate
+from affectgpt.core.config import TrainingConfig
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.data.clips import Sample
+from affectgpt.registry.errors import ConfigError, RunError
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training run did: the `losses` per step (mean cross-entropy in nats) and the `seconds` it took."""
+
+    losses: list[float]
+    seconds: float
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """The rate of step 0, 1, ...: linear from 0 over `warmup_steps`, then a half cosine down to `min_lr`."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    share = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def parameter_groups(pipeline: Pipeline, weight_decay: float) -> list[dict[str, object]]:
+    """Trained parameters in two groups: matrices decay; biases, norms and other vectors do not."""
+    trained = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
+    return [
+        {"params": [each for each in trained if each.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def train(
+    pipeline: Pipeline, samples: Sequence[Sample], on_step: Callable[[int, float], None] | None = None
+) -> History:
+    """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
+
+    The order of the clips is a seeded shuffle, anew in every epoch. `on_step(step, loss)` is called after each
+    step. Raises ConfigError when nothing is to be trained, and RunError when the loss is no longer finite.
+    """
+    config = pipeline.plan.config.training
+    groups = parameter_groups(pipeline, config.weight_decay)
+    if not any(group["params"] for group in groups):
+        raise ConfigError("everything in this pipeline is frozen", hint="set frozen: false somewhere, or give the LLM lora")
+    torch.manual_seed(pipeline.plan.config.seed)
+    accelerator = Accelerator(
+        mixed_precision=config.precision, gradient_accumulation_steps=config.gradient_accumulation
+    )
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    model, optimizer = accelerator.prepare(pipeline, optimizer)
+    model.train()
+    order = _shuffled(len(samples), pipeline.plan.config.seed)
+    losses: list[float] = []
+    started = time.perf_counter()
+    for step in range(config.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config)
+        total = 0.0
+        for _ in range(config.gradient_accumulation):
+            chosen = [samples[next(order)] for _ in range(config.batch_size)]
+            batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
+            with accelerator.autocast():
+                loss = model(batch.to(accelerator.device), [each.answer for each in chosen])
+            accelerator.backward(loss / config.gradient_accumulation)
+            total += loss.item() / config.gradient_accumulation
+        if not math.isfinite(total):
+            raise RunError(
+                f"the loss is {total} at step {step + 1}", hint="lower training.lr, or set training.max_grad_norm"
+            )
+        if config.max_grad_norm is not None:
+            accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(total)
+        if on_step:
+            on_step(step + 1, total)
+    pipeline.eval()
+    return History(losses, time.perf_counter() - started)
+
+
+def _shuffled(count: int, seed: int) -> Iterator[int]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.randperm(count, generator=generator).tolist()

@@ -1,0 +1,188 @@
+"""What every encoder keeps, whatever it computes: shapes, masks, times, independence from padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from fake_clip import FakeClip, noise_clip
+from torch import nn
+
+from affectgpt.core.contracts import EncoderConfig
+from affectgpt.core.tokens import MediaBatch, stack
+from affectgpt.plugins.encoders.audio_configs import MelConfig, SpeechConfig, TimmMelConfig
+from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig, OpenClipVisionConfig, TimmVisionConfig
+
+CLIP = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 32, "patch_size": 16, "projection_dim": 12}  # fmt: skip
+SPEECH = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
+          "conv_dim": [8] * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}  # fmt: skip
+RESNET = {"channels": [8, 8, 16, 24], "stem_width": 8}
+
+
+def clip_vision(**options: Any) -> ClipVisionConfig:
+    return ClipVisionConfig(init="random", architecture=CLIP, **{"input": "face", "frames": 4, **options})
+
+
+def speech(family: str, **options: Any) -> SpeechConfig:
+    architecture = {**SPEECH, "model_type": family}
+    return SpeechConfig(
+        init="random", architecture=architecture, **{"input": "audio", "clips": 3, "seconds": 0.5, "layers": 2, **options}
+    )
+
+
+def timm_vision(**options: Any) -> TimmVisionConfig:
+    given = {"input": "frame", "model": "resnet10t", "model_args": RESNET, "features": 24, "frames": 3, "size": 32}
+    return TimmVisionConfig(**{"init": "random", **given, **options})
+
+
+def timm_mel(**options: Any) -> TimmMelConfig:
+    given = {"input": "audio", "model": "resnet10t", "model_args": RESNET, "features": 24, "n_mels": 32, "seconds": 0.5}
+    return TimmMelConfig(**{"init": "random", **given, **options})
+
+
+def build(config: EncoderConfig) -> Any:
+    from affectgpt.plugins.encoders.clip_vision import ClipVision
+    from affectgpt.plugins.encoders.mel import Mel
+    from affectgpt.plugins.encoders.speech import Speech
+    from affectgpt.plugins.encoders.timm_mel import TimmMel
+    from affectgpt.plugins.encoders.timm_vision import TimmVision
+
+    classes: dict[type, type[nn.Module]] = {
+        ClipVisionConfig: ClipVision, SpeechConfig: Speech, TimmVisionConfig: TimmVision, MelConfig: Mel,
+        TimmMelConfig: TimmMel,
+    }  # fmt: skip
+    if isinstance(config, OpenClipVisionConfig):
+        from affectgpt.plugins.encoders.open_clip_vision import OpenClipVision
+
+        return OpenClipVision(config, config.infer())
+    return classes[type(config)](config, config.infer())
+
+
+ENCODERS: dict[str, Callable[[], EncoderConfig]] = {
+    "clip-vision": clip_vision,
+    "clip-vision-bfloat16": lambda: clip_vision(dtype="bfloat16"),
+    "hubert": lambda: speech("hubert"),
+    "wavlm": lambda: speech("wavlm", normalize="window"),
+    "wav2vec2": lambda: speech("wav2vec2", normalize="none"),
+    "data2vec-audio": lambda: speech("data2vec-audio"),
+    "timm": timm_vision,
+    "mel": lambda: MelConfig(input="audio", n_mels=16, stack=5, max_seconds=1.0),
+    "mel-delta": lambda: MelConfig(input="audio", n_mels=16, stack=5, delta=True),
+    "timm-mel": timm_mel,
+    "open-clip": lambda: OpenClipVisionConfig(input="frame", model="MobileCLIP2-S0", frames=2),
+}
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request: pytest.FixtureRequest) -> Any:
+    torch.manual_seed(0)
+    if request.param == "open-clip":
+        pytest.importorskip("open_clip")
+    return build(ENCODERS[request.param]())
+
+
+def batch_of(encoder: Any, *clips: FakeClip) -> MediaBatch:
+    batch = stack([encoder.prepare(clip) for clip in clips])
+    assert batch is not None
+    return batch
+
+
+def test_the_declared_interface_is_the_real_one(encoder: Any) -> None:
+    spec = encoder.config.infer()
+    long = encoder.prepare(noise_clip(0, pictures=9, seconds=4.0))
+    assert long.values.shape[0] == spec.tokens
+    assert long.times.shape == (spec.tokens,) and long.times.dtype == torch.float32
+    assert (long.times.diff() > 0).all()
+    batch = batch_of(encoder, noise_clip(1, pictures=1, seconds=0.7), noise_clip(0, pictures=9, seconds=4.0))
+    with torch.no_grad():
+        tokens = encoder(batch)
+    assert tokens.values.shape == (2, spec.tokens, spec.dim) and tokens.values.dtype == torch.float32
+    assert tokens.mask is not None and tokens.mask.shape == (2, spec.tokens) and tokens.mask[1].all()
+    assert tokens.times.shape == (2, spec.tokens)
+    assert torch.isfinite(tokens.values).all()
+
+
+def test_counted_parameters_are_the_real_ones(encoder: Any) -> None:
+    count = encoder.config.parameters()
+    assert count is None or count == sum(parameter.numel() for parameter in encoder.parameters())
+
+
+def test_what_padding_holds_does_not_matter(encoder: Any) -> None:
+    batch = batch_of(encoder, noise_clip(1, pictures=1, seconds=0.7), noise_clip(0, pictures=9, seconds=4.0))
+    empty = replace(batch, mask=batch.mask & torch.tensor([[True], [False]]))
+    with torch.no_grad():
+        expected = encoder(batch).values
+        garbage = 255 if batch.values.dtype == torch.uint8 else float("nan")
+        spoiled = batch.values.clone()
+        spoiled[~batch.mask] = garbage
+        got = encoder(replace(batch, values=spoiled))
+        alone = encoder(empty)
+    assert not batch.mask.all()
+    torch.testing.assert_close(got.values, expected, rtol=0, atol=0)
+    assert torch.isfinite(got.values).all() and (got.values[~batch.mask] == 0).all()
+    torch.testing.assert_close(alone.values[0], expected[0], rtol=2e-2, atol=2e-2)
+    with torch.no_grad():
+        nothing = encoder(replace(batch, mask=torch.zeros_like(batch.mask)))
+    assert (nothing.values == 0).all() and nothing.values.shape == expected.shape
+
+
+def test_an_absent_stream_gives_none(encoder: Any) -> None:
+    assert encoder.prepare(FakeClip()) is None
+    import numpy as np
+
+    assert encoder.prepare(FakeClip(pictures=[], sound=np.zeros(0, np.float32))) is None
+
+
+def test_silence_and_black_are_finite(encoder: Any) -> None:
+    import numpy as np
+
+    clip = FakeClip([np.zeros((5, 9, 3), np.uint8)], np.zeros(9000, np.float32))
+    with torch.no_grad():
+        assert torch.isfinite(encoder(batch_of(encoder, clip)).values).all()
+
+
+def test_gradients_are_finite(encoder: Any) -> None:
+    weights = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    if not weights or encoder.config.model_dump().get("dtype") == "bfloat16":
+        pytest.skip("nothing is trained in this one")
+    encoder.train()
+    try:
+        batch = batch_of(encoder, noise_clip(1, pictures=1, seconds=0.7), noise_clip(0, pictures=9, seconds=4.0))
+        encoder(batch).values.square().sum().backward()
+        found = [weight.grad for weight in weights if weight.grad is not None]
+        assert len(found) > len(weights) // 2
+        assert all(torch.isfinite(grad).all() for grad in found)
+        assert sum(float(grad.abs().sum()) for grad in found) > 0
+    finally:
+        encoder.zero_grad()
+        encoder.eval()
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "open-clip"])
+def test_random_weights_follow_the_seed(name: str) -> None:
+    states = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        states.append(build(ENCODERS[name]()).state_dict())
+    if not states[0]:
+        return
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
+
+
+def test_batch_norm_sees_real_rows_only() -> None:
+    encoder = build(timm_vision(frozen=False)).train()
+    batch = batch_of(encoder, noise_clip(1, pictures=1, seconds=1), noise_clip(0, pictures=9, seconds=1))
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    encoder(batch)
+    after = {key: value.clone() for key, value in encoder.state_dict().items()}
+    encoder.load_state_dict(before)
+    spoiled = batch.values.clone()
+    spoiled[~batch.mask] = 255
+    encoder(replace(batch, values=spoiled))
+    assert all(torch.equal(after[key], value) for key, value in encoder.state_dict().items())
