@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from affectgpt.bundled import TINY
 from affectgpt.cli.options import Json, Plugin, catalog_of, console, progress
 from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
     from affectgpt.describe import Description
 
-BUNDLED = Path(__file__).resolve().parent.parent / "bundled" / "tiny"
 
 
 def command(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.", show_default=False)],
-    model: Annotated[Path, typer.Option(help="A saved model.", show_default="the small bundled one")] = BUNDLED,
+    model: Annotated[Path, typer.Option(help="A saved model.", show_default="the small bundled one")] = TINY,
     subtitle: Annotated[str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")] = None,
     question: Annotated[str | None, typer.Option(help="What to ask instead of the model's own question.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")] = 8,
@@ -53,12 +53,13 @@ def command(
     if as_json:
         typer.echo(json.dumps(results, indent=1, ensure_ascii=False))
     else:
-        _print(rows)
+        show(rows)
     if any(row.error for row in rows):
         raise typer.Exit(2)
 
 
-def _print(rows: list[Description]) -> None:
+def show(rows: list[Description]) -> None:
+    """Print descriptions for a reader."""
     out = console()
     for row in rows:
         if row.error:

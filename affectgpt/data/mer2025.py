@@ -124,7 +124,11 @@ def _videos(folder: Path, names: Collection[str], problems: list[Problem]) -> di
     if not folder.is_dir():
         problems.append(Problem("no such folder", str(folder), expected="the videos of the dataset"))
         return {}
-    present = {path.name for path in folder.iterdir()}
+    try:
+        present = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        problems.append(Problem("cannot be read", str(folder), str(error)))
+        return {}
     found = {
         name: folder / f"{name}{suffix}"
         for name in names

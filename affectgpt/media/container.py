@@ -216,3 +216,8 @@ def _is_cut(container: Any, streams: list[Any]) -> bool:
         if len(entries) and entries[-1].pos + entries[-1].size > container.size:
             return True
     return False
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

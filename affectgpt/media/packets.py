@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from affectgpt.registry.errors import MediaError
@@ -25,7 +25,8 @@ class Track:
 
     `shown` maps the presentation stamp of each frame that is meant to be shown to its packet's position;
     `lengths` has that frame's duration (0 when the file does not say); `keyframes` are the positions where
-    decoding can start, `stamps` the presentation stamps of those. `complete` is False when a packet has no stamp.
+    decoding can start, `stamps` the presentation stamps of those. `complete` is False when a packet has no
+    presentation stamp, or one that is not to be relied on. `damaged` names the packets that are not whole.
     """
 
     tick: Fraction
@@ -36,11 +37,14 @@ class Track:
     lengths: dict[int, int] = field(default_factory=dict)
     keyframes: list[int] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
+    damaged: set[tuple[int, int]] = field(default_factory=set)
     last: int | None = None
 
     def add(self, packet: Any) -> None:
         """Count one packet."""
         position, self.count = self.count, self.count + 1
+        if packet.is_corrupt:
+            self.damaged.add(name(packet))
         if packet.is_corrupt or packet.is_discard:
             return
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -72,15 +76,16 @@ class Track:
         return self.keyframes[nearest] if nearest >= 0 else 0
 
 
-def span(pts: Sequence[int], lengths: Sequence[int]) -> int:
-    """Ticks from the first of the sorted stamps to the end of the last frame.
+def span(pts: Sequence[Fraction | int], last: Fraction | int = 0) -> Fraction:
+    """From the first of the sorted stamps to the end of the last frame, which lasts `last`.
 
-    A last frame without a length gets the median distance of the frames, a single one 0.
+    Where the file does not say how long the last frame lasts (0), it is the median distance of the frames; a single
+    frame then spans 0.
     """
     if not pts:
-        return 0
-    gaps = [after - before for before, after in zip(pts, pts[1:], strict=False)]
-    return pts[-1] - pts[0] + (lengths[-1] or (int(median(gaps)) if gaps else 0))
+        return Fraction(0)
+    gaps = sorted(after - before for before, after in pairwise(pts))
+    return Fraction(pts[-1] - pts[0] + (last or (gaps[len(gaps) // 2] if gaps else 0)))
 
 
 def scan(container: Any, streams: Sequence[Any], limits: Limits, path: Path) -> dict[int, Track]:
@@ -91,6 +96,8 @@ def scan(container: Any, streams: Sequence[Any], limits: Limits, path: Path) -> 
     from av import FFmpegError
 
     tracks = {stream.index: Track(Fraction(stream.time_base), rate(stream)) for stream in streams}
+    for stream in streams:
+        tracks[stream.index].complete = not _guessed_stamps(container, stream)
     most = int(limits.max_seconds * MAX_PACKETS_PER_SECOND)
     try:
         for packet in container.demux(*streams):
@@ -109,6 +116,16 @@ def scan(container: Any, streams: Sequence[Any], limits: Limits, path: Path) -> 
     except FFmpegError:
         pass
     return tracks
+
+
+def _guessed_stamps(container: Any, stream: Any) -> bool:
+    # AVI stores no presentation stamps. Where frames are reordered, those that libav makes up are wrong.
+    return "avi" in container.format.name and bool(getattr(stream.codec_context, "has_b_frames", False))
+
+
+def name(packet: Any) -> tuple[int, int]:
+    """What tells a packet from the others of its stream, however often the file is read: its place and its stamp."""
+    return (-1 if packet.pos is None else packet.pos, -1 if packet.dts is None else packet.dts)
 
 
 def rate(stream: Any) -> Fraction:

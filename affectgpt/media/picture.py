@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from av import FFmpegError
-from av.sidedata.sidedata import Type as SideDataType
 
-from affectgpt.media.container import Header, check_seconds, opened
+from affectgpt.media.container import Header, check_seconds, counted, opened
 from affectgpt.media.limits import Limits
-from affectgpt.media.packets import Track, rate, scan, span
+from affectgpt.media.orientation import picture
+from affectgpt.media.packets import Track, name, rate, scan, span
 from affectgpt.media.sampling import choose, runs, targets
 from affectgpt.registry.errors import MediaError
 
 ROUNDS = 8
 """How often other frames are chosen for those that turn out undecodable, before the whole file is decoded."""
 
-THREADED_PACKETS = 500
-"""From how many packets on the decoder gets threads: below, starting them takes longer than they save."""
+Stamp = TypeVar("Stamp", int, Fraction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,44 +34,185 @@ class Sampled:
     notes: list[str]
 
 
-@dataclass
-class _Source:
-    path: Path
-    header: Header
-    limits: Limits
-    damaged: int = 0
-
-    @property
-    def origin(self) -> Fraction:
-        return self.header.start
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    # One decoded frame, and whether the decoder had to guess parts of it.
+    image: np.ndarray
+    guessed: bool
 
 
 def sample(path: Path, header: Header, limits: Limits, count: int) -> Sampled:
     """Up to `count` frames: see `Clip.frames`. Raises MediaError when not one frame can be decoded."""
-    source = _Source(path, header, limits)
     with opened(path, limits) as container:
         stream = container.streams[header.video]
-        tick = Fraction(stream.time_base)
         track = scan(container, [stream], limits, path)[stream.index]
-    first = _first_tick(track.shown, header, tick)
-    found = _by_packets(source, track, first, count) if track.complete else None
-    if found is None:
-        found = _by_frames(source, count)
-    frames, end = found
-    if not frames:
+    reader = _Reader(path, header, limits, track)
+    found = reader.by_packets(count) or reader.by_frames(count)
+    if not found:
         raise MediaError(
             "no frame of the picture can be decoded",
             where=str(path),
-            found=f"{track.count} packets, {source.damaged} of them damaged",
+            found=f"{counted(track.count, 'packet')}, {len(track.damaged)} of them damaged",
             expected="at least one whole frame",
             hint="play it in a video player; if it does not play there, copy or convert it again",
         )
-    origin = max(header.start, min(header.start, min(frames)))
+    origin = header.start if max(found) >= header.start else min(found)
+    guessed = sum(shown.guessed for shown in found.values())
     notes = []
-    if source.damaged:
-        notes.append(f"the picture is damaged: {source.damaged} packets were skipped")
-    lasts = float(end - header.start)
-    if header.duration - lasts > 0.5:
-        notes.append(f"the picture ends at {lasts:.1f} s of {header.duration:.1f} s")
-    stamps = sorted(frames)
-    return Sampled([frames[stamp] for stamp in stamps], [float(stamp - origin) for stamp in stamps], notes)
+    if track.damaged:
+        notes.append(f"the picture is damaged: {counted(len(track.damaged), 'packet')} could not be read")
+    if guessed:
+        notes.append(f"the picture is damaged: parts of {counted(guessed, 'frame')} of {len(found)} are a guess")
+    end = float(reader.end - origin)
+    if header.duration - end > 0.5:
+        notes.append(f"the picture ends at {end:.1f} s of {header.duration:.1f} s")
+    return Sampled([found[stamp].image for stamp in found], [float(stamp - origin) for stamp in found], notes)
+
+
+@dataclass
+class _Reader:
+    # Both ways of reading return stamp in seconds on the file's clock -> frame, in the order of the stamps.
+    path: Path
+    header: Header
+    limits: Limits
+    track: Track
+    end: Fraction = Fraction(0)
+
+    def by_packets(self, count: int) -> dict[Fraction, _Shown]:
+        """Choose among the packets' stamps, then decode what the chosen frames need. Empty when that fails."""
+        tick = self.track.tick
+        if not self.track.complete:
+            return {}
+        stamps = _from(sorted(self.track.shown), self.header.start / tick)
+        images: dict[int, _Shown] = {}
+        for _ in range(ROUNDS):
+            if not stamps:
+                break
+            length = span(stamps, self.track.lengths[stamps[-1]])
+            self._ends(stamps[0] * tick, length * tick)
+            wanted = [stamps[i] for i in choose(stamps, [stamps[0] + target for target in targets(length, count)])]
+            images |= self._decode([stamp for stamp in wanted if stamp not in images])
+            if not self.track.complete:
+                break
+            lost = {stamp for stamp in wanted if stamp not in images}
+            if not lost:
+                return {stamp * tick: images[stamp] for stamp in wanted}
+            stamps = [stamp for stamp in stamps if stamp not in lost]
+        return {}
+
+    def by_frames(self, count: int) -> dict[Fraction, _Shown]:
+        """Decode the whole file to learn when its frames are shown, then once more to keep the chosen ones.
+
+        For files whose packets carry no stamps, or stamps that the decoded frames do not have.
+        """
+        known: list[int | None] = []
+        with opened(self.path, self.limits) as container:
+            stream = self._stream(container)
+            known.extend(_stamp(frame) for frame, _ in self._frames(container.demux(stream)))
+            step, tick = 1 / rate(stream), Fraction(stream.time_base)
+        stamped = sorted(stamp for stamp in known if stamp is not None)
+        # Frames leave the decoder in the order they are shown, also where a container stores no presentation stamps
+        # and the frames come with those of the order of decoding: these are sorted, and given out in turn.
+        times = [stamp * tick for stamp in stamped] if None not in known else [i * step for i in range(len(known))]
+        ordinals = dict(zip(times, range(len(times)), strict=True))
+        stamps = _from(sorted(ordinals), self.header.start)
+        if not stamps:
+            return {}
+        length = span(stamps, step if None in known else 0)
+        self._ends(stamps[0], length)
+        chosen = [stamps[i] for i in choose(stamps, [stamps[0] + target for target in targets(length, count)])]
+        wanted = {ordinals[stamp]: stamp for stamp in chosen}
+        found: dict[Fraction, _Shown] = {}
+        with opened(self.path, self.limits) as container:
+            stream = self._stream(container)
+            for ordinal, (frame, packet) in enumerate(self._frames(container.demux(stream))):
+                if ordinal in wanted:
+                    found[wanted[ordinal]] = _Shown(picture(frame, packet), frame.is_corrupt)
+                if len(found) == len(wanted):
+                    break
+        return dict(sorted(found.items()))
+
+    def _ends(self, first: Fraction, length: Fraction) -> None:
+        self.end = first + length
+        check_seconds(self.path, float(self.end - max(first, self.header.start)), self.limits)
+
+    def _decode(self, wanted: list[int]) -> dict[int, _Shown]:
+        ranges = [(self.track.start_of(stamp), self.track.shown[stamp]) for stamp in wanted]
+        plan = runs(ranges)
+        found = self._decode_runs(wanted, plan)
+        # A container that cannot be sought in, or that lands elsewhere, is read from its first packet.
+        return self._decode_runs(wanted, [(0, plan[-1][1])]) or {} if found is None else found
+
+    def _decode_runs(self, wanted: list[int], plan: list[tuple[int, int]]) -> dict[int, _Shown] | None:
+        found: dict[int, _Shown] = {}
+        with opened(self.path, self.limits) as container:
+            stream = self._stream(container)
+            for first, last in plan:
+                mine = {stamp for stamp in wanted if first <= self.track.shown[stamp] <= last}
+                packets = container.demux(stream)
+                if first:
+                    packets = self._sought(container, stream, first)
+                    if packets is None:
+                        return None
+                latest, previous = max(mine), None
+                for frame, packet in self._frames(packets):
+                    if frame.pts in mine:
+                        mine.remove(frame.pts)
+                        found[frame.pts] = _Shown(picture(frame, packet), frame.is_corrupt)
+                    if previous is not None and frame.pts is not None and frame.pts <= previous:
+                        self.track.complete = False
+                        return found
+                    previous = frame.pts
+                    if not mine or (frame.pts is not None and frame.pts > latest):
+                        break
+        return found
+
+    def _sought(self, container: Any, stream: Any, first: int) -> Iterator[Any] | None:
+        # The packets from position `first` or an earlier one on, or None when the seek does not lead there.
+        stamp = self.track.stamps[bisect_left(self.track.keyframes, first)]
+        try:
+            container.seek(stamp, stream=stream, backward=True)
+            packets = container.demux(stream)
+            head = next(packets)
+        except (FFmpegError, StopIteration):
+            return None
+        if self.track.shown.get(head.pts, first + 1) > first:
+            return None
+        return _chained(head, packets)
+
+    def _stream(self, container: Any) -> Any:
+        stream = container.streams[self.header.video]
+        stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}
+        # Clips are read by several workers at once; the runs decoded here are short, threads would cost more.
+        stream.codec_context.thread_count = 1
+        return stream
+
+    def _frames(self, packets: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        # Each frame with the packet that brought it out of the decoder. Damaged packets are counted and skipped; a
+        # container that cannot be read on ends here.
+        try:
+            for packet in packets:
+                try:
+                    frames = packet.decode()
+                except FFmpegError:
+                    if packet.size:
+                        self.track.damaged.add(name(packet))
+                    continue
+                yield from ((frame, packet) for frame in frames)
+        except FFmpegError:
+            return
+
+
+def _chained(head: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield head
+    yield from rest
+
+
+def _from(stamps: list[Stamp], start: Fraction) -> list[Stamp]:
+    # What is stamped before the clip starts is not shown, unless the header lies and nothing is stamped later.
+    return stamps[bisect_left(stamps, start) :] or stamps
+
+
+def _stamp(frame: Any) -> int | None:
+    stamp: int | None = frame.pts if frame.pts is not None else frame.dts
+    return stamp

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-SEEK_COST = 12
+SEEK_COST = 4
 """What one seek costs, counted in packets decoded: the decoder is emptied and fills its reorder buffer again."""
 
 

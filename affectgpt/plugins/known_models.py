@@ -6,6 +6,7 @@ and built with random weights, on a machine that has never downloaded it.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import os
@@ -60,7 +61,8 @@ def model_config(name: str) -> dict[str, Any]:
     if folder is not None:
         return _read(folder / "config.json")
     if name in _table():
-        return dict(_table()[name]["config"])
+        values: dict[str, Any] = copy.deepcopy(_table()[name]["config"])
+        return values
     raise InterfaceError(
         f"the model {name!r} is not on this machine and not among the known models",
         found="nothing in " + ", ".join([*map(str, _places(name)), *["the Hugging Face cache"] * is_repository(name)]),

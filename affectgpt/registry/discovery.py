@@ -96,11 +96,16 @@ def _line_in(error: BaseException, path: Path) -> int | None:
 
 
 def _origin_of(module: ModuleType) -> Origin:
-    from importlib.metadata import packages_distributions, version
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
     top = module.__name__.split(".")[0]
-    names = packages_distributions().get(top)
-    return Origin(names[0], version(names[0])) if names else Origin(getattr(module, "__file__", None) or top)
+    # An editable install lists no packages; its distribution usually has the package's name.
+    for name in [*packages_distributions().get(top, []), top]:
+        try:
+            return Origin(name, version(name))
+        except PackageNotFoundError:
+            continue
+    return Origin(getattr(module, "__file__", None) or top)
 
 
 def _take_entry_point(catalog: Catalog, point: EntryPoint, *, allow_torch: bool = False) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from affectgpt.registry.errors import PluginError
 
 Kind = Literal["encoder", "fuser", "llm"]
 KINDS: tuple[Kind, ...] = ("encoder", "fuser", "llm")
@@ -50,15 +52,24 @@ C = TypeVar("C", bound=type)
 
 def _marker(kind: Kind, name: str, config: type, summary: str, citation: str, requires: tuple[str, ...]) -> Any:
     def mark(target: C) -> C:
-        spec = PluginSpec(
-            name=name,
-            kind=kind,
-            config=f"{config.__module__}:{config.__qualname__}",
-            target=f"{target.__module__}:{target.__qualname__}",
-            summary=summary or (target.__doc__ or name).strip().splitlines()[0],
-            citation=citation,
-            requires=requires,
-        )
+        try:
+            spec = PluginSpec(
+                name=name,
+                kind=kind,
+                config=f"{config.__module__}:{config.__qualname__}",
+                target=f"{target.__module__}:{target.__qualname__}",
+                summary=summary or (target.__doc__ or name).strip().splitlines()[0],
+                citation=citation,
+                requires=requires,
+            )
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise PluginError(
+                f"@{kind}({name!r}) on {target.__qualname__} is malformed", where=target.__module__,
+                found=f"{wrong['loc'][0]} = {wrong['input']!r}",
+                expected="a name of lower-case letters, digits, '-', '.' or '_'" if wrong["loc"][0] == "name"
+                else "both classes at the top level of a module",
+            ) from error
         setattr(target, MARK, spec)
         return target
 

@@ -60,7 +60,7 @@ def arc(width: float, height: float, start: float, stop: float, drop: float = 0.
 
 def moved(points: Points, right: float, down: float) -> Points:
     """`points [..., 2]` shifted."""
-    return points + np.array((right, down))
+    return np.add(points, (right, down))
 
 
 def curve(points: list[tuple[float, float]], steps: int = 8) -> Points:

@@ -68,8 +68,8 @@ def plan_clip(seed: int, split: Split, index: int, difficulty: Difficulty) -> Pl
     )
 
 
-def write_clip(path: Path, seed: int, split: Split, index: int, difficulty: Difficulty) -> None:
-    """Draw, speak and encode clip `index` into `path` (.mp4)."""
+def write_clip(path: Path, seed: int, split: Split, index: int, difficulty: Difficulty) -> str:
+    """Draw, speak and encode clip `index` into `path` (.mp4); returns its name."""
     cv2.setNumThreads(1)
     plan = plan_clip(seed, split, index, difficulty)
     identity = draw_identity(split, plan.identity)
@@ -84,3 +84,4 @@ def write_clip(path: Path, seed: int, split: Split, index: int, difficulty: Diff
         picture, identity, combination.face, seconds=seconds, cue=face_cue, lips=lips, noise=plan.camera_noise
     )
     write_mp4(path, frames, frame_rate=FRAME_RATE, waveform=speech.waveform, sample_rate=SAMPLE_RATE)
+    return plan.name

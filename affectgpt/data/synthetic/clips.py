@@ -84,7 +84,7 @@ def _check(clips: int, seed: int, split: str, workers: int) -> None:
 
 
 @contextmanager
-def _finished(tasks: list[_Task], workers: int) -> Iterator[Iterator[None]]:
+def _finished(tasks: list[_Task], workers: int) -> Iterator[Iterator[str]]:
     """Yields an iterator that ends each time one more of `tasks` is written; leaves no process behind."""
     if workers == 1:
         yield (write_clip(*task) for task in tasks)

@@ -36,10 +36,10 @@ class Expression:
 EXPRESSIONS: dict[Face, Expression] = {
     "smile": Expression(brow_outer=0.1, lids=-0.1, lower_lids=0.55, corners=1.0, stretch=0.7, jaw=0.16, cheeks=1.0),
     "scowl": Expression(
-        brow_inner=-1.0, brow_outer=-0.1, squeeze=1.0, lids=-0.3, lower_lids=0.3, corners=-0.35, stretch=-0.1, press=0.8
+        brow_inner=-1.0, brow_outer=-0.1, squeeze=1.0, lids=-0.3, lower_lids=0.3, corners=-0.1, stretch=0.1, press=1.0
     ),
     "surprise": Expression(brow_inner=1.0, brow_outer=1.0, lids=0.9, corners=-0.05, stretch=-0.55, jaw=0.85),
-    "sad": Expression(brow_inner=0.9, brow_outer=-0.7, squeeze=0.4, lids=-0.4, gaze=0.6, corners=-1.0, stretch=-0.15),
+    "sad": Expression(brow_inner=0.9, brow_outer=-0.7, squeeze=0.4, lids=-0.4, gaze=0.6, corners=-1.0, stretch=-0.2),
 }
 
 

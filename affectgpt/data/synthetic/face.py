@@ -54,7 +54,7 @@ class Portrait:
         self._light = skin_light(identity, self._turn, light)
         plain_hair = np.full_like(self._still, identity.hair)
         self._hair = cv2.multiply(plain_hair, hair_light(identity, light), scale=1 / 128)
-        self.alpha = cv2.erode(self.alpha, np.ones((3, 3), np.uint8))
+        self.alpha = np.asarray(cv2.erode(self.alpha, np.ones((3, 3), np.uint8)), dtype=np.uint8)
 
     def draw(self, expression: Expression) -> Image:
         """The portrait with `expression`, `[CANVAS, CANVAS, 3]` uint8; what `alpha` excludes means nothing."""
@@ -68,7 +68,7 @@ class Portrait:
         self._mouth(canvas, expression)
         canvas = cv2.multiply(canvas, self._light, scale=1 / 128)
         cv2.copyTo(self._hair, self._hair_mask, canvas)
-        return cv2.GaussianBlur(canvas, (3, 3), 0)
+        return np.asarray(cv2.GaussianBlur(canvas, (3, 3), 0), dtype=np.uint8)
 
     def _paint_body(self) -> None:
         who = self._identity
@@ -95,7 +95,8 @@ class Portrait:
             lower = outline[outline[:, 1] > 0.25]
             fill(beard, np.concatenate([lower, [(-0.45, 0.42), (0.0, 0.33), (0.45, 0.42)]]), scaled(who.hair, 1.2))
             beard = cv2.GaussianBlur(beard, (0, 0), 5)
-            self._still = cv2.addWeighted(self._still, 1 - who.stubble, beard, who.stubble, 0)
+            mixture = cv2.addWeighted(self._still, 1 - who.stubble, beard, who.stubble, 0)
+            self._still = np.asarray(mixture, dtype=np.uint8)
 
     def _person(self, points: Points, color: Color | None = None, *, hair: bool = False) -> None:
         fill(self._still, points, self._identity.hair if color is None else color)
@@ -121,8 +122,8 @@ class Portrait:
     def _brow(self, canvas: Image, now: Expression, side: int) -> None:
         who = self._identity
         height = who.eye_height - who.brow_height
-        inner = (who.eye_gap - 0.17 - 0.06 * now.squeeze, height - 0.11 * now.brow_inner)
-        outer = (who.eye_gap + 0.23, height + 0.03 - 0.09 * now.brow_outer)
+        inner = (who.eye_gap - 0.17 - 0.06 * now.squeeze, height - 0.13 * now.brow_inner)
+        outer = (who.eye_gap + 0.23, height + 0.03 - 0.10 * now.brow_outer)
         middle = (who.eye_gap + 0.05, (inner[1] + outer[1]) / 2 - 0.045)
         spine = curve([inner, middle, outer], 10)
         thick = who.brow_thickness * np.linspace(1.0, 0.45, len(spine))[:, None] * (0, 1)
@@ -167,7 +168,7 @@ class Portrait:
         full = who.lip_fullness * (1 - 0.45 * max(0.0, now.press))
         across = np.linspace(-1, 1, 15)
         bow = 1 - across**2
-        bend = -0.115 * now.corners * across**2 + 0.035 * now.corners
+        bend = -0.14 * now.corners * across**2 + 0.045 * now.corners
         seam = moved(np.stack([across * half, bend], 1), self._turn * 1.2, who.mouth_height)
         down = np.array((0.0, 1.0))
         cupid = full * (bow + 0.18 * np.cos(np.pi * across * 2.2) * bow)

@@ -61,14 +61,14 @@ def film(
         cover = cv2.warpAffine(portrait.alpha, place, (SIZE, SIZE), flags=cv2.INTER_LINEAR)[..., None] / np.float32(255)
         scene = (drawn * cover + backdrop * (1 - cover)) * tint.astype(np.float32)
         row, column = rng.integers(0, SIZE, 2)
-        scene += grain[row : row + SIZE, column : column + SIZE] * rng.choice((-1, 1))
+        scene = scene + grain[row : row + SIZE, column : column + SIZE] * rng.choice((-1, 1))
         yield np.clip(scene, 0, 255).astype(np.uint8)
 
 
 def _placement(scale: float, angle: float, right: float, down: float) -> NDArray[np.float64]:
     """The affine map `[2, 3]` from the canvas to the frame; `right` and `down` are shares of the frame."""
     zoom = scale * _FACE_HALF_HEIGHT * SIZE / UNIT
-    matrix = cv2.getRotationMatrix2D(CENTER, angle, zoom)
+    matrix = np.asarray(cv2.getRotationMatrix2D(CENTER, angle, zoom), dtype=np.float64)
     matrix[:, 2] += (SIZE * (0.5 + right) - CENTER[0], SIZE * (0.5 + down) - CENTER[1])
     return matrix
 
@@ -83,11 +83,12 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
         cv2.rectangle(wall, corner.tolist(), (corner + extent).tolist(), color, -1)
     blurred = cv2.GaussianBlur(wall, (0, 0), float(rng.uniform(4, 10))).astype(np.float32)
     slope = np.linspace(-1, 1, SIZE, dtype=np.float32)
-    return blurred * (1 + 0.2 * float(rng.uniform(-1, 1)) * slope[None, :, None]) * (1 - 0.12 * slope[:, None, None])
+    across, down = slope[None, :, None], slope[:, None, None]
+    return np.asarray(blurred * (1 + 0.2 * float(rng.uniform(-1, 1)) * across) * (1 - 0.12 * down), dtype=np.float32)
 
 
 def _grain(rng: np.random.Generator, deviation: float) -> NDArray[np.float32]:
     """Camera noise `[2 SIZE, 2 SIZE, 3]`; each frame shows another part of it, mostly grey with some colour."""
     grey = rng.standard_normal((2 * SIZE, 2 * SIZE, 1), np.float32)
     colour = rng.standard_normal((2 * SIZE, 2 * SIZE, 3), np.float32)
-    return np.float32(deviation) * (np.float32(0.9) * grey + np.float32(0.45) * colour)
+    return np.asarray(deviation * (0.9 * grey + 0.45 * colour), dtype=np.float32)

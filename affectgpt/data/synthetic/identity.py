@@ -40,7 +40,6 @@ class Identity:
     person's resting face resemble another's weak expression.
     """
 
-    name: str
     skin: Color
     hair: Color
     iris: Color
@@ -83,7 +82,6 @@ def draw_identity(split: Split, number: int) -> Identity:
     low_voice = bool(rng.random() < 0.5)
     style = HAIR_STYLES[rng.choice([0, 1, 4]) if low_voice else rng.choice([0, 1, 2, 3])]
     return Identity(
-        name=f"{split}-{number:03d}",
         skin=skin,
         hair=_varied(rng, _HAIRS[rng.integers(len(_HAIRS))], 0.06),
         iris=_varied(rng, _IRISES[rng.integers(len(_IRISES))], 0.06),
@@ -103,9 +101,9 @@ def draw_identity(split: Split, number: int) -> Identity:
         mouth_width=float(rng.uniform(0.26, 0.33)),
         mouth_height=float(rng.uniform(0.52, 0.58)),
         lip_fullness=float(rng.uniform(0.045, 0.085)),
-        rest_brow=float(rng.normal(0, 0.14)),
+        rest_brow=float(rng.normal(0, 0.10)),
         rest_lid=float(rng.normal(0, 0.14)),
-        rest_mouth=float(rng.normal(0, 0.14)),
+        rest_mouth=float(rng.normal(0, 0.10)),
         f0=float(rng.uniform(100, 150) if low_voice else rng.uniform(160, 220)),
         tract=float(rng.uniform(0.94, 1.04) if low_voice else rng.uniform(1.04, 1.16)),
     )

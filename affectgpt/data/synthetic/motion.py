@@ -55,7 +55,7 @@ def blinks(rng: np.random.Generator, seconds: float) -> Course:
         if not len(at):
             return np.zeros(np.shape(times))
         distance = np.abs(np.subtract.outer(times, at)).min(axis=1)
-        return np.clip(1.4 - distance / 0.09, 0, 1)
+        return np.asarray(np.clip(1.4 - distance / 0.09, 0, 1))
 
     return course
 
@@ -72,4 +72,4 @@ def lip_opening(rng: np.random.Generator, loudness: NDArray[np.float64], rate: f
     phrase = np.clip(2.0 * smooth / (np.quantile(smooth, 0.9) + 1e-9), 0, 1)
     pace, phase = rng.uniform(2.4, 3.8), rng.uniform(0, 2 * np.pi)
     wobble = 0.55 + 0.45 * np.sin(2 * np.pi * pace * times + phase + 2.0 * sway(rng, 1.0)(times))
-    return np.interp(times, np.arange(len(phrase)) / rate, phrase) * wobble
+    return np.asarray(np.interp(times, np.arange(len(phrase)) / rate, phrase) * wobble)

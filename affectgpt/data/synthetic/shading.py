@@ -16,7 +16,8 @@ def skin_light(who: Identity, turn: float, light: tuple[float, float]) -> Image:
     x, y = (columns - CENTER[0]) / UNIT, (rows - CENTER[1]) / UNIT
 
     def bump(cx: float, cy: float, sx: float, sy: float) -> NDArray[np.float32]:
-        return np.exp(-0.5 * (((x - cx - turn) / sx) ** 2 + ((y - cy) / sy) ** 2)).astype(np.float32)
+        distance = ((x - cx - turn) / sx) ** 2 + ((y - cy) / sy) ** 2
+        return np.asarray(np.exp(-0.5 * distance), dtype=np.float32)
 
     level = np.ones_like(x)
     for side in (-1, 1):
@@ -37,7 +38,7 @@ def skin_light(who: Identity, turn: float, light: tuple[float, float]) -> Image:
     warmth = np.array((1.0, 1 - 0.05, 1 - 0.10), np.float32)
     shadow = np.clip(1 - level, 0, 1)[..., None] * (1 - warmth)
     toned = np.clip((level[..., None] - 0.6 * shadow) * 128, 0, 255).astype(np.uint8)
-    return cv2.GaussianBlur(toned, (0, 0), 1.5)
+    return np.asarray(cv2.GaussianBlur(toned, (0, 0), 1.5), dtype=np.uint8)
 
 
 def hair_light(who: Identity, light: tuple[float, float]) -> Image:

@@ -52,10 +52,10 @@ class Manner:
 
 
 MANNERS: dict[Voice, Manner] = {
-    "bright": Manner(1.42, 0.22, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
+    "bright": Manner(1.45, 0.24, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
     "harsh": Manner(0.96, 0.10, 0.055, 0.22, 1.35, 3.7, press=0.9, rough=0.45, dull=0.0),
-    "trembling": Manner(1.18, 0.06, 0.014, 0.14, 0.60, 3.1, press=0.1, tremor_pitch=0.07, tremor_level=0.5, dull=0.35),
-    "flat": Manner(0.86, 0.015, 0.004, 0.03, 0.65, 2.8, press=0.1, dull=0.6),
+    "trembling": Manner(1.18, 0.06, 0.014, 0.20, 0.60, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35),
+    "flat": Manner(0.82, 0.012, 0.004, 0.02, 0.65, 2.8, press=0.1, dull=0.6),
 }
 
 _VOWELS = np.array(
@@ -91,7 +91,7 @@ def speak(
     active = np.abs(spoken) > 0
     spoken *= _LEVEL / _rms(spoken[active])
     spoken *= manner["energy"] * (1 - manner["tremor_level"] * (0.5 + 0.5 * tremor))
-    spoken *= float(np.exp(rng.uniform(np.log(0.7), np.log(1.4))))
+    spoken *= float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
     frames = len(spoken) // (SAMPLE_RATE // LOUDNESS_RATE)
     loudness = np.sqrt(np.mean(np.square(spoken[: frames * 160].reshape(frames, 160)), axis=1))
     noise = _room_noise(rng, count) * _rms(spoken[active]) * 10 ** (-snr_db / 20)
@@ -183,7 +183,7 @@ def _articulate(
 def _tract(formants: Array, dull: float, size: int) -> NDArray[np.complex128]:
     """Frequency response `[size // 2 + 1]` of the resonators in a row, times a one-pole low-pass."""
     turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
-    response = (1 - dull) / (1 - dull * turn)
+    response: NDArray[np.complex128] = (1 - dull) / (1 - dull * turn)
     for frequency, bandwidth in zip((*formants, 3500.0), (80.0, 100.0, 140.0, 200.0), strict=True):
         radius, angle = np.exp(-np.pi * bandwidth / SAMPLE_RATE), 2 * np.pi * frequency / SAMPLE_RATE
         poles = 1 - 2 * radius * np.cos(angle) * turn + radius**2 * turn**2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,9 +39,10 @@ class OpenClipVision(nn.Module):
         self.config, self.output = config, output
         self.pretrained = config.checkpoint is not None
         try:
-            whole = open_clip.create_model(
-                config.model, load_weights=False, pretrained_image=False, pretrained_text=False
-            )
+            with _without_notice():
+                whole = open_clip.create_model(
+                    config.model, load_weights=False, pretrained_image=False, pretrained_text=False
+                )
         except (RuntimeError, OSError, ValueError, ImportError) as error:
             raise InterfaceError(
                 "open_clip cannot build this model here", where=config.model, found=str(error).split("\n")[0]
@@ -63,6 +67,20 @@ class OpenClipVision(nn.Module):
     def _embed(self, pixels: Tensor) -> Tensor:
         embeds: Tensor = self.model(normalise(pixels, self.mean, self.std))
         return embeds
+
+
+@contextmanager
+def _without_notice() -> Iterator[None]:
+    # open_clip tells the root logger that no weights were loaded; they are loaded here, afterwards.
+    def keep(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("No pretrained weights loaded")
+
+    root = logging.getLogger()
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)
 
 
 def _file(checkpoint: str) -> Path:

@@ -41,6 +41,8 @@ class Speech(nn.Module):
         self.config, self.output = config, output
         self.length = round(config.seconds * RATE)
         self.pretrained = config.init == "pretrained"
+        # A layer left out at random in training would be missing from the hidden states that are averaged.
+        values["layerdrop"] = 0.0
         architecture = AutoConfig.for_model(values.pop("model_type"), **values)
         if self.pretrained and config.model is not None:
             # masked_spec_embed is read only by the masking of SpecAugment, and some checkpoints lack it.
@@ -77,5 +79,7 @@ class Speech(nn.Module):
         if self.config.normalize == "batch":
             windows = windows - windows.mean(dim=1, keepdim=True)
             windows = (windows - windows.mean()) / torch.sqrt(windows.var(correction=0) + _EPSILON)
-        states = self.model(windows.to(getattr(torch, self.config.dtype)), output_hidden_states=True).hidden_states
+        result = self.model(windows.to(getattr(torch, self.config.dtype)), output_hidden_states=True)
+        # transformers 5 records the last layer before the final layer norm, 4 after it; the latter is meant.
+        states = [*result.hidden_states[:-1], result.last_hidden_state]
         return torch.stack(states[-self.config.layers :]).float().mean(dim=(0, 2))

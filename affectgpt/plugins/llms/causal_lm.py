@@ -125,7 +125,7 @@ def _tokenizer(config: CausalLMConfig) -> Any:
 def _random(config: CausalLMConfig, vocabulary: int) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    values = {key: value for key, value in config.values().items() if key not in ("parameters", "architectures")}
+    values = {key: value for key, value in config.values().items() if key != "architectures"}
     values.setdefault("vocab_size", vocabulary)
     kind = values.pop("model_type")
     try:

@@ -70,11 +70,8 @@ class CausalLMConfig(LLMConfig):
         return TokenSpec(modality="text", dim=hidden, tokens=context, exact=False)
 
     def parameters(self) -> int | None:
-        values = self.values()
-        if "parameters" in values:
-            return int(values["parameters"])
         try:
-            return _decoder_parameters(values)
+            return _decoder_parameters(self.values())
         except (KeyError, TypeError):
             return None
 

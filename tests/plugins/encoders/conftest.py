@@ -1,10 +1,63 @@
+"""A clip in memory with the readings that encoders ask for, and the reference tensors."""
+
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+
+
+@dataclass
+class FakePictures:
+    images: list[NDArray[np.uint8]]
+    times: NDArray[np.float32]
+
+
+@dataclass
+class FakeClip:
+    """`pictures` frames (also the faces) and `sound`; None or 0 stands for a stream that is not there."""
+
+    pictures: list[NDArray[np.uint8]] | None = None
+    sound: NDArray[np.float32] | None = None
+
+    @property
+    def duration(self) -> float:
+        return 4.0
+
+    def frames(self, count: int) -> FakePictures | None:
+        if self.pictures is None:
+            return None
+        shown = self.pictures[:count]
+        return FakePictures(shown, np.arange(len(shown), dtype=np.float32) / 2)
+
+    faces = frames
+
+    def waveform(self) -> NDArray[np.float32] | None:
+        return self.sound
+
+
+def noise_clip(seed: int, pictures: int, seconds: float, size: tuple[int, int] = (40, 52)) -> Any:
+    """Random pictures and sound."""
+    random = np.random.default_rng(seed)
+    images = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(pictures)]
+    return FakeClip(images or None, random.standard_normal(round(seconds * 16000)).astype(np.float32) * 0.1)
+
+
+@pytest.fixture(scope="session")
+def fake_clip() -> type[FakeClip]:
+    return FakeClip
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., Any]:
+    return noise_clip
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +72,7 @@ def oracle() -> Path:
 
 @pytest.fixture(autouse=True)
 def _few_threads() -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

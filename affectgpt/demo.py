@@ -1,0 +1,155 @@
+"""The demonstration: write synthetic clips, train the small model and three variants, compare them on held-out clips.
+
+Everything that it reports is computed in the run.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affectgpt.bundled import bundled_config
+from affectgpt.core.load_config import load_config
+from affectgpt.core.plan import Plan, make_plan
+from affectgpt.data.mer2025 import read_mer2025
+from affectgpt.data.synthetic.clips import generate
+from affectgpt.data.synthetic.score import Score, score_texts
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import discover
+
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "full model": (),
+    "face only": (
+        "encoders.audio=null", "fusers.audio_tokens=null", "fusers.multi=null", "prompt.order=[face_tokens, subtitle]",
+    ),
+    "voice only": (
+        "encoders.face=null", "fusers.face_tokens=null", "fusers.multi=null", "prompt.order=[audio_tokens, subtitle]",
+    ),
+    "no pre-fusion": ("fusers.multi=null", "prompt.order=[audio_tokens, face_tokens, subtitle]"),
+}  # fmt: skip
+"""The rows of the table: what each changes in `configs/tiny.yaml`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained variant on the held-out clips: its score, trained parameters, last loss and training seconds."""
+
+    name: str
+    seed: int
+    score: Score
+    parameters: int
+    loss: float
+    seconds: float
+
+
+Progress = Callable[[str, int, int], None]
+"""Told (what, done, total) as the work goes on."""
+
+
+def variant_plan(name: str, catalog: Catalog, seed: int, overrides: Sequence[str] = ()) -> Plan:
+    """The plan of one row of the table."""
+    config, source = load_config(bundled_config("tiny"), catalog, [f"seed={seed}", *VARIANTS[name], *overrides])
+    return make_plan(config, catalog, source)
+
+
+def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int, progress: Progress) -> None:
+    """Write the training and held-out clips into `folder/train` and `folder/test`; the two share no identity."""
+    for split, count in (("train", train), ("test", test)):
+        generate(
+            folder / split, clips=count, seed=seed, split=split, workers=workers,  # type: ignore[arg-type]
+            progress=lambda done, total, split=split: progress(f"writing {split} clips", done, total),  # type: ignore[misc]
+        )  # fmt: skip
+
+
+def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progress: Progress) -> dict[str, list[Any]]:
+    """Prepare both splits for the full model; the variants read parts of the same samples."""
+    from affectgpt.core.assembly import assemble
+    from affectgpt.data.clips import read_samples
+
+    pipeline = assemble(plan, catalog)
+    return {
+        split: read_samples(
+            read_mer2025(folder / split), pipeline.prepare, workers=workers,
+            progress=lambda done, total, split=split: progress(f"reading {split} clips", done, total),  # type: ignore[misc]
+        )[0]
+        for split in ("train", "test")
+    }  # fmt: skip
+
+
+def run_variants(
+    jobs: Sequence[tuple[str, int]], samples: Mapping[str, Sequence[Any]], *, workers: int, overrides: Sequence[str] = (),
+    save_first: Path | None = None, progress: Progress,
+) -> Iterator[Row]:  # fmt: skip
+    """Train and score (variant, seed) jobs, one process with one thread each; rows come as they finish.
+
+    `save_first` is where the model of the first job is saved.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(dict(samples), messages)
+    ) as pool:
+        waiting: list[Future[Row]] = [
+            pool.submit(_job, name, seed, tuple(overrides), save_first if index == 0 else None)
+            for index, (name, seed) in enumerate(jobs)
+        ]
+        try:
+            while waiting:
+                try:
+                    progress(*messages.get(timeout=0.2))
+                except queue.Empty:
+                    pass
+                for future in [each for each in waiting if each.done()]:
+                    waiting.remove(future)
+                    yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+_samples: dict[str, list[Any]] = {}
+_messages: Any = None
+
+
+def _start(samples: dict[str, list[Any]], messages: Any) -> None:
+    import torch
+
+    global _messages
+    torch.set_num_threads(1)
+    _samples.update(samples)
+    _messages = messages
+
+
+def _job(name: str, seed: int, overrides: tuple[str, ...], save_to: Path | None) -> Row:
+    from affectgpt.core.assembly import assemble
+    from affectgpt.core.checkpoint import save
+    from affectgpt.training.loop import train
+
+    catalog = discover()
+    plan = variant_plan(name, catalog, seed, overrides)
+    label = f"training: {name}" + (f", seed {seed}" if seed else "")
+    pipeline = assemble(plan, catalog)
+    steps = plan.config.training.steps
+    history = train(pipeline, _samples["train"], lambda step, _: _messages.put((label, step, steps)))
+    texts = write_texts(pipeline, _samples["test"])
+    if save_to is not None:
+        save(pipeline, save_to, dtype="float16")
+    trained = sum(parameter.numel() for parameter in pipeline.parameters() if parameter.requires_grad)
+    return Row(
+        name, seed, score_texts(texts, [sample.answer for sample in _samples["test"]]), trained,
+        sum(history.losses[-10:]) / len(history.losses[-10:]), history.seconds,
+    )  # fmt: skip
+
+
+def write_texts(pipeline: Any, samples: Sequence[Any], batch_size: int = 32) -> list[str]:
+    """The pipeline's answer for every sample, in order."""
+    from affectgpt.data.clips import batches
+
+    return [answer.text for batch, _ in batches(samples, batch_size) for answer in pipeline.generate(batch)]
+
+

@@ -1,0 +1,159 @@
+"""[Clip][]: one media file, read as far as it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
+from affectgpt.media.limits import Limits
+from affectgpt.media.subtitles import read_subtitle, sidecar
+
+if TYPE_CHECKING:
+    from affectgpt.media.container import Header
+
+SAMPLE_RATE = 16000
+"""Samples per second of every waveform."""
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Frames or face crops in the order of time: at least one.
+
+    - `images`: uint8 RGB arrays `[H, W, 3]`; their sizes may differ.
+    - `times [N]`: float32, strictly increasing: when each frame is first shown, seconds from the clip's start.
+    """
+
+    images: list[np.ndarray]
+    times: np.ndarray
+
+
+class Clip:
+    """A media file: video, audio or a still picture, in any format that libav knows.
+
+    - `path`: the file.
+    - `duration`: seconds, as the header states; measured from the packets when the header states none or the file
+      was cut off. 0 or one frame's length for a still picture.
+    - `has_video`, `has_audio`: what the file contains. Cover art is no video. A still picture is a video of one frame.
+    - `subtitle`: what was said, "" when unknown.
+    - `notes`: what a reader should know of this file (no sound, damage, no face found). It grows as the clip is read.
+
+    [Clip.open][] reads the header only. Frames, faces and waveform are decoded when they are first asked for and kept:
+    asking again costs nothing. The arrays are shared with the next caller, so copy one before changing it. A clip can
+    be sent to another process if its detector can.
+
+    All methods raise MediaError when the file turns out to be unreadable or above its limits, and nothing else.
+    """
+
+    def __init__(self, path: Path, header: Header, subtitle: str, limits: Limits, detector: FaceDetector) -> None:
+        """Use [Clip.open][]."""
+        self.path = path
+        self.duration = header.duration
+        self.has_video = header.video is not None
+        self.has_audio = header.audio is not None
+        self.subtitle = subtitle
+        self.notes: list[str] = list(header.notes)
+        self._header = header
+        self._limits = limits
+        self._detector = detector
+        self._frames: dict[int, Pictures] = {}
+        self._faces: dict[int, Pictures] = {}
+        self._waveform: np.ndarray | None = None
+        self._heard = not self.has_audio
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        subtitle: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        detector: FaceDetector | None = None,
+    ) -> Clip:
+        """Read the header of `path`.
+
+        `subtitle` is the clip's text; None looks for `clip.srt`, `clip.vtt` or `clip.txt` beside `clip.mp4`, and ""
+        asks for no text. `detector` finds the faces (default [HaarFaceDetector][]).
+
+        Raises MediaError when the file is missing, empty, unreadable, no media, holds neither picture nor sound, or is
+        above `limits`, and when the subtitle file beside it cannot be read.
+        """
+        from affectgpt.media.container import read_header
+
+        place = Path(path)
+        header = read_header(place, limits)
+        beside = sidecar(place) if subtitle is None else None
+        text = read_subtitle(beside) if beside is not None else (subtitle or "")
+        clip = cls(place, header, text, limits, detector or HaarFaceDetector())
+        if beside is not None:
+            clip._note(f"subtitle read from {beside.name}")
+        return clip
+
+    def frames(self, count: int) -> Pictures | None:
+        """`count` frames evenly spaced over the picture's length, or None when the clip has no picture.
+
+        Frame i of n is the one on screen at `start + (i + 0.5) * length / n`: the last whose time is not later. Start
+        and length are those of the frames themselves (the sound may be longer); times are the frames' own stamps, so a
+        variable frame rate is honoured. No frame is repeated: a clip with fewer frames, or one that shows a single
+        frame at several of these times, gives fewer than `count`. Rotation and mirroring stated in the file are
+        applied. Frames that cannot be decoded are left out before choosing, with a note.
+
+        Raises MediaError when not one frame can be decoded, ValueError when `count` is below 1.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, found {count}")
+        if not self.has_video:
+            return None
+        if count not in self._frames:
+            from affectgpt.media.picture import sample
+
+            found = sample(self.path, self._header, self._limits, count)
+            self._frames[count] = Pictures(found.images, np.asarray(found.times, dtype=np.float32))
+            for note in found.notes:
+                self._note(note)
+        return self._frames[count]
+
+    def faces(self, count: int) -> Pictures | None:
+        """A square around the largest face of each of `frames(count)`, at the frames' times; None without a picture.
+
+        A frame without a face gets the place of the nearest frame that has one. When no frame has one, the frames come
+        back whole (not square), and a note says so. Raises as [Clip.frames][].
+        """
+        if count in self._faces:
+            return self._faces[count]
+        frames = self.frames(count)
+        if frames is None:
+            return None
+        crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
+        for note in notes:
+            self._note(note)
+        self._faces[count] = Pictures(crops, frames.times)
+        return self._faces[count]
+
+    def waveform(self) -> np.ndarray | None:
+        """The sound, float32 `[S]`, mono, 16 kHz, in [-1, 1]; None when there is none or none can be decoded.
+
+        Resampled first, then the channels are averaged. Sample 0 is the clip's start: a sound that begins later than
+        the picture is preceded by silence. Samples that are not finite become 0, samples beyond full scale are cut;
+        both with a note. Damaged packets are skipped with a note, and the sound behind them moves forward.
+        """
+        if not self._heard:
+            from affectgpt.media.sound import read_waveform
+
+            self._waveform, notes = read_waveform(self.path, self._header, self._limits, SAMPLE_RATE)
+            self._heard = True
+            for note in notes:
+                self._note(note)
+        return self._waveform
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def __repr__(self) -> str:
+        return f"Clip({str(self.path)!r}, {self.duration:.2f} s)"

@@ -1,0 +1,98 @@
+"""Where the face is in a frame, and the square that is cut out around it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+MARGIN = 0.15
+"""What is added on each side of a face's box, as a part of the box's longer side."""
+
+Box = tuple[int, int, int, int]
+
+
+class FaceDetector(Protocol):
+    """Finds faces. Any object with this method can be given to `Clip.open`."""
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        """Boxes (x, y, width, height) in pixels, in any order, of the faces in a uint8 RGB image `[H, W, 3]`."""
+
+
+class HaarFaceDetector:
+    """OpenCV's frontal face cascade (Viola and Jones, 2001), on the grey image scaled down to 512 pixels.
+
+    Faces smaller than 15 % of the image's shorter side are not looked for. The cascade is read at the first use in
+    each thread and never pickled, so a detector can be sent to worker processes.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def __reduce__(self) -> tuple[type[HaarFaceDetector], tuple[()]]:
+        return HaarFaceDetector, ()
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        """See [FaceDetector][]."""
+        import cv2
+
+        height, width = image.shape[:2]
+        scale = min(1.0, 512 / max(height, width))
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if scale < 1:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+        least = max(1, round(0.15 * min(gray.shape)))
+        boxes = self._cascade().detectMultiScale(gray, scaleFactor=1.2, minNeighbors=3, minSize=(least, least))
+        return [(round(x / scale), round(y / scale), round(w / scale), round(h / scale)) for x, y, w, h in boxes]
+
+    def _cascade(self) -> Any:
+        import cv2
+
+        if not hasattr(self._local, "cascade"):
+            folder = Path(cv2.__file__).parent / "data"
+            self._local.cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+        return self._local.cascade
+
+
+def face_crops(
+    images: Sequence[np.ndarray], times: Sequence[float], detector: FaceDetector
+) -> tuple[list[np.ndarray], list[str]]:
+    """One square around the largest face of each image `[H, W, 3]`, and notes on the images that show none.
+
+    An image without a face gets the box of the image nearest in time that has one (the earlier of two equally near).
+    When no image has one, the images come back whole.
+    """
+    boxes = [_largest(detector.detect(image)) for image in images]
+    found = [i for i, box in enumerate(boxes) if box is not None]
+    frames = f"{len(images)} frame{'' if len(images) == 1 else 's'}"
+    if not found:
+        return [image.copy() for image in images], [f"no face found in {frames}: the whole frame was used"]
+    notes = []
+    if len(found) < len(images):
+        missing = len(images) - len(found)
+        notes.append(f"no face found in {missing} of {frames}: the nearest frame's place was used")
+    crops = []
+    for i, image in enumerate(images):
+        nearest = min(found, key=lambda j: abs(times[j] - times[i]))
+        box = boxes[nearest]
+        assert box is not None
+        crops.append(square(image, box))
+    return crops, notes
+
+
+def square(image: np.ndarray, box: Box) -> np.ndarray:
+    """The square `[S, S, 3]` around `box` with a margin of 15 % on each side, moved or shrunk to lie in the image."""
+    height, width = image.shape[:2]
+    x, y, w, h = box
+    side = max(1, min(round(max(w, h) * (1 + 2 * MARGIN)), height, width))
+    left = min(max(round(x + w / 2 - side / 2), 0), width - side)
+    top = min(max(round(y + h / 2 - side / 2), 0), height - side)
+    return np.array(image[top : top + side, left : left + side])
+
+
+def _largest(boxes: Sequence[Box]) -> Box | None:
+    return max(boxes, key=lambda box: box[2] * box[3], default=None)

@@ -1,0 +1,107 @@
+"""The checks that need the whole graph: names, cycles, unused nodes, widths, prompt, context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from affectgpt.core.load_config import load_config
+from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError
+
+Edited = Callable[..., Path]
+
+
+def plan_of(path: Path, catalog: Catalog, *overrides: str) -> Plan:
+    config, source = load_config(path, catalog, overrides)
+    return make_plan(config, catalog, source)
+
+
+def problems(path: Path, catalog: Catalog, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plan_of(path, catalog, *overrides)
+    return str(caught.value)
+
+
+def test_widths_and_tokens_flow_through_the_graph(small: Path, catalog: Catalog) -> None:
+    plan = plan_of(small, catalog)
+    assert plan.encoders["audio"].output.dim == 160
+    assert plan.fusers["multi"].output == TokenSpec(modality="face+audio", dim=160, tokens=1)
+    assert plan.projected == ("multi", "audio_tokens")
+    assert plan.budget.nodes == 2 and plan.budget.subtitle == 40 and plan.budget.answer == 12
+
+
+def test_fusers_run_after_their_inputs_whatever_the_order_in_the_file(small: Path, catalog: Catalog) -> None:
+    plan = plan_of(
+        small, catalog, "fusers.multi.inputs=[late, audio]", "fusers.late.plugin=mean", "fusers.late.inputs=[face]"
+    )
+    assert list(plan.fusers).index("late") < list(plan.fusers).index("multi")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["fusers.multi.inputs=[face, audoi]"], "did you mean 'audio'"),
+        (["fusers.multi.inputs=[face, face]"], "named twice"),
+        (["fusers.audio_tokens.inputs=[face, audio]"], "takes 1 input"),
+        (["fusers.multi.inputs=[face]"], "takes 2 or more inputs"),
+        (["fusers.audio_tokens.inputs=[multi]", "fusers.multi.inputs=[audio_tokens, face]"], "in a circle"),
+        (["fusers.audio_tokens.inputs=[audio_tokens]"], "in a circle"),
+        (["fusers.face.plugin=mean", "fusers.face.inputs=[audio]"], "both called 'face'"),
+        (["prompt.order=[audio_tokens]"], "'multi' is computed but nothing uses it"),
+        (["prompt.order=[multi, audio_tokens, subtitel]"], "did you mean 'subtitle'"),
+        (["prompt.order=[multi, multi, audio_tokens]"], "twice"),
+        (["prompt.template=affectgtp"], "did you mean 'affectgpt'"),
+        (["prompt.template='{multi} {audio_tokens}'", "prompt.order=[]"], "no {question}"),
+        (["prompt.template='{multi} {nope} {question}'", "prompt.order=[]"], "no node of this pipeline"),
+        (["prompt.template='{multi {question}'", "prompt.order=[]"], "brace"),
+        (["generation.max_new_tokens=1020"], "do not fit into the LLM's context"),
+        (["llm.architecture.hidden_size=wide"], "width and context"),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_refused_with_its_place(
+    small: Path, catalog: Catalog, overrides: list[str], words: str
+) -> None:
+    message = problems(small, catalog, *overrides)
+    assert words in message and ("small.yaml" in message or "--set" in message)
+
+
+def test_all_graph_problems_come_at_once(small: Path, catalog: Catalog) -> None:
+    message = problems(
+        small, catalog, "fusers.multi.inputs=[face, audoi]", "fusers.spare.plugin=mean", "fusers.spare.inputs=[face]",
+        "prompt.order=[multi, audio_tokens, subtitel]",
+    )  # fmt: skip
+    assert "audoi" in message and "'spare' is computed" in message and "subtitel" in message
+
+
+def test_a_failed_node_does_not_set_off_more_errors(small: Path, catalog: Catalog) -> None:
+    config, source = load_config(small, catalog, ["encoders.face.model=no_such_model", "encoders.face.features=null"])
+    with pytest.raises(ConfigError) as caught:
+        make_plan(config, catalog, source)
+    assert len(caught.value.problems) == 1
+
+
+def test_parameter_counts_are_those_of_the_built_modules(small: Path, catalog: Catalog) -> None:
+    from affectgpt.core.assembly import assemble
+
+    plan = plan_of(small, catalog, "fusers.joint.plugin=concat", "fusers.joint.inputs=[face, audio]",
+                   "prompt.order=[multi, audio_tokens, joint]")  # fmt: skip
+    pipeline = assemble(plan, catalog)
+    for name, node in plan.fusers.items():
+        assert sum(each.numel() for each in pipeline.fusers[name].parameters()) == node.parameters
+    assert sum(each.numel() for each in pipeline.llm.parameters()) == plan.llm.parameters
+    for name in plan.projected:
+        assert sum(each.numel() for each in pipeline.projectors[name].parameters()) == plan.projector_parameters(name)
+
+
+def test_the_paper_pipeline_has_the_sizes_of_the_paper(catalog: Catalog) -> None:
+    root = Path(__file__).resolve().parents[2]
+    plan = plan_of(root / "configs" / "affectgpt-paper.yaml", catalog)
+    assert [plan.output(name).dim for name in ("face", "audio", "multi")] == [768, 1024, 1024]
+    assert plan.llm.output.dim == 3584 and plan.llm.parameters == 7_615_616_512
+    assert plan.llm.config.adapter_parameters() == 40_370_176
+    assert plan.projected == ("multi", "audio_tokens", "face_tokens")

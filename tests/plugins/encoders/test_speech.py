@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchaudio
+from safetensors.torch import load_file, save_file
+
+from affectgpt.core.tokens import stack
+from affectgpt.plugins.encoders.audio_configs import SpeechConfig
+from affectgpt.plugins.encoders.speech import Speech
+from affectgpt.registry.errors import CheckpointError, InterfaceError
+
+
+def build(model: Path, **options: Any) -> Speech:
+    config = SpeechConfig(input="audio", model=str(model), **options)
+    return Speech(config, config.infer())
+
+
+def read(file: Path) -> np.ndarray:
+    with wave.open(str(file)) as sound:
+        rate, channels = sound.getframerate(), sound.getnchannels()
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, channels).T
+    signal = torch.from_numpy(samples.astype(np.float32) / 32768)
+    return torchaudio.functional.resample(signal, rate, 16000).mean(0).numpy()
+
+
+@pytest.fixture(scope="module")
+def hubert(oracle: Path) -> Path:
+    return oracle / "hf_models" / "tiny-hubert"
+
+
+def test_equal_to_the_released_encoder(
+    oracle: Path, hubert: Path, fake_clip: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    shared = torch.load(oracle / "inputs" / "inputs_shared.pt", weights_only=True)
+    encoder = build(hubert, normalize="batch", spread="released")
+    clips = [fake_clip(sound=read(oracle / "media" / "audio" / f"{name}.wav")) for name in ("s0", "s1")]
+    batch = stack([encoder.prepare(clip) for clip in clips])
+    assert batch is not None and batch.values.shape == (2, 8, 32000)
+    seen: list[torch.Tensor] = []
+    encoder.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        tokens = encoder(batch)
+    torch.testing.assert_close(seen[0], shared["hubert_input_values"], rtol=0, atol=2e-5)
+    torch.testing.assert_close(tokens.values, shared["audio_encoder_hidden"], rtol=0, atol=1e-5)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["s0", "s1", "s2", "s3"])
+def test_released_windows_of_real_files(oracle: Path, hubert: Path, fake_clip: Callable[..., Any], name: str) -> None:
+    expected = json.loads((oracle / "inputs" / "audio_cut.json").read_text())["files"][name]
+    encoder = build(hubert, normalize="batch", spread="released")
+    windows = encoder.prepare(fake_clip(sound=read(oracle / "media" / "audio" / f"{name}.wav")))
+    assert windows is not None
+    np.testing.assert_allclose(windows.values.mean(1), expected["before_mean"], atol=1e-6)
+    np.testing.assert_allclose(windows.values[:, :8], expected["before_first8"], atol=1e-6)
+    np.testing.assert_allclose(windows.values[:, -8:], expected["before_last8"], atol=1e-6)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.3, 1), (2.0, 1), (2.0 + 3 / 16000, 4), (2.5, 8), (30.0, 8)])
+def test_never_more_windows_than_distinct_ones(
+    hubert: Path, noise: Callable[..., Any], seconds: float, count: int
+) -> None:
+    prepared = build(hubert).prepare(noise(0, pictures=0, seconds=seconds))
+    assert prepared is not None and prepared.values.shape == (count, 32000)
+    assert prepared.times[-1] == pytest.approx(max(seconds - 1, seconds / 2), abs=1e-3)
+
+
+def test_scopes_of_the_normalisation(hubert: Path, noise: Callable[..., Any], fake_clip: Callable[..., Any]) -> None:
+    clip = noise(0, pictures=0, seconds=5)
+    clip.sound[:32000] *= 0.1
+    clip.sound += 0.5
+    loud = fake_clip(sound=clip.sound * 3 + 1)
+    for scope, dims in (("window", 1), ("clip", None)):
+        encoder = build(hubert, normalize=scope)
+        values, other = (encoder.prepare(each).values.double() for each in (clip, loud))  # type: ignore[union-attr]
+        mean, var = (f(values) if dims is None else f(values, dim=dims) for f in (torch.mean, torch.var))
+        torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-4)
+        torch.testing.assert_close(var, torch.ones_like(var), rtol=0, atol=2e-2)
+        torch.testing.assert_close(values, other, rtol=0, atol=1e-2)
+    raw = build(hubert, normalize="none").prepare(clip)
+    assert raw is not None and torch.equal(raw.values[0], torch.from_numpy(clip.sound[:32000]))
+
+
+def test_only_the_batch_scope_depends_on_the_other_clips(hubert: Path, noise: Callable[..., Any]) -> None:
+    quiet, loud = noise(0, pictures=0, seconds=3), noise(1, pictures=0, seconds=3)
+    loud.sound *= 20
+    change = {}
+    for scope in ("clip", "batch"):
+        encoder = build(hubert, normalize=scope, clips=2)
+        with torch.no_grad():
+            alone, both = (
+                encoder(stack([encoder.prepare(each) for each in clips])).values[0]  # type: ignore[arg-type]
+                for clips in ([quiet], [quiet, loud])
+            )
+        change[scope] = float((alone - both).abs().max())
+    assert change["clip"] < 1e-5 and change["batch"] > 1e-3
+
+
+def test_more_layers_than_the_model_has(hubert: Path) -> None:
+    with pytest.raises(InterfaceError, match="hidden states"):
+        SpeechConfig(input="audio", model=str(hubert), layers=6).infer()
+    with pytest.raises(InterfaceError, match="speech model"):
+        SpeechConfig(input="audio", model=str(hubert.parent / "tiny-clip")).infer()
+
+
+def test_a_missing_weight_is_named_but_the_mask_embedding_may_be_absent(hubert: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((hubert / "config.json").read_text())
+    weights = load_file(hubert / "model.safetensors")
+    weights.pop("masked_spec_embed", None)
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    build(tmp_path)
+    del weights["feature_projection.projection.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"feature_projection\.projection\.weight"):
+        build(tmp_path)
+
+
+def test_weight_norm_of_older_checkpoints_is_read(hubert: Path, tmp_path: Path, noise: Callable[..., Any]) -> None:
+    (tmp_path / "config.json").write_text((hubert / "config.json").read_text())
+    new = "parametrizations.weight.original"
+    weights = load_file(hubert / "model.safetensors")
+    assert any(new in key for key in weights)
+    torch.save(
+        {key.replace(new + "0", "weight_g").replace(new + "1", "weight_v"): value for key, value in weights.items()},
+        tmp_path / "pytorch_model.bin",
+    )
+    encoders = build(hubert, clips=1), build(tmp_path, clips=1, allow_pickle=True)
+    batch = stack([encoders[0].prepare(noise(0, pictures=0, seconds=2))])
+    assert batch is not None
+    with torch.no_grad():
+        torch.testing.assert_close(encoders[0](batch).values, encoders[1](batch).values, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("family", ["hubert", "wavlm", "wav2vec2", "data2vec-audio"])
+@pytest.mark.parametrize("stable", [False, True])
+def test_the_last_hidden_state_is_the_output_of_the_model(family: str, stable: bool, noise: Callable[..., Any]) -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
+             "conv_dim": [8] * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}  # fmt: skip
+    architecture = {**sizes, "model_type": family, "do_stable_layer_norm": stable}
+    config = SpeechConfig(input="audio", init="random", architecture=architecture, layers=1, clips=2)
+    encoder = Speech(config, config.infer())
+    batch = stack([encoder.prepare(noise(0, pictures=0, seconds=3))])
+    assert batch is not None
+    with torch.no_grad():
+        expected = encoder.model(batch.values[0]).last_hidden_state.mean(1)
+        torch.testing.assert_close(encoder(batch).values[0], expected)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+from affectgpt.core.tokens import stack
+from affectgpt.plugins.encoders.timm_config import FEATURES
+from affectgpt.plugins.encoders.timm_vision import TimmVision
+from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
+from affectgpt.registry.errors import CheckpointError, InterfaceError
+
+SMALL = {"channels": [8, 8, 16, 24], "stem_width": 8}
+
+
+def build(**options: Any) -> TimmVision:
+    config = TimmVisionConfig(**{"input": "face", "model": "resnet10t", "init": "random", "size": 32, **options})
+    return TimmVision(config, config.infer())
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_the_table_of_widths(name: str) -> None:
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=0)
+    assert model.head_hidden_size == FEATURES[name]
+
+
+def test_a_wrong_width_names_both() -> None:
+    with pytest.raises(InterfaceError) as caught:
+        build(model_args=SMALL, features=99)
+    assert "[24]" in caught.value.problems[0].found and "[99]" in caught.value.problems[0].expected
+
+
+def test_an_unknown_width_must_be_given() -> None:
+    for options in ({"model": "resnet26"}, {"model_args": SMALL}):
+        with pytest.raises(InterfaceError, match="width"):
+            build(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"model": "no_such_model", "features": 3}, "cannot build"),
+        ({"model_args": {"no_such_argument": 1}, "features": 3}, "cannot build"),
+        ({"model": "test_vit_relpos", "features": 96, "size": 64}, "does not read"),
+    ],
+)
+def test_what_timm_refuses(options: dict[str, Any], what: str) -> None:
+    with pytest.raises(InterfaceError, match=what):
+        build(**options)
+
+
+@pytest.mark.parametrize("options", [{"model": "hf-hub:a/b"}, {"model_args": {"in_chans": 1}}])
+def test_options_that_are_not_taken(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TimmVisionConfig(**{"input": "face", "model": "resnet18", **options})
+
+
+def test_pretrained_weights_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("AFFECTGPT_MODELS", str(tmp_path))
+    options = {"model_args": SMALL, "features": 24, "init": "pretrained"}
+    with pytest.raises(CheckpointError, match="no weights"):
+        build(**options)
+    folder = tmp_path / "timm" / "resnet10t.c3_in1k"
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    weights = timm.create_model("resnet10t", **SMALL).state_dict()
+    save_file(weights, folder / "model.safetensors")
+    encoder = build(**options)
+    assert encoder.pretrained
+    assert torch.equal(encoder.state_dict()["model.layer1.0.conv1.weight"], weights["layer1.0.conv1.weight"])
+    del weights["layer1.0.conv1.weight"]
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layer1\.0\.conv1\.weight"):
+        build(**options)
+
+
+def test_pixels_are_scaled_as_the_model_expects(noise: Callable[..., Any]) -> None:
+    encoder = build(model_args=SMALL, features=24, frames=2)
+    batch = stack([encoder.prepare(noise(0, pictures=2, seconds=0))])
+    assert batch is not None and batch.values.dtype == torch.uint8 and batch.values.shape == (1, 2, 3, 32, 32)
+    mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.no_grad():
+        expected = encoder.model((batch.values[0] / 255 - mean) / std)
+        torch.testing.assert_close(encoder(batch).values[0], expected)

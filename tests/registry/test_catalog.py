@@ -1,0 +1,179 @@
+"""Adding plugins, looking them up, and what happens when that goes wrong."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import PluginError
+from affectgpt.registry.hooks import hookimpl
+from affectgpt.registry.spec import Origin, PluginSpec, fuser
+
+ORIGIN = Origin("some-package", "1.2")
+
+
+def spec(name: str = "blend", **changes: object) -> PluginSpec:
+    fields = {
+        "name": name, "kind": "fuser", "config": "some.module:Config", "target": "some.module:Blend", "summary": "blends",
+    }  # fmt: skip
+    return PluginSpec(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def module(name: str = "a_plugin_module", **members: object) -> types.ModuleType:
+    made = types.ModuleType(name)
+    for key, value in members.items():
+        setattr(made, key, value)
+    return made
+
+
+def test_an_unknown_name_says_the_nearest_and_all_of_its_kind() -> None:
+    catalog = Catalog()
+    catalog.add(spec("blend"), ORIGIN)
+    catalog.add(spec("stack"), ORIGIN)
+    with pytest.raises(PluginError) as caught:
+        catalog.get("fuser", "blned")
+    assert "'blend'" in str(caught.value) and "stack" in str(caught.value)
+
+
+def test_a_name_of_another_kind_is_pointed_out() -> None:
+    catalog = Catalog()
+    catalog.add(spec("blend"), ORIGIN)
+    with pytest.raises(PluginError, match="of kind fuser"):
+        catalog.get("encoder", "blend")
+
+
+def test_what_failed_to_load_is_named_when_a_plugin_is_missing() -> None:
+    catalog = Catalog()
+    catalog.report("broken-one", ORIGIN, "ValueError: boom")
+    with pytest.raises(PluginError, match="ValueError: boom"):
+        catalog.get("fuser", "blend")
+
+
+def test_two_plugins_of_one_name_name_both_origins_and_stay_unusable() -> None:
+    catalog = Catalog()
+    catalog.add(spec(), ORIGIN)
+    with pytest.raises(PluginError) as caught:
+        catalog.add(spec(target="other.module:Blend"), Origin("other-package", "3"))
+    assert "some-package 1.2" in str(caught.value) and "other-package 3" in str(caught.value)
+    with pytest.raises(PluginError, match="two plugins"):
+        catalog.get("fuser", "blend")
+
+
+def test_the_same_plugin_again_changes_nothing() -> None:
+    catalog = Catalog()
+    catalog.add(spec(), ORIGIN)
+    catalog.add(spec(), ORIGIN)
+    assert catalog.get("fuser", "blend").spec == spec()
+
+
+def test_another_contract_version_is_refused() -> None:
+    with pytest.raises(PluginError, match="api_version 99"):
+        Catalog().add(spec(api_version=99), ORIGIN)
+
+
+def test_a_misspelt_hook_is_reported_with_the_nearest() -> None:
+    @hookimpl
+    def affectgpt_plugin() -> list[PluginSpec]:
+        return [spec()]
+
+    catalog = Catalog()
+    with pytest.raises(PluginError) as caught:
+        catalog.add_module(module(affectgpt_plugin=affectgpt_plugin), ORIGIN)
+    assert "affectgpt_plugin\n" in str(caught.value) and "'affectgpt_plugins'" in str(caught.value)
+    assert catalog.hooks.get_plugins() == set()
+
+
+def test_a_hook_with_wrong_arguments_is_reported_and_not_left_registered() -> None:
+    @hookimpl
+    def affectgpt_before_run(comand: str) -> None:
+        raise AssertionError
+
+    catalog = Catalog()
+    with pytest.raises(PluginError, match="comand"):
+        catalog.add_module(module(affectgpt_before_run=affectgpt_before_run), ORIGIN)
+    assert catalog.hooks.get_plugins() == set()
+
+
+def test_a_module_that_declares_nothing_is_refused() -> None:
+    with pytest.raises(PluginError, match="declares no plugin"):
+        Catalog().add_module(module(), ORIGIN)
+
+
+def test_a_module_is_taken_in_whole_or_not_at_all() -> None:
+    @hookimpl
+    def affectgpt_plugins() -> list[PluginSpec]:
+        return [spec("fine"), spec("blend", target="second:Blend")]
+
+    catalog = Catalog()
+    catalog.add(spec("blend"), ORIGIN)
+    with pytest.raises(PluginError, match="two plugins"):
+        catalog.add_module(module(affectgpt_plugins=affectgpt_plugins), Origin("second"))
+    assert ("fuser", "fine") not in catalog.entries
+
+
+def test_a_failing_hook_is_reported_and_the_next_is_called() -> None:
+    called = []
+
+    @hookimpl(specname="affectgpt_before_run")
+    def breaks(command: str) -> None:
+        raise RuntimeError("no")
+
+    @hookimpl(specname="affectgpt_before_run")
+    def works(command: str, config: object) -> None:
+        called.append((command, config))
+
+    catalog = Catalog()
+    catalog.add_module(module("works_module", works=works), Origin("works"))
+    catalog.add_module(module("breaks_module", breaks=breaks), Origin("breaks"))
+    catalog.call_each("affectgpt_before_run", command="train", config=5)
+    assert called == [("train", 5)]
+    assert "RuntimeError: no" in catalog.broken[0].cause
+
+
+class Config: ...
+
+
+@fuser("marked", config=Config, summary="marked")
+class Marked: ...
+
+
+def test_a_mark_is_found_only_where_the_class_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Marked, "__module__", "home")
+    home, guest = module("home", Marked=Marked), module("guest", Marked=Marked)
+    catalog = Catalog()
+    catalog.add_module(home, ORIGIN)
+    assert catalog.names("fuser") == ["marked"]
+    with pytest.raises(PluginError, match="declares no plugin"):
+        Catalog().add_module(guest, ORIGIN)
+
+
+def test_a_missing_dependency_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = Catalog()
+    catalog.add(spec(config="no_such_package.configs:Config", requires=("no-such",)), ORIGIN)
+    with pytest.raises(PluginError, match=r"pip install 'no-such'"):
+        catalog.config_class(catalog.get("fuser", "blend"))
+
+
+def test_a_target_that_fails_to_import_names_plugin_and_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "half_module", module("half_module"))
+    catalog = Catalog()
+    catalog.add(spec(target="half_module:Missing"), ORIGIN)
+    with pytest.raises(PluginError) as caught:
+        catalog.target_class(catalog.get("fuser", "blend"))
+    assert "some-package 1.2" in str(caught.value) and "AttributeError" in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["name", "kind", "config", "target"])
+def test_a_malformed_declaration_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        spec(**{field: "No Such/Thing"})
+
+
+def test_a_nested_class_cannot_be_a_plugin() -> None:
+    class Inner: ...
+
+    with pytest.raises(PluginError, match="top level"):
+        fuser("inner", config=Config)(Inner)
