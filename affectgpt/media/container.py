@@ -115,6 +115,14 @@ def read_header(path: Path, limits: Limits) -> Header:
             tracks = scan(container, chosen, limits, path)
             measured = max(0.0, float(max(track.end() for track in tracks.values()) - start))
             check_seconds(path, measured, limits)
+        if short and measured <= 0:
+            raise MediaError(
+                "the file ends before its first frame",
+                where=str(path),
+                found=f"{container.size:,} bytes and a header that states {promised:.1f} s",
+                expected="a whole file",
+                hint="copy or download it again",
+            )
         if short:
             notes.append(f"the file ends early: {measured:.1f} s of {promised:.1f} s are there")
         return Header(
@@ -193,7 +201,7 @@ def _check_pixels(path: Path, video: Any, limits: Limits) -> None:
         where=str(path),
         found=f"{width} x {height} pixels" if width and height else "a first frame that was refused",
         expected=f"at most {limits.max_pixels:,} pixels per frame",
-        hint="scale the clip down, or raise the limit",
+        hint="scale the clip down, or raise the limit; if no player shows it, copy or convert it again",
     )
 
 

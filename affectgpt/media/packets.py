@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -93,29 +93,52 @@ def scan(container: Any, streams: Sequence[Any], limits: Limits, path: Path) -> 
 
     Damage ends the reading. Raises MediaError when there are more packets than a clip of `limits.max_seconds` has.
     """
-    from av import FFmpegError
-
     tracks = {stream.index: Track(Fraction(stream.time_base), rate(stream)) for stream in streams}
     for stream in streams:
         tracks[stream.index].complete = not _guessed_stamps(container, stream)
     most = int(limits.max_seconds * MAX_PACKETS_PER_SECOND)
-    try:
-        for packet in container.demux(*streams):
-            if not packet.size:
-                continue
-            track = tracks[packet.stream_index]
-            track.add(packet)
-            if track.count > most:
-                raise MediaError(
-                    "the file has more packets than a clip of the allowed length",
-                    where=str(path),
-                    found=f"more than {most:,}",
-                    expected=f"at most {MAX_PACKETS_PER_SECOND:,} per second and {limits.max_seconds:g} s",
-                    hint="cut the clip into parts, or raise the limit",
-                )
-    except FFmpegError:
-        pass
+    for packet in demuxed(container, *streams):
+        if not packet.size:
+            continue
+        track = tracks[packet.stream_index]
+        track.add(packet)
+        if track.count > most:
+            raise MediaError(
+                "the file has more packets than a clip of the allowed length",
+                where=str(path),
+                found=f"more than {most:,}",
+                expected=f"at most {MAX_PACKETS_PER_SECOND:,} per second and {limits.max_seconds:g} s",
+                hint="cut the clip into parts, or raise the limit",
+            )
     return tracks
+
+
+def demuxed(container: Any, *streams: Any) -> Iterator[Any]:
+    """The packets of `streams` up to the end of the file, or up to where it can be read no further.
+
+    The last packet of each stream is an empty one: given to the decoder, it brings out the frames held back.
+    """
+    from av import FFmpegError
+
+    try:
+        yield from container.demux(*streams)
+    except (FFmpegError, IndexError):
+        # PyAV raises IndexError when a damaged transport stream announces a stream that was not there before.
+        return
+
+
+def frames(packets: Iterator[Any], damaged: set[tuple[int, int]]) -> Iterator[tuple[Any, Any]]:
+    """Each decoded frame with the packet that brought it out. Packets that cannot be decoded are added to `damaged`."""
+    from av import FFmpegError
+
+    for packet in packets:
+        try:
+            decoded = packet.decode()
+        except FFmpegError:
+            if packet.size:
+                damaged.add(name(packet))
+            continue
+        yield from ((frame, packet) for frame in decoded)
 
 
 def _guessed_stamps(container: Any, stream: Any) -> bool:

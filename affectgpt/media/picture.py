@@ -15,7 +15,7 @@ from av import FFmpegError
 from affectgpt.media.container import Header, check_seconds, counted, opened
 from affectgpt.media.limits import Limits
 from affectgpt.media.orientation import picture
-from affectgpt.media.packets import Track, name, rate, scan, span
+from affectgpt.media.packets import Track, demuxed, frames, rate, scan, span
 from affectgpt.media.sampling import choose, runs, targets
 from affectgpt.registry.errors import MediaError
 
@@ -108,7 +108,7 @@ class _Reader:
         known: list[int | None] = []
         with opened(self.path, self.limits) as container:
             stream = self._stream(container)
-            known.extend(_stamp(frame) for frame, _ in self._frames(container.demux(stream)))
+            known.extend(_stamp(frame) for frame, _ in frames(demuxed(container, stream), self.track.damaged))
             step, tick = 1 / rate(stream), Fraction(stream.time_base)
         stamped = sorted(stamp for stamp in known if stamp is not None)
         # Frames leave the decoder in the order they are shown, also where a container stores no presentation stamps
@@ -125,7 +125,7 @@ class _Reader:
         found: dict[Fraction, _Shown] = {}
         with opened(self.path, self.limits) as container:
             stream = self._stream(container)
-            for ordinal, (frame, packet) in enumerate(self._frames(container.demux(stream))):
+            for ordinal, (frame, packet) in enumerate(frames(demuxed(container, stream), self.track.damaged)):
                 if ordinal in wanted:
                     found[wanted[ordinal]] = _Shown(picture(frame, packet), frame.is_corrupt)
                 if len(found) == len(wanted):
@@ -149,13 +149,11 @@ class _Reader:
             stream = self._stream(container)
             for first, last in plan:
                 mine = {stamp for stamp in wanted if first <= self.track.shown[stamp] <= last}
-                packets = container.demux(stream)
-                if first:
-                    packets = self._sought(container, stream, first)
-                    if packets is None:
-                        return None
+                packets = self._sought(container, stream, first) if first else demuxed(container, stream)
+                if packets is None:
+                    return None
                 latest, previous = max(mine), None
-                for frame, packet in self._frames(packets):
+                for frame, packet in frames(packets, self.track.damaged):
                     if frame.pts in mine:
                         mine.remove(frame.pts)
                         found[frame.pts] = _Shown(picture(frame, packet), frame.is_corrupt)
@@ -172,7 +170,7 @@ class _Reader:
         stamp = self.track.stamps[bisect_left(self.track.keyframes, first)]
         try:
             container.seek(stamp, stream=stream, backward=True)
-            packets = container.demux(stream)
+            packets = demuxed(container, stream)
             head = next(packets)
         except (FFmpegError, StopIteration):
             return None
@@ -186,21 +184,6 @@ class _Reader:
         # Clips are read by several workers at once; the runs decoded here are short, threads would cost more.
         stream.codec_context.thread_count = 1
         return stream
-
-    def _frames(self, packets: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
-        # Each frame with the packet that brought it out of the decoder. Damaged packets are counted and skipped; a
-        # container that cannot be read on ends here.
-        try:
-            for packet in packets:
-                try:
-                    frames = packet.decode()
-                except FFmpegError:
-                    if packet.size:
-                        self.track.damaged.add(name(packet))
-                    continue
-                yield from ((frame, packet) for frame in frames)
-        except FFmpegError:
-            return
 
 
 def _chained(head: Any, rest: Iterator[Any]) -> Iterator[Any]:

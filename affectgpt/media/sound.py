@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av import AudioResampler, FFmpegError
+from av import AudioResampler
 
 from affectgpt.media.container import Header, check_seconds, counted, opened
 from affectgpt.media.limits import Limits
-from affectgpt.media.packets import name
+from affectgpt.media.packets import demuxed, frames
 from affectgpt.registry.errors import MediaError
 
 RATES = (100, 768_000)
@@ -31,7 +31,9 @@ def read_waveform(path: Path, header: Header, limits: Limits, rate: int) -> tupl
         stream.codec_context.thread_count = 1
         first: Fraction | None = None
         resampler = _Resampler(path, rate)
-        for frame in _frames(container.demux(stream), damaged):
+        for frame, _ in frames(demuxed(container, stream), damaged):
+            if not frame.samples:
+                continue
             if first is None:
                 stamp = frame.pts if frame.pts is not None else stream.start_time
                 first = header.start if stamp is None else stamp * Fraction(frame.time_base or stream.time_base)
@@ -83,21 +85,9 @@ class _Resampler:
     def _mono(self, frame: Any) -> Iterator[np.ndarray]:
         assert self.inner is not None
         for part in self.inner.resample(frame):
-            yield part.to_ndarray().mean(axis=0, dtype=np.float32)
-
-
-def _frames(packets: Iterator[Any], damaged: set[tuple[int, int]]) -> Iterator[Any]:
-    try:
-        for packet in packets:
-            try:
-                frames = packet.decode()
-            except FFmpegError:
-                if packet.size:
-                    damaged.add(name(packet))
-                continue
-            yield from (frame for frame in frames if frame.samples)
-    except FFmpegError:
-        return
+            # A float file may hold values whose sum is no float32: they become inf here and are mended at the end.
+            with np.errstate(over="ignore", invalid="ignore"):
+                yield part.to_ndarray().mean(axis=0, dtype=np.float32)
 
 
 def _check_rate(path: Path, rate: int) -> None:

@@ -51,7 +51,7 @@ def test_labels_alone_and_descriptions_alone(tmp_path: Path) -> None:
 
 
 def test_byte_order_mark_and_extra_columns_are_no_obstacle(tmp_path: Path) -> None:
-    folder = dataset(tmp_path, labels="\ufeffindex,name,openset\n0,a,[happy]\n")
+    folder = dataset(tmp_path, labels="\ufeffname,length,openset\na,3,[happy]\n")
     assert read_mer2025(folder)[0].labels == ("happy",)
 
 

@@ -3,11 +3,11 @@ so that a test can read off which frame it was given."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -156,9 +156,16 @@ def ten_minutes(media_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clips() -> Path:
+def clips(shared: Path) -> Path:
     """The folder of real clips."""
-    root = Path(os.environ.get("AFFECTGPT_SHARED") or Path(__file__).parents[3] / "shared")
-    if not (root / "clips").is_dir():
-        pytest.skip(f"no real clips: {root / 'clips'} is not there")
-    return root / "clips"
+    if not (shared / "clips").is_dir():
+        pytest.skip("the reference folder holds no real clips")
+    return shared / "clips"
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The writers and readers above, for the tests of this folder."""
+    return SimpleNamespace(
+        media=write_media, wave=write_wave, tone=Tone, drawn=drawn, number_of=number_of, decoded=decoded
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -29,16 +30,14 @@ def test_targets_lie_inside_and_are_evenly_spaced(duration: Fraction, count: int
     found = targets(duration, count)
     assert len(found) == count
     assert all(0 <= target <= duration for target in found)
-    assert {after - before for before, after in zip(found, found[1:], strict=False)} <= {duration / count}
+    assert {after - before for before, after in pairwise(found)} <= {duration / count}
 
 
 @given(stamps, st.integers(0, 1000), counts)
-def test_each_chosen_frame_is_the_last_that_is_not_later_than_its_target(
-    pts: list[int], tail: int, count: int
-) -> None:
+def test_each_chosen_frame_is_the_last_that_is_not_later_than_its_target(pts: list[int], tail: int, count: int) -> None:
     wanted = [pts[0] + target for target in targets(pts[-1] - pts[0] + tail, count)]
     found = choose(pts, wanted)
-    assert all(before < after for before, after in zip(found, found[1:], strict=False))
+    assert all(before < after for before, after in pairwise(found))
     assert found == sorted({max(i for i, stamp in enumerate(pts) if stamp <= target) for target in wanted})
 
 
@@ -80,6 +79,6 @@ def test_runs_cover_every_range_at_no_more_cost_than_either_extreme(
         return sum(last - first + 1 + (seek_cost if first else 0) for first, last in candidate)
 
     assert all(any(first <= a and b <= last for first, last in plan) for a, b in needed)
-    assert all(before[1] < after[0] for before, after in zip(plan, plan[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(plan))
     assert cost(plan) <= cost([(0, max(last for _, last in needed))])
-    assert cost(plan) <= cost(runs(needed, 0)) + 0
+    assert cost(plan) <= cost(runs(needed, 0))

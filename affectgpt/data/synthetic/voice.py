@@ -52,10 +52,10 @@ class Manner:
 
 
 MANNERS: dict[Voice, Manner] = {
-    "bright": Manner(1.45, 0.24, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
+    "bright": Manner(1.48, 0.27, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
     "harsh": Manner(0.96, 0.10, 0.055, 0.22, 1.35, 3.7, press=0.9, rough=0.45, dull=0.0),
-    "trembling": Manner(1.18, 0.06, 0.014, 0.20, 0.60, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35),
-    "flat": Manner(0.82, 0.012, 0.004, 0.02, 0.65, 2.8, press=0.1, dull=0.6),
+    "trembling": Manner(1.24, 0.07, 0.014, 0.26, 0.55, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35),
+    "flat": Manner(0.80, 0.012, 0.004, 0.01, 0.75, 2.8, press=0.1, dull=0.6),
 }
 
 _VOWELS = np.array(

@@ -1,0 +1,215 @@
+"""Saving and strict loading: round trips, and every way in which a saved model can be wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.batch import collate
+from affectgpt.core.checkpoint import load, own_tensors, save
+from affectgpt.core.load_config import load_config
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.plan import make_plan
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import discover
+from affectgpt.registry.errors import AffectGPTError, CheckpointError
+
+
+def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
+    config, source = load_config(path, catalog, overrides)
+    return assemble(make_plan(config, catalog, source), catalog)
+
+
+@pytest.fixture
+def saved(small: Path, catalog: Catalog, tmp_path: Path) -> Path:
+    pipeline = built(small, catalog)
+    with torch.no_grad():
+        for parameter in pipeline.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    save(pipeline, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_saved_model_writes_the_same_text_when_loaded(
+    small: Path, catalog: Catalog, tmp_path: Path, clip: Callable
+) -> None:
+    pipeline = built(small, catalog)
+    with torch.no_grad():
+        pipeline.fusers["audio_tokens"].score.weight.mul_(3)
+    save(pipeline, tmp_path / "model")
+    again = load(tmp_path / "model", discover())
+    for name, tensor in pipeline.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    batch = collate([pipeline.prepare(clip(1))], ["hi"])
+    assert pipeline.generate(batch) == again.generate(batch)
+
+
+def test_half_precision_storage_loads_into_full_precision_modules(small: Path, catalog: Catalog, tmp_path: Path) -> None:
+    pipeline = built(small, catalog)
+    save(pipeline, tmp_path / "model", dtype="float16")
+    again = load(tmp_path / "model", discover())
+    for name, tensor in again.state_dict().items():
+        assert tensor.dtype == pipeline.state_dict()[name].dtype
+        torch.testing.assert_close(tensor, pipeline.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_config_and_the_plugins_are_recorded(saved: Path) -> None:
+    config = yaml.safe_load((saved / "pipeline.yaml").read_text())
+    plugins = json.loads((saved / "plugins.json").read_text())
+    assert config["llm"]["tokenizer"] == "./tokenizer" and "plugins" not in config
+    assert plugins["multi"] == {"kind": "fuser", "plugin": "modality-attention", "from": "affectgpt", "version": "0.1.0"}
+
+
+def test_a_saved_model_can_be_moved(saved: Path, tmp_path: Path, catalog: Catalog) -> None:
+    moved = tmp_path / "elsewhere" / "model"
+    shutil.move(saved, moved)
+    load(moved, catalog)
+
+
+def test_saving_over_a_saved_model_replaces_it_and_nothing_else_is_touched(
+    small: Path, saved: Path, catalog: Catalog, tmp_path: Path
+) -> None:
+    before = load_file(saved / "model.safetensors")
+    save(built(small, catalog, "seed=8"), saved)
+    after = load_file(saved / "model.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(CheckpointError, match="something else"):
+        save(built(small, catalog), other)
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+def test_a_save_that_fails_leaves_the_old_model_and_no_litter(
+    small: Path, saved: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    pipeline = built(small, catalog)
+    monkeypatch.setattr(pipeline.llm, "save_assets", fails)
+    with pytest.raises(OSError, match="disk full"):
+        save(pipeline, saved)
+    load(saved, catalog)
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["model", "small.yaml"]
+
+
+def change_tensors(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "model.safetensors")
+
+    return apply
+
+
+def change_config(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        config = yaml.safe_load((folder / "pipeline.yaml").read_text())
+        change(config)
+        (folder / "pipeline.yaml").write_text(yaml.safe_dump(config))
+
+    return apply
+
+
+KEY = "fusers.multi.mix.weight"
+
+
+def truncate(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def pickled(folder: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (Path(folder / "executed").write_text, ("x",))
+
+    torch.save(Evil(), folder / "model.safetensors")
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing tensor": (change_tensors(lambda tensors: tensors.pop(KEY)), KEY),
+    "extra tensor": (change_tensors(lambda tensors: tensors.update(extra=torch.zeros(1))), "extra"),
+    "wrong shape": (change_tensors(lambda tensors: tensors.update({KEY: torch.zeros(2, 2)})), r"\[2, 2\]"),
+    "wrong dtype": (change_tensors(lambda tensors: tensors.update({KEY: tensors[KEY].int()})), "int32"),
+    "not finite": (change_tensors(lambda tensors: tensors[KEY].fill_(float("nan"))), "not finite"),
+    "other fusion": (change_config(lambda config: config["fusers"]["multi"].update(plugin="concat", normalize=None)
+                                   or config["fusers"]["multi"].pop("normalize")), KEY),
+    "wrong width": (change_config(lambda config: config["llm"]["architecture"].update(hidden_size=64)), "wrong form"),
+    "truncated": (truncate, "cannot be read"),
+    "pickle with code": (pickled, "cannot be read"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
+    "no config": (lambda folder: (folder / "pipeline.yaml").unlink(), "no pipeline.yaml"),
+    "plugin code in the config": (change_config(lambda config: config.update(plugins=["./evil.py"])), "--plugin"),
+    "unknown plugin": (change_config(lambda config: config["fusers"]["multi"].update(plugin="mine")), "no fuser plugin"),
+    "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_model_gives_one_error_and_runs_nothing(saved: Path, catalog: Catalog, damage: str) -> None:
+    apply, words = DAMAGE[damage]
+    (saved / "evil.py").write_text(f"open({str(saved / 'executed')!r}, 'w').write('x')")
+    apply(saved)
+    with pytest.raises(AffectGPTError, match=words) as caught:
+        load(saved, catalog)
+    assert str(saved) in str(caught.value)
+    assert not (saved / "executed").exists()
+
+
+def test_a_model_made_with_a_missing_plugin_says_which(saved: Path, catalog: Catalog) -> None:
+    change_config(lambda config: config["fusers"]["multi"].update(plugin="mine"))(saved)
+    used = json.loads((saved / "plugins.json").read_text())
+    used["multi"] = {"kind": "fuser", "plugin": "mine", "from": "their-package", "version": "2.0"}
+    (saved / "plugins.json").write_text(json.dumps(used))
+    with pytest.raises(AffectGPTError, match=r"their-package 2\.0"):
+        load(saved, catalog)
+
+
+LORA = ("  frozen: false\n  architecture", "  lora: {r: 4, alpha: 8, dropout: 0.0}\n  architecture")
+
+
+def test_an_adapter_is_saved_in_pefts_format_and_loads_strictly(
+    edited: Callable, catalog: Catalog, tmp_path: Path, clip: Callable
+) -> None:
+    pipeline = built(edited(LORA), catalog)
+    for name, parameter in pipeline.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    save(pipeline, tmp_path / "model")
+    assert (tmp_path / "model" / "adapter" / "adapter_config.json").exists()
+    again = load(tmp_path / "model", discover())
+    batch = collate([pipeline.prepare(clip(1))], ["hi"])
+    assert pipeline.generate(batch) == again.generate(batch)
+    path = tmp_path / "model" / "adapter" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    tensors.pop(next(iter(tensors)))
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match="missing"):
+        load(tmp_path / "model", discover())
+
+
+def test_weights_read_from_a_model_folder_are_not_saved_again(
+    edited: Callable, catalog: Catalog, tmp_path: Path
+) -> None:
+    source = built(edited(), catalog)
+    source.llm.model.save_pretrained(tmp_path / "llm")
+    source.llm.tokenizer.save_pretrained(tmp_path / "llm")
+    path = edited(("  init: random\n  frozen: false\n", f"  model: {tmp_path / 'llm'}\n"))
+    text = path.read_text()
+    path.write_text("\n".join(line for line in text.splitlines() if "architecture" not in line))
+    pipeline = built(path, catalog)
+    assert not [name for name in own_tensors(pipeline) if name.startswith("llm.")]
+    save(pipeline, tmp_path / "model")
+    again = load(tmp_path / "model", discover())
+    assert torch.equal(again.llm.model.model.norm.weight, source.llm.model.model.norm.weight)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.media import Clip
+from affectgpt.media.subtitles import MAX_BYTES, decoded, read_subtitle, spoken
+from affectgpt.registry.errors import MediaError
+
+SRT = """1
+00:00:00,000 --> 00:00:01,000
+<i>Well,</i> {\\an8}hello
+
+2
+00:00:01,000 --> 00:00:02,000
+I have 3 cats <3
+42
+
+3
+00:00:02,000 --> 00:00:03,000
+I have 3 cats <3
+42
+
+4
+00:00:03,000 --> 00:00:04,000
+<font color="#fff">bye</font>
+
+and good night
+"""
+
+VTT = """WEBVTT - a title
+Kind: captions
+
+STYLE
+::cue { color: red }
+
+NOTE a remark
+over two lines
+
+first
+00:00.000 --> 00:01.000 align:start
+<v Ann>Fish &amp; <c.loud>chips</c>
+
+00:01.000 --> 00:02.000
+<00:01.500>Fish &amp; chips
+
+00:02.000 --> 00:03.000
+x &lt;i> y
+"""
+
+
+def test_subrip() -> None:
+    assert spoken(SRT, vtt=False) == "Well, hello I have 3 cats <3 42 bye and good night"
+
+
+def test_webvtt() -> None:
+    assert spoken(VTT, vtt=True) == "Fish & chips x <i> y"
+
+
+def test_cues_without_blank_lines_and_other_line_ends() -> None:
+    text = "1\r\n00:00:00,000 --> 00:00:01,000\r\none\r\n2\r\n00:00:01,000 --> 00:00:02,000\r\ntwo\r\n"
+    assert spoken(text, vtt=False) == "one two"
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-with-mark", "utf-16-be-with-mark", "gb18030"]
+)
+def test_encodings(encoding: str) -> None:
+    text = "他很高兴, naïve"
+    marks = {"utf-16-le-with-mark": (b"\xff\xfe", "utf-16-le"), "utf-16-be-with-mark": (b"\xfe\xff", "utf-16-be")}
+    mark, name = marks.get(encoding, (b"", encoding))
+    assert decoded(mark + text.encode(name)) == text
+
+
+def test_bytes_of_no_other_encoding_are_latin_1() -> None:
+    assert decoded(b"caf\xe9") == "café"
+    assert decoded(b"a\0b") == "ab"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_text(data: bytes) -> None:
+    assert isinstance(spoken(decoded(data), vtt=True), str)
+
+
+@pytest.mark.parametrize("opening", ["<a", "{\\", "<", "&"])
+def test_a_line_of_opening_brackets_takes_no_quadratic_time(opening: str) -> None:
+    # With an unbounded search for the closing bracket this takes minutes.
+    assert spoken("00:00:00,000 --> 00:00:01,000\n" + opening * 300_000, vtt=True)
+
+
+@pytest.fixture
+def film(talking: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(talking, tmp_path / "a.b.mp4"))
+
+
+def test_the_argument_wins_over_a_file_and_a_file_over_nothing(film: Path) -> None:
+    assert Clip.open(film).subtitle == ""
+    film.with_suffix(".txt").write_text("from\n the   text\n", encoding="utf-8")
+    assert Clip.open(film).subtitle == "from the text"
+    film.with_suffix(".vtt").write_text(VTT, encoding="utf-8")
+    film.with_suffix(".srt").mkdir()
+    clip = Clip.open(film)
+    assert clip.subtitle == "Fish & chips x <i> y" and "subtitle read from a.b.vtt" in clip.notes
+    film.with_suffix(".srt").rmdir()
+    film.with_suffix(".srt").write_text(SRT, encoding="utf-8")
+    assert Clip.open(film).subtitle.startswith("Well, hello")
+    assert Clip.open(film, subtitle="given").subtitle == "given"
+    given_nothing = Clip.open(film, subtitle="")
+    assert given_nothing.subtitle == "" and given_nothing.notes == []
+
+
+def test_a_sidecar_over_one_mebibyte_is_refused(film: Path) -> None:
+    beside = film.with_suffix(".txt")
+    beside.write_bytes(b"a" * MAX_BYTES)
+    assert len(read_subtitle(beside)) == MAX_BYTES
+    beside.write_bytes(b"a" * (MAX_BYTES + 1))
+    with pytest.raises(MediaError, match="too large") as caught:
+        Clip.open(film)
+    assert caught.value.problems[0].where == str(beside)
+
+
+def test_an_unreadable_sidecar_is_a_media_error(film: Path) -> None:
+    with pytest.raises(MediaError, match="cannot be read"):
+        read_subtitle(film.parent)
