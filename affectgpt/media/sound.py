@@ -73,7 +73,7 @@ class _Resampler:
             # A stream may change its layout on the way (joined files, HE-AAC): what is buffered comes out first.
             yield from self.finish()
             _check_rate(self.path, frame.sample_rate)
-            self.layout, self.inner = layout, AudioResampler(format="fltp", rate=self.rate)
+            self.layout, self.inner = layout, AudioResampler(format="flt", rate=self.rate)
         frame.pts = None
         yield from self._mono(frame)
 
@@ -85,9 +85,12 @@ class _Resampler:
     def _mono(self, frame: Any) -> Iterator[np.ndarray]:
         assert self.inner is not None
         for part in self.inner.resample(frame):
+            # Interleaved on purpose: PyAV reads past the end of the plane table of planar sound with over 8 channels,
+            # which a damaged packet may claim to have.
+            channels = part.to_ndarray().reshape(-1, part.layout.nb_channels)
             # A float file may hold values whose sum is no float32: they become inf here and are mended at the end.
             with np.errstate(over="ignore", invalid="ignore"):
-                yield part.to_ndarray().mean(axis=0, dtype=np.float32)
+                yield channels.mean(axis=1, dtype=np.float32)
 
 
 def _check_rate(path: Path, rate: int) -> None:

@@ -108,7 +108,7 @@ def test_a_playlist_reaches_no_other_file(tmp_path: Path, talking: Path) -> None
     for text in (
         f"ffconcat version 1.0\nfile {talking.name}\n",
         f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:4,\nfile://{talking}\n#EXT-X-ENDLIST\n",
-        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
     ):
         listing.write_text(text)
         (tmp_path / talking.name).write_bytes(talking.read_bytes())
