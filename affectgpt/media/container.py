@@ -48,13 +48,13 @@ def opened(path: Path, limits: Limits) -> Iterator[Any]:
     """`path` as a PyAV input container. What libav raises inside the block leaves it as a MediaError.
 
     No protocol is allowed, so a playlist posing as a clip reaches neither the network nor another file. libav
-    refuses to decode frames above `limits.max_pixels` from here on, while it looks for the streams included.
+    refuses frames far above `limits.max_pixels` from here on, while it looks for the streams included.
     """
     import av
 
     entered = False
     try:
-        options = {"protocol_whitelist": "none", "max_pixels": str(limits.max_pixels)}
+        options = {"protocol_whitelist": "none", "max_pixels": allowed_pixels(limits)}
         with (
             path.open("rb", buffering=0) as file,
             av.open(_Bytes(file), options=options, metadata_errors="replace", buffer_size=BUFFER_BYTES) as container,
@@ -102,7 +102,7 @@ def read_header(path: Path, limits: Limits) -> Header:
                 hint="check that this is the right file",
             )
         if video is not None:
-            _check_pixels(path, video, limits)
+            check_pixels(path, video.codec_context.width, video.codec_context.height, limits)
         notes += [text for text, stream in (("no picture", video), ("no sound", audio)) if stream is None]
         starts = [stream.start_time * Fraction(stream.time_base) for stream in chosen if stream.start_time is not None]
         start = min(starts, default=Fraction(0))
@@ -191,11 +191,16 @@ def _kinds(container: Any) -> str:
     return f"streams of kind: {', '.join(kinds)}" if kinds else "no streams"
 
 
-def _check_pixels(path: Path, video: Any, limits: Limits) -> None:
-    width, height = video.codec_context.width, video.codec_context.height
+def allowed_pixels(limits: Limits) -> str:
+    """`limits.max_pixels` for libav, which counts a frame's padding too: what it lets through is checked exactly."""
+    return str(2 * limits.max_pixels + 2**16)
+
+
+def check_pixels(path: Path, width: int, height: int, limits: Limits) -> None:
+    """Raises MediaError when a frame of this size is above `limits.max_pixels`, or its size is unknown (0)."""
     if width and height and width * height <= limits.max_pixels:
         return
-    # libav leaves the size at 0 when the first frame is above max_pixels and the container does not state it.
+    # libav leaves the size at 0 when it refused the first frame and the container does not state it.
     raise MediaError(
         "the picture is too large" if width and height else "the picture is too large, or its size cannot be read",
         where=str(path),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from av import FFmpegError
 
-from affectgpt.media.container import Header, check_seconds, counted, opened
+from affectgpt.media.container import Header, allowed_pixels, check_pixels, check_seconds, counted, opened
 from affectgpt.media.limits import Limits
 from affectgpt.media.orientation import picture
 from affectgpt.media.packets import Track, demuxed, frames, rate, scan, span
@@ -127,7 +127,7 @@ class _Reader:
             stream = self._stream(container)
             for ordinal, (frame, packet) in enumerate(frames(demuxed(container, stream), self.track.damaged)):
                 if ordinal in wanted:
-                    found[wanted[ordinal]] = _Shown(picture(frame, packet), frame.is_corrupt)
+                    found[wanted[ordinal]] = self._shown(frame, packet)
                 if len(found) == len(wanted):
                     break
         return dict(sorted(found.items()))
@@ -156,7 +156,7 @@ class _Reader:
                 for frame, packet in frames(packets, self.track.damaged):
                     if frame.pts in mine:
                         mine.remove(frame.pts)
-                        found[frame.pts] = _Shown(picture(frame, packet), frame.is_corrupt)
+                        found[frame.pts] = self._shown(frame, packet)
                     if previous is not None and frame.pts is not None and frame.pts <= previous:
                         self.track.complete = False
                         return found
@@ -178,9 +178,13 @@ class _Reader:
             return None
         return _chained(head, packets)
 
+    def _shown(self, frame: Any, packet: Any) -> _Shown:
+        check_pixels(self.path, frame.width, frame.height, self.limits)
+        return _Shown(picture(frame, packet), frame.is_corrupt)
+
     def _stream(self, container: Any) -> Any:
         stream = container.streams[self.header.video]
-        stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}
+        stream.codec_context.options = {"max_pixels": allowed_pixels(self.limits)}
         # Clips are read by several workers at once; the runs decoded here are short, threads would cost more.
         stream.codec_context.thread_count = 1
         return stream

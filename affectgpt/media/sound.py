@@ -27,7 +27,6 @@ def read_waveform(path: Path, header: Header, limits: Limits, rate: int) -> tupl
     samples = 0
     with opened(path, limits) as container:
         stream = container.streams[header.audio]
-        _check_rate(path, stream.codec_context.sample_rate)
         stream.codec_context.thread_count = 1
         first: Fraction | None = None
         resampler = _Resampler(path, rate)

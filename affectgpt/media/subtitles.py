@@ -13,8 +13,8 @@ SUFFIXES = (".srt", ".vtt", ".txt")
 MAX_BYTES = 2**20
 
 _TIMING = re.compile(r"^\s*(\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->")
-# Bounded lengths: an unbounded search for the closing bracket takes quadratic time on a line of opening brackets.
-_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{0,20}>|\{\\[^{}]{0,200}\}")
+# No tag holds an opening bracket: else a line of opening brackets takes time quadratic in its length.
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 

@@ -117,6 +117,16 @@ def write_wave(path: Path, wave: np.ndarray, rate: int, *, layout: str = "mono",
     return path
 
 
+def write_sound(path: Path, wave: np.ndarray, rate: int, *, layout: str = "mono", codec: str = "aac") -> Path:
+    """`wave` [C, S] float32, compressed, in the format of the suffix."""
+    with av.open(str(path), "w", format="adts" if path.suffix == ".aac" else None) as out:
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        for frame in audio_frames(wave, rate, layout):
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def decoded(path: Path) -> list[tuple[Fraction, np.ndarray]]:
     """All frames in the order of the decoder, stamps in seconds: what sequential reading gives."""
     with av.open(str(path)) as file:
@@ -167,5 +177,11 @@ def clips(shared: Path) -> Path:
 def make() -> SimpleNamespace:
     """The writers and readers above, for the tests of this folder."""
     return SimpleNamespace(
-        media=write_media, wave=write_wave, tone=Tone, drawn=drawn, number_of=number_of, decoded=decoded
+        media=write_media,
+        wave=write_wave,
+        sound=write_sound,
+        tone=Tone,
+        drawn=drawn,
+        number_of=number_of,
+        decoded=decoded,
     )

@@ -88,7 +88,7 @@ def test_any_bytes_give_text(data: bytes) -> None:
 
 @pytest.mark.parametrize("opening", ["<a", "{\\", "<", "&"])
 def test_a_line_of_opening_brackets_takes_no_quadratic_time(opening: str) -> None:
-    # With an unbounded search for the closing bracket this takes minutes.
+    # With a pattern that searches on past the next opening bracket this takes minutes.
     assert spoken("00:00:00,000 --> 00:00:01,000\n" + opening * 300_000, vtt=True)
 
 

@@ -1,0 +1,167 @@
+"""Who may import whom, what costs no torch, and how files are named."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "affectgpt"
+FILES = sorted(PACKAGE.rglob("*.py"))
+LONGEST = 350
+NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
+LOW_ROOMS = ("registry", "core", "media", "kernels")
+GROUP = "affectgpt.plugins"
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter on the package in `folder`, with the contracts of the pyproject.toml there."""
+    script = "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", script, "--no-cache", "--no-logo", "--config", str(folder / "pyproject.toml")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def run_python(script: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+
+
+# -- who imports whom
+
+
+def test_the_contracts_are_kept() -> None:
+    pytest.importorskip("importlinter")
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+FORBIDDEN = {
+    "registry imports core": ("registry/suggest.py", "import affectgpt.core.tokens", "registry imports nothing"),
+    "core imports plugins": ("core/prompt.py", "from affectgpt.plugins.fusers import mean", "core imports only"),
+    "core imports media": ("core/prompt.py", "def late():\n    import affectgpt.media.clip", "core imports only"),
+    "core imports a room to come": ("core/prompt.py", "import affectgpt.tomorrow", "core imports only"),
+    "media imports core": ("media/limits.py", "import affectgpt.core.tokens", "media imports only"),
+    "plugins import training": ("plugins/fusers/mean.py", "import affectgpt.training.loop", "plugins import only"),
+    "kernels import registry": ("kernels/one/api.py", "import affectgpt.registry.errors", "kernels import nothing"),
+    "data imports plugins": ("data/clips.py", "import affectgpt.plugins.fusers.mean", "plugins are reached"),
+}
+
+
+@pytest.mark.parametrize("case", FORBIDDEN)
+def test_a_forbidden_import_is_found(tmp_path: Path, case: str) -> None:
+    pytest.importorskip("importlinter")
+    file, line, contract = FORBIDDEN[case]
+    shutil.copytree(PACKAGE, tmp_path / "affectgpt", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for room in ("tomorrow", "kernels", "kernels/one"):
+        (tmp_path / "affectgpt" / room).mkdir(exist_ok=True)
+        (tmp_path / "affectgpt" / room / "__init__.py").touch()
+    changed = tmp_path / "affectgpt" / file
+    changed.write_text((changed.read_text() if changed.exists() else "") + f"\n{line}\n")
+    done = lint(tmp_path)
+    assert done.returncode != 0
+    text = " ".join(done.stdout[: done.stdout.index("Contracts: ")].split())
+    verdicts = re.findall(r"(\S.*?) (KEPT|BROKEN)", text)
+    broken = [name for name, verdict in verdicts if verdict == "BROKEN"]
+    assert any(contract in name for name in broken), done.stdout
+    # An import of plugins is refused twice: by the room that imports and by the plugins' own contract.
+    assert len(broken) == (2 if case == "core imports plugins" else 1), done.stdout
+
+
+def strings_that_name_plugins(path: Path) -> list[str]:
+    """`file:line` of each text in the code that names a plugin module (the entry-point group is not one)."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(GROUP):
+            is_group = path == PACKAGE / "registry" / "discovery.py" and node.value == GROUP
+            if not is_group:
+                found.append(f"{path}:{node.lineno}")
+    return found
+
+
+@pytest.mark.parametrize("room", LOW_ROOMS)
+def test_no_text_names_a_plugin_module(room: str) -> None:
+    inside = [path for path in FILES if path.is_relative_to(PACKAGE / room)]
+    assert [place for path in inside for place in strings_that_name_plugins(path)] == []
+
+
+def test_a_text_that_names_a_plugin_module_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "sneaky.py"
+    path.write_text("import importlib\nimportlib.import_module('affectgpt.plugins.fusers.mean')\n")
+    assert strings_that_name_plugins(path) == [f"{path}:2"]
+
+
+@pytest.mark.parametrize("room", LOW_ROOMS)
+def test_low_rooms_do_not_import_by_the_front_door(room: str) -> None:
+    """`from affectgpt import Clip` loads lazily by name, which no import graph shows."""
+    for path in FILES:
+        if path.is_relative_to(PACKAGE / room):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                assert not (isinstance(node, ast.ImportFrom) and node.module == "affectgpt"), f"{path}:{node.lineno}"
+
+
+# -- what costs no torch
+
+
+def test_importing_the_package_costs_neither_torch_nor_numpy() -> None:
+    run_python("import sys, affectgpt; assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)")
+
+
+LIGHT = {
+    "plugins": ["plugins", "--json"],
+    "plugins show": ["plugins", "show", "modality-attention"],
+    "check": ["check", "configs/affectgpt-paper.yaml"],
+    "check tiny": ["check", "configs/tiny.yaml", "--json"],
+    "schema": ["schema"],
+    "help": ["--help"],
+}
+HEAVY = {"torch", "transformers", "timm", "torchaudio", "av", "cv2", "accelerate", "peft"}
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_a_command_that_only_looks_costs_no_torch(command: str) -> None:
+    run_python(
+        f"import sys\nsys.argv = ['affectgpt', *{LIGHT[command]!r}]\n"
+        "from affectgpt.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"loaded = {HEAVY!r} & set(sys.modules)\nassert not loaded, loaded"
+    )
+
+
+# -- names and sizes
+
+
+def test_every_public_name_resolves() -> None:
+    import affectgpt
+
+    assert len(affectgpt.__all__) == len(set(affectgpt.__all__)) > 10
+    for name in affectgpt.__all__:
+        assert getattr(affectgpt, name) is not None
+    assert set(affectgpt.__all__) <= set(dir(affectgpt))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        affectgpt.no_such_name  # noqa: B018
+
+
+def test_the_public_names_of_the_type_checker_are_those_of_the_run() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    import affectgpt
+
+    seen = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom) and node.module
+        seen.update({alias.name: node.module.removeprefix("affectgpt.") for alias in node.names})
+    assert seen == affectgpt._HOME
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_named_by_its_idea_and_fits_on_a_few_screens(path: Path) -> None:
+    assert not {path.stem, *path.parent.relative_to(ROOT).parts} & NAMELESS
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST

@@ -1,0 +1,207 @@
+"""A few synthetic clips, a small model trained on them, and the command line run inside the test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from affectgpt.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "configs" / "tiny.yaml"
+CLIPS = 16
+QUICK = ["training.steps=3", "training.warmup_steps=1", "training.batch_size=4", "generation.max_new_tokens=12"]
+QUICK_OPTIONS = [word for setting in QUICK for word in ("--set", setting)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command line printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def errors(self) -> int:
+        """How many errors were shown."""
+        return sum(line.startswith("error: ") for line in self.err.splitlines()) + self.err.count("╭─ Error")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder to make a mess in (`here`, also the working directory), and what is right to start from."""
+
+    here: Path
+    clips: Path
+    model: Path
+
+    def write(self, name: str, content: str | bytes = "") -> str:
+        path = self.here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    def folder(self) -> str:
+        (self.here / "folder").mkdir()
+        return "folder"
+
+    def video(self) -> bytes:
+        return min((self.clips / "video").iterdir()).read_bytes()
+
+    def good_clip(self) -> str:
+        return self.write("clip.mp4", self.video())
+
+    def pipeline(self, text: str) -> str:
+        return self.write("mine.yaml", f"extends: {TINY}\n{text}\n")
+
+    def plugin(self, text: str, *command: str) -> list[str]:
+        return [*(command or ("check", str(TINY))), "--plugin", self.write("mine.py", text)]
+
+    def describe(self, *arguments: str) -> list[str]:
+        return ["describe", *arguments, "--model", str(self.model)]
+
+    def saved(self, change: Callable[[dict], object]) -> list[str]:
+        """Describes a good clip with a copy of the saved model whose pipeline.yaml was changed."""
+        shutil.copytree(self.model, self.here / "saved")
+        config = yaml.safe_load((self.model / "pipeline.yaml").read_text())
+        change(config)
+        self.write("saved/pipeline.yaml", yaml.safe_dump(config))
+        return ["describe", self.good_clip(), "--model", "saved"]
+
+    def data(self, count: int = 2) -> Path:
+        """A copy of the first clips."""
+        data = self.here / "data"
+        (data / "video").mkdir(parents=True)
+        for table in self.clips.glob("*.csv"):
+            head = table.read_text(encoding="utf-8").splitlines()[: count + 1]
+            (data / table.name).write_text("\n".join(head) + "\n", encoding="utf-8")
+        for video in sorted((self.clips / "video").iterdir())[:count]:
+            shutil.copy(video, data / "video")
+        return data
+
+    def train(self, data: str | Path, *options: str) -> list[str]:
+        quick = ("training.steps=1", "training.warmup_steps=0", "training.batch_size=2")
+        settings = [word for setting in quick for word in ("--set", setting)]
+        return ["train", str(TINY), "--data", str(data), "--out", "out", *settings, "--workers", "0", *options]
+
+
+@pytest.fixture(autouse=True)
+def _few_threads() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs `affectgpt ARGUMENTS` in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["affectgpt", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 16 short clips in the MER2025 layout. Not to be changed by a test."""
+    from affectgpt.data.synthetic.clips import generate
+    from affectgpt.data.synthetic.difficulty import Difficulty
+
+    folder = tmp_path_factory.mktemp("clips") / "train"
+    generate(folder, clips=CLIPS, seed=1, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model of `configs/tiny.yaml`, trained for 3 steps. Not to be changed by a test.
+
+    Its weights are then shaken, because after 3 steps it would give every clip the same text.
+    """
+    from affectgpt.core.assembly import assemble
+    from affectgpt.core.checkpoint import save
+    from affectgpt.core.load_config import load_config
+    from affectgpt.core.plan import make_plan
+    from affectgpt.data.clips import read_samples
+    from affectgpt.data.mer2025 import read_mer2025
+    from affectgpt.registry.discovery import discover
+    from affectgpt.training.loop import train
+
+    torch.set_num_threads(1)
+    catalog = discover()
+    config, source = load_config(TINY, catalog, QUICK)
+    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    train(pipeline, read_samples(read_mer2025(clips), pipeline.prepare, workers=0)[0])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in pipeline.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.15)
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save(pipeline, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def videos(clips: Path) -> list[Path]:
+    """The clips' video files, sorted."""
+    return sorted((clips / "video").iterdir())
+
+
+@pytest.fixture
+def place(tmp_path: Path, clips: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    return Place(tmp_path, clips, model)
+
+
+def contents(*folders: Path) -> dict[Path, bytes | None]:
+    """Every file's bytes, and every folder; what Python compiles beside a plugin file is left out."""
+    found = (path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return {path: path.read_bytes() if path.is_file() else None for path in found}
+
+
+@pytest.fixture
+def refused(run: Callable[..., Outcome], place: Place) -> Callable[..., None]:
+    """Checks that a command line is refused: exit code 2, as many `errors` as said, the words `shows` among them,
+    no traceback, nothing on standard output, nothing written; and the same with `--json`, in JSON."""
+
+    def check(arguments: list[str], *shows: str, errors: int = 1) -> None:
+        before = contents(place.here, place.model.parent)
+        outcome = run(*arguments)
+        assert contents(place.here, place.model.parent) == before
+        assert outcome.code == 2, outcome.out + outcome.err
+        assert "Traceback" not in outcome.out + outcome.err
+        assert outcome.errors == errors, outcome.err
+        assert outcome.out == ""
+        assert errors == 1 or f"{errors} problems:" in outcome.err
+        for words in shows:
+            assert words in outcome.err, outcome.err
+        if arguments[0] in ("schema", "synth") or "╭─ Error" in outcome.err:
+            return
+        again = run(*arguments, "--json")
+        assert contents(place.here, place.model.parent) == before
+        assert again.code == 2 and again.errors == 0, again.err
+        found = json.loads(again.out)
+        # `describe` gives a row for every file, also for those that cannot be read.
+        problems = found["problems"] if isinstance(found, dict) else [{"what": row["error"]} for row in found]
+        assert len(problems) == errors and all(each["what"] for each in problems)
+        text = "\n".join(value for each in problems for value in each.values())
+        for words in shows:
+            assert words in text, text
+
+    return check

@@ -1,0 +1,71 @@
+"""Bad data for `train` and bad places for `synth`: errors that say what and where, and nothing written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_no_data_folder(place: Any, refused: Callable) -> None:
+    refused(place.train("gone"), "gone", "no such dataset folder")
+
+
+def test_empty_data_folder(place: Any, refused: Callable) -> None:
+    refused(place.train(place.folder()), "folder", "neither labels nor descriptions", "folder/video", errors=2)
+
+
+def test_videos_that_are_absent(place: Any, refused: Callable) -> None:
+    data = place.data(2)
+    for video in (data / "video").iterdir():
+        video.unlink()
+    refused(place.train(data), "names without a video", "2: synth_train_00000, synth_train_00001")
+
+
+def test_no_video_folder(place: Any, refused: Callable) -> None:
+    data = place.data(2)
+    shutil.rmtree(data / "video")
+    refused(place.train(data), "data/video", "no such folder")
+
+
+def test_labels_where_descriptions_are_learned(place: Any, refused: Callable) -> None:
+    data = place.data(2)
+    (data / "track3_train_mercaptionplus.csv").unlink()
+    refused(place.train(data), "has no description", "synth_train_00000", "training.target")
+
+
+def break_first(data: Path) -> Path:
+    min((data / "video").iterdir()).write_bytes(b"no video")
+    return data
+
+
+def test_a_broken_clip(place: Any, refused: Callable) -> None:
+    refused(
+        place.train(break_first(place.data(4))),
+        "1 of 4 clips cannot be read",
+        "synth_train_00000.mp4",
+        "--skip-broken",
+        errors=2,
+    )
+
+
+def test_only_broken_clips(place: Any, refused: Callable) -> None:
+    refused(place.train(break_first(place.data(1)), "--skip-broken"), "no clip is left", "1 broken")
+
+
+def test_folder_in_the_way(place: Any, refused: Callable) -> None:
+    place.write("out/thesis.txt", "years of work")
+    refused(place.train(place.data(2)), "out", "already")
+
+
+def test_file_in_the_way(place: Any, refused: Callable) -> None:
+    place.write("out", "years of work")
+    refused(place.train(place.data(2)), "out", "already")
+
+
+def test_a_broken_clip_can_be_left_out(run: Callable, place: Any) -> None:
+    outcome = run(*place.train(break_first(place.data(4)), "--skip-broken"))
+    assert outcome.code == 0, outcome.err
+    assert "1 steps on 3 clips" in outcome.out and "skipped synth_train_00000" in outcome.err
+    assert (place.here / "out" / "model.safetensors").is_file()

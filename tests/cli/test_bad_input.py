@@ -1,0 +1,200 @@
+"""Bad pipeline files, plugins and command lines: errors that say what and where, and nothing written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = Path(__file__).resolve().parents[2] / "configs" / "tiny.yaml"
+PLUGIN = """\
+from affectgpt import FuserConfig, fuser
+class OneConfig(FuserConfig): ...
+@fuser("one", config=OneConfig)
+class One: ...
+"""
+HOOK = "from affectgpt import hookimpl\n@hookimpl\ndef {}: ...\n"
+
+
+# -- pipeline files
+
+
+SIX_MISTAKES = """\
+sead: 3
+encoders: {face: {frames: many}, audio: {plugin: timm-mell}}
+fusers: {face_tokens: {inputs: []}}
+generation: {max_new_tokens: -1}
+training: {epochs: 4}
+"""
+
+
+def test_six_mistakes(place: Any, refused: Callable) -> None:
+    shows = ("mine.yaml:3 (encoders.face.frames)", "did you mean 'seed'", "did you mean 'timm-mel'", "training.epochs")
+    more = ("fusers.face_tokens.inputs", "generation.max_new_tokens")
+    refused(["check", place.pipeline(SIX_MISTAKES)], *shows, *more, errors=6)
+
+
+def test_no_such_pipeline(place: Any, refused: Callable) -> None:
+    refused(["check", "nope.yaml"], "nope.yaml", "no such file")
+
+
+def test_a_folder_for_a_pipeline(place: Any, refused: Callable) -> None:
+    refused(["check", "."], "this is a folder")
+
+
+def test_no_yaml(place: Any, refused: Callable) -> None:
+    refused(["check", place.write("mine.yaml", "a: [")], "mine.yaml:", "not valid YAML")
+
+
+def test_binary_pipeline(place: Any, refused: Callable) -> None:
+    refused(["check", place.write("mine.yaml", b"\xff\xfe\x00")], "mine.yaml", "UTF-8")
+
+
+def test_an_unused_node(place: Any, refused: Callable) -> None:
+    refused(
+        ["check", place.pipeline("prompt: {order: [face_tokens, audio_tokens]}")],
+        "'multi' is computed but nothing uses it",
+    )
+
+
+def test_an_override_without_value(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--set", "seed"], "--set seed", "key.path=value")
+
+
+def test_an_override_out_of_range(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--set", "seed=-1"], "--set seed=-1", "greater than or equal to 0")
+
+
+def test_an_override_of_nothing(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--set", "training.stepz=3"], "--set training.stepz=3", "did you mean 'steps'")
+
+
+def test_an_override_with_an_unknown_plugin(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--set", "fusers.face_tokens.plugin=meen"], "'meen'", "did you mean 'mean'")
+
+
+# -- plugins
+
+
+def test_plugin_file_missing(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--plugin", "gone.py"], "there is no plugin file 'gone.py'")
+
+
+def test_plugin_module_missing(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--plugin", "no.such.module"], "no.such.module")
+
+
+def test_plugin_file_that_fails(place: Any, refused: Callable) -> None:
+    refused(place.plugin("\n1 / 0\n"), "mine.py:2", "ZeroDivisionError")
+
+
+def test_plugin_file_with_a_syntax_error(place: Any, refused: Callable) -> None:
+    refused(place.plugin("def (:\n", "plugins"), "mine.py:1", "SyntaxError")
+
+
+def test_plugin_file_of_the_pipeline_that_fails(place: Any, refused: Callable) -> None:
+    place.write("mine.py", "\n1 / 0\n")
+    refused(["check", place.pipeline("plugins: [./mine.py]")], "mine.yaml:2", "mine.py:2", "ZeroDivisionError")
+
+
+def test_plugin_file_that_declares_nothing(place: Any, refused: Callable) -> None:
+    refused(place.plugin("x = 1\n", "schema"), "declares no plugin")
+
+
+def test_plugin_with_a_malformed_name(place: Any, refused: Callable) -> None:
+    refused(place.plugin(PLUGIN.replace('"one"', '"One Two"')), "malformed", "'One Two'")
+
+
+def test_misspelt_hook(place: Any, refused: Callable) -> None:
+    refused(
+        place.plugin(HOOK.format("affectgpt_afterrun(command)")),
+        "affectgpt_afterrun",
+        "did you mean 'affectgpt_after_run'",
+    )
+
+
+def test_hook_with_wrong_arguments(place: Any, refused: Callable) -> None:
+    refused(place.plugin(HOOK.format("affectgpt_after_run(colour)")), "wrong arguments", "colour")
+
+
+def test_two_plugins_of_one_name(place: Any, refused: Callable) -> None:
+    first, second = place.write("first.py", PLUGIN), place.write("second.py", PLUGIN)
+    refused(
+        ["check", str(TINY), "--plugin", first, "--plugin", second],
+        "two plugins are named fuser 'one'",
+        "first.py",
+        "second.py",
+    )
+
+
+def test_unknown_plugin_to_show(place: Any, refused: Callable) -> None:
+    refused(["plugins", "show", "meen"], "there is no plugin 'meen'", "did you mean 'mean'")
+
+
+# -- the terminal itself
+
+
+def test_other_files_where_clips_go(place: Any, refused: Callable) -> None:
+    place.write("folder/thesis.txt", "years of work")
+    refused(["synth", "folder", "--clips", "1", "--workers", "1"], "thesis.txt")
+
+
+def test_unknown_option(place: Any, refused: Callable) -> None:
+    refused(["check", str(TINY), "--bogus"], "--bogus")
+
+
+def test_unknown_command(place: Any, refused: Callable) -> None:
+    refused(["dscribe", "x.mp4"], "dscribe")
+
+
+def test_number_out_of_range(place: Any, refused: Callable) -> None:
+    refused(place.describe("x.mp4", "--batch-size", "0"), "--batch-size")
+
+
+def test_option_missing(place: Any, refused: Callable) -> None:
+    refused(["train", str(TINY), "--data", "data"], "--out")
+
+
+PROCESSES = {
+    "no_such_pipeline": ["check", "nope.yaml"],
+    "unknown_option": ["check", "x.yaml", "--bogus"],
+    "no_data": ["train", str(TINY), "--data", "gone", "--out", "out"],
+}
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_the_real_command_ends_with_2(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "affectgpt.cli.main", *PROCESSES[name]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == "" and done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_debug_shows_the_traceback_wherever_it_stands(position: int, tmp_path: Path) -> None:
+    arguments = ["check", "nope.yaml"]
+    arguments.insert(position, "--debug")
+    done = subprocess.run(
+        [sys.executable, "-m", "affectgpt.cli.main", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0 and "Traceback" in done.stderr and "no such file" in done.stderr
+
+
+def test_a_fault_of_ours_is_one_line_and_1(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    from affectgpt.cli import schema
+
+    def fails(catalog: object) -> None:
+        raise ZeroDivisionError("a slip")
+
+    monkeypatch.setattr(schema, "pipeline_schema", fails)
+    outcome = run("schema")
+    assert outcome.code == 1 and outcome.errors == 1 and "Traceback" not in outcome.err
+    assert "ZeroDivisionError: a slip" in outcome.err and "--debug" in outcome.err

@@ -1,0 +1,252 @@
+"""What the commands print and leave behind when all is well; hooks around a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from affectgpt.cli import main as cli
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import discover
+from affectgpt.registry.hooks import hookimpl
+from affectgpt.registry.spec import Origin
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "configs" / "tiny.yaml"
+PAPER = ROOT / "configs" / "affectgpt-paper.yaml"
+BUILT_IN = {("encoder", "timm"), ("fuser", "mean"), ("fuser", "modality-attention"), ("llm", "causal-lm")}
+
+
+# -- looking
+
+
+def test_plugins_lists_every_usable_plugin_with_its_origin(run: Callable) -> None:
+    listed = json.loads(run("plugins", "--json").out)
+    found = {(each["kind"], each["name"]): each for each in listed["plugins"]}
+    assert set(found) == set(discover().entries) and set(found) >= BUILT_IN
+    assert found["fuser", "mean"]["from"] == "affectgpt" and found["fuser", "mean"]["version"]
+    shown = run("plugins")
+    assert shown.code == 0 and all(name in shown.out for _, name in found)
+
+
+def test_plugins_of_a_file_are_listed_with_the_file(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from affectgpt import FuserConfig, fuser\n"
+        "class MineConfig(FuserConfig): ...\n"
+        "@fuser('mine', config=MineConfig, summary='a fuser of my own')\n"
+        "class Mine: ...\n"
+    )
+    listed = json.loads(run("plugins", "--json", "--plugin", tmp_path / "mine.py").out)
+    (mine,) = [each for each in listed["plugins"] if each["name"] == "mine"]
+    assert mine["from"] == str(tmp_path / "mine.py") and mine["summary"] == "a fuser of my own"
+    assert "mine" not in {each["name"] for each in json.loads(run("plugins", "--json").out)["plugins"]}
+
+
+def test_plugins_show_gives_interface_options_and_defaults(run: Callable) -> None:
+    shown = run("plugins", "show", "modality-attention")
+    assert shown.code == 0
+    for words in ("2 or more inputs", "normalize", "softmax | none", "arXiv:2501.16566", "affectgpt"):
+        assert words in shown.out, words
+    (facts,) = json.loads(run("plugins", "show", "mel", "--json").out)
+    assert facts["kind"] == "encoder" and facts["options"]["n_mels"][0] == "64"
+    assert facts["options"]["input"][0] == "(required)" and "audio" in facts["interface"]
+
+
+@pytest.mark.parametrize("name", sorted({name for _, name in discover().entries}))
+def test_every_plugin_can_be_shown(run: Callable, name: str) -> None:
+    outcome = run("plugins", "show", name)
+    assert outcome.code == 0 and name in outcome.out
+
+
+def test_check_says_widths_tokens_and_parameters(run: Callable) -> None:
+    shown = run("check", PAPER)
+    assert shown.code == 0
+    assert shown.out.startswith(str(PAPER)) or str(PAPER) in "".join(shown.out.split())
+    for words in ("7,615,616,512", "40,370,176", "54,412,548", "clip-vision", "[1, 1024]", "32768", "3584"):
+        assert words in shown.out, words
+    facts = json.loads(run("check", PAPER, "--json").out)
+    nodes = {row["node"]: row for row in facts["nodes"]}
+    assert nodes["multi"]["reads"] == ["face", "audio"] and nodes["face"]["trained"] == 0
+    assert facts["prompt"]["order"][:4] == ["multi", "audio_tokens", "face_tokens", "subtitle"]
+    assert facts["trained"] == sum(row["trained"] for row in facts["nodes"])
+
+
+def test_check_with_a_swap_says_which_options_were_dropped(run: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "swapped.yaml"
+    path.write_text(f"extends: {PAPER}\nfusers: {{multi: {{plugin: concat}}}}\n")
+    shown = run("check", path)
+    assert shown.code == 0 and "options of 'modality-attention' not kept: normalize" in shown.out
+    (multi,) = [row for row in json.loads(run("check", path, "--json").out)["nodes"] if row["node"] == "multi"]
+    assert multi["plugin"] == "concat" and "[<=16, 1024]" in multi["gives"]
+
+
+def test_check_writes_nothing(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("check", TINY).code == run("plugins").code == run("schema").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the schema, read by a validator small enough to trust
+
+
+def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Whether `value` fits a JSON Schema, as far as the keywords below go; any other keyword is left out."""
+    if "$ref" in schema:
+        return fits(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    types = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+    kind = schema.get("type")
+    if kind in types and not isinstance(value, types[kind]):
+        return False
+    if kind in ("integer", "number"):
+        numeric = int if kind == "integer" else int | float
+        if isinstance(value, bool) or not isinstance(value, numeric):
+            return False
+        if value < schema.get("minimum", value) or value > schema.get("maximum", value):
+            return False
+        if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+            return False
+    if ("const" in schema and value != schema["const"]) or ("enum" in schema and value not in schema["enum"]):
+        return False
+    if "anyOf" in schema and not any(fits(value, each, root) for each in schema["anyOf"]):
+        return False
+    if "oneOf" in schema and sum(fits(value, each, root) for each in schema["oneOf"]) != 1:
+        return False
+    if isinstance(value, dict):
+        known, rest = schema.get("properties", {}), schema.get("additionalProperties", True)
+        if any(name not in value for name in schema.get("required", [])):
+            return False
+        for name, each in value.items():
+            inner = known.get(name, rest)
+            if inner is False or (isinstance(inner, dict) and not fits(each, inner, root)):
+                return False
+    if isinstance(value, list):
+        if len(value) < schema.get("minItems", 0):
+            return False
+        return all(fits(each, schema.get("items", {}), root) for each in value)
+    return True
+
+
+WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "unknown setting": lambda tree: tree.update(sead=1),
+    "unknown plugin": lambda tree: tree["fusers"]["multi"].update(plugin="meen"),
+    "a fuser where an encoder belongs": lambda tree: tree["encoders"]["audio"].update(plugin="mean"),
+    "unknown option": lambda tree: tree["encoders"]["face"].update(framez=3),
+    "value of another type": lambda tree: tree["encoders"]["face"].update(frames="many"),
+    "value out of range": lambda tree: tree["training"].update(steps=0),
+    "no inputs": lambda tree: tree["fusers"]["multi"].pop("inputs"),
+    "no plugin": lambda tree: tree["llm"].pop("plugin"),
+}
+
+
+def test_the_schema_accepts_the_projects_files(run: Callable) -> None:
+    schema = json.loads(run("schema").out)
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        assert fits(yaml.safe_load(path.read_text(encoding="utf-8")), schema, schema), path
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_schema_rejects_a_wrong_file(run: Callable, wrong: str) -> None:
+    schema = json.loads(run("schema").out)
+    tree = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    WRONG[wrong](tree)
+    assert not fits(tree, schema, schema)
+
+
+def test_the_schema_agrees_with_the_usual_validator(run: Callable) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(run("schema").out)
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    tree = yaml.safe_load(TINY.read_text(encoding="utf-8"))
+    assert validator.is_valid(tree)
+    WRONG["unknown option"](tree)
+    assert not validator.is_valid(tree)
+
+
+# -- working
+
+HOOKS = """\
+from affectgpt import hookimpl
+import json, pathlib
+HERE = pathlib.Path(__file__).parent / "calls.jsonl"
+
+def note(*facts):
+    with HERE.open("a") as file:
+        file.write(json.dumps(facts) + "\\n")
+
+@hookimpl
+def affectgpt_before_run(command, config):
+    note("before", command, sorted(config.encoders))
+
+@hookimpl
+def affectgpt_after_run(command, result):
+    note("after", command, result)
+"""
+
+
+def test_train_saves_a_model_that_describe_loads_and_hooks_see_both(
+    run: Callable, clips: Path, videos: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    settings = ("training.steps=2", "training.warmup_steps=1", "training.batch_size=4", "generation.max_new_tokens=8")
+    quick = [word for setting in settings for word in ("--set", setting)] + ["--plugin", tmp_path / "hooks.py"]
+    out = tmp_path / "deep" / "model"
+    trained = run("train", TINY, "--data", clips, "--out", out, *quick, "--json")
+    assert trained.code == 0, trained.err
+    result = json.loads(trained.out)
+    assert result["model"] == str(out) and result["clips"] == 16 and result["steps"] == 2 and result["skipped"] == []
+    assert (out / "model.safetensors").is_file() and (out / "pipeline.yaml").is_file()
+    assert [path.name for path in out.parent.iterdir()] == ["model"]
+    described = run("describe", videos[0], "--model", out, "--plugin", tmp_path / "hooks.py", "--json")
+    assert described.code == 0, described.err
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    assert [call[:2] for call in calls] == [
+        ["before", "train"], ["after", "train"], ["before", "describe"], ["after", "describe"],
+    ]  # fmt: skip
+    assert calls[0][2] == ["audio", "face"] and calls[1][2] == result
+    assert calls[3][2] == json.loads(described.out)
+
+
+def test_synth_writes_a_folder_that_train_reads(run: Callable, tmp_path: Path) -> None:
+    from affectgpt.data.mer2025 import read_mer2025
+
+    outcome = run("synth", tmp_path / "made", "--clips", 2, "--workers", 1, "--seed", 5, "--split", "test")
+    assert outcome.code == 0 and "2 clips" in outcome.out
+    examples = read_mer2025(tmp_path / "made")
+    assert len(examples) == 2 and all(each.description and each.labels and each.video.is_file() for each in examples)
+
+
+# -- commands of others
+
+
+def test_a_hook_adds_a_command(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("their_commands")
+
+    @hookimpl
+    def affectgpt_cli(app: typer.Typer) -> None:
+        @app.command("greet")
+        def greet(name: str) -> None:
+            typer.echo(f"hello {name}")
+
+    module.affectgpt_cli = affectgpt_cli  # type: ignore[attr-defined]
+    catalog = Catalog()
+    catalog.add_module(module, Origin("their-package", "1.0"))
+    monkeypatch.setattr(cli, "discover", lambda: catalog)
+    monkeypatch.setattr(cli.app, "registered_commands", list(cli.app.registered_commands))
+    outcome = run("greet", "you")
+    assert (outcome.code, outcome.out) == (0, "hello you\n")
+    assert "greet" in run("--help").out
+
+
+def test_the_version_is_that_of_the_distribution(run: Callable) -> None:
+    from importlib.metadata import version
+
+    outcome = run("--version")
+    assert (outcome.code, outcome.out.strip()) == (0, f"affectgpt {version('affectgpt')}")

@@ -1,0 +1,94 @@
+"""`affectgpt describe`: folders, batches, subtitles, questions, and one bad file among good ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def rows(outcome: Any) -> dict[str, dict[str, Any]]:
+    """Rows of `--json` by file name."""
+    return {Path(row["file"]).name: row for row in json.loads(outcome.out)}
+
+
+@pytest.fixture
+def folder(videos: list[Path], tmp_path: Path) -> Path:
+    """Three clips and a file that is no media."""
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for video in videos[:3]:
+        shutil.copy(video, inside)
+    (inside / "notes.md").write_text("not a clip")
+    return inside
+
+
+def test_a_folder_is_described_file_by_file_in_order(run: Callable, model: Path, folder: Path) -> None:
+    outcome = run("describe", folder, "--model", model, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert [row["file"] for row in found] == [str(path) for path in sorted(folder.glob("*.mp4"))]
+    for row in found:
+        assert row["text"] and not row["error"] and row["subtitle"] == "" and row["seconds"] >= 0
+        assert set(row["counted"]) == {"face", "audio", "subtitle"} and row["counted"]["subtitle"] is None
+        assert row["counted"]["face"] + row["counted"]["audio"] == pytest.approx(1) or not any(row["counted"].values())
+        assert sum(row["fusion"]["multi"].values()) == pytest.approx(1)
+
+
+def test_the_text_does_not_depend_on_the_batch(run: Callable, model: Path, videos: list[Path]) -> None:
+    alone, together = (
+        rows(run("describe", *videos[:5], "--model", model, "--json", "--batch-size", size)) for size in (1, 8)
+    )
+    assert {name: row["text"] for name, row in alone.items()} == {name: row["text"] for name, row in together.items()}
+    assert len({row["text"] for row in alone.values()}) > 1
+    for name, row in alone.items():
+        assert row["counted"] == pytest.approx(together[name]["counted"], abs=1e-3)
+
+
+def test_a_subtitle_and_a_question_reach_the_model(run: Callable, model: Path, videos: list[Path]) -> None:
+    def text(*options: str) -> dict[str, Any]:
+        (row,) = rows(run("describe", videos[0], "--model", model, "--json", *options)).values()
+        return row
+
+    plain, spoken, asked = text(), text("--subtitle", "leave me alone"), text("--question", "Who is it, and where?")
+    assert spoken["subtitle"] == "leave me alone" and spoken["counted"]["subtitle"] is not None
+    assert spoken["text"] != plain["text"] and asked["text"] != plain["text"]
+
+
+def test_a_subtitle_beside_the_file_is_read(run: Callable, model: Path, folder: Path) -> None:
+    first = sorted(folder.glob("*.mp4"))[0]
+    first.with_suffix(".txt").write_text("I told you so")
+    beside = rows(run("describe", first, "--model", model, "--json"))[first.name]
+    given = rows(run("describe", first, "--model", model, "--json", "--subtitle", "I told you so"))[first.name]
+    assert beside["subtitle"] == "I told you so" and beside["text"] == given["text"]
+    assert any(first.with_suffix(".txt").name in note for note in beside["notes"])
+
+
+def test_one_broken_file_leaves_the_others_described(
+    run: Callable, model: Path, videos: list[Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    given = (videos[0], broken, videos[1], "--model", model, "--batch-size", 2)
+    shown = run("describe", *given)
+    assert shown.code == 2 and shown.errors == 1 and "Traceback" not in shown.out + shown.err
+    assert videos[0].name in shown.out and videos[1].name in shown.out
+    assert str(broken) in shown.err and broken.name not in shown.out
+    listed = run("describe", *given, "--json")
+    found = json.loads(listed.out)
+    assert listed.code == 2 and [bool(row["error"]) for row in found] == [False, True, False]
+    assert found[1]["text"] == "" and str(broken) in found[1]["error"]
+
+
+def test_what_a_person_reads(run: Callable, model: Path, videos: list[Path]) -> None:
+    command = ("describe", videos[0], "--model", model, "--subtitle", "well done")
+    outcome, listed = run(*command), run(*command, "--json")
+    text = rows(listed)[videos[0].name]["text"]
+    assert outcome.code == 0 and videos[0].name in outcome.out
+    assert "".join(text.split()) in "".join(outcome.out.split())
+    assert "counted: face" in outcome.out and "multi weighs: face" in outcome.out and "%" in outcome.out
+    assert "describing" in outcome.err and "describing" not in outcome.out
