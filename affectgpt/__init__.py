@@ -36,7 +36,7 @@ _HOME = {
     "make_plan": "core.plan",
     "save": "core.checkpoint",
 }
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
     from affectgpt.core.assembly import assemble

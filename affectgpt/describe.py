@@ -13,9 +13,10 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, MediaError
 
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .flv .mpg .mpeg .ts .wmv .3gp .wav .mp3 .m4a .aac .flac .ogg .opus .jpg .jpeg .png".split()
-)
+MEDIA_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp",
+    ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".jpg", ".jpeg", ".png",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ def describe(
     pipeline: Pipeline, files: Sequence[Path], *,
     subtitle: str | None = None, question: str | None = None, batch_size: int = 8,
 ) -> Iterator[Description]:  # fmt: skip
-    """Describe files in order, `batch_size` at a time. One that cannot be read gives a row with its error."""
+    """Describe files in order, `batch_size` at a time. One that cannot be read gives a row with its error.
+
+    Raises ConfigError, before a file is opened, when the question is too long for the LLM.
+    """
+    pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
     for start in range(0, len(files), batch_size):
         began = time.perf_counter()
         rows: list[Description | None] = []

@@ -17,7 +17,7 @@ from affectgpt.data.synthetic.tokenizer import learn_tokenizer, script_texts
 from affectgpt.demo import read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
 
-TRAIN, TEST, SEED = 960, 128, 0
+TRAIN, TEST, SEED, STEPS = 960, 128, 0, 1000
 
 
 def make_tokenizer() -> None:
@@ -48,8 +48,6 @@ def make_model() -> None:
         )
     print(f"{row.score.exact:.1%} of {row.score.clips} held-out clips right, saved in {TINY}")
 
-
-STEPS = 900
 
 if __name__ == "__main__":
     commands = {"tokenizer": make_tokenizer, "model": make_model}

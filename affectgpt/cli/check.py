@@ -23,10 +23,11 @@ def command(
     if as_json:
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
+    from rich.markup import escape
     from rich.table import Table
 
     out = console()
-    out.print(f"[bold]{config}[/bold] is a valid pipeline.\n")
+    out.print(f"[bold]{escape(str(config))}[/bold] is a valid pipeline.\n")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("node", "plugin", "reads", "gives \\[tokens, width]", "parameters", "trained"):
         table.add_column(column, justify="right" if column in ("parameters", "trained") else "left")
@@ -55,7 +56,9 @@ def _count(number: int | None) -> str:
 
 
 def _facts(plan: Plan) -> dict[str, Any]:
-    rows = [_row(node, [node.config.input], 0 if node.config.frozen else node.parameters) for node in plan.encoders.values()]
+    rows = [
+        _row(node, [node.config.input], 0 if node.config.frozen else node.parameters) for node in plan.encoders.values()
+    ]
     rows += [_row(node, list(node.inputs), node.parameters) for node in plan.fusers.values()]
     for name in plan.projected:
         count = plan.projector_parameters(name)
@@ -63,10 +66,12 @@ def _facts(plan: Plan) -> dict[str, Any]:
                      "gives": f"[{plan.output(name).tokens}, {plan.llm.output.dim}]", "trained": count})  # fmt: skip
     llm = plan.llm
     frozen = getattr(llm.config, "frozen", False)
-    rows.append(_row(llm, ["prompt"], 0 if frozen else llm.parameters) | {"gives": f"text, context {llm.output.tokens}, width {llm.output.dim}"})
+    gives = f"text, context {llm.output.tokens}, width {llm.output.dim}"
+    rows.append(_row(llm, ["prompt"], 0 if frozen else llm.parameters) | {"gives": gives})
     adapter = llm.config.adapter_parameters()
     if adapter != 0:
-        rows.append({"node": "adapter", "plugin": "LoRA", "reads": [], "gives": "", "parameters": adapter, "trained": adapter})
+        rows.append({"node": "adapter", "plugin": "LoRA", "reads": [], "gives": "", "parameters": adapter,
+                     "trained": adapter})  # fmt: skip
     trained = [row["trained"] for row in rows]
     budget = plan.budget
     order = [part.value for part in plan.parts if part.kind != "text"]

@@ -16,8 +16,10 @@ from affectgpt.cli.options import Json, catalog_of, console, progress
 
 def command(
     context: typer.Context,
-    out: Annotated[Path | None, typer.Option(help="Keep the clips and the trained model here.", show_default="not kept")] = None,
-    train: Annotated[int, typer.Option(min=16, help="Training clips.")] = 320,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the clips and the trained model here.", show_default="not kept")
+    ] = None,
+    train: Annotated[int, typer.Option(min=16, help="Training clips.")] = 640,
     test: Annotated[int, typer.Option(min=16, help="Held-out clips, with other faces and voices.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="Of the clips and of the training.")] = 0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 2,
@@ -40,11 +42,8 @@ def command(
 
         write_clips(folder, train=train, test=test, seed=seed, workers=workers, progress=tell)
         samples = read_clips(folder, variant_plan("full model", catalog, seed), catalog, workers, tell)
-        rows = list(
-            run_variants(
-                [(name, seed) for name in VARIANTS], samples, workers=workers, save_first=folder / "model", progress=tell
-            )
-        )
+        jobs = [(name, seed) for name in VARIANTS]
+        rows = list(run_variants(jobs, samples, workers=workers, save_first=folder / "model", progress=tell))
         rows.sort(key=lambda row: list(VARIANTS).index(row.name))
         bar.stop()
         took = time.perf_counter() - started
@@ -80,8 +79,10 @@ def _print(rows: list[Any], described: list[Any], truth: str, train: int, test: 
     for column in ("emotion right", "label F1", "trained parameters", "training"):
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(row.name, f"{row.score.exact:.1%}", f"{row.score.f1:.3f}", f"{row.parameters:,}", f"{row.seconds:.0f} s")
-    out.print(f"\n{train} training clips, {test} held-out clips with other faces and voices, 16 emotions; {took:.0f} s in all\n")
+        score = (f"{row.score.exact:.1%}", f"{row.score.f1:.3f}")
+        table.add_row(row.name, *score, f"{row.parameters:,}", f"{row.seconds:.0f} s")
+    clips = f"{train} training clips, {test} held-out clips with other faces and voices"
+    out.print(f"\n{clips}, 16 emotions; {took:.0f} s in all\n")
     out.print(table)
     out.print("\nA held-out clip; its true description:", f"  {truth}", sep="\n", markup=False)
     show(described[:1])

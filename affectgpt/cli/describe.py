@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.bundled import TINY
-from affectgpt.cli.options import Json, Plugin, catalog_of, console, progress
+from affectgpt.cli.options import Json, Plugin, call_hooks, catalog_of, console, progress
 from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
     from affectgpt.describe import Description
 
 
-
 def command(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.", show_default=False)],
     model: Annotated[Path, typer.Option(help="A saved model.", show_default="the small bundled one")] = TINY,
-    subtitle: Annotated[str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")] = None,
+    subtitle: Annotated[
+        str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")
+    ] = None,
     question: Annotated[str | None, typer.Option(help="What to ask instead of the model's own question.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")] = 8,
     plugin: Plugin = [],  # noqa: B006
@@ -42,14 +43,14 @@ def command(
         pipeline = load(model, catalog, lambda name: bar.update(loading, note=name))
         bar.update(loading, total=1, completed=1, note="")
         config = pipeline.plan.config
-        catalog.call_each("affectgpt_before_run", command="describe", config=config)
+        call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
         task = bar.add_task("describing", total=len(files), note="")
         rows: list[Description] = []
         for row in describe(pipeline, files, subtitle=subtitle, question=question, batch_size=batch_size):
             rows.append(row)
             bar.update(task, advance=1, note=Path(row.file).name)
     results: list[dict[str, Any]] = [asdict(row) for row in rows]
-    catalog.call_each("affectgpt_after_run", command="describe", config=config, result=results)
+    call_hooks(catalog, "affectgpt_after_run", command="describe", config=config, result=results)
     if as_json:
         typer.echo(json.dumps(results, indent=1, ensure_ascii=False))
     else:
@@ -60,12 +61,14 @@ def command(
 
 def show(rows: list[Description]) -> None:
     """Print descriptions for a reader."""
+    from rich.markup import escape
+
     out = console()
     for row in rows:
         if row.error:
             typer.echo(f"error: {row.error}", err=True)
             continue
-        out.print(f"[bold]{Path(row.file).name}[/bold]  ({row.seconds:.1f} s)")
+        out.print(f"[bold]{escape(Path(row.file).name)}[/bold]  ({row.seconds:.1f} s)")
         out.print(f"  {row.text}", markup=False)
         out.print("  counted: " + "  ".join(_share(name, share) for name, share in row.counted.items()), markup=False)
         for name, shares in row.fusion.items():

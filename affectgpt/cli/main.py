@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +15,10 @@ from affectgpt import __version__
 from affectgpt.cli import check, demo, describe, plugins, schema, synth, train
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
+
+# Typer has its own copy of Click from some version on, and exports this class of it only.
+UsageError: Any = typer.BadParameter.__base__
+_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 app = typer.Typer(
     name="affectgpt", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -36,34 +42,51 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
     """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may hold bytes that are no text: they are shown escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     # Also after the command's name, where people put it.
     debug = "--debug" in arguments
     arguments = [*(["--debug"] if debug else []), *(each for each in arguments if each != "--debug")]
+    as_json = "--json" in arguments
     try:
         catalog = discover()
         catalog.call_each("affectgpt_cli", app=app)
-        app(args=arguments, obj=catalog)
+        # Typer prints a wrong command line itself, as text, unless it is told not to.
+        code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
     except AffectGPTError as error:
         if debug:
             raise
-        _show(error, as_json="--json" in arguments)
+        _show(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None
+    except UsageError as error:
+        _show(AffectGPTError(error.format_message(), where="the command line", hint="see --help"), as_json=as_json)
+        raise SystemExit(AffectGPTError.exit_code) from None
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         raise SystemExit(130) from None
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"error: {type(error).__name__}: {error}\n  to do: run again with --debug for the traceback", err=True)
+        if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_ERRORS:
+            found = error.strerror or str(error)
+            _show(AffectGPTError("this path cannot be used", where=str(error.filename), found=found), as_json=as_json)
+            raise SystemExit(AffectGPTError.exit_code) from None
+        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+        typer.echo("  to do: run again with --debug for the traceback", err=True)
         raise SystemExit(1) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def _show(error: AffectGPTError, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,6 +32,12 @@ def catalog_of(context: typer.Context, refs: list[str]) -> Catalog:
     for ref in refs:
         load_ref(catalog, ref)
     return catalog
+
+
+def call_hooks(catalog: Catalog, hook: str, **arguments: Any) -> None:
+    """Call a hook of every plugin; one that fails costs a warning on standard error, not the work."""
+    for broken in catalog.call_each(hook, **arguments):
+        typer.echo(f"warning: hook {broken.name} of {broken.origin}: {broken.cause}", err=True)
 
 
 def console(*, err: bool = False) -> Console:

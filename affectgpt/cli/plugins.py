@@ -19,7 +19,9 @@ app = typer.Typer(invoke_without_command=True, help="List plugins, or show one."
 @app.callback()
 def listing(
     context: typer.Context, plugin: Plugin = [], as_json: Json = False,  # noqa: B006
-    everything: Annotated[bool, typer.Option("--all", help="Also load packages whose declaration imports torch.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also load packages whose declaration imports torch.")
+    ] = False,
 ) -> None:  # fmt: skip
     """List the plugins that can be used."""
     catalog = catalog_of(context, plugin)
@@ -49,10 +51,11 @@ def listing(
 
 @app.command("show")
 def show(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="A plugin's name.")], as_json: Json = False,
+    context: typer.Context, name: Annotated[str, typer.Argument(help="A plugin's name.")],
+    plugin: Plugin = [], as_json: Json = False,  # noqa: B006
 ) -> None:  # fmt: skip
     """Show one plugin: its interface, its options with their defaults, where it comes from."""
-    catalog: Catalog = context.obj
+    catalog = catalog_of(context, plugin)
     found = [entry for (_, each), entry in catalog.entries.items() if each == name]
     if not found:
         catalog.load_deferred()
@@ -94,7 +97,8 @@ def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
     options = {}
     properties = model.model_json_schema().get("properties", {})
     for option, field in model.model_fields.items():
-        default = "(required)" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
+        value = "" if field.is_required() else field.get_default(call_default_factory=True)
+        default = "(required)" if field.is_required() else json.dumps(value, default=str)
         kind = str(getattr(field.annotation, "__name__", field.annotation)).replace("typing.", "")
         if "enum" in properties.get(option, {}):
             kind = " | ".join(map(str, properties[option]["enum"]))

@@ -22,7 +22,9 @@ def command(
     out: Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)],
     clips: Annotated[int, typer.Option("--clips", min=1, help="How many.")] = 320,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same clips.")] = 0,
-    split: Annotated[Split, typer.Option("--split", help="Train and test never share a face, a voice or a stream.")] = Split.train,
+    split: Annotated[
+        Split, typer.Option("--split", help="Train and test never share a face, a voice or a stream.")
+    ] = Split.train,
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Processes.")] = 2,
 ) -> None:
     """Write clips with drawn faces and synthesised voices whose combination is the emotion."""

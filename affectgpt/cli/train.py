@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from affectgpt.cli.options import Config, Json, Plugin, Set, catalog_of, progress
+from affectgpt.cli.options import Config, Json, Plugin, Set, call_hooks, catalog_of, progress
 from affectgpt.core.load_config import load_config
+from affectgpt.core.place import check_place
 from affectgpt.core.plan import make_plan
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.registry.errors import CheckpointError
@@ -30,6 +31,7 @@ def command(
     catalog = catalog_of(context, plugin)
     checked, source = load_config(config, catalog, set_)
     plan = make_plan(checked, catalog, source)
+    check_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new folder")
     examples = read_mer2025(data)
@@ -42,7 +44,7 @@ def command(
 
         pipeline = assemble(plan, catalog, lambda name: bar.update(building, note=name))
         bar.update(building, total=1, completed=1, note="")
-        catalog.call_each("affectgpt_before_run", command="train", config=checked)
+        call_hooks(catalog, "affectgpt_before_run", command="train", config=checked)
         reading = bar.add_task("reading clips", total=len(examples), note="")
         samples, broken = read_samples(
             examples, pipeline.prepare, checked.training.target, workers=workers, skip_broken=skip_broken,
@@ -58,7 +60,7 @@ def command(
         "steps": len(history.losses), "seconds": round(history.seconds, 1),
         "first_loss": history.losses[0], "last_loss": history.losses[-1],
     }  # fmt: skip
-    catalog.call_each("affectgpt_after_run", command="train", config=checked, result=result)
+    call_hooks(catalog, "affectgpt_after_run", command="train", config=checked, result=result)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return

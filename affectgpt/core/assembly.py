@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
 from affectgpt.registry.catalog import Catalog, summary_of
@@ -22,13 +23,13 @@ def assemble(plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None
     """
     torch.manual_seed(plan.config.seed)
     tell = on_node or (lambda name: None)
-    encoders = nn.ModuleDict()
+    encoders = NodeModules()
     for name, node in plan.encoders.items():
         tell(name)
         encoders[name] = _build(node, catalog, node.config, node.output)
         if node.config.frozen:
             encoders[name].requires_grad_(False)
-    fusers = nn.ModuleDict()
+    fusers = NodeModules()
     for name, node in plan.fusers.items():
         tell(name)
         fusers[name] = _build(node, catalog, node.config, dict(node.inputs), node.output)
@@ -50,7 +51,7 @@ def _build(node: PlannedNode, catalog: Catalog, *arguments: Any) -> nn.Module:
             "a plugin needs a package that is not installed", where=where, found=str(error),
             hint=f"pip install {wanted}",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError("a plugin failed while it was built", where=where, found=summary_of(error)) from error
     if not isinstance(module, nn.Module):
         raise PluginError("a plugin's target must be an nn.Module", where=where, found=type(module).__name__)

@@ -28,9 +28,10 @@ from torch import Tensor
 from affectgpt.core.assembly import assemble
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.place import unwritable
 from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import CheckpointError, ConfigError, Problem
+from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 
 CONFIG, WEIGHTS, PLUGINS, ADAPTER = "pipeline.yaml", "model.safetensors", "plugins.json", "adapter"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -63,22 +64,33 @@ def _trained_beside(name: str, parameters: Mapping[str, Any]) -> bool:
 def save(pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32") -> None:
     """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
 
-    An existing saved model there is replaced. Raises CheckpointError when the folder holds anything else.
+    An existing saved model there is replaced. Raises CheckpointError when the folder holds anything else or
+    cannot be made, and RunError when a tensor holds a value that is not finite, in `dtype`.
     """
-    folder = Path(folder)
+    folder = Path(os.path.realpath(folder))
+    tensors = _stored(pipeline, _FLOATS[dtype])
+    try:
+        _refuse_other(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=folder.parent))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        _write(pipeline, made, tensors)
+        # mkdtemp and safetensors let nobody else read what they make.
+        for path in (made, *made.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        _replace(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _refuse_other(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
         raise CheckpointError(
             "there is something else at this place", where=str(folder), expected="a new folder or a saved model",
             hint="choose another folder",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write(pipeline, made, _FLOATS[dtype])
-        made.chmod(0o755)
-        _replace(made, folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def _replace(made: Path, folder: Path) -> None:
@@ -98,12 +110,24 @@ def _replace(made: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(pipeline: Pipeline, folder: Path, dtype: torch.dtype) -> None:
-    plan = pipeline.plan
+def _stored(pipeline: Pipeline, dtype: torch.dtype) -> dict[str, Tensor]:
     tensors = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
         for name, tensor in own_tensors(pipeline).items()
     }
+    adapters = {name: tensor for name, tensor in pipeline.state_dict().items() if ".lora_" in name}
+    wrong = [name for name, tensor in (tensors | adapters).items() if not bool(torch.isfinite(tensor).all())]
+    if wrong:
+        raise RunError(
+            f"{len(wrong)} tensors hold values that are not finite: the model is not saved",
+            found=", ".join(wrong[:8]) + (f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""),
+            hint="train with a lower training.lr" if dtype == torch.float32 else "save as float32",
+        )
+    return tensors
+
+
+def _write(pipeline: Pipeline, folder: Path, tensors: dict[str, Tensor]) -> None:
+    plan = pipeline.plan
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     if pipeline.llm.adapter() is not None:
         pipeline.llm.adapter().save_pretrained(str(folder / ADAPTER), safe_serialization=True)
@@ -113,8 +137,8 @@ def _write(pipeline: Pipeline, folder: Path, dtype: torch.dtype) -> None:
     config["llm"].update(pipeline.llm.save_assets(folder))
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     used = {
-        name: {"kind": node.entry.spec.kind, "plugin": node.entry.spec.name, "from": Path(node.entry.origin.source).name,
-               "version": node.entry.origin.version}
+        name: {"kind": node.entry.spec.kind, "plugin": node.entry.spec.name,
+               "from": Path(node.entry.origin.source).name, "version": node.entry.origin.version}
         for name, node in {**plan.encoders, **plan.fusers, "llm": plan.llm}.items()
     }  # fmt: skip
     (folder / PLUGINS).write_text(json.dumps(used, indent=1) + "\n", encoding="utf-8")
@@ -151,6 +175,8 @@ def load(folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | 
 
 
 def _needed(folder: Path, catalog: Catalog) -> list[Problem]:
+    if not (folder / PLUGINS).is_file():
+        return []
     try:
         used = json.loads((folder / PLUGINS).read_text(encoding="utf-8"))
         wanted = {
@@ -161,18 +187,20 @@ def _needed(folder: Path, catalog: Catalog) -> list[Problem]:
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return []
     return [
-        Problem(f"this model was made with {plugin}", str(folder / PLUGINS), hint="install it, or name it with --plugin")
+        Problem(
+            f"this model was made with {plugin}", str(folder / PLUGINS), hint="install it, or name it with --plugin"
+        )
         for plugin in sorted(wanted)
     ]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError("a file of the saved model is missing", where=str(path))
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except FileNotFoundError as error:
-        raise CheckpointError("a file of the saved model is missing", where=str(path)) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             "the weights cannot be read", where=str(path), found=str(error).splitlines()[0],

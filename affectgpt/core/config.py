@@ -16,7 +16,7 @@ RESERVED = ("subtitle", "question")
 class Section(BaseModel):
     """Base of the file's sections: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Node(Section):
@@ -102,6 +102,7 @@ class TrainingConfig(Section):
     steps: int = Field(default=1000, ge=1)
     batch_size: int = Field(default=8, ge=1)
     lr: float = Field(default=1e-4, gt=0)
+    llm_lr: float | None = Field(default=None, gt=0, description="rate of the LLM or its adapter; default: lr")
     min_lr: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)

@@ -39,7 +39,9 @@ ModelPath = Annotated[str, AfterValidator(_beside_the_file)]
 class PluginConfig(BaseModel):
     """Base of all plugin configs: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), validate_default=True, allow_inf_nan=False
+    )
 
 
 class EncoderConfig(PluginConfig):

@@ -23,7 +23,7 @@ from affectgpt.core.config import (
     PromptConfig,
     TrainingConfig,
 )
-from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
+from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, PluginConfig
 from affectgpt.core.yaml_source import Path_, Source, read_source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_ref
@@ -31,7 +31,7 @@ from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
 from affectgpt.registry.spec import Kind
 from affectgpt.registry.suggest import did_you_mean
 
-_NODES: dict[Kind, tuple[Any, Any]] = {
+_NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
     "encoder": (EncoderNode, EncoderConfig), "fuser": (FuserNode, FuserConfig), "llm": (LLMNode, LLMConfig),
 }  # fmt: skip
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -128,7 +128,7 @@ class _Checker:
                      found=entry.spec.config, expected=f"a subclass of affectgpt.{base.__name__}")  # fmt: skip
             return None
         try:
-            config = model.model_validate(options, context={"base_dir": self.source.base_dir})
+            config: Any = model.model_validate(options, context={"base_dir": self.source.base_dir})
         except ValidationError as error:
             self.validation(error, path, model)
             return None

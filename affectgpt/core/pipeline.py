@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affectgpt.core.batch import Batch, pad
+from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
 from affectgpt.core.tokens import Prepared, Tokens
+from affectgpt.registry.errors import ConfigError
 
 IGNORED = -100
 
@@ -29,14 +31,14 @@ class Answer:
 class Pipeline(nn.Module):
     """Encoders, fusers in running order, one linear projector per node that the LLM reads, and the LLM.
 
-    Nothing is checked here: the plan was. `encoders`, `fusers` and `projectors` are `ModuleDict`s by node name.
+    Nothing is checked here: the plan was. `encoders`, `fusers` and `projectors` are [NodeModules][] by node name.
     """
 
-    def __init__(self, plan: Plan, encoders: nn.ModuleDict, fusers: nn.ModuleDict, llm: nn.Module) -> None:
+    def __init__(self, plan: Plan, encoders: NodeModules, fusers: NodeModules, llm: nn.Module) -> None:
         super().__init__()
         self.plan = plan
         self.encoders, self.fusers = encoders, fusers
-        self.projectors = nn.ModuleDict(
+        self.projectors = NodeModules(
             {name: nn.Linear(plan.output(name).dim, plan.llm.output.dim) for name in plan.projected}
         )
         self.llm: Any = llm
@@ -85,7 +87,9 @@ class Pipeline(nn.Module):
             tokens[name] = fuser({given: tokens[given] for given in self.plan.fusers[name].inputs})
         return tokens
 
-    def prompts(self, tokens: Mapping[str, Tokens], subtitles: Sequence[str], question: str | None = None) -> list[Tensor]:
+    def prompts(
+        self, tokens: Mapping[str, Tokens], subtitles: Sequence[str], question: str | None = None
+    ) -> list[Tensor]:
         """One prompt per clip as embeddings `[T_i, D]`. Sections of what a clip lacks are left out."""
         projected = {name: self.projectors[name](tokens[name].zeroed()) for name in self.plan.projected}
         valid = {name: tokens[name].valid() for name in self.plan.projected}
@@ -111,6 +115,20 @@ class Pipeline(nn.Module):
                     pieces.append(self.llm.encode(asked, special=False))
             rows.append(pieces)
         return self._embed(rows)
+
+    def check_question(self, question: str) -> None:
+        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
+        budget = self.plan.budget
+        text = sum(len(self._text_ids(part.value)) for part in self.plan.parts if part.kind == "text")
+        asked = len(self.llm.encode(question, special=False))
+        room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
+        if asked > room:
+            raise ConfigError(
+                "the question does not fit into the LLM's context", where="question",
+                found=f"{asked} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
+                f" subtitle + {budget.answer} of answer",
+                expected=f"at most {budget.context}", hint=f"ask in at most {max(0, room)} tokens",
+            )  # fmt: skip
 
     def _text_ids(self, text: str) -> list[int]:
         if text not in self._ids:

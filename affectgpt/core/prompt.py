@@ -15,12 +15,12 @@ from affectgpt.registry.suggest import did_you_mean
 TEMPLATES = ("affectgpt",)
 _OPENING, _CLOSING = "Human: ", " {question}\nAssistant: "
 _WORDS = {
-    "audio": "Sound of the clip: <Audio>{%s}</Audio>. ",
-    "face": "Face of the speaker over time: <Video>{%s}</Video>. ",
-    "frame": "Pictures of the clip over time: <Video>{%s}</Video>. ",
-    "fused": "Picture and sound taken together: <Multi>{%s}</Multi>. ",
+    "audio": "Voice: <Audio>{%s}</Audio>. ",
+    "face": "Face: <Video>{%s}</Video>. ",
+    "frame": "Picture: <Video>{%s}</Video>. ",
+    "fused": "All together: <Multi>{%s}</Multi>. ",
 }
-_SUBTITLE = "Words spoken: <Subtitle>{subtitle}</Subtitle>. "
+_SUBTITLE = "Words: <Subtitle>{subtitle}</Subtitle>. "
 
 
 @dataclass(frozen=True)

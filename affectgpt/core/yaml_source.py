@@ -5,6 +5,7 @@ One level of `extends` and the `--set` overrides are applied here, before anythi
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from affectgpt.registry.errors import ConfigError, Problem
+from affectgpt.registry.errors import ConfigError
 
 Path_ = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
@@ -65,18 +66,10 @@ def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
 
 
 def _read(path: Path) -> Source:
-    if not path.exists():
-        raise ConfigError("there is no such file", where=str(path), expected="a pipeline YAML file")
-    if path.is_dir():
-        raise ConfigError("this is a folder", where=str(path), expected="a pipeline YAML file")
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(
-            "the file is too large to be a pipeline", where=str(path), found=f"{path.stat().st_size} bytes",
-            expected=f"at most {MAX_BYTES} bytes",
-        )
+    content = _content(path)
     source = Source(path, {})
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
+        loader = _Loader(content.decode("utf-8"))
         node = loader.get_single_node()
         data = _Builder(path, source.places, loader).build(node, (), 0) if node is not None else None
     except UnicodeDecodeError as error:
@@ -93,6 +86,30 @@ def _read(path: Path) -> Source:
         )
     source.data = data
     return source
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file. Raises ConfigError for anything else, and beyond `MAX_BYTES`."""
+    expected = "a pipeline YAML file"
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError("there is no such file", where=str(path), expected=expected) from error
+    except (OSError, ValueError) as error:
+        found = getattr(error, "strerror", None) or str(error)
+        raise ConfigError("the file cannot be read", where=str(path), found=found, expected=expected) from error
+    if not stat.S_ISREG(mode):
+        what = "this is a folder" if stat.S_ISDIR(mode) else "this is a device or a pipe, not a file"
+        raise ConfigError(what, where=str(path), expected=expected)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(
+            "the file is too large to be a pipeline", where=str(path), found=f"more than {MAX_BYTES} bytes",
+            expected=f"at most {MAX_BYTES} bytes",
+        )
+    return content
 
 
 class _Builder:
@@ -119,8 +136,9 @@ class _Builder:
                     raise ConfigError("a key must be a word", where=at)
                 if key in result:
                     raise ConfigError(f"the key {key!r} is given twice", where=at, hint="remove one of them")
-                result[key] = self.build(value_node, (*path, key), depth + 1)
-                self.places[(*path, key)] = at
+                here = (*path, key)
+                result[key] = self.build(value_node, here, depth + 1)
+                self.places[here] = at
             return result
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*path, index), depth + 1) for index, child in enumerate(node.value)]

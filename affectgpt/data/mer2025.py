@@ -79,6 +79,9 @@ def _column(path: Path, column: str, problems: list[Problem]) -> dict[str, str] 
     """Name -> stripped text of `column`; None when there is no such file or it is unusable (then a problem)."""
     if not path.exists():
         return None
+    if not path.is_file():
+        problems.append(Problem("is a folder, a device or a pipe", str(path), expected="a CSV file in UTF-8"))
+        return None
     previous = csv.field_size_limit(_LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -9,7 +9,9 @@ _HERE = "affectgpt.plugins"
 _AFFECTGPT = "AffectGPT: Lian et al., 2025, arXiv:2501.16566"
 
 
-def _spec(kind: Kind, name: str, config: str, target: str, summary: str, citation: str = "", requires: str = "") -> PluginSpec:
+def _spec(
+    kind: Kind, name: str, config: str, target: str, summary: str, citation: str = "", requires: str = ""
+) -> PluginSpec:
     return PluginSpec(
         name=name, kind=kind, config=f"{_HERE}.{kind}s.{config}", target=f"{_HERE}.{kind}s.{target}",
         summary=summary, citation=citation, requires=tuple(requires.split()),
@@ -21,16 +23,19 @@ def affectgpt_plugins() -> list[PluginSpec]:
     """The plugins that ship with this project."""
     return [
         _spec("encoder", "clip-vision", "vision_configs:ClipVisionConfig", "clip_vision:ClipVision",
-              "CLIP image encoder, one token per picture (transformers)", "CLIP: Radford et al., 2021, arXiv:2103.00020"),
+              "CLIP image encoder, one token per picture (transformers)",
+              "CLIP: Radford et al., 2021, arXiv:2103.00020"),
         _spec("encoder", "speech", "audio_configs:SpeechConfig", "speech:Speech",
               "HuBERT, WavLM, wav2vec 2.0 or data2vec, one token per window (transformers)",
               "HuBERT: Hsu et al., 2021, arXiv:2106.07447"),
         _spec("encoder", "timm", "vision_configs:TimmVisionConfig", "timm_vision:TimmVision",
-              "any timm image model, one token per picture", "timm: Wightman, 2019, doi:10.5281/zenodo.4414861", "timm"),
+              "any timm image model, one token per picture",
+              "timm: Wightman, 2019, doi:10.5281/zenodo.4414861", "timm"),
         _spec("encoder", "open-clip", "vision_configs:OpenClipVisionConfig", "open_clip_vision:OpenClipVision",
               "any OpenCLIP image tower, one token per picture", "OpenCLIP: Cherti et al., 2022, arXiv:2212.07143",
               "open_clip_torch"),
-        _spec("encoder", "mel", "audio_configs:MelConfig", "mel:Mel", "log-mel energies of the sound, no weights (torchaudio)"),
+        _spec("encoder", "mel", "audio_configs:MelConfig", "mel:Mel",
+              "log-mel energies of the sound, no weights (torchaudio)"),
         _spec("encoder", "timm-mel", "audio_configs:TimmMelConfig", "timm_mel:TimmMel",
               "windows of the log-mel spectrogram through any timm image model", "", "timm"),
         _spec("fuser", "temporal-attention", "configs:TemporalAttentionConfig", "temporal_attention:TemporalAttention",

@@ -144,13 +144,18 @@ class Catalog:
 
     # -- asking
 
-    def call_each(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of a hook; one that fails is reported as broken and the rest are called."""
+    def call_each(self, hook: str, **arguments: Any) -> list[Broken]:
+        """Call every implementation of a hook; one that fails is reported as broken and the rest are called.
+
+        Returns those that failed in this call.
+        """
+        known = len(self.broken)
         for implementation in getattr(self.hooks.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.report(hook, Origin(implementation.plugin_name), summary_of(error))
+        return self.broken[known:]
 
     def names(self, kind: Kind) -> list[str]:
         """The names of the usable plugins of a kind, sorted."""
@@ -203,7 +208,7 @@ class Catalog:
             ) from error
         except AffectGPTError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"the {role} of a plugin cannot be imported", where=where, found=f"{path}: {summary_of(error)}",
                 hint=f"mend {module_name!r}, or choose another plugin",
@@ -229,7 +234,7 @@ def _declared(declare: Callable[[], Iterable[PluginSpec]], module: ModuleType, o
             f"module {module.__name__!r} declares a malformed plugin", where=str(origin),
             found=f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"affectgpt_plugins() of {module.__name__!r} failed", where=str(origin), found=summary_of(error)
         ) from error

@@ -50,7 +50,7 @@ def load_ref(catalog: Catalog, ref: str, base: Path | None = None) -> None:
         return
     try:
         module = importlib.import_module(ref)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin module {ref!r} cannot be imported", found=summary_of(error),
             expected="an importable module, or the path of a .py file", hint="check the name, or install its package",
@@ -74,7 +74,7 @@ def _import_file(path: Path, ref: str) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | SystemExit):
             raise
         line = _line_in(error, path)
         raise PluginError(
@@ -138,9 +138,9 @@ def _torch_allowed(allowed: bool) -> Iterator[None]:
     """Listing plugins costs no torch: a package that imports it to declare itself is put off until needed."""
     guard = _TorchGuard()
     if not allowed:
-        sys.meta_path.insert(0, guard)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, guard)
     try:
         yield
     finally:
         if not allowed:
-            sys.meta_path.remove(guard)  # type: ignore[arg-type]
+            sys.meta_path.remove(guard)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -14,7 +15,7 @@ from affectgpt.core.batch import collate
 from affectgpt.core.config import TrainingConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import Sample
-from affectgpt.registry.errors import ConfigError, RunError
+from affectgpt.registry.errors import RunError
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,20 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def parameter_groups(pipeline: Pipeline, weight_decay: float) -> list[dict[str, object]]:
-    """Trained parameters in two groups: matrices decay; biases, norms and other vectors do not."""
-    trained = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
-    return [
-        {"params": [each for each in trained if each.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
-    ]
+def parameter_groups(pipeline: Pipeline, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Trained parameters in groups: matrices decay, vectors (biases, norms) do not; the LLM may have its own rate.
+
+    Each group's `scale` is its share of the scheduled rate.
+    """
+    trained = [(name, each) for name, each in pipeline.named_parameters() if each.requires_grad]
+    groups = []
+    for of_llm in (False, True):
+        scale = config.llm_lr / config.lr if of_llm and config.llm_lr is not None else 1.0
+        chosen = [each for name, each in trained if name.startswith("llm.") == of_llm]
+        matrices, vectors = [each for each in chosen if each.ndim >= 2], [each for each in chosen if each.ndim < 2]
+        groups.append({"params": matrices, "weight_decay": config.weight_decay, "scale": scale})
+        groups.append({"params": vectors, "weight_decay": 0.0, "scale": scale})
+    return [group for group in groups if group["params"]]
 
 
 def train(
@@ -48,12 +56,10 @@ def train(
     """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
 
     The order of the clips is a seeded shuffle, anew in every epoch. `on_step(step, loss)` is called after each
-    step. Raises ConfigError when nothing is to be trained, and RunError when the loss is no longer finite.
+    step. Raises RunError when the loss is no longer finite.
     """
     config = pipeline.plan.config.training
-    groups = parameter_groups(pipeline, config.weight_decay)
-    if not any(group["params"] for group in groups):
-        raise ConfigError("everything in this pipeline is frozen", hint="set frozen: false somewhere, or give the LLM lora")
+    groups = parameter_groups(pipeline, config)
     torch.manual_seed(pipeline.plan.config.seed)
     accelerator = Accelerator(
         mixed_precision=config.precision, gradient_accumulation_steps=config.gradient_accumulation
@@ -66,7 +72,7 @@ def train(
     started = time.perf_counter()
     for step in range(config.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
+            group["lr"] = learning_rate(step, config) * group["scale"]
         total = 0.0
         for _ in range(config.gradient_accumulation):
             chosen = [samples[next(order)] for _ in range(config.batch_size)]

@@ -56,5 +56,10 @@ def test_model_of_another_config(place: Any, refused: Callable) -> None:
     refused(arguments, "model.safetensors", "fusers.multi.mix.weight", "another config")
 
 
+def test_a_question_longer_than_the_context(place: Any, refused: Callable) -> None:
+    # The clip cannot be read either, which is not found out: nothing is opened for such a question.
+    refused([*place.describe(place.write("text.mp4", "no clip")), "--question", "why " * 9000], "question", "at most")
+
+
 def test_model_that_wants_to_run_code(place: Any, refused: Callable) -> None:
     refused(place.saved(lambda config: config.update(plugins=["./evil.py"])), "evil.py", "--plugin")

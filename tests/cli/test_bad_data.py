@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 def test_no_data_folder(place: Any, refused: Callable) -> None:
@@ -33,6 +36,21 @@ def test_labels_where_descriptions_are_learned(place: Any, refused: Callable) ->
     data = place.data(2)
     (data / "track3_train_mercaptionplus.csv").unlink()
     refused(place.train(data), "has no description", "synth_train_00000", "training.target")
+
+
+@pytest.mark.parametrize("out", ["afile/model", "afile/deep/model", "/proc/nowhere/model", f"new/{'n' * 300}"])
+def test_a_place_that_cannot_be_written(out: str, place: Any, refused: Callable) -> None:
+    place.write("afile", "years of work")
+    # Found before the data, which is not there, is looked for.
+    refused([*place.train("gone"), "--out", out], out, "cannot be saved at this place")
+
+
+def test_a_pipe_for_a_table(place: Any, refused: Callable) -> None:
+    data = place.data(2)
+    for table in ("track2_train_mercaptionplus.csv", "track3_train_mercaptionplus.csv"):
+        (data / table).unlink()
+        os.mkfifo(data / table)
+    refused(place.train(data), "track2_train_mercaptionplus.csv", "track3", "a pipe", errors=2)
 
 
 def break_first(data: Path) -> Path:

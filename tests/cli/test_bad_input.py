@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +78,39 @@ def test_an_override_with_an_unknown_plugin(place: Any, refused: Callable) -> No
     refused(["check", str(TINY), "--set", "fusers.face_tokens.plugin=meen"], "'meen'", "did you mean 'mean'")
 
 
+def test_a_value_that_is_not_finite(place: Any, refused: Callable) -> None:
+    for value in (".inf", ".nan"):
+        refused(["check", str(TINY), "--set", f"training.lr={value}"], "training.lr", "finite")
+    refused(["check", str(TINY), "--set", "encoders.audio.seconds=.inf"], "encoders.audio.seconds", "finite")
+
+
+def test_a_pipe_or_a_device_for_a_pipeline(place: Any, refused: Callable) -> None:
+    os.mkfifo(place.here / "mine.yaml")
+    # Nobody writes into the pipe: to open it would take for ever.
+    for path in ("mine.yaml", "/dev/zero"):
+        refused(["check", path], path, "a device or a pipe")
+
+
+def test_a_name_that_is_too_long(place: Any, refused: Callable) -> None:
+    name = "n" * 300
+    for arguments in (["check", name], place.describe(name), place.train(name), ["synth", name]):
+        refused(arguments, name, "too long")
+    refused(["check", str(TINY), "--plugin", f"{name}.py"], name, "too long")
+
+
+def test_a_pipeline_that_may_not_be_read(place: Any, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = place.write("mine.yaml", "seed: 1\n")
+    may_open = Path.open
+
+    def denies(self: Path, *arguments: Any, **options: Any) -> Any:
+        if str(self) == path:
+            raise PermissionError(13, "Permission denied", path)
+        return may_open(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", denies)
+    refused(["check", path], "mine.yaml", "Permission denied")
+
+
 # -- plugins
 
 
@@ -90,6 +124,18 @@ def test_plugin_module_missing(place: Any, refused: Callable) -> None:
 
 def test_plugin_file_that_fails(place: Any, refused: Callable) -> None:
     refused(place.plugin("\n1 / 0\n"), "mine.py:2", "ZeroDivisionError")
+
+
+@pytest.mark.parametrize("ends", ["raise SystemExit", "import sys; sys.exit(0)"])
+def test_plugin_that_ends_the_program(
+    ends: str, place: Any, refused: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(place.plugin(f"\n{ends}\n"), "mine.py:2", "SystemExit")
+    monkeypatch.syspath_prepend(place.here)
+    place.write("quits_at_once.py", ends)
+    refused(["check", str(TINY), "--plugin", "quits_at_once"], "'quits_at_once'", "SystemExit")
+    declares = HOOK.format("affectgpt_plugins()").replace("...", f"\n    {ends}")
+    refused(place.plugin(declares), "affectgpt_plugins()", "SystemExit")
 
 
 def test_plugin_file_with_a_syntax_error(place: Any, refused: Callable) -> None:

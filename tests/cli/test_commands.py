@@ -49,6 +49,19 @@ def test_plugins_of_a_file_are_listed_with_the_file(run: Callable, tmp_path: Pat
     assert "mine" not in {each["name"] for each in json.loads(run("plugins", "--json").out)["plugins"]}
 
 
+def test_a_plugin_of_a_file_is_shown(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from affectgpt import FuserConfig, fuser\n"
+        "class MineConfig(FuserConfig): ...\n"
+        "@fuser('mine', config=MineConfig, summary='a fuser of my own')\n"
+        "class Mine: ...\n"
+    )
+    named = ("--plugin", tmp_path / "mine.py")
+    for arguments in (("show", "mine", *named), (*named, "show", "mine"), (*named, "show", "mine", *named)):
+        shown = run("plugins", *arguments)
+        assert shown.code == 0 and "a fuser of my own" in shown.out, shown.err
+
+
 def test_plugins_show_gives_interface_options_and_defaults(run: Callable) -> None:
     shown = run("plugins", "show", "modality-attention")
     assert shown.code == 0
@@ -212,6 +225,36 @@ def test_train_saves_a_model_that_describe_loads_and_hooks_see_both(
     ]  # fmt: skip
     assert calls[0][2] == ["audio", "face"] and calls[1][2] == result
     assert calls[3][2] == json.loads(described.out)
+
+
+FAILING_HOOKS = """\
+from affectgpt import hookimpl
+
+@hookimpl
+def affectgpt_before_run(command):
+    raise ValueError("not before " + command)
+
+@hookimpl
+def affectgpt_after_run(command):
+    raise SystemExit("not after " + command)
+"""
+
+
+def test_a_hook_that_fails_is_a_warning(
+    run: Callable, model: Path, clips: Path, videos: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "hooks.py").write_text(FAILING_HOOKS)
+    settings = ("training.steps=1", "training.warmup_steps=0", "training.batch_size=2")
+    quick = [word for setting in settings for word in ("--set", setting)]
+    trained = run("train", TINY, "--data", clips, "--out", tmp_path / "out", *quick, "--plugin", tmp_path / "hooks.py")
+    described = run("describe", videos[0], "--model", model, "--plugin", tmp_path / "hooks.py", "--json")
+    for command, outcome in (("train", trained), ("describe", described)):
+        assert outcome.code == 0, outcome.err
+        warnings = [line for line in outcome.err.splitlines() if line.startswith("warning: hook ")]
+        assert len(warnings) == 2, outcome.err
+        assert "affectgpt_before_run" in warnings[0] and f"ValueError: not before {command}" in warnings[0]
+        assert "affectgpt_after_run" in warnings[1] and f"SystemExit: not after {command}" in warnings[1]
+    assert json.loads(described.out)
 
 
 def test_synth_writes_a_folder_that_train_reads(run: Callable, tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,22 @@ def test_a_subtitle_and_a_question_reach_the_model(run: Callable, model: Path, v
     plain, spoken, asked = text(), text("--subtitle", "leave me alone"), text("--question", "Who is it, and where?")
     assert spoken["subtitle"] == "leave me alone" and spoken["counted"]["subtitle"] is not None
     assert spoken["text"] != plain["text"] and asked["text"] != plain["text"]
+
+
+def test_a_name_that_is_no_text_and_one_that_is_markup(run: Callable, model: Path, folder: Path) -> None:
+    first, second, third = sorted(folder.glob("*.mp4"))
+    first.rename(folder / os.fsdecode(b"a\xff.mp4"))
+    second.rename(folder / "b[bold]c[ bold].mp4")
+    third.unlink()
+    command = [sys.executable, "-m", "affectgpt.cli.main", "describe", str(folder), "--model", str(model)]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    shown, listed = (
+        subprocess.run([*command, *more], env=environment, capture_output=True, timeout=120)
+        for more in ([], ["--json"])
+    )
+    assert shown.returncode == listed.returncode == 0, shown.stderr + listed.stderr
+    assert rb"a\udcff.mp4" in shown.stdout and b"b[bold]c[ bold].mp4" in shown.stdout
+    assert json.loads(listed.stdout)[0]["file"] == str(folder / os.fsdecode(b"a\xff.mp4"))
 
 
 def test_a_subtitle_beside_the_file_is_read(run: Callable, model: Path, folder: Path) -> None:

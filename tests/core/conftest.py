@@ -25,7 +25,7 @@ llm:
 prompt: {template: affectgpt, order: [multi, audio_tokens, subtitle], max_subtitle_tokens: 40}
 generation: {max_new_tokens: 12}
 training: {steps: 5, batch_size: 2, lr: 1.0e-3}
-"""
+"""  # noqa: E501 - one line per node, which tests take out whole
 
 
 @pytest.fixture

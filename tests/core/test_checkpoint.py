@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +18,11 @@ from affectgpt.core.batch import collate
 from affectgpt.core.checkpoint import load, own_tensors, save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.place import check_place
 from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
-from affectgpt.registry.errors import AffectGPTError, CheckpointError
+from affectgpt.registry.errors import AffectGPTError, CheckpointError, RunError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
@@ -52,7 +54,9 @@ def test_a_saved_model_writes_the_same_text_when_loaded(
     assert pipeline.generate(batch) == again.generate(batch)
 
 
-def test_half_precision_storage_loads_into_full_precision_modules(small: Path, catalog: Catalog, tmp_path: Path) -> None:
+def test_half_precision_storage_loads_into_full_precision_modules(
+    small: Path, catalog: Catalog, tmp_path: Path
+) -> None:
     pipeline = built(small, catalog)
     save(pipeline, tmp_path / "model", dtype="float16")
     again = load(tmp_path / "model", discover())
@@ -65,7 +69,8 @@ def test_the_config_and_the_plugins_are_recorded(saved: Path) -> None:
     config = yaml.safe_load((saved / "pipeline.yaml").read_text())
     plugins = json.loads((saved / "plugins.json").read_text())
     assert config["llm"]["tokenizer"] == "./tokenizer" and "plugins" not in config
-    assert plugins["multi"] == {"kind": "fuser", "plugin": "modality-attention", "from": "affectgpt", "version": "0.1.0"}
+    origin = {"from": "affectgpt", "version": "0.1.0"}
+    assert plugins["multi"] == {"kind": "fuser", "plugin": "modality-attention", **origin}
 
 
 def test_a_saved_model_can_be_moved(saved: Path, tmp_path: Path, catalog: Catalog) -> None:
@@ -101,6 +106,46 @@ def test_a_save_that_fails_leaves_the_old_model_and_no_litter(
         save(pipeline, saved)
     load(saved, catalog)
     assert sorted(path.name for path in saved.parent.iterdir()) == ["model", "small.yaml"]
+
+
+def test_everybody_may_read_a_saved_model(saved: Path) -> None:
+    for path in (saved, *saved.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(float("nan"), "float32"), (float("inf"), "float32"), (1e30, "float16")])
+def test_values_that_are_not_finite_are_not_saved(
+    small: Path, catalog: Catalog, tmp_path: Path, value: float, dtype: str
+) -> None:
+    pipeline = built(small, catalog)
+    with torch.no_grad():
+        pipeline.fusers["multi"].mix.weight[0, 0] = value
+    with pytest.raises(RunError, match=re.escape(KEY)):
+        save(pipeline, tmp_path / "deep" / "model", dtype=dtype)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+
+
+def test_an_adapter_that_is_not_finite_is_not_saved(edited: Callable, catalog: Catalog, tmp_path: Path) -> None:
+    pipeline = built(edited(LORA), catalog)
+    next(each for name, each in pipeline.named_parameters() if "lora_B" in name).data.fill_(float("nan"))
+    with pytest.raises(RunError, match="lora_B"):
+        save(pipeline, tmp_path / "model")
+
+
+@pytest.mark.parametrize("place", ["small.yaml/model", "small.yaml/deep/model", "n" * 300])
+def test_a_place_that_cannot_be_written_is_an_error(small: Path, catalog: Catalog, tmp_path: Path, place: str) -> None:
+    with pytest.raises(CheckpointError, match="cannot be saved at this place"):
+        save(built(small, catalog), tmp_path / place)
+    with pytest.raises(CheckpointError, match="cannot be saved at this place"):
+        check_place(tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+
+
+def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("model", "deep/er/model", tmp_path / "model", ".", "/"):
+        check_place(Path(place))
+    assert list(tmp_path.iterdir()) == []
 
 
 def change_tensors(change: Callable[[dict], None]) -> Callable[[Path], None]:
@@ -151,7 +196,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
     "no config": (lambda folder: (folder / "pipeline.yaml").unlink(), "no pipeline.yaml"),
     "plugin code in the config": (change_config(lambda config: config.update(plugins=["./evil.py"])), "--plugin"),
-    "unknown plugin": (change_config(lambda config: config["fusers"]["multi"].update(plugin="mine")), "no fuser plugin"),
+    "unknown plugin": (change_config(lambda config: config["fusers"]["multi"].update(plugin="mine")), "no fuser plug"),
     "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
 }  # fmt: skip
 
@@ -213,3 +258,26 @@ def test_weights_read_from_a_model_folder_are_not_saved_again(
     save(pipeline, tmp_path / "model")
     again = load(tmp_path / "model", discover())
     assert torch.equal(again.llm.model.model.norm.weight, source.llm.model.model.norm.weight)
+
+
+@pytest.mark.parametrize("names", [("values", "type"), ("train", "training"), ("keys", "pop")])
+def test_a_node_may_be_called_anything(
+    edited: Callable, catalog: Catalog, tmp_path: Path, clip: Callable, names: tuple[str, str]
+) -> None:
+    encoder, fuser = names
+    path = edited(
+        ("  audio: {plugin: mel,", f"  {encoder}: {{plugin: mel, input: audio,"),
+        ("inputs: [audio]", f"inputs: [{encoder}]"),
+        ("multi: {plugin: modality-attention", f"{fuser}: {{plugin: concat, dim: 24"),
+        ("inputs: [face, audio]", f"inputs: [face, {encoder}]"),
+        ("order: [multi,", f"order: [{fuser},"),
+    )
+    pipeline = built(path, catalog)
+    assert f"projectors.{fuser}.weight" in pipeline.state_dict()
+    assert f"fusers.{fuser}.widen.{encoder}.weight" in pipeline.state_dict()
+    batch = collate([pipeline.prepare(clip(1))], ["hi"])
+    pipeline.train()
+    pipeline(batch, ["well"]).backward()
+    pipeline.eval()
+    save(pipeline, tmp_path / "model")
+    assert load(tmp_path / "model", discover()).generate(batch) == pipeline.generate(batch)

@@ -93,7 +93,9 @@ def test_a_second_level_of_extends_is_refused(small: Path, catalog: Catalog) -> 
     assert "one level" in problems(small.parent / "b.yaml", catalog)[0]
 
 
-def test_relative_paths_are_meant_from_the_file_that_holds_them(edited: Edited, catalog: Catalog, tmp_path: Path) -> None:
+def test_relative_paths_are_meant_from_the_file_that_holds_them(
+    edited: Edited, catalog: Catalog, tmp_path: Path
+) -> None:
     path = edited(("  frozen: false\n  architecture", "  frozen: false\n  tokenizer: ./words\n  architecture"))
     (tmp_path / "below").mkdir()
     child = tmp_path / "below" / "child.yaml"
@@ -119,7 +121,9 @@ def test_relative_paths_are_meant_from_the_file_that_holds_them(edited: Edited, 
         ("date: 2020-99-99\n", "cannot be read"),
     ],
 )  # fmt: skip
-def test_what_is_no_pipeline_is_an_error_not_a_traceback(tmp_path: Path, catalog: Catalog, text: str, words: str) -> None:
+def test_what_is_no_pipeline_is_an_error_not_a_traceback(
+    tmp_path: Path, catalog: Catalog, text: str, words: str
+) -> None:
     import re
 
     path = tmp_path / "bad.yaml"
@@ -139,7 +143,8 @@ def test_missing_folder_and_binary_files_are_errors(tmp_path: Path, catalog: Cat
 def test_plugins_named_in_the_file_are_loaded_from_beside_it(edited: Edited, catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from affectgpt.registry.spec import fuser\nfrom affectgpt.plugins.fusers.configs import MeanConfig\n"
-        "class Config(MeanConfig): ...\n@fuser('mine', config=Config)\nclass Mine:\n    '''Mine.'''\n", encoding="utf-8",
+        "class Config(MeanConfig): ...\n@fuser('mine', config=Config)\nclass Mine:\n    '''Mine.'''\n",
+        encoding="utf-8",
     )  # fmt: skip
     path = edited(("seed: 3", "seed: 3\nplugins: [./mine.py]"), ("temporal-attention", "mine"))
     config, _ = load_config(path, catalog)

@@ -15,6 +15,7 @@ from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
@@ -42,6 +43,19 @@ def test_the_same_seed_builds_the_same_weights(small: Path, catalog: Catalog) ->
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
+def test_a_question_is_measured_in_the_llms_tokens(pipeline: Pipeline, clip: Callable) -> None:
+    # A byte is a token here, so what remains of the context is what a question may have in letters.
+    budget = pipeline.plan.budget
+    text = budget.text - len(pipeline.plan.config.prompt.question)
+    room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
+    pipeline.check_question("q" * room)
+    with pytest.raises(ConfigError, match=f"at most {room} tokens"):
+        pipeline.check_question("q" * (room + 1))
+    longest = batch_of(pipeline, [clip(1, seconds=9)], ["words " * 99])
+    prompt = pipeline.prompts(pipeline.fuse(pipeline.encode(longest)), longest.subtitles, "q" * room)[0]
+    assert len(prompt) + budget.answer <= budget.context
+
+
 def test_text_is_the_same_alone_and_in_any_batch(pipeline: Pipeline, clip: Callable) -> None:
     clips = [clip(1), clip(2, seconds=3.0), clip(3, sound=False), clip(4, picture=False), clip(5)]
     subtitles = ["one", "a much longer subtitle than the others have", "", "four", "  "]
@@ -58,7 +72,8 @@ def test_the_answers_likelihood_is_the_same_alone_and_in_any_batch(pipeline: Pip
     clips, answers = [clip(1), clip(2, sound=False), clip(3, picture=False)], ["yes", "a longer answer", "no"]
     together = pipeline.log_likelihood(batch_of(pipeline, clips), answers)
     alone = torch.cat([
-        pipeline.log_likelihood(batch_of(pipeline, [each]), [answer]) for each, answer in zip(clips, answers, strict=True)
+        pipeline.log_likelihood(batch_of(pipeline, [each]), [answer])
+        for each, answer in zip(clips, answers, strict=True)
     ])  # fmt: skip
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-3)
 

@@ -17,7 +17,8 @@ ORIGIN = Origin("some-package", "1.2")
 
 def spec(name: str = "blend", **changes: object) -> PluginSpec:
     fields = {
-        "name": name, "kind": "fuser", "config": "some.module:Config", "target": "some.module:Blend", "summary": "blends",
+        "name": name, "kind": "fuser", "config": "some.module:Config", "target": "some.module:Blend",
+        "summary": "blends",
     }  # fmt: skip
     return PluginSpec(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -128,9 +129,10 @@ def test_a_failing_hook_is_reported_and_the_next_is_called() -> None:
     catalog = Catalog()
     catalog.add_module(module("works_module", works=works), Origin("works"))
     catalog.add_module(module("breaks_module", breaks=breaks), Origin("breaks"))
-    catalog.call_each("affectgpt_before_run", command="train", config=5)
+    failed = catalog.call_each("affectgpt_before_run", command="train", config=5)
     assert called == [("train", 5)]
-    assert "RuntimeError: no" in catalog.broken[0].cause
+    assert failed == catalog.broken and "RuntimeError: no" in failed[0].cause
+    assert len(catalog.call_each("affectgpt_before_run", command="train", config=5)) == 1
 
 
 class Config: ...

@@ -107,9 +107,16 @@ def test_a_broken_file_says_cause_and_line(tmp_path: Path, text: str, cause: str
     assert cause in str(caught.value) and f"broken.py:{line}" in str(caught.value)
 
 
+def test_a_file_or_module_that_ends_the_program_is_an_error(packages: Path) -> None:
+    write(packages, "ends_at_once", "import sys\nsys.exit()")
+    for ref in ("ends_at_once", str(packages / "ends_at_once.py")):
+        with pytest.raises(PluginError, match="SystemExit"):
+            load_ref(Catalog(), ref)
+
+
 @pytest.mark.parametrize("ref", ["./absent.py", "no.such.module"])
 def test_a_missing_file_or_module_is_an_error(ref: str, tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="absent|no.such.module"):
+    with pytest.raises(PluginError, match=r"absent|no\.such\.module"):
         load_ref(Catalog(), ref, tmp_path)
 
 

@@ -10,7 +10,7 @@ from affectgpt.data.synthetic.script import emotions_in
 
 @dataclass(frozen=True)
 class Score:
-    """`exact`: the share of clips whose first label is right; `f1`: the mean F1 of the label sets; `clips`: how many."""
+    """`exact`: the share of clips whose first label is right; `f1`: mean F1 of the label sets; `clips`: how many."""
 
     exact: float
     f1: float

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.configs import ConcatConfig
@@ -18,7 +19,7 @@ class Concat(nn.Module):
     def __init__(self, config: ConcatConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
         super().__init__()
         self.names = tuple(inputs)
-        self.widen = nn.ModuleDict(
+        self.widen = NodeModules(
             {name: nn.Linear(spec.dim, output.dim) for name, spec in inputs.items() if spec.dim != output.dim}
         )
 

@@ -91,7 +91,8 @@ class CausalLM(nn.Module):
         ends = self.end_ids()
         # Built from nothing, so that defaults shipped with a model (top_k, temperature) do not apply unseen.
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.sample else {}
-        generation = TransformersGeneration(
+        make: Any = TransformersGeneration  # has no annotations
+        generation = make(
             max_new_tokens=settings.max_new_tokens, do_sample=settings.sample, num_beams=settings.beams,
             repetition_penalty=settings.repetition_penalty, eos_token_id=ends, pad_token_id=ends[0], **sampling,
         )  # fmt: skip
@@ -125,12 +126,13 @@ def _tokenizer(config: CausalLMConfig) -> Any:
 def _random(config: CausalLMConfig, vocabulary: int) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    family: Any = AutoModelForCausalLM  # has no annotations
     values = {key: value for key, value in config.values().items() if key != "architectures"}
     values.setdefault("vocab_size", vocabulary)
     kind = values.pop("model_type")
     try:
         made = AutoConfig.for_model(kind, **values)
-        return AutoModelForCausalLM.from_config(made, dtype=getattr(torch, config.dtype))
+        return family.from_config(made, dtype=getattr(torch, config.dtype))
     except (ValueError, TypeError, KeyError) as error:
         raise InterfaceError(
             "the architecture cannot be built", found=str(error).splitlines()[0],
@@ -141,9 +143,10 @@ def _random(config: CausalLMConfig, vocabulary: int) -> Any:
 def _pretrained(config: CausalLMConfig) -> Any:
     from transformers import AutoModelForCausalLM
 
+    family: Any = AutoModelForCausalLM  # the annotations do not know output_loading_info
     name = str(find_model(str(config.model)) or config.model)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = family.from_pretrained(
             name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError) as error:

@@ -37,7 +37,8 @@ class CausalLMConfig(LLMConfig):
         default=None, description="with init: random and no model: the values of a config.json, model_type included"
     )
     tokenizer: ModelPath | None = Field(
-        default=None, description="a tokenizer's folder; default: the model's, or bytes when there is none and init: random"
+        default=None,
+        description="a tokenizer's folder; default: the model's, or bytes when there is none and init: random",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     frozen: bool = Field(default=True, description="train the adapter only, not the model's own weights")
@@ -81,7 +82,8 @@ class CausalLMConfig(LLMConfig):
         try:
             shapes = _shapes(self.values())
             sizes = [shapes[target] for target in self.lora.targets]
-            return int(self.values()["num_hidden_layers"]) * self.lora.r * sum(given + wanted for given, wanted in sizes)
+            widths = sum(given + wanted for given, wanted in sizes)
+            return int(self.values()["num_hidden_layers"]) * self.lora.r * widths
         except (KeyError, TypeError):
             return None
 
@@ -104,4 +106,4 @@ def _decoder_parameters(values: dict[str, Any]) -> int:
     biases = sum(shapes[name][1] for name in ("q_proj", "k_proj", "v_proj")) if values["model_type"] == "qwen2" else 0
     layer = sum(given * wanted for given, wanted in shapes.values()) + biases + 2 * hidden
     embeddings = values["vocab_size"] * hidden * (1 if values.get("tie_word_embeddings") else 2)
-    return int(values["num_hidden_layers"]) * layer + embeddings + hidden
+    return int(values["num_hidden_layers"] * layer + embeddings + hidden)

@@ -49,4 +49,5 @@ def byte_tokenizer() -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(END, special=True)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+    wrap: Any = PreTrainedTokenizerFast  # has no annotations
+    return wrap(tokenizer_object=tokenizer, eos_token=END, pad_token=END)

@@ -1,0 +1,31 @@
+# `make demo` and `make test` need Python 3.10 or newer, make and a C compiler; both set up .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CLIP := examples/clips/astronaut_voice.mp4
+
+.PHONY: demo test lint tiny clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/affectgpt demo --clip $(CLIP)
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check affectgpt tests examples benchmarks
+	$(BIN)/mypy
+
+# Makes the bundled tokenizer and model again, from nothing.
+tiny: $(READY)
+	$(BIN)/python -m affectgpt.bundled.make tokenizer
+	$(BIN)/python -m affectgpt.bundled.make model
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

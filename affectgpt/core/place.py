@@ -1,0 +1,46 @@
+"""Where a model is to be saved: found out before the work, not after it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from affectgpt.registry.errors import CheckpointError
+
+
+def check_place(folder: Path) -> None:
+    """Raise CheckpointError unless `folder` can be made: tried in the nearest of its parents that exists.
+
+    What is tried is removed again. Whether `folder` itself is there already does not matter here.
+    """
+    folder = Path(os.path.realpath(folder))
+    nearest = _nearest(folder)
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".affectgpt-", dir=nearest))
+        for part in folder.relative_to(nearest).parts:
+            _look_up(nearest / part)
+        _look_up(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> CheckpointError:
+    """The error for a place that the system refuses."""
+    return CheckpointError(
+        "the model cannot be saved at this place", where=str(folder),
+        found=f"{_nearest(folder)}: {error.strerror or error}",
+        expected="a place where a folder can be made", hint="choose another folder",
+    )  # fmt: skip
+
+
+def _nearest(folder: Path) -> Path:
+    return next((parent for parent in folder.parents if os.path.lexists(parent)), folder)
+
+
+def _look_up(path: Path) -> None:
+    # The file system says here, before anything is made, that a name is too long.
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return

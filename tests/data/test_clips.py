@@ -1,0 +1,151 @@
+"""From examples to samples: order, broken clips told by name, batches."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from affectgpt.core.tokens import Prepared
+from affectgpt.data.clips import Sample, batches, read_samples
+from affectgpt.data.example import Example
+from affectgpt.media.clip import Clip
+from affectgpt.registry.errors import DataError, MediaError
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Callable[..., Example]:
+    """Makes an example with a sound file of 0.1 s; `broken` makes a file that is none."""
+
+    def make(name: str, *, broken: bool = False, subtitle: str = "words", **known: Any) -> Example:
+        path = tmp_path / f"{name}.wav"
+        if broken:
+            path.write_bytes(b"this is no sound")
+        else:
+            with wave.open(str(path), "wb") as file:
+                file.setparams((1, 2, 16000, 0, "NONE", ""))
+                file.writeframes(bytes(3200))
+        given = {"labels": (f"{name}-label", "other"), "description": f"About {name}."}
+        return Example(name, path, subtitle, **{**given, **known})
+
+    return make
+
+
+def prepare(clip: Clip) -> dict[str, Prepared | None]:
+    """As much of a pipeline's preparation as the tests need: the file's number, and a stream that is absent."""
+    number = float("".join(letter for letter in clip.path.stem if letter.isdigit()) or 0)
+    return {"audio": Prepared(torch.full((2, 3), number), torch.arange(2.0)), "face": None}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_come_in_order_with_everything_known(example: Callable[..., Example], workers: int) -> None:
+    examples = [example(f"clip{index}", subtitle=f"words {index}") for index in (4, 1, 3, 0, 2)]
+    told: list[tuple[int, int]] = []
+    samples, broken = read_samples(
+        examples, prepare, workers=workers, progress=lambda done, total: told.append((done, total))
+    )
+    assert not broken and told == [(done, 5) for done in range(1, 6)]
+    assert [sample.name for sample in samples] == ["clip4", "clip1", "clip3", "clip0", "clip2"]
+    for sample in samples:
+        number = float(sample.name[-1])
+        assert sample.subtitle == f"words {number:.0f}" and sample.answer == f"About {sample.name}."
+        assert sample.media["face"] is None and sample.media["audio"] is not None
+        assert sample.media["audio"].values.tolist() == [[number] * 3] * 2
+        assert sample.media["audio"].times.tolist() == [0.0, 1.0]
+        assert not sample.media["audio"].values.is_shared()
+
+
+def test_the_clips_own_words_are_the_examples(example: Callable[..., Example]) -> None:
+    seen: list[str] = []
+
+    def look(clip: Clip) -> dict[str, Prepared | None]:
+        seen.append(clip.subtitle)
+        return prepare(clip)
+
+    asked = example("clip1", subtitle="")
+    asked.video.with_suffix(".txt").write_text("beside the file")
+    (sample,), _ = read_samples([asked], look, workers=0)
+    assert seen == [""] and sample.subtitle == ""
+
+
+def test_labels_are_learned_when_asked(example: Callable[..., Example]) -> None:
+    (sample,), _ = read_samples([example("clip1", description="")], prepare, "labels", workers=0)
+    assert sample.answer == "clip1-label, other"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_clips_are_counted_and_named(example: Callable[..., Example], workers: int) -> None:
+    examples = [example("one1"), example("bad2", broken=True), example("three3"), example("bad4", broken=True)]
+    examples[3].video.unlink()
+    with pytest.raises(DataError, match="2 of 4") as caught:
+        read_samples(examples, prepare, workers=workers)
+    message = str(caught.value)
+    assert "bad2" in message and "bad4" in message and "one1" not in message and "--skip-broken" in message
+    samples, broken = read_samples(examples, prepare, workers=workers, skip_broken=True)
+    assert [sample.name for sample in samples] == ["one1", "three3"]
+    assert [each.name for each in broken] == ["bad2", "bad4"]
+    assert all(each.name in each.problem.where for each in broken)
+
+
+def test_a_clip_that_breaks_while_it_is_decoded_is_broken_too(example: Callable[..., Example]) -> None:
+    def fail(clip: Clip) -> dict[str, Prepared | None]:
+        if clip.path.stem == "clip2":
+            raise MediaError("cut off", where=str(clip.path))
+        return prepare(clip)
+
+    samples, broken = read_samples([example("clip1"), example("clip2")], fail, workers=0, skip_broken=True)
+    assert [sample.name for sample in samples] == ["clip1"]
+    assert [(each.name, each.problem.what) for each in broken] == [("clip2", "cut off")]
+
+
+def test_a_fault_of_the_program_is_not_a_broken_clip(example: Callable[..., Example]) -> None:
+    def fail(clip: Clip) -> dict[str, Prepared | None]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read_samples([example("clip1")], fail, workers=0, skip_broken=True)
+
+
+def test_no_clip_left(example: Callable[..., Example]) -> None:
+    with pytest.raises(DataError, match="no clip is left"):
+        read_samples([example("bad", broken=True)], prepare, workers=0, skip_broken=True)
+    with pytest.raises(DataError, match="no clip is left"):
+        read_samples([], prepare, workers=0)
+
+
+@pytest.mark.parametrize(("target", "missing"), [("description", {"description": ""}), ("labels", {"labels": ()})])
+def test_an_answer_that_is_missing_is_told_before_any_clip_is_opened(
+    example: Callable[..., Example], target: Any, missing: dict[str, Any]
+) -> None:
+    opened: list[Path] = []
+
+    def look(clip: Clip) -> dict[str, Prepared | None]:
+        opened.append(clip.path)
+        return prepare(clip)
+
+    examples = [example("bad0", broken=True), example("clip1"), example("clip2", **missing)]
+    with pytest.raises(DataError, match=f"clip2: a training clip has no {target}"):
+        read_samples(examples, look, target, workers=0)
+    assert not opened
+
+
+@pytest.mark.parametrize(("count", "size", "lengths"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 8, [3]), (0, 2, [])])
+def test_batches_hold_every_sample_in_order(count: int, size: int, lengths: list[int]) -> None:
+    samples = [
+        Sample(f"clip{index}", {"audio": Prepared(torch.full((index + 1, 3), float(index)), torch.zeros(index + 1))},
+               f"words {index}", "answer")
+        for index in range(count)
+    ]  # fmt: skip
+    made = list(batches(samples, size))
+    assert [len(chosen) for _, chosen in made] == [len(batch) for batch, _ in made] == lengths
+    assert [sample for _, chosen in made for sample in chosen] == samples
+    for batch, chosen in made:
+        assert list(batch.subtitles) == [sample.subtitle for sample in chosen]
+        audio = batch.media["audio"]
+        assert audio is not None
+        for row, sample in enumerate(chosen):
+            assert torch.equal(audio.values[row][audio.mask[row]], sample.media["audio"].values)

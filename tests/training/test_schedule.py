@@ -1,0 +1,98 @@
+"""The learning rate by step, and what decays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.core.config import TrainingConfig
+from affectgpt.data.clips import Sample
+from affectgpt.training.loop import learning_rate, parameter_groups, train
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> TrainingConfig:
+    steps = draw(st.integers(1, 400))
+    lr = draw(st.floats(1e-8, 1.0))
+    return TrainingConfig(
+        steps=steps, warmup_steps=draw(st.integers(0, steps - 1)), lr=lr, min_lr=lr * draw(st.floats(0, 1))
+    )
+
+
+@given(schedules())
+def test_the_schedule(config: TrainingConfig) -> None:
+    rates = [learning_rate(step, config) for step in range(config.steps + 1)]
+    rise, fall = rates[: config.warmup_steps], rates[config.warmup_steps :]
+    assert rise == pytest.approx([config.lr * (step + 1) / config.warmup_steps for step in range(len(rise))])
+    assert fall[0] == pytest.approx(config.lr) and fall[-1] == pytest.approx(config.min_lr, abs=1e-15)
+    assert all(before >= after for before, after in zip(fall, fall[1:], strict=False))
+    assert all(0 < rate <= config.lr * (1 + 1e-12) for rate in rates[:-1])
+    # A half cosine is symmetric about its middle.
+    both = [early + late for early, late in zip(fall, reversed(fall), strict=True)]
+    assert both == pytest.approx([config.lr + config.min_lr] * len(both))
+
+
+def test_the_cosine_at_its_quarters() -> None:
+    config = TrainingConfig(steps=14, warmup_steps=2, lr=4.0, min_lr=2.0)
+    found = [learning_rate(step, config) for step in (0, 1, 2, 5, 8, 11, 14)]
+    assert found == pytest.approx([2.0, 4.0, 4.0, 3 + 2**-0.5, 3.0, 3 - 2**-0.5, 2.0])
+
+
+def test_a_rate_that_is_its_own_minimum_is_constant() -> None:
+    config = TrainingConfig(steps=9, lr=1e-5, min_lr=1e-5)
+    assert {learning_rate(step, config) for step in range(10)} == {1e-5}
+
+
+@pytest.mark.parametrize(("option", "share"), [((), 1.0), (("training.llm_lr=0.0001",), 0.1)])
+def test_the_loop_follows_the_schedule(
+    build: Callable, samples: list[Sample], steps: list[Any], option: tuple[str, ...], share: float
+) -> None:
+    pipeline = build("training.steps=6", "training.warmup_steps=2", "training.min_lr=0.0005", *option)
+    train(pipeline, samples)
+    config = pipeline.plan.config.training
+    of_llm = {id(each) for each in pipeline.llm.parameters()}
+    shares = [share if id(group["params"][0]) in of_llm else 1.0 for group in parameter_groups(pipeline, config)]
+    expected = [learning_rate(step, config) for step in range(6)]
+    assert len(set(expected)) == 5 and {1.0, share} == set(shares)
+    for step, rate in zip(steps, expected, strict=True):
+        assert step.lr == pytest.approx([rate * each for each in shares])
+
+
+def test_the_llms_own_rate_is_for_its_parameters_only(build: Callable) -> None:
+    pipeline = build("training.llm_lr=0.00025")
+    scales = {
+        id(each): group["scale"]
+        for group in parameter_groups(pipeline, pipeline.plan.config.training)
+        for each in group["params"]
+    }
+    for name, each in pipeline.named_parameters():
+        if each.requires_grad:
+            assert scales[id(each)] == pytest.approx(0.25 if name.startswith("llm.") else 1.0), name
+
+
+def test_matrices_decay_and_vectors_do_not(build: Callable, samples: list[Sample], steps: list[Any]) -> None:
+    pipeline = build("encoders.face.frozen=false", "training.weight_decay=0.3", "training.steps=1")
+    groups = parameter_groups(pipeline, pipeline.plan.config.training)
+    names = {id(each): name for name, each in pipeline.named_parameters()}
+    decay = {names[id(each)]: group["weight_decay"] for group in groups for each in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(decay) and set(decay) == set(names.values())
+    for name, each in pipeline.named_parameters():
+        assert decay[name] == (0.3 if each.ndim >= 2 else 0.0), name
+        if name.endswith("bias") or "norm" in name or ".bn" in name:
+            assert decay[name] == 0.0, name
+    assert any("conv" in name and value for name, value in decay.items())
+    train(pipeline, samples)
+    assert steps[0].decay == tuple(group["weight_decay"] for group in groups)
+
+
+def test_what_is_frozen_is_in_no_group(build: Callable) -> None:
+    pipeline = build("llm.frozen=true")
+    groups = parameter_groups(pipeline, pipeline.plan.config.training)
+    grouped = {id(each) for group in groups for each in group["params"]}
+    assert grouped == {id(each) for each in pipeline.parameters() if each.requires_grad}
+    for module in (pipeline.encoders["face"], pipeline.llm):
+        assert not grouped & {id(each) for each in module.parameters()}
