@@ -9,7 +9,9 @@ import multiprocessing
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int,
     for split, count in (("train", train), ("test", test)):
         generate(
             folder / split, clips=count, seed=seed, split=split, workers=workers,  # type: ignore[arg-type]
-            progress=lambda done, total, split=split: progress(f"writing {split} clips", done, total),  # type: ignore[misc]
+            progress=partial(progress, f"writing {split} clips"),
         )  # fmt: skip
 
 
@@ -75,15 +77,15 @@ def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progres
     return {
         split: read_samples(
             read_mer2025(folder / split), pipeline.prepare, workers=workers,
-            progress=lambda done, total, split=split: progress(f"reading {split} clips", done, total),  # type: ignore[misc]
+            progress=partial(progress, f"reading {split} clips"),
         )[0]
         for split in ("train", "test")
     }  # fmt: skip
 
 
 def run_variants(
-    jobs: Sequence[tuple[str, int]], samples: Mapping[str, Sequence[Any]], *, workers: int, overrides: Sequence[str] = (),
-    save_first: Path | None = None, progress: Progress,
+    jobs: Sequence[tuple[str, int]], samples: Mapping[str, Sequence[Any]], *,
+    workers: int, overrides: Sequence[str] = (), save_first: Path | None = None, progress: Progress,
 ) -> Iterator[Row]:  # fmt: skip
     """Train and score (variant, seed) jobs, one process with one thread each; rows come as they finish.
 
@@ -92,7 +94,7 @@ def run_variants(
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
     with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(dict(samples), messages)
+        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(samples, messages)
     ) as pool:
         waiting: list[Future[Row]] = [
             pool.submit(_job, name, seed, tuple(overrides), save_first if index == 0 else None)
@@ -100,10 +102,9 @@ def run_variants(
         ]
         try:
             while waiting:
-                try:
+                with suppress(queue.Empty):
                     progress(*messages.get(timeout=0.2))
-                except queue.Empty:
-                    pass
+                    continue
                 for future in [each for each in waiting if each.done()]:
                     waiting.remove(future)
                     yield future.result()
@@ -112,11 +113,11 @@ def run_variants(
                 future.cancel()
 
 
-_samples: dict[str, list[Any]] = {}
+_samples: dict[str, Sequence[Any]] = {}
 _messages: Any = None
 
 
-def _start(samples: dict[str, list[Any]], messages: Any) -> None:
+def _start(samples: Mapping[str, Sequence[Any]], messages: Any) -> None:
     import torch
 
     global _messages

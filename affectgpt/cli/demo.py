@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, catalog_of, console, progress
+from affectgpt.core.place import check_place
+from affectgpt.registry.errors import CheckpointError, MediaError
 
 
 def command(
@@ -30,6 +32,14 @@ def command(
     from affectgpt.demo import VARIANTS, read_clips, run_variants, variant_plan, write_clips
 
     catalog = catalog_of(context, [])
+    for path in clip:
+        if not path.is_file():
+            raise MediaError("there is no such file", where=str(path), expected="a media file")
+    if out is not None:
+        check_place(out)
+        if (out / "model").exists():
+            raise CheckpointError("there is something at this place already", where=str(out / "model"),
+                                  hint="choose a new folder")  # fmt: skip
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="affectgpt-demo-") as temporary, progress() as bar:
         folder = out if out is not None else Path(temporary)

@@ -10,6 +10,7 @@ from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, Plug
 
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 NodeName = Annotated[str, Field(pattern=NAME)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 RESERVED = ("subtitle", "question")
 
 
@@ -106,7 +107,7 @@ class TrainingConfig(Section):
     min_lr: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     gradient_accumulation: int = Field(default=1, ge=1)
     precision: Literal["no", "bf16", "fp16"] = "no"

@@ -111,8 +111,8 @@ class _Checker:
             self.add(f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin", path, found=found,
                      expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}")  # fmt: skip
             return None
-        if path[-1] in RESERVED:
-            self.add(f"a node cannot be called {path[-1]!r}", path, hint="the prompt uses this name: choose another")
+        if kind != "llm" and path[-1] in (*RESERVED, "llm"):
+            self.add(f"a node cannot be called {path[-1]!r}", path, hint="this name has another meaning: choose another")
         options = {key: value for key, value in raw.items() if key != "plugin"}
         if kind == "encoder" and "input" not in options and path[-1] in ("face", "frame", "audio"):
             options["input"] = path[-1]
