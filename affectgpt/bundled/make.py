@@ -17,7 +17,7 @@ from affectgpt.data.synthetic.tokenizer import learn_tokenizer, script_texts
 from affectgpt.demo import read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
 
-TRAIN, TEST, SEED, STEPS = 960, 128, 0, 1000
+TRAIN, TEST, SEED, STEPS = 960, 128, 0, 1200
 
 
 def make_tokenizer() -> None:

@@ -112,6 +112,9 @@ class TrainingConfig(Section):
     gradient_accumulation: int = Field(default=1, ge=1)
     precision: Literal["no", "bf16", "fp16"] = "no"
     target: Literal["description", "labels"] = "description"
+    modality_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="chance that a clip is trained on without one of its modalities or words"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> TrainingConfig:

@@ -112,7 +112,7 @@ class _Checker:
                      expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}")  # fmt: skip
             return None
         if kind != "llm" and path[-1] in (*RESERVED, "llm"):
-            self.add(f"a node cannot be called {path[-1]!r}", path, hint="this name has another meaning: choose another")
+            self.add(f"a node cannot be called {path[-1]!r}", path, hint="the name has another meaning here")
         options = {key: value for key, value in raw.items() if key != "plugin"}
         if kind == "encoder" and "input" not in options and path[-1] in ("face", "frame", "audio"):
             options["input"] = path[-1]

@@ -16,6 +16,7 @@ from affectgpt.core.config import TrainingConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import Sample
 from affectgpt.registry.errors import RunError
+from affectgpt.training.modality_dropout import ModalityDropout
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def train(
     model, optimizer = accelerator.prepare(pipeline, optimizer)
     model.train()
     order = _shuffled(len(samples), pipeline.plan.config.seed)
+    drop = ModalityDropout(pipeline, config.modality_dropout)
     losses: list[float] = []
     started = time.perf_counter()
     for step in range(config.steps):
@@ -75,7 +77,7 @@ def train(
             group["lr"] = learning_rate(step, config) * group["scale"]
         total = 0.0
         for _ in range(config.gradient_accumulation):
-            chosen = [samples[next(order)] for _ in range(config.batch_size)]
+            chosen = [drop.apply(samples[next(order)]) for _ in range(config.batch_size)]
             batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
             with accelerator.autocast():
                 loss = model(batch.to(accelerator.device), [each.answer for each in chosen])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 import torch
 
@@ -149,3 +154,28 @@ def test_batches_hold_every_sample_in_order(count: int, size: int, lengths: list
         assert audio is not None
         for row, sample in enumerate(chosen):
             assert torch.equal(audio.values[row][audio.mask[row]], sample.media["audio"].values)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="swscale's threads live until the frames are collected")
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_reading_frames_leaves_no_threads_that_a_forked_worker_would_wait_for(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=320, height=240, pix_fmt="yuv420p")
+        for level in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 40 * level, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    Clip.open(tmp_path / "clip.mp4").frames(1)
+    gc.collect()
+    before = threads()
+    gc.disable()
+    try:
+        found = Clip.open(tmp_path / "clip.mp4").frames(4)
+        assert found is not None and len(found.images) == 4
+        assert threads() == before
+    finally:
+        gc.enable()

@@ -1,0 +1,54 @@
+"""What modality dropout takes away, and what it never does."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from affectgpt.core.tokens import Prepared
+from affectgpt.data.clips import Sample
+from affectgpt.training.modality_dropout import ModalityDropout
+
+
+def pipeline(**streams: str) -> Any:
+    nodes = {name: SimpleNamespace(config=SimpleNamespace(input=stream)) for name, stream in streams.items()}
+    return SimpleNamespace(plan=SimpleNamespace(config=SimpleNamespace(seed=1), encoders=nodes))
+
+
+def sample(subtitle: str = "words", **there: bool) -> Sample:
+    media = {name: Prepared(torch.ones(1, 2), torch.zeros(1)) if here else None for name, here in there.items()}
+    return Sample("a", media, subtitle, "answer")
+
+
+def left(each: Sample) -> tuple[str, ...]:
+    streams = [name for name, media in each.media.items() if media is not None]
+    return (*streams, *(["subtitle"] if each.subtitle else []))
+
+
+def test_each_modality_is_taken_about_equally_often_and_one_at_a_time() -> None:
+    drop, full = ModalityDropout(pipeline(face="face", audio="audio"), 0.6), sample(face=True, audio=True)
+    seen = [left(drop.apply(full)) for _ in range(3000)]
+    shares = {kept: seen.count(kept) / len(seen) for kept in set(seen)}
+    pairs = {("audio", "subtitle"), ("face", "subtitle"), ("face", "audio")}
+    assert set(shares) == {("face", "audio", "subtitle"), *pairs}
+    assert abs(shares[("face", "audio", "subtitle")] - 0.4) < 0.04
+    assert all(abs(share - 0.2) < 0.04 for kept, share in shares.items() if len(kept) == 2)
+    assert left(full) == ("face", "audio", "subtitle")
+
+
+def test_a_stream_goes_from_every_encoder_that_reads_it() -> None:
+    drop = ModalityDropout(pipeline(one="face", two="face", audio="audio"), 0.99)
+    seen = {left(drop.apply(sample("", one=True, two=True, audio=True))) for _ in range(50)}
+    assert seen - {("one", "two", "audio")} == {("one", "two"), ("audio",)}
+
+
+def test_the_last_stream_is_never_taken() -> None:
+    drop = ModalityDropout(pipeline(face="face", audio="audio"), 0.99)
+    assert {left(drop.apply(sample("", face=True, audio=False))) for _ in range(50)} == {("face",)}
+
+
+def test_no_chance_changes_nothing() -> None:
+    drop, full = ModalityDropout(pipeline(face="face", audio="audio"), 0.0), sample(face=True, audio=True)
+    assert all(drop.apply(full) is full for _ in range(20))
