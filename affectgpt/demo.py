@@ -6,6 +6,7 @@ Everything that it reports is computed in the run.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -93,8 +94,10 @@ def run_variants(
     """
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
+    # Bytes of our own making: as tensors they would cross with one open file each, past the usual limit of 1024.
+    given = pickle.dumps(dict(samples))
     with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(samples, messages)
+        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(given, messages)
     ) as pool:
         waiting: list[Future[Row]] = [
             pool.submit(_job, name, seed, tuple(overrides), save_first if index == 0 else None)
@@ -117,12 +120,12 @@ _samples: dict[str, Sequence[Any]] = {}
 _messages: Any = None
 
 
-def _start(samples: Mapping[str, Sequence[Any]], messages: Any) -> None:
+def _start(samples: bytes, messages: Any) -> None:
     import torch
 
     global _messages
     torch.set_num_threads(1)
-    _samples.update(samples)
+    _samples.update(pickle.loads(samples))
     _messages = messages
 
 

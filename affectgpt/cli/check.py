@@ -47,6 +47,8 @@ def command(
     out.print(f"trained parameters: {_count(facts['trained'])}", markup=False)
     if budget["total"] > budget["context"]:
         out.print("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
+    for origin in catalog.deferred:
+        out.print(f"note: {origin} was not examined: it imports torch to declare its plugins", markup=False)
     for note in plan.notes:
         out.print(f"note: {note}", markup=False)
 

@@ -32,6 +32,7 @@ def command(
     from affectgpt.demo import VARIANTS, read_clips, run_variants, variant_plan, write_clips
 
     catalog = catalog_of(context, [])
+    catalog.load_deferred()
     for path in clip:
         if not path.is_file():
             raise MediaError("there is no such file", where=str(path), expected="a media file")

@@ -26,11 +26,15 @@ def command(
     ] = None,
     question: Annotated[str | None, typer.Option(help="What to ask instead of the model's own question.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")] = 8,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Let the model's encoders read pickled weights (restricted).")
+    ] = False,
     plugin: Plugin = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Describe the emotion in clips, and how much each modality counted."""
     catalog = catalog_of(context, plugin)
+    catalog.load_deferred()
     for path in paths:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
@@ -40,7 +44,7 @@ def command(
         from affectgpt.describe import describe, media_files
 
         files = media_files(paths)
-        pipeline = load(model, catalog, lambda name: bar.update(loading, note=name))
+        pipeline = load(model, catalog, lambda name: bar.update(loading, note=name), allow_pickle=allow_pickle)
         bar.update(loading, total=1, completed=1, note="")
         config = pipeline.plan.config
         call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)

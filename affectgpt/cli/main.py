@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 import sys
 from typing import Annotated, Any
 
@@ -101,5 +100,4 @@ def _show(error: AffectGPTError, *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUTF8", "1")
     main()

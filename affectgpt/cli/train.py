@@ -29,6 +29,7 @@ def command(
 ) -> None:
     """Train a pipeline and save it."""
     catalog = catalog_of(context, plugin)
+    catalog.load_deferred()
     checked, source = load_config(config, catalog, set_)
     plan = make_plan(checked, catalog, source)
     check_place(out)

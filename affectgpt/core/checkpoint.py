@@ -26,10 +26,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
+from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.place import unwritable
 from affectgpt.core.plan import make_plan
+from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 
@@ -51,9 +53,13 @@ def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
     for name, tensor in state.items():
         trained = name in parameters and parameters[name].requires_grad
         buffer_of_trained = name not in parameters and _trained_beside(name, parameters)
-        if ".lora_" not in name and (trained or buffer_of_trained or not name.startswith(tuple(foreign))):
+        if not _is_adapter(pipeline, name) and (trained or buffer_of_trained or not name.startswith(tuple(foreign))):
             kept[name] = tensor
     return kept
+
+
+def _is_adapter(pipeline: Pipeline, name: str) -> bool:
+    return pipeline.llm.adapter() is not None and name.startswith("llm.") and ".lora_" in name
 
 
 def _trained_beside(name: str, parameters: Mapping[str, Any]) -> bool:
@@ -86,7 +92,9 @@ def save(pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32") -> N
 
 
 def _refuse_other(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).exists())):
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer"}
+    if folder.exists() and inside != set() and not ours:
         raise CheckpointError(
             "there is something else at this place", where=str(folder), expected="a new folder or a saved model",
             hint="choose another folder",
@@ -115,7 +123,7 @@ def _stored(pipeline: Pipeline, dtype: torch.dtype) -> dict[str, Tensor]:
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
         for name, tensor in own_tensors(pipeline).items()
     }
-    adapters = {name: tensor for name, tensor in pipeline.state_dict().items() if ".lora_" in name}
+    adapters = {name: tensor for name, tensor in pipeline.state_dict().items() if _is_adapter(pipeline, name)}
     wrong = [name for name, tensor in (tensors | adapters).items() if not bool(torch.isfinite(tensor).all())]
     if wrong:
         raise RunError(
@@ -144,11 +152,14 @@ def _write(pipeline: Pipeline, folder: Path, tensors: dict[str, Tensor]) -> None
     (folder / PLUGINS).write_text(json.dumps(used, indent=1) + "\n", encoding="utf-8")
 
 
-def load(folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | None = None) -> Pipeline:
+def load(
+    folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, allow_pickle: bool = False
+) -> Pipeline:
     """Read a saved model. Nothing in the folder is executed: plugins that it needs must be in `catalog`.
 
-    Raises CheckpointError when a file is missing or damaged or the tensors do not fit the config, and
-    ConfigError when `pipeline.yaml` is wrong or needs a plugin that is not there.
+    A config that lets an encoder read a pickle is refused unless `allow_pickle` (it is then read with
+    `weights_only=True`). Raises CheckpointError when a file is missing or damaged or the tensors do not fit the
+    config, and ConfigError when `pipeline.yaml` is wrong or needs a plugin that is not there.
     """
     folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
@@ -161,6 +172,8 @@ def load(folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | 
         config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
     except ConfigError as error:
         raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
+    if not allow_pickle:
+        _refuse_pickles(config, source)
     plan = make_plan(config, catalog, source)
     tensors = read_tensors(folder / WEIGHTS)
     pipeline = assemble(plan, catalog, on_node)
@@ -168,10 +181,42 @@ def load(folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | 
     if pipeline.llm.adapter() is not None:
         from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
+        _refuse_other_lora(pipeline, folder / ADAPTER / "adapter_config.json")
         stored = read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS)
         _compare(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
         set_peft_model_state_dict(pipeline.llm.adapter(), stored)
+    elif (folder / ADAPTER).exists():
+        raise CheckpointError(
+            "there is an adapter, but the config has no lora", where=str(folder / ADAPTER),
+            hint=f"was {CONFIG} changed?",
+        )
     return pipeline.eval()
+
+
+def _refuse_pickles(config: PipelineConfig, source: Source) -> None:
+    problems = [
+        Problem("this model's config reads weights from a pickle", source.where(("encoders", name, "allow_pickle")),
+                hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)")
+        for name, node in config.encoders.items()
+        if getattr(node.config, "allow_pickle", False)
+    ]  # fmt: skip
+    if problems:
+        raise ConfigError.of(problems)
+
+
+def _refuse_other_lora(pipeline: Pipeline, path: Path) -> None:
+    """The adapter's own settings must be those of the pipeline: another alpha would scale it without a word."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
+    peft = pipeline.llm.adapter().peft_config["default"]
+    for key in ("r", "lora_alpha", "target_modules"):
+        mine, theirs = getattr(peft, key), stored.get(key)
+        if (sorted(mine) != sorted(theirs or [])) if isinstance(mine, set) else mine != theirs:
+            raise CheckpointError(
+                f"the adapter was made with another {key}", where=str(path), found=repr(theirs), expected=repr(mine)
+            )
 
 
 def _needed(folder: Path, catalog: Catalog) -> list[Problem]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """A batch of token sequences, right-padded.
+    """A batch of token sequences, padded to one length; padding may lie anywhere.
 
     - `values [B, T, D]` float.
     - `mask [B, T]` bool, True = a real token; None when all are real. A clip that lacks the modality has an

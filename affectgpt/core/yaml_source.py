@@ -18,6 +18,7 @@ from affectgpt.registry.errors import ConfigError
 Path_ = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_NODES = 20_000
+MAX_DEPTH = 40
 KINDS_OF_NODES = ("encoders", "fusers")
 KEPT_ON_SWAP = ("plugin", "input", "inputs")
 
@@ -69,7 +70,9 @@ def _read(path: Path) -> Source:
     content = _content(path)
     source = Source(path, {})
     try:
-        loader = _Loader(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        _refuse_depth(text, str(path))
+        loader = _Loader(text)
         node = loader.get_single_node()
         data = _Builder(path, source.places, loader).build(node, (), 0) if node is not None else None
     except UnicodeDecodeError as error:
@@ -112,6 +115,19 @@ def _content(path: Path) -> bytes:
     return content
 
 
+def _refuse_depth(text: str, where: str) -> None:
+    """libyaml composes recursively, in C: a deep file would end the process before anything could be said."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise ConfigError(
+                "the YAML is nested too deeply", where=f"{where}:{line}",
+                expected=f"at most {MAX_DEPTH} levels",
+            )
+
+
 class _Builder:
     """YAML nodes -> values, noting lines, refusing repeated keys and trees that grow without end."""
 
@@ -122,10 +138,10 @@ class _Builder:
         self.count += 1
         line = node.start_mark.line + 1
         self.places[path] = f"{self.path}:{line}"
-        if self.count > MAX_NODES or depth > 40:
+        if self.count > MAX_NODES or depth > MAX_DEPTH:
             raise ConfigError(
                 "the file is nested too deeply or repeats itself too often", where=f"{self.path}:{line}",
-                expected=f"at most {MAX_NODES} values and 40 levels",
+                expected=f"at most {MAX_NODES} values and {MAX_DEPTH} levels",
             )
         if isinstance(node, yaml.MappingNode):
             result: dict[str, Any] = {}
@@ -184,12 +200,17 @@ def _merge(target: Source, base: dict[str, Any], over: dict[str, Any], path: Pat
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _swap(target, base[key], value, here)
             _merge(target, base[key], value, here, source)
-        elif value is None and key in base:
+        elif value is None and key in base and _removable(here):
             del base[key]
         else:
             base[key] = value
             for place in [each for each in source.places if each[: len(here)] == here]:
                 target.places[place] = source.places[place]
+
+
+def _removable(path: Path_) -> bool:
+    """`null` takes away whole sections and nodes; for a plain setting it is a value like any other."""
+    return len(path) == 1 or (len(path) == 2 and path[0] in KINDS_OF_NODES)
 
 
 def _swap(target: Source, node: dict[str, Any], over: dict[str, Any], path: Path_) -> None:
@@ -214,6 +235,7 @@ def _apply(source: Source, override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError("an override must be key.path=value", where=place, expected="fusers.multi.plugin=mean")
     try:
+        _refuse_depth(text, place)
         value = yaml.load(text, Loader=_Loader) if text.strip() else ""
     except yaml.YAMLError as error:
         raise ConfigError("the value of an override is not valid YAML", where=place, found=text) from error

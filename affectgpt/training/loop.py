@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from affectgpt.core.batch import collate
 from affectgpt.core.config import TrainingConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import Sample
-from affectgpt.registry.errors import RunError
+from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.modality_dropout import ModalityDropout
 
 
@@ -28,7 +29,7 @@ class History:
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """The rate of step 0, 1, ...: linear from 0 over `warmup_steps`, then a half cosine down to `min_lr`."""
+    """The rate of step 0, 1, ...: linear up over `warmup_steps`, then a half cosine down to `min_lr`."""
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
     share = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
@@ -51,20 +52,47 @@ def parameter_groups(pipeline: Pipeline, config: TrainingConfig) -> list[dict[st
     return [group for group in groups if group["params"]]
 
 
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """An Accelerator of the config's precision. Raises ConfigError when this machine cannot do it."""
+    # Its state is process-wide; without this, a second run of another precision in one process would be refused.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        return Accelerator(mixed_precision=config.precision)
+    except ValueError as error:
+        raise ConfigError(
+            "this machine cannot train in this precision", where="training.precision", found=config.precision,
+            hint=str(error).splitlines()[0],
+        ) from error
+
+
+def refuse_long_answers(pipeline: Pipeline, samples: Sequence[Sample]) -> None:
+    """Raise DataError when an answer and the longest prompt do not fit into the LLM's context."""
+    budget = pipeline.plan.budget
+    room = budget.context - (budget.total - budget.answer)
+    long = [each.name for each in samples if len(pipeline.llm.encode(each.answer, special=False)) + 1 > room]
+    if long:
+        raise DataError(
+            f"{len(long)} answers do not fit into the LLM's context", found=", ".join(long[:5]),
+            expected=f"at most {room} tokens each", hint="leave these clips out, or shorten their texts",
+        )
+
+
 def train(
     pipeline: Pipeline, samples: Sequence[Sample], on_step: Callable[[int, float], None] | None = None
 ) -> History:
     """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
 
     The order of the clips is a seeded shuffle, anew in every epoch. `on_step(step, loss)` is called after each
-    step. Raises RunError when the loss is no longer finite.
+    step. Raises ConfigError when this machine cannot train in the precision asked for, DataError when there is no
+    clip or an answer is too long, and RunError when the loss is no longer finite.
     """
     config = pipeline.plan.config.training
+    if not samples:
+        raise DataError("there is nothing to train on", expected="at least one clip")
+    refuse_long_answers(pipeline, samples)
     groups = parameter_groups(pipeline, config)
     torch.manual_seed(pipeline.plan.config.seed)
-    accelerator = Accelerator(
-        mixed_precision=config.precision, gradient_accumulation_steps=config.gradient_accumulation
-    )
+    accelerator = make_accelerator(config)
     optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
     model, optimizer = accelerator.prepare(pipeline, optimizer)
     model.train()
@@ -94,6 +122,7 @@ def train(
         losses.append(total)
         if on_step:
             on_step(step + 1, total)
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     pipeline.eval()
     return History(losses, time.perf_counter() - started)
 

@@ -197,6 +197,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda folder: (folder / "pipeline.yaml").unlink(), "no pipeline.yaml"),
     "plugin code in the config": (change_config(lambda config: config.update(plugins=["./evil.py"])), "--plugin"),
     "unknown plugin": (change_config(lambda config: config["fusers"]["multi"].update(plugin="mine")), "no fuser plug"),
+    "stray adapter": (lambda folder: (folder / "adapter").mkdir(), "no lora"),
     "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
 }  # fmt: skip
 
@@ -281,3 +282,51 @@ def test_a_node_may_be_called_anything(
     pipeline.eval()
     save(pipeline, tmp_path / "model")
     assert load(tmp_path / "model", discover()).generate(batch) == pipeline.generate(batch)
+
+
+def test_a_folder_with_other_files_is_never_replaced(small: Path, saved: Path, catalog: Catalog) -> None:
+    (saved / "thesis.txt").write_text("years of work")
+    with pytest.raises(CheckpointError, match="something else"):
+        save(built(small, catalog), saved)
+    assert (saved / "thesis.txt").exists()
+
+
+def test_a_changed_adapter_setting_is_refused(edited: Callable, catalog: Catalog, tmp_path: Path) -> None:
+    save(built(edited(LORA), catalog), tmp_path / "model")
+    change_config(lambda config: config["llm"]["lora"].update(alpha=800))(tmp_path / "model")
+    with pytest.raises(CheckpointError, match="another lora_alpha"):
+        load(tmp_path / "model", discover())
+
+
+def test_an_adapter_on_random_weights_is_stored_once(edited: Callable, catalog: Catalog) -> None:
+    names = own_tensors(built(edited(LORA), catalog))
+    assert not [name for name in names if "_peft" in name or ".lora_" in name]
+    assert [name for name in names if name.startswith("llm.model.")]
+
+
+def test_a_node_whose_weights_are_called_lora_is_saved(edited: Callable, catalog: Catalog, tmp_path: Path) -> None:
+    path = edited(("audio_tokens: {", "lora_a: {"), ("multi, audio_tokens", "multi, lora_a"))
+    assert "fusers.lora_a.score.weight" in own_tensors(built(path, catalog))
+
+
+def test_code_beside_a_tokenizer_is_not_run(saved: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    (saved / "tokenizer" / "tokenizer.json").unlink()
+    (saved / "tokenizer" / "tok.py").write_text(f"open({str(saved / 'executed')!r}, 'w').write('x')\nclass Tok: ...")
+    (saved / "tokenizer" / "tokenizer_config.json").write_text(
+        json.dumps({"auto_map": {"AutoTokenizer": ["tok.Tok", None]}, "tokenizer_class": "Tok"})
+    )
+    monkeypatch.setattr("builtins.input", lambda *prompt: "y")
+    with pytest.raises(AffectGPTError):
+        load(saved, catalog)
+    assert not (saved / "executed").exists()
+
+
+def test_a_saved_model_that_reads_a_pickle_needs_leave(saved: Path, catalog: Catalog) -> None:
+    change_config(lambda config: config["encoders"].update(
+        audio={"plugin": "speech", "model": "facebook/hubert-base-ls960", "allow_pickle": True}
+    ))(saved)  # fmt: skip
+    with pytest.raises(AffectGPTError, match="--allow-pickle"):
+        load(saved, catalog)
+    with pytest.raises(AffectGPTError) as caught:
+        load(saved, catalog, allow_pickle=True)
+    assert "--allow-pickle" not in str(caught.value)

@@ -113,6 +113,7 @@ def test_relative_paths_are_meant_from_the_file_that_holds_them(
         ("a: 1\na: 2\n", "given twice"),
         ("? [1, 2]\n: 3\n", "a key must be a word"),
         ("\x00", "not valid YAML"),
+        ("[" * 50_000, "nested too deeply"),
         ("a: &a [*a]\n", "nested too deeply|not valid"),
         ("a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
          "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d]\n", "repeats itself too often"),
@@ -170,3 +171,15 @@ def test_settings_that_contradict_each_other_are_refused(
     edited: Edited, catalog: Catalog, old: str, new: str, words: str
 ) -> None:
     assert words in "\n".join(problems(edited((old, new)), catalog))
+
+
+@pytest.mark.parametrize("override", ["training.max_grad_norm=null", "training.max_grad_norm=0.5"])
+def test_null_is_a_value_of_a_setting_not_its_removal(edited: Edited, catalog: Catalog, override: str) -> None:
+    path = edited(("lr: 1.0e-3", "lr: 1.0e-3, max_grad_norm: null"))
+    assert load_config(path, catalog)[0].training.max_grad_norm is None
+    config, _ = load_config(path, catalog, [override])
+    assert config.training.max_grad_norm == (None if "null" in override else 0.5)
+
+
+def test_a_deep_override_is_an_error(small: Path, catalog: Catalog) -> None:
+    assert "nested too deeply" in problems(small, catalog, "seed=" + "[" * 50_000)[0]

@@ -60,7 +60,7 @@ def test_fusers_run_after_their_inputs_whatever_the_order_in_the_file(small: Pat
         (["prompt.template='{multi} {nope} {question}'", "prompt.order=[]"], "no node of this pipeline"),
         (["prompt.template='{multi {question}'", "prompt.order=[]"], "brace"),
         (["generation.max_new_tokens=1020"], "do not fit into the LLM's context"),
-        (["llm.architecture.hidden_size=wide"], "width and context"),
+        (["llm.architecture.hidden_size=wide"], "hidden_size in this model's config.json is not a size"),
     ],
 )
 def test_a_graph_that_does_not_fit_is_refused_with_its_place(

@@ -33,8 +33,8 @@ llm:
   plugin: causal-lm
   init: random
   frozen: false
-  architecture: {model_type: qwen2, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2,
-    num_key_value_heads: 1, max_position_embeddings: 512, vocab_size: 260}
+  architecture: {model_type: qwen2, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1,
+    num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 512, vocab_size: 260}
 prompt: {template: "{multi}{audio_tokens} {subtitle} {question}", question: "Why?", max_subtitle_tokens: 20}
 generation: {max_new_tokens: 8}
 training: {steps: 3, batch_size: 2, lr: 1.0e-3}
@@ -83,7 +83,7 @@ def samples(build: Callable[..., Pipeline]) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Step:
-    """What the optimizer saw at one step: its rate, its groups' decay, and the gradients in the order of its parameters."""
+    """What the optimizer saw at one step: rate and decay by group, and the gradients in the order of the parameters."""
 
     lr: tuple[float, ...]
     decay: tuple[float, ...]

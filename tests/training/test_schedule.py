@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def test_the_schedule(config: TrainingConfig) -> None:
     rise, fall = rates[: config.warmup_steps], rates[config.warmup_steps :]
     assert rise == pytest.approx([config.lr * (step + 1) / config.warmup_steps for step in range(len(rise))])
     assert fall[0] == pytest.approx(config.lr) and fall[-1] == pytest.approx(config.min_lr, abs=1e-15)
-    assert all(before >= after for before, after in zip(fall, fall[1:], strict=False))
+    assert all(before >= after for before, after in pairwise(fall))
     assert all(0 < rate <= config.lr * (1 + 1e-12) for rate in rates[:-1])
     # A half cosine is symmetric about its middle.
     both = [early + late for early, late in zip(fall, reversed(fall), strict=True)]

@@ -65,6 +65,7 @@ def load_pretrained(
                 use_safetensors=None if allow_pickle else True,
                 local_files_only=folder is not None,
                 output_loading_info=True,
+                trust_remote_code=False,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise CheckpointError(

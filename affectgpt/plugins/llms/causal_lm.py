@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from affectgpt.core.config import GenerationConfig
@@ -39,15 +40,17 @@ class CausalLM(nn.Module):
         self.rows = rows
         model.requires_grad_(not config.frozen)
         self.model = model
-        self._peft: Any = None
+        # Out of the module tree: PEFT puts its adapters into `model` itself, and nothing must be there twice.
+        object.__setattr__(self, "_peft", None)
         if config.lora is not None:
             from peft import LoraConfig, get_peft_model
 
             lora = config.lora
-            self._peft = get_peft_model(model, LoraConfig(
+            peft = get_peft_model(model, LoraConfig(
                 r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
                 bias="none", task_type="CAUSAL_LM",
             ))  # fmt: skip
+            object.__setattr__(self, "_peft", peft)
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`; with `special=False` a marker such as `<|im_end|>` is read as plain text."""
@@ -65,7 +68,7 @@ class CausalLM(nn.Module):
 
     def end_ids(self) -> list[int]:
         """The tokenizer's end marker, then others that the model's own generation settings name."""
-        own = getattr(self.model.generation_config, "eos_token_id", None)
+        own = getattr(self.model.generation_config, "eos_token_id", None) if self.pretrained else None
         others = own if isinstance(own, list) else [own] if own is not None else []
         first = int(self.tokenizer.eos_token_id)
         return [first, *(each for each in others if each != first and each < self.rows)]
@@ -78,7 +81,7 @@ class CausalLM(nn.Module):
     def logits(self, embeds: Tensor, mask: Tensor) -> Tensor:
         """Embeddings `[B, T, D]`, mask `[B, T]` bool -> logits `[B, T, V]`; positions count real tokens only."""
         positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        model = self._peft if self._peft is not None else self.model
+        model: Any = self._peft if self._peft is not None else self.model
         out: Tensor = model(
             inputs_embeds=embeds, attention_mask=mask.long(), position_ids=positions, use_cache=False
         ).logits
@@ -96,7 +99,7 @@ class CausalLM(nn.Module):
             max_new_tokens=settings.max_new_tokens, do_sample=settings.sample, num_beams=settings.beams,
             repetition_penalty=settings.repetition_penalty, eos_token_id=ends, pad_token_id=ends[0], **sampling,
         )  # fmt: skip
-        model = self._peft if self._peft is not None else self.model
+        model: Any = self._peft if self._peft is not None else self.model
         rows = model.generate(inputs_embeds=embeds, attention_mask=mask.long(), generation_config=generation)
         return [_cut(row, ends) for row in rows.tolist()]
 
@@ -147,9 +150,10 @@ def _pretrained(config: CausalLMConfig) -> Any:
     name = str(find_model(str(config.model)) or config.model)
     try:
         model, report = family.from_pretrained(
-            name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True
+            name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True,
+            trust_remote_code=False,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             "the language model cannot be read", where=name, found=str(error).splitlines()[0],
             expected="a folder with config.json and safetensors weights, or a model name that can be reached",

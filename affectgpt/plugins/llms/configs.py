@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affectgpt.core.contracts import LLMConfig, ModelPath
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.known_models import model_config
-from affectgpt.registry.errors import InterfaceError
+from affectgpt.plugins.known_models import config_size, model_config
 
 _LLAMA_LIKE = ("qwen2", "llama", "mistral")
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -62,12 +61,9 @@ class CausalLMConfig(LLMConfig):
 
     def infer(self) -> TokenSpec:
         values = self.values()
-        hidden, context = values.get("hidden_size"), values.get("max_position_embeddings")
-        if not isinstance(hidden, int) or not isinstance(context, int):
-            raise InterfaceError(
-                "the model's config does not say its width and context", found=", ".join(values),
-                expected="hidden_size and max_position_embeddings",
-            )
+        where = self.model or "llm.architecture"
+        hidden = config_size(values, "hidden_size", 0, where=where)
+        context = config_size(values, "max_position_embeddings", 0, where=where)
         return TokenSpec(modality="text", dim=hidden, tokens=context, exact=False)
 
     def parameters(self) -> int | None:

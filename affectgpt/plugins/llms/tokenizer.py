@@ -22,7 +22,7 @@ def read_tokenizer(name: str) -> Any:
         else:
             from transformers import AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(
             "the tokenizer cannot be read", where=name, found=str(error).splitlines()[0],

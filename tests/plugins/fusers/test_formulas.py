@@ -87,17 +87,20 @@ def test_temporal_attention_weighs_each_token(normalize: str) -> None:
 
 @pytest.mark.parametrize("normalize", ["softmax", "none"])
 def test_modality_attention_weighs_each_modality(normalize: str) -> None:
-    inputs = {"face": sequence([5, 9, 1], 6, 3), "audio": sequence([2, 1, 7], 4, 4)}
+    inputs = {"face": sequence([5, 9, 1, 0, 3], 6, 3), "audio": sequence([2, 1, 7, 2, 0], 4, 4)}
     config = ModalityAttentionConfig(inputs=["face", "audio"], normalize=normalize)
     fuser = build(ModalityAttention, config, face=FACE, audio=AUDIO)
     out = fuser(inputs)
-    for row in range(3):
+    for row in range(5):
+        # An absent modality is a vector of zeros to the scores, and has no weight.
+        there = [bool(each.valid()[row].any()) for each in inputs.values()]
         pooled = np.stack([
-            linear(layer, real(each, row).mean(axis=0))
-            for layer, each in zip(fuser.projections, inputs.values(), strict=True)
+            linear(layer, real(each, row).mean(axis=0)) if present else np.zeros(6)
+            for layer, each, present in zip(fuser.projections, inputs.values(), there, strict=True)
         ])  # fmt: skip
         scores = linear(fuser.score, linear(fuser.mix, pooled.reshape(-1)))
-        weights = softmax(scores) if normalize == "softmax" else scores
+        weights = np.zeros(2)
+        weights[there] = softmax(scores[there]) if normalize == "softmax" else scores[there]
         close(out.values[row, 0], weights @ pooled)
         size = np.abs(weights) * np.linalg.norm(pooled, axis=1)
         close(out.attribution[row], size / size.sum())
@@ -106,9 +109,7 @@ def test_modality_attention_weighs_each_modality(normalize: str) -> None:
 def test_modality_attention_gives_all_weight_to_the_only_modality_that_is_there() -> None:
     face = sequence([5, 9], 6, 3)
     absent = Tokens(torch.full((2, 1, 4), float("nan")), torch.zeros(2, 1, dtype=torch.bool))
-    fuser = build(
-        ModalityAttention, ModalityAttentionConfig(inputs=["face", "audio"]), face=FACE, audio=AUDIO
-    )
+    fuser = build(ModalityAttention, ModalityAttentionConfig(inputs=["face", "audio"]), face=FACE, audio=AUDIO)
     out = fuser({"face": face, "audio": absent})
     for row in range(2):
         close(out.values[row, 0], linear(fuser.projections[0], real(face, row).mean(axis=0)))

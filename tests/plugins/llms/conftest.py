@@ -67,7 +67,9 @@ def rewrite() -> Callable[..., None]:
 
     def change(file: Path, **changes: Any) -> None:
         values = {**json.loads(file.read_text(encoding="utf-8")), **changes}
-        file.write_text(json.dumps({key: value for key, value in values.items() if value is not None}), encoding="utf-8")
+        file.write_text(
+            json.dumps({key: value for key, value in values.items() if value is not None}), encoding="utf-8"
+        )
 
     return change
 

@@ -17,10 +17,13 @@ Configured = Callable[..., CausalLMConfig]
 
 @pytest.mark.parametrize("kind", ["qwen2", "llama", "mistral"])
 @pytest.mark.parametrize(
-    "sizes", [{}, {"tie_word_embeddings": True}, {"tie_word_embeddings": False}, {"head_dim": 16}, {"num_key_value_heads": 4}],
+    "sizes",
+    [{}, {"tie_word_embeddings": True}, {"tie_word_embeddings": False}, {"head_dim": 16}, {"num_key_value_heads": 4}],
     ids=str,
-)  # fmt: skip
-def test_the_declared_count_is_the_models(build: Build, configured: Configured, kind: str, sizes: dict[str, Any]) -> None:
+)
+def test_the_declared_count_is_the_models(
+    build: Build, configured: Configured, kind: str, sizes: dict[str, Any]
+) -> None:
     config = configured(kind, sizes=sizes)
     assert config.parameters() == sum(each.numel() for each in build(config).parameters())
     assert config.adapter_parameters() == 0
@@ -32,14 +35,18 @@ def test_the_count_of_another_kind_is_unknown(configured: Configured, kind: str)
     assert config.parameters() is None and config.adapter_parameters() is None
 
 
-@pytest.mark.xfail(strict=True, reason="the biases that a llama config may ask for are not counted")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="the biases that a llama config may ask for are not counted"
+)
 @pytest.mark.parametrize("sizes", [{"attention_bias": True}, {"mlp_bias": True}], ids=str)
 def test_a_llama_with_biases(build: Build, configured: Configured, sizes: dict[str, Any]) -> None:
     config = configured("llama", sizes=sizes)
     assert config.parameters() in (None, sum(each.numel() for each in build(config).parameters()))
 
 
-@pytest.mark.xfail(strict=True, reason="transformers' own default for num_key_value_heads differs by model type")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="transformers' own default for num_key_value_heads differs by model type"
+)
 @pytest.mark.parametrize("kind", ["qwen2", "mistral"])
 def test_key_value_heads_left_to_the_default(build: Build, configured: Configured, kind: str) -> None:
     full = configured(kind).architecture
