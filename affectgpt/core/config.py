@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, PluginConfig
 
@@ -115,6 +115,12 @@ class TrainingConfig(Section):
     modality_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="chance that a clip is trained on without one of its modalities or words"
     )
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _plain_no(cls, value: object) -> object:
+        # YAML reads a plain `no` as false.
+        return "no" if value is False else value
 
     @model_validator(mode="after")
     def _fits(self) -> TrainingConfig:

@@ -28,7 +28,7 @@ _ROTATION: dict[int, Turn] = {0: _EXIF[1], 1: _EXIF[8], 2: _EXIF[3], 3: _EXIF[6]
 
 def picture(frame: Any, packet: Any) -> np.ndarray:
     """A decoded frame as uint8 RGB `[H, W, 3]`, upright. `packet` is the one the decoder was fed last."""
-    return np.ascontiguousarray(upright(frame.to_ndarray(format="rgb24"), turn(frame, packet)))
+    return np.ascontiguousarray(upright(frame.reformat(format="rgb24", threads=1).to_ndarray(), turn(frame, packet)))
 
 
 def turn(frame: Any, packet: Any) -> Turn:

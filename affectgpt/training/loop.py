@@ -57,7 +57,11 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     # Its state is process-wide; without this, a second run of another precision in one process would be refused.
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
-        return Accelerator(mixed_precision=config.precision)
+        accelerator = Accelerator(mixed_precision=config.precision)
+        if config.precision == "fp16" and accelerator.device.type == "cpu":
+            # Accelerate would train in float32 without a word.
+            raise ValueError("fp16 needs a GPU: use bf16 or no")
+        return accelerator
     except ValueError as error:
         raise ConfigError(
             "this machine cannot train in this precision", where="training.precision", found=config.precision,

@@ -156,7 +156,6 @@ def test_batches_hold_every_sample_in_order(count: int, size: int, lengths: list
             assert torch.equal(audio.values[row][audio.mask[row]], sample.media["audio"].values)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="swscale's threads live until the frames are collected")
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 def test_reading_frames_leaves_no_threads_that_a_forked_worker_would_wait_for(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "clip.mp4"), "w") as container:

@@ -27,7 +27,7 @@ def score_texts(texts: Sequence[str], truths: Sequence[str]) -> Score:
     exact, f1 = 0, 0.0
     for text, truth in zip(texts, truths, strict=True):
         said, meant = emotions_in(text), emotions_in(truth)
-        exact += bool(said) and said[0] == meant[0]
+        exact += bool(said and meant) and said[0] == meant[0]
         both = len(set(said) & set(meant))
         f1 += 2 * both / (len(set(said)) + len(set(meant))) if said or meant else 0.0
     return Score(exact / len(texts), f1 / len(texts), len(texts))

@@ -38,6 +38,9 @@ class CausalLM(nn.Module):
                 hint="raise architecture.vocab_size",
             )
         self.rows = rows
+        self._own_ends = _ends(model) if self.pretrained else []
+        # transformers fills what a call leaves open from these: a model's own sampling must not apply unseen.
+        model.generation_config = type(model.generation_config)()
         model.requires_grad_(not config.frozen)
         self.model = model
         # Out of the module tree: PEFT puts its adapters into `model` itself, and nothing must be there twice.
@@ -68,10 +71,8 @@ class CausalLM(nn.Module):
 
     def end_ids(self) -> list[int]:
         """The tokenizer's end marker, then others that the model's own generation settings name."""
-        own = getattr(self.model.generation_config, "eos_token_id", None) if self.pretrained else None
-        others = own if isinstance(own, list) else [own] if own is not None else []
         first = int(self.tokenizer.eos_token_id)
-        return [first, *(each for each in others if each != first and each < self.rows)]
+        return [first, *(each for each in self._own_ends if each != first and each < self.rows)]
 
     def embed(self, ids: Tensor) -> Tensor:
         """Ids `[T]` -> embeddings `[T, D]`."""
@@ -92,7 +93,6 @@ class CausalLM(nn.Module):
         from transformers import GenerationConfig as TransformersGeneration
 
         ends = self.end_ids()
-        # Built from nothing, so that defaults shipped with a model (top_k, temperature) do not apply unseen.
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.sample else {}
         make: Any = TransformersGeneration  # has no annotations
         generation = make(
@@ -111,6 +111,11 @@ class CausalLM(nn.Module):
         """Write the tokenizer to `folder/tokenizer`; the config then names it relative to the saved model."""
         self.tokenizer.save_pretrained(str(folder / "tokenizer"))
         return {"tokenizer": "./tokenizer"}
+
+
+def _ends(model: Any) -> list[int]:
+    own = getattr(model.generation_config, "eos_token_id", None)
+    return own if isinstance(own, list) else [own] if own is not None else []
 
 
 def _cut(row: list[int], ends: list[int]) -> list[int]:

@@ -88,9 +88,12 @@ def _shapes(values: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """Width in and out of each linear layer of a Llama-like decoder layer. Raises KeyError for another kind."""
     if values["model_type"] not in _LLAMA_LIKE:
         raise KeyError(values["model_type"])
+    # Biases, and the default of a missing num_key_value_heads, differ by kind and version: better unknown than wrong.
+    if values.get("attention_bias") or values.get("mlp_bias"):
+        raise KeyError("attention_bias")
     hidden, inner, heads = values["hidden_size"], values["intermediate_size"], values["num_attention_heads"]
     head = values.get("head_dim") or hidden // heads
-    query, key = heads * head, values.get("num_key_value_heads", heads) * head
+    query, key = heads * head, values["num_key_value_heads"] * head
     return {
         "q_proj": (hidden, query), "k_proj": (hidden, key), "v_proj": (hidden, key), "o_proj": (query, hidden),
         "gate_proj": (hidden, inner), "up_proj": (hidden, inner), "down_proj": (inner, hidden),

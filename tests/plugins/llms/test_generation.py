@@ -91,9 +91,6 @@ def test_end_markers_that_the_models_own_settings_name_stop_too(
     assert written(llm, prompts(6)) == [row[:3]]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="llama's default eos_token_id 2 is an ordinary byte of this tokenizer"
-)
 @pytest.mark.parametrize("kind", ["llama", "mistral"])
 def test_a_random_model_ends_with_its_tokenizers_marker_only(build: Build, configured: Callable, kind: str) -> None:
     llm = build(configured(kind))
@@ -121,11 +118,6 @@ def test_a_folders_own_sampling_is_not_used(
     assert written(build(CausalLMConfig(model=str(folder))), prompts(6, 3), **settings) == plain
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="transformers fills what the call leaves open from the model's own settings",
-)
 @pytest.mark.filterwarnings("ignore:Passing `no_repeat_ngram_size`")
 @pytest.mark.parametrize("own", ["no_repeat_ngram_size", "suppress_tokens"])
 def test_a_folders_other_settings_are_not_used_either(

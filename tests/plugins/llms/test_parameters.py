@@ -35,18 +35,12 @@ def test_the_count_of_another_kind_is_unknown(configured: Configured, kind: str)
     assert config.parameters() is None and config.adapter_parameters() is None
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the biases that a llama config may ask for are not counted"
-)
 @pytest.mark.parametrize("sizes", [{"attention_bias": True}, {"mlp_bias": True}], ids=str)
 def test_a_llama_with_biases(build: Build, configured: Configured, sizes: dict[str, Any]) -> None:
     config = configured("llama", sizes=sizes)
     assert config.parameters() in (None, sum(each.numel() for each in build(config).parameters()))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="transformers' own default for num_key_value_heads differs by model type"
-)
 @pytest.mark.parametrize("kind", ["qwen2", "mistral"])
 def test_key_value_heads_left_to_the_default(build: Build, configured: Configured, kind: str) -> None:
     full = configured(kind).architecture
