@@ -1,0 +1,92 @@
+"""`configs/affectgpt-paper.yaml` runs as it is on model folders laid out like the real ones, only smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.batch import collate
+from affectgpt.core.checkpoint import load, save
+from affectgpt.core.load_config import load_config
+from affectgpt.core.plan import make_plan
+from affectgpt.plugins.llms.tokenizer import byte_tokenizer
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import discover
+from affectgpt.training.loop import train
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class NoiseClip:
+    """As much of a clip as the two encoders use."""
+
+    duration = 5.0
+
+    def faces(self, count: int) -> object:
+        images = [np.random.default_rng(i).integers(0, 255, (60, 60, 3), dtype=np.uint8) for i in range(count)]
+        return type("Pictures", (), {"images": images, "times": np.arange(count, dtype=np.float32)})()
+
+    def waveform(self) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=80_000).astype(np.float32) * 0.1
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small models of the three real kinds, under the real names; the HuBERT a pickle, as it is published."""
+    from transformers import CLIPConfig, CLIPModel, HubertConfig, HubertModel, Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    tower = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    clip = CLIPConfig(vision_config=tower, text_config={**tower, "vocab_size": 64}, projection_dim=24)
+    CLIPModel(clip).save_pretrained(tmp_path / "openai" / "clip-vit-large-patch14")
+    speech = HubertModel(HubertConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=2, conv_dim=[16] * 7,
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, do_stable_layer_norm=True,
+        feat_extract_norm="layer",
+    ))  # fmt: skip
+    folder = tmp_path / "TencentGameMate" / "chinese-hubert-large"
+    folder.mkdir(parents=True)
+    speech.config.save_pretrained(folder)
+    torch.save(speech.state_dict(), folder / "pytorch_model.bin")
+    llm = Qwen2ForCausalLM(Qwen2Config(
+        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=4096,
+    ))  # fmt: skip
+    llm.save_pretrained(tmp_path / "Qwen" / "Qwen2.5-7B-Instruct")
+    byte_tokenizer().save_pretrained(tmp_path / "Qwen" / "Qwen2.5-7B-Instruct")
+    monkeypatch.setenv("AFFECTGPT_MODELS", str(tmp_path))
+    return tmp_path
+
+
+def test_the_papers_pipeline_trains_saves_loads_and_answers(models: Path, catalog: Catalog, tmp_path: Path) -> None:
+    from affectgpt.data.clips import Sample
+
+    shorter = ["training.steps=1", "training.precision=no", "generation.max_new_tokens=8"]
+    config, source = load_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog, shorter)
+    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    assert pipeline.plan.output("face").dim == 24 and pipeline.llm.model.model.norm.weight.dtype == torch.bfloat16
+    trained = {name.split(".")[0] for name, each in pipeline.named_parameters() if each.requires_grad}
+    assert trained == {"fusers", "projectors", "llm"}
+    media = pipeline.prepare(NoiseClip())
+    assert media["face"] is not None and media["audio"] is not None and len(media["audio"].values) == 8
+    train(pipeline, [Sample("a", media, "hello", "They are glad.")])
+    save(pipeline, tmp_path / "saved")
+    stored = sorted(path.name for path in (tmp_path / "saved").iterdir())
+    assert stored == ["adapter", "model.safetensors", "pipeline.yaml", "plugins.json", "tokenizer"]
+    again = load(tmp_path / "saved", discover(), allow_pickle=True)
+    batch = collate([media], ["hello"])
+    assert again.generate(batch) == pipeline.generate(batch)
+
+
+def test_a_missing_model_folder_is_named_with_what_to_do(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    from affectgpt.registry.errors import CheckpointError
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    config, source = load_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog)
+    with pytest.raises(CheckpointError) as caught:
+        assemble(make_plan(config, catalog, source), catalog)
+    assert "openai/clip-vit-large-patch14" in str(caught.value) and "AFFECTGPT_MODELS" in str(caught.value)
