@@ -27,13 +27,13 @@ from affectgpt.registry.discovery import discover
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "full model": (),
+    "no pre-fusion": ("fusers.multi=null", "prompt.order=[audio_tokens, face_tokens, subtitle]"),
     "face only": (
         "encoders.audio=null", "fusers.audio_tokens=null", "fusers.multi=null", "prompt.order=[face_tokens, subtitle]",
     ),
     "voice only": (
         "encoders.face=null", "fusers.face_tokens=null", "fusers.multi=null", "prompt.order=[audio_tokens, subtitle]",
     ),
-    "no pre-fusion": ("fusers.multi=null", "prompt.order=[audio_tokens, face_tokens, subtitle]"),
 }  # fmt: skip
 """The rows of the table: what each changes in `configs/tiny.yaml`."""
 

@@ -183,6 +183,17 @@ def test_two_runs_of_one_process_may_differ_in_precision(build: Build, samples: 
     assert losses[0] == losses[2] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
+def test_the_precision_of_training_does_not_stay_with_the_pipeline(build: Build, samples: list[Sample]) -> None:
+    from affectgpt.core.batch import collate
+
+    pipeline = build("training.precision=bf16")
+    train(pipeline, samples)
+    batch = collate([each.media for each in samples], [each.subtitle for each in samples]).to(pipeline.device)
+    answers = [each.answer for each in samples]
+    with torch.no_grad():
+        assert torch.equal(pipeline(batch, answers), Pipeline.forward(pipeline, batch, answers))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_fp16_without_a_gpu_is_an_error_for_the_reader(build: Build, samples: list[Sample]) -> None:
     with pytest.raises(AffectGPTError, match="fp16"):

@@ -20,8 +20,11 @@ def script_texts(prompts: Iterable[str]) -> list[str]:
 def learn_tokenizer(texts: Iterable[str], folder: Path, *, size: int = 640) -> int:
     """Learn a tokenizer of at most `size` tokens, write it to `folder`, and return how many it has.
 
-    Every byte is a token, so that any text can be written; `END` is the end marker.
+    Every byte is a token, so that any text can be written; `END` is the end marker. Raises ValueError when
+    `size` leaves no room for these 257.
     """
+    if size < 257:
+        raise ValueError(f"a tokenizer of all bytes and an end marker has 257 tokens, not {size}")
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())

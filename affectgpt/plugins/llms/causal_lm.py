@@ -57,6 +57,8 @@ class CausalLM(nn.Module):
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`; with `special=False` a marker such as `<|im_end|>` is read as plain text."""
+        # A command line can hold bytes that are no text; they become the replacement mark.
+        text = text.encode("utf-8", "replace").decode("utf-8")
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special)["input_ids"]
         if ids and max(ids) >= self.rows:
             raise InterfaceError(
@@ -115,7 +117,7 @@ class CausalLM(nn.Module):
 
 def _ends(model: Any) -> list[int]:
     own = getattr(model.generation_config, "eos_token_id", None)
-    return own if isinstance(own, list) else [own] if own is not None else []
+    return [each for each in (own if isinstance(own, list) else [own]) if isinstance(each, int)]
 
 
 def _cut(row: list[int], ends: list[int]) -> list[int]:

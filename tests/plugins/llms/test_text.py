@@ -67,3 +67,7 @@ def test_the_saved_tokenizer_is_the_same(llm: CausalLM, tmp_path: Path) -> None:
         given = {"add_special_tokens": False, "split_special_tokens": split}
         assert again(text, **given)["input_ids"] == llm.tokenizer(text, **given)["input_ids"]
     assert again.get_vocab() == llm.tokenizer.get_vocab() and again.eos_token_id == llm.tokenizer.eos_token_id
+
+
+def test_bytes_that_are_no_text_are_replaced(llm: CausalLM) -> None:
+    assert "a" in llm.decode(llm.encode("a\udcff", special=False))
