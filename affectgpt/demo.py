@@ -27,12 +27,14 @@ from affectgpt.registry.discovery import discover
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "full model": (),
-    "no pre-fusion": ("fusers.multi=null", "prompt.order=[audio_tokens, face_tokens, subtitle]"),
+    "no pre-fusion": ("fusers.multi=null", "prompt.template='{audio_tokens}{face_tokens} {subtitle} {question}'"),
     "face only": (
-        "encoders.audio=null", "fusers.audio_tokens=null", "fusers.multi=null", "prompt.order=[face_tokens, subtitle]",
+        "encoders.audio=null", "fusers.audio_tokens=null", "fusers.multi=null",
+        "prompt.template='{face_tokens} {subtitle} {question}'",
     ),
     "voice only": (
-        "encoders.face=null", "fusers.face_tokens=null", "fusers.multi=null", "prompt.order=[audio_tokens, subtitle]",
+        "encoders.face=null", "fusers.face_tokens=null", "fusers.multi=null",
+        "prompt.template='{audio_tokens} {subtitle} {question}'",
     ),
 }  # fmt: skip
 """The rows of the table: what each changes in `configs/tiny.yaml`."""

@@ -35,6 +35,9 @@ class TemporalAttentionConfig(MeanConfig):
     normalize: Literal["softmax", "none"] = Field(
         default="softmax", description='"none" uses the raw scores as weights, as the released AffectGPT does'
     )
+    scale: float = Field(
+        default=1.0, gt=0, description="factor on the scores; below 1 keeps a softmax soft at high learning rates"
+    )
 
     def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:
         (only,) = inputs.values()
@@ -48,6 +51,9 @@ class ModalityAttentionConfig(FuserConfig):
 
     normalize: Literal["softmax", "none"] = Field(
         default="softmax", description='"none" uses the raw scores as weights, as the released AffectGPT does'
+    )
+    scale: float = Field(
+        default=1.0, gt=0, description="factor on the scores; below 1 keeps a softmax soft at high learning rates"
     )
     dim: int | None = Field(default=None, gt=0, description="width of the result; default: the widest input")
 

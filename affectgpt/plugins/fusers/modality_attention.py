@@ -16,7 +16,7 @@ from affectgpt.plugins.fusers.pooling import masked_mean, present
 class ModalityAttention(nn.Module):
     """Inputs h_m `[B, T_m, D_m]` -> sum_m w_m e_m `[B, 1, D]`, e_m = Linear_m(mean over time of h_m).
 
-    Scores are Linear(Linear(concatenation of all e_m)), `[B, M]`, without an activation between (AffectGPT,
+    Scores are scale * Linear(Linear(concatenation of all e_m)), `[B, M]`, without an activation between (AffectGPT,
     arXiv 2501.16566, section 3). `normalize: softmax` takes w over the modalities that are there;
     `normalize: none` takes the raw scores, as the released AffectGPT does. `attribution [B, M]` is the share
     of each |w_m| ||e_m||.
@@ -26,6 +26,7 @@ class ModalityAttention(nn.Module):
         super().__init__()
         self.names = tuple(inputs)
         self.softmax = config.normalize == "softmax"
+        self.scale = config.scale
         width, count = output.dim, len(inputs)
         self.projections = nn.ModuleList(nn.Linear(spec.dim, width) for spec in inputs.values())
         self.mix = nn.Linear(count * width, width)
@@ -37,7 +38,7 @@ class ModalityAttention(nn.Module):
         pooled = torch.stack(
             [layer(masked_mean(tokens)) for layer, tokens in zip(self.projections, given, strict=True)], dim=1
         ).masked_fill(~there[..., None], 0.0)
-        scores = self.score(self.mix(pooled.flatten(1)))
+        scores = self.score(self.mix(pooled.flatten(1))) * self.scale
         if self.softmax:
             scores = scores.masked_fill(~there, torch.finfo(scores.dtype).min).softmax(dim=1)
         weights = scores.masked_fill(~there, 0.0)

@@ -14,7 +14,7 @@ from affectgpt.plugins.fusers.pooling import mean_time, present
 
 
 class TemporalAttention(nn.Module):
-    """Tokens h `[B, T, D]` -> sum_t w_t h_t `[B, 1, D]`, with scores s = Linear(D -> 1)(h).
+    """Tokens h `[B, T, D]` -> sum_t w_t h_t `[B, 1, D]`, with scores s = scale * Linear(D -> 1)(h).
 
     `normalize: softmax` takes w = softmax over the real tokens; `normalize: none` takes w = s, which is what
     the released AffectGPT computes (AffectGPT, arXiv 2501.16566, section 3; the released model's weights need it).
@@ -25,12 +25,13 @@ class TemporalAttention(nn.Module):
         super().__init__()
         (self.input,) = inputs
         self.softmax = config.normalize == "softmax"
+        self.scale = config.scale
         self.score = nn.Linear(output.dim, 1)
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
         tokens = inputs[self.input]
         values, valid = tokens.zeroed(), tokens.valid()[..., None]
-        scores = self.score(values)
+        scores = self.score(values) * self.scale
         if self.softmax:
             scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(dim=1)
         weights = scores.masked_fill(~valid, 0.0)
