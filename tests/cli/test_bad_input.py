@@ -57,7 +57,7 @@ def test_binary_pipeline(place: Any, refused: Callable) -> None:
 
 def test_an_unused_node(place: Any, refused: Callable) -> None:
     refused(
-        ["check", place.pipeline("prompt: {order: [face_tokens, audio_tokens]}")],
+        ["check", place.pipeline("prompt: {template: affectgpt, order: [face_tokens, audio_tokens]}")],
         "'multi' is computed but nothing uses it",
     )
 
