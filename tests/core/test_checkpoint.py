@@ -188,8 +188,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong shape": (change_tensors(lambda tensors: tensors.update({KEY: torch.zeros(2, 2)})), r"\[2, 2\]"),
     "wrong dtype": (change_tensors(lambda tensors: tensors.update({KEY: tensors[KEY].int()})), "int32"),
     "not finite": (change_tensors(lambda tensors: tensors[KEY].fill_(float("nan"))), "not finite"),
-    "other fusion": (change_config(lambda config: config["fusers"]["multi"].update(plugin="concat", normalize=None)
-                                   or config["fusers"]["multi"].pop("normalize")), KEY),
+    "other fusion": (
+        change_config(lambda config: config["fusers"].update(multi={"plugin": "concat", "inputs": ["face", "audio"]})), KEY
+    ),
     "wrong width": (change_config(lambda config: config["llm"]["architecture"].update(hidden_size=64)), "wrong form"),
     "truncated": (truncate, "cannot be read"),
     "pickle with code": (pickled, "cannot be read"),
