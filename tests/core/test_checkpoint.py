@@ -189,7 +189,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong dtype": (change_tensors(lambda tensors: tensors.update({KEY: tensors[KEY].int()})), "int32"),
     "not finite": (change_tensors(lambda tensors: tensors[KEY].fill_(float("nan"))), "not finite"),
     "other fusion": (
-        change_config(lambda config: config["fusers"].update(multi={"plugin": "concat", "inputs": ["face", "audio"]})), KEY
+        change_config(lambda config: config["fusers"].update(multi={"plugin": "concat", "inputs": ["face", "audio"]})),
+        KEY,
     ),
     "wrong width": (change_config(lambda config: config["llm"]["architecture"].update(hidden_size=64)), "wrong form"),
     "truncated": (truncate, "cannot be read"),
