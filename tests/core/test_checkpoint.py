@@ -329,6 +329,9 @@ def test_a_saved_model_that_reads_a_pickle_needs_leave(saved: Path, catalog: Cat
     ))(saved)  # fmt: skip
     with pytest.raises(AffectGPTError, match="--allow-pickle"):
         load(saved, catalog)
+    (saved / "speech").mkdir()
+    (saved / "speech" / "config.json").write_text(json.dumps({"model_type": "hubert", "hidden_size": 32}))
+    change_config(lambda config: config["encoders"]["audio"].update(model=str(saved / "speech")))(saved)
     with pytest.raises(AffectGPTError) as caught:
         load(saved, catalog, allow_pickle=True)
     assert "--allow-pickle" not in str(caught.value)
