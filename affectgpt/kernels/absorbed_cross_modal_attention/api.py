@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -47,6 +48,8 @@ def absorbed_cross_modal_attention(
         raise ValueError(f"absorbed_cross_modal_attention: impl is {impl!r}, expected 'auto' or one of {list(ROUTES)}")
     trained = torch.is_grad_enabled() and any(tensor.requires_grad for _, tensor in weights.tensors())
     query_gradient = torch.is_grad_enabled() and queries.requires_grad
+    if trained and cache is not None and not torch.compiler.is_compiling():
+        cache.clear()
     keep = cache if not trained and not torch.compiler.is_compiling() else None
     keep_queries = keep is not None and queries.shape[0] == 1 and not query_gradient
     route = impl if impl != "auto" else _choose(
@@ -66,6 +69,9 @@ def absorbed_cross_modal_attention(
         run = routes.folded_project if route == "folded_project" else routes.absorbed_folded
         heads, mass = run(q, tokens, folded, masks, gates)
     return _finish(heads, tokens, weights, masks), mass
+
+
+_remembered = lru_cache(maxsize=1024)(cheapest)  # counting takes as long as a short call
 
 
 def _finish(heads: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks: routes.Masks) -> Tensor:
@@ -89,7 +95,8 @@ def _choose(
     training: bool, folded: bool, queried: bool,
 ) -> Route:  # fmt: skip
     count = len(tokens)
-    return cheapest(Shape(
+    choose = cheapest if torch.compiler.is_compiling() else _remembered
+    return choose(Shape(
         batch=tokens[0].shape[0], query_batch=queries.shape[0], queries=queries.shape[1], heads=heads,
         width=queries.shape[2], out=weights.out.shape[0],
         tokens=tuple(x.shape[1] for x in tokens), widths=tuple(x.shape[2] for x in tokens),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
 
@@ -36,11 +37,17 @@ class Fold:
     """Keeps the products of one layer's weights, and its projected learned queries, between calls.
 
     A product is computed again when a tensor it was made of is another object, has been written to in place
-    (`_version`), or has other memory or another dtype. Writing through `tensor.data` changes none of these: after that,
-    make a new `Fold`. Tensors made in inference mode have no version and are never kept.
+    (`_version`), or has other memory or another dtype, after a step of any torch optimizer (the fused ones write without
+    a new version) and after a call that trains. Writing through `tensor.data` changes none of these: call `clear` after
+    that. Tensors made in inference mode have no version and are never kept.
     """
 
     def __init__(self) -> None:
+        _count_steps()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets what is kept."""
         self._folded: tuple[_Key, Folded] | None = None
         self._queries: tuple[_Key, Tensor] | None = None
 
@@ -77,20 +84,37 @@ class Fold:
         return Fold, ()
 
 
+_steps = 0
+_counting = False
+
+
+def _count_steps() -> None:
+    global _counting
+    if not _counting:
+        _counting = True
+        register_optimizer_step_post_hook(_step)
+
+
+def _step(*_: object) -> None:
+    global _steps
+    _steps += 1
+
+
 _State = tuple["weakref.ref[Tensor]", int, int, torch.dtype]
-_Key = list[_State | None]
+_Key = tuple[int, list[_State | None]]
 
 
 def _key(tensors: list[Tensor | None]) -> _Key | None:
     if any(t is not None and t.is_inference() for t in tensors):
         return None
-    return [None if t is None else (weakref.ref(t), t._version, t.data_ptr(), t.dtype) for t in tensors]
+    return _steps, [None if t is None else (weakref.ref(t), t._version, t.data_ptr(), t.dtype) for t in tensors]
 
 
 def _same(key: _Key, tensors: list[Tensor | None]) -> bool:
-    if len(key) != len(tensors):
+    steps, states = key
+    if steps != _steps or len(states) != len(tensors):
         return False
-    for state, tensor in zip(key, tensors, strict=True):
+    for state, tensor in zip(states, tensors, strict=True):
         if state is None or tensor is None:
             if state is not tensor:
                 return False

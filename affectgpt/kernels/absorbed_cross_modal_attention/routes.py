@@ -17,14 +17,14 @@ Result = tuple[Tensor, Tensor]
 
 def project(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks: Masks, gates: Tensor | None) -> Result:
     """Keys and values of every token, then attention. `q` `[B or 1, H, Q, d]`, scaled; gives `[B, Q, D]` and the mass."""
-    keys, values = [], []
+    parts = []
     for m, x in enumerate(tokens):
         projection, offset = weights.inputs[m], weights.offset(m)
         y = x if projection is None else linear(x, projection)
-        y = y if offset is None else y + offset
-        keys.append(linear(y, weights.key))
-        values.append(linear(y, weights.value))
-    return _attend(q, keys, values, masks, gates)
+        parts.append(y if offset is None else y + offset)
+    # One product for all modalities: with few tokens, what each costs is the weight's gradient, not the tokens.
+    y = _join(parts, 1)
+    return _attend(q, linear(y, weights.key), linear(y, weights.value), tokens, masks, gates)
 
 
 def folded_project(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: Masks, gates: Tensor | None) -> Result:
@@ -34,7 +34,7 @@ def folded_project(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: M
         key, value = linear(x, to_key), linear(x, to_value)
         keys.append(key if key_offset is None else key + key_offset)
         values.append(value if value_offset is None else value + value_offset)
-    return _attend(q, keys, values, masks, gates)
+    return _attend(q, _join(keys, 1), _join(values, 1), tokens, masks, gates)
 
 
 def absorbed(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks: Masks, gates: Tensor | None) -> Result:
@@ -90,19 +90,19 @@ def absorbed_folded(
     return _joined(out), mass
 
 
-def _attend(q: Tensor, keys: list[Tensor], values: list[Tensor], masks: Masks, gates: Tensor | None) -> Result:
-    batch, heads, size = keys[0].shape[0], q.shape[1], q.shape[3]
-    scores = []
-    for m, key in enumerate(keys):
-        score = torch.matmul(q, key.view(batch, -1, heads, size).permute(0, 2, 3, 1))
-        scores.append(_add(score, None, gates, m))
-    parts, mass = _softmax(scores, masks)
-    out = None
-    for part, value in zip(parts, values, strict=True):
-        term = torch.matmul(part.to(value.dtype), value.view(batch, -1, heads, size).transpose(1, 2))
-        out = term if out is None else out + term
-    assert out is not None
-    return _joined(out), mass
+def _attend(
+    q: Tensor, keys: Tensor, values: Tensor, tokens: Sequence[Tensor], masks: Masks, gates: Tensor | None
+) -> Result:
+    batch, heads, size = keys.shape[0], q.shape[1], q.shape[3]
+    scores = torch.matmul(q, keys.view(batch, -1, heads, size).permute(0, 2, 3, 1))
+    parts, mass = _softmax(
+        [_add(s, None, gates, m) for m, s in enumerate(scores.split([x.shape[1] for x in tokens], -1))], masks)  # fmt: skip
+    weights = _join(list(parts), -1).to(values.dtype)
+    return _joined(torch.matmul(weights, values.view(batch, -1, heads, size).transpose(1, 2))), mass
+
+
+def _join(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def _per_head(rows: Tensor, matrices: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def _add(score: Tensor, extra: Tensor | None, gates: Tensor | None, modality: in
 
 
 def _softmax(scores: list[Tensor], masks: Masks) -> tuple[tuple[Tensor, ...], Tensor]:
-    joined = torch.cat(scores, -1) if len(scores) > 1 else scores[0]
+    joined = _join(scores, -1)
     batch = joined.shape[0]
     if masks is None or all(mask is None for mask in masks):
         weights = joined.softmax(-1)

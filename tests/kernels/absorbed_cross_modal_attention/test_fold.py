@@ -1,0 +1,88 @@
+"""The cache of weight products is never stale."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from affectgpt.kernels import absorbed_cross_modal_attention
+from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights
+
+
+class Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(1, 2, 8))
+        self.e, self.q, self.k, self.v, self.o = (nn.Parameter(torch.randn(8, 8) / 3) for _ in range(5))
+        self.p = nn.Parameter(torch.randn(3, 8))
+        self.cache = Fold()
+
+    def forward(self, x: torch.Tensor, cached: bool = True) -> torch.Tensor:
+        weights = FusionWeights((self.e,), self.q, self.k, self.v, self.o, positions=(self.p,))
+        return absorbed_cross_modal_attention(
+            self.queries, [x], weights, num_heads=2, impl="folded", cache=self.cache if cached else None)[0]  # fmt: skip
+
+
+def step(layer: Layer, **options: bool) -> None:
+    layer(torch.ones(1, 3, 8)).sum().backward()
+    torch.optim.AdamW(layer.parameters(), lr=0.1, **options).step()
+
+
+CHANGES: dict[str, Callable[[Layer], object]] = {
+    "adamw": step,
+    "adamw foreach": lambda layer: step(layer, foreach=True),
+    "adamw fused": lambda layer: step(layer, fused=True),
+    "load_state_dict": lambda layer: layer.load_state_dict(Layer().state_dict()),
+    "new parameter": lambda layer: setattr(layer, "e", nn.Parameter(torch.randn(8, 8))),
+    "new memory": lambda layer: setattr(layer.v, "data", torch.randn(8, 8)),
+    "learned queries": lambda layer: nn.init.normal_(layer.queries),
+    "position": lambda layer: nn.init.normal_(layer.p),
+    "dtype": lambda layer: layer.double().float(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_weight_is_noticed(change: str) -> None:
+    layer, x = Layer(), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        before = layer(x)
+    CHANGES[change](layer)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), layer(x, cached=False), atol=1e-6, rtol=0)
+        if change != "dtype":
+            assert not torch.allclose(layer(x), before)
+
+
+def test_products_are_kept_only_while_no_weight_needs_a_gradient() -> None:
+    layer, x = Layer(), torch.randn(2, 3, 8)
+    layer(x)
+    assert layer.cache._folded is None
+    with torch.no_grad():
+        layer(x)
+        kept = layer.cache._folded
+        layer(x)
+    assert kept is not None and layer.cache._folded is kept
+    layer(x).sum().backward()
+    assert layer.e.grad is not None and layer.queries.grad is not None
+
+
+def test_products_made_in_inference_mode_serve_training_later() -> None:
+    layer, x = Layer().requires_grad_(False), torch.randn(2, 3, 8)
+    with torch.inference_mode():
+        layer(x)
+    x.requires_grad_()
+    layer(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_a_copy_starts_empty() -> None:
+    layer = Layer()
+    with torch.no_grad():
+        layer(torch.randn(1, 3, 8))
+    assert copy.deepcopy(layer).cache._folded is None
+    assert pickle.loads(pickle.dumps(layer)).cache._folded is None
