@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from affectgpt.kernels.cross_modal_attention.sdpa import sdpa
 Impl = Literal["auto", "reference", "sdpa", "triton"]
 IMPLEMENTATIONS: tuple[Impl, ...] = ("auto", "reference", "sdpa", "triton")
 HALVES = (torch.bfloat16, torch.float16)
+# Looked up once: torch.compile cannot trace the look-up, and Triton reads its own variable once, too.
+_TRITON = importlib.util.find_spec("triton") is not None
+_INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"
 
 
 def cross_modal_attention(
@@ -61,15 +65,13 @@ def cross_modal_attention(
 
 def why_not_triton(queries: Tensor) -> str:
     """Why the Triton kernels cannot take `queries`; empty when they can."""
-    if importlib.util.find_spec("triton") is None:
+    if not _TRITON:
         return "the package triton is not installed"
     if queries.dtype == torch.float64:
         return "float64 is for reference and sdpa only"
-    from affectgpt.kernels.cross_modal_attention.ops import interpreted
-
-    if queries.device.type != "cuda" and not interpreted():
+    if queries.device.type != "cuda" and not _INTERPRETED:
         return f"the tensors are on {queries.device.type}; expected a GPU, or TRITON_INTERPRET=1 in the environment"
-    if interpreted() and queries.dtype == torch.bfloat16:
+    if _INTERPRETED and queries.dtype == torch.bfloat16:
         return "Triton's interpreter multiplies bfloat16 wrongly; use float32 or float16 in it"
     return ""
 
@@ -107,5 +109,5 @@ def _masks(
     valid: list[Tensor | None] = list(masks) if masks is not None else [None] * len(keys)
     for index, (key, length) in enumerate(zip(keys, lengths or (), strict=False)):
         if length is not None:
-            valid[index] = torch.arange(key.shape[2], device=key.device) < cast(Tensor, length)[:, None]
+            valid[index] = torch.arange(key.shape[2], device=key.device) < length[:, None]
     return valid

@@ -6,17 +6,11 @@ backward's structure in torch 2.11.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-
-
-def interpreted() -> bool:
-    """Whether Triton runs in its interpreter in this process."""
-    return os.environ.get("TRITON_INTERPRET", "0") == "1"
 
 
 @torch.library.custom_op("affectgpt::cross_modal_attention", mutates_args=())
@@ -30,7 +24,7 @@ def _forward(
 
 
 @_forward.register_fake
-def _(queries, keys, values, masks, biases, scale):  # type: ignore[no-untyped-def]
+def _(queries, keys, values, masks, biases, scale):
     batch, (heads, count, width) = keys[0].shape[0], queries.shape[1:]
     return (
         queries.new_empty(batch, heads, count, width),
@@ -54,7 +48,7 @@ def _backward(
 
 
 @_backward.register_fake
-def _(  # type: ignore[no-untyped-def]
+def _(
     grad_out, grad_mass, queries, keys, values, masks, biases, out, mass, lse, scale, needed
 ):
     shaped = [queries, biases if biases is not None else queries, *keys, *values]

@@ -23,8 +23,11 @@ def sdpa(
     if sum(lengths) == 0:
         # Nothing to attend in the whole batch; the sum over an empty dimension keeps the graph connected.
         nothing = queries.sum() * 0 + sum((each.sum() for each in (*keys, *values)), queries.new_zeros(()))
+        if biases is not None:
+            nothing = nothing + biases.sum().to(nothing.dtype) * 0
         shape = (batch, *queries.shape[1:3])
-        return nothing.expand(*shape, queries.shape[3]), nothing.float().expand(*shape, count)
+        wide = nothing.to(torch.promote_types(nothing.dtype, torch.float32))
+        return nothing.expand(*shape, queries.shape[3]), wide.expand(*shape, count)
     key, value = _joined(keys, masks), _joined(values, masks)
     which = torch.repeat_interleave(
         torch.eye(count, dtype=value.dtype, device=value.device),

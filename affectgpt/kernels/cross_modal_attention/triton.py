@@ -22,7 +22,7 @@ def blocks(rows: int, width: int) -> dict[str, int]:
     wide = max(16, power_of_two(width))
     return {
         "BLOCK_M": min(64 if wide <= 64 else 32 if wide <= 128 else 16, max(16, power_of_two(rows))),
-        "BLOCK_N": 64 if wide <= 64 else 32, "BLOCK_D": wide,
+        "BLOCK_N": 64 if wide <= 64 else 32 if wide <= 128 else 16, "BLOCK_D": wide,
     }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def launch_forward(
     queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor],
     biases: Tensor | None, scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, and the log-sum-exp `[B, H, Q]` float32, +inf for an empty row."""
+    """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, the log-sum-exp `[B, H, Q]` float32 (+inf: empty row)."""
     batch, (heads, count, width) = keys[0].shape[0], queries.shape[1:]
     out = queries.new_empty(batch, heads, count, width)
     mass = queries.new_empty(batch, heads, count, len(keys), dtype=torch.float32)
