@@ -17,7 +17,7 @@ from affectgpt.data.synthetic.tokenizer import learn_tokenizer, script_texts
 from affectgpt.demo import read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
 
-TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 1200, 0.2
+TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 2500, 0.2
 
 
 def make_tokenizer() -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affectgpt.kernels.absorbed_cross_modal_attention.api import absorbed_cross_modal_attention
+    from affectgpt.kernels.cross_modal_attention.api import cross_modal_attention
 
-__all__ = ["absorbed_cross_modal_attention"]
+__all__ = ["absorbed_cross_modal_attention", "cross_modal_attention"]
 
 
 def __getattr__(name: str) -> Any:

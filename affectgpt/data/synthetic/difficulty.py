@@ -33,10 +33,10 @@ class Difficulty:
     Raises ConfigError when a range is reversed or leaves what the generator can draw.
     """
 
-    face_strength: Range = (0.6, 1.0)
-    voice_strength: Range = (0.8, 1.0)
-    face_share: Range = (0.5, 1.0)
-    voice_share: Range = (0.7, 1.0)
+    face_strength: Range = (0.75, 1.0)
+    voice_strength: Range = (0.75, 1.0)
+    face_share: Range = (0.65, 1.0)
+    voice_share: Range = (0.65, 1.0)
     camera_noise: Range = (2.0, 14.0)
     voice_snr: Range = (5.0, 25.0)
     seconds: Range = (2.0, 6.0)

@@ -1,0 +1,1 @@
+"""Attention over the tokens of several modalities without concatenating them; see README.md."""

@@ -1,0 +1,128 @@
+"""Launching the Triton kernels: block sizes, strides, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affectgpt.kernels.cross_modal_attention.backward import queries_kernel, tokens_kernel
+from affectgpt.kernels.cross_modal_attention.forward import forward_kernel
+
+
+def power_of_two(number: int) -> int:
+    """The least power of two that is not below `number`."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+def blocks(rows: int, width: int) -> dict[str, int]:
+    """Block sizes for `rows` query rows per key head of `width` values: what fits 64 KB of shared memory."""
+    wide = max(16, power_of_two(width))
+    return {
+        "BLOCK_M": min(64 if wide <= 64 else 32 if wide <= 128 else 16, max(16, power_of_two(rows))),
+        "BLOCK_N": 64 if wide <= 64 else 32 if wide <= 128 else 16, "BLOCK_D": wide,
+    }  # fmt: skip
+
+
+def launch_forward(
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor],
+    biases: Tensor | None, scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, the log-sum-exp `[B, H, Q]` float32 (+inf: empty row)."""
+    batch, (heads, count, width) = keys[0].shape[0], queries.shape[1:]
+    out = queries.new_empty(batch, heads, count, width)
+    mass = queries.new_empty(batch, heads, count, len(keys), dtype=torch.float32)
+    lse = queries.new_empty(batch, heads, count, dtype=torch.float32)
+    if out.numel() == 0:
+        return out, mass, lse
+    sizes, grid = _sizes(queries, keys)
+    with _on(queries):
+        forward_kernel[grid](
+            queries, tuple(keys), tuple(values), _pointers(keys, masks), biases, out, mass, lse, scale,
+            *_strides(queries, keys, values, masks, biases), **sizes,
+        )  # fmt: skip
+    return out, mass, lse
+
+
+def launch_backward(
+    grad_out: Tensor, grad_mass: Tensor, queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor],
+    masks: Sequence[Tensor], biases: Tensor | None, out: Tensor, mass: Tensor, lse: Tensor, scale: float,
+    needed: Sequence[bool],
+) -> list[Tensor]:  # fmt: skip
+    """Gradients of queries, biases, all keys, all values, in this order; an empty tensor for one not `needed`."""
+    count = len(keys)
+    shaped = [queries, queries if biases is None else biases, *keys, *values]
+    found = [
+        each.new_zeros(each.shape) if wanted else each.new_empty(0)
+        for each, wanted in zip(shaped, needed, strict=True)
+    ]  # fmt: skip
+    if out.numel() == 0:
+        return found
+    grad_out, grad_mass = grad_out.contiguous(), grad_mass.contiguous()
+    delta = (grad_out.float() * out.float()).sum(dim=-1) + (grad_mass * mass).sum(dim=-1)
+    sizes, grid = _sizes(queries, keys)
+    strides = _strides(queries, keys, values, masks, biases)
+    pointers = _pointers(keys, masks)
+    if needed[0] or needed[1]:
+        of_queries = out.new_empty(out.shape, dtype=torch.float32)
+        of_gates = mass.new_empty(mass.shape)
+        with _on(queries):
+            queries_kernel[grid](
+                queries, tuple(keys), tuple(values), pointers, biases, grad_out, grad_mass, delta, lse, of_queries,
+                of_gates, scale, *strides, **sizes,
+            )  # fmt: skip
+        if needed[0]:
+            shared = queries.shape[0] == 1
+            found[0] = (of_queries.sum(dim=0, keepdim=True) if shared else of_queries).to(queries.dtype)
+        if needed[1] and biases is not None:
+            found[1] = of_gates.sum(dim=(0, 2)).to(biases.dtype)
+    for index in range(count):
+        of_key, of_value = needed[2 + index], needed[2 + count + index]
+        length = keys[index].shape[2]
+        if length and (of_key or of_value):
+            sizes_here = {name: value for name, value in sizes.items() if name != "M_PAD"}
+            with _on(queries):
+                tokens_kernel[(-(-length // sizes["BLOCK_N"]), grid[1])](
+                    queries, keys[index], values[index], pointers[index], biases, grad_out, grad_mass, delta, lse,
+                    found[2 + index] if of_key else None, found[2 + count + index] if of_value else None, scale,
+                    *strides[:4], *keys[index].stride(), *values[index].stride(),
+                    *(masks[index].stride() if pointers[index] is not None else (0, 0)),
+                    *(biases.stride() if biases is not None else (0, 0)), length, INDEX=index, **sizes_here,
+                )  # fmt: skip
+    return found
+
+
+def _on(queries: Tensor) -> Any:
+    return torch.cuda.device_of(queries)
+
+
+def _sizes(queries: Tensor, keys: Sequence[Tensor]) -> tuple[dict[str, int], tuple[int, int]]:
+    batch, kv_heads = keys[0].shape[:2]
+    heads, count, width = queries.shape[1:]
+    rows = heads // kv_heads * count
+    sizes = {
+        "QUERIES": count, "WIDTH": width, "GROUPS": heads // kv_heads, "KV_HEADS": kv_heads, "M": len(keys),
+        "M_PAD": power_of_two(len(keys)), **blocks(rows, width), "num_warps": 4, "num_stages": 2,
+    }  # fmt: skip
+    return sizes, (-(-rows // sizes["BLOCK_M"]), batch * kv_heads)
+
+
+def _pointers(keys: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """One mask or None per modality; an empty tensor stands for None where there are tokens."""
+    if not masks:
+        return (None,) * len(keys)
+    return tuple(mask if mask.numel() else None for mask in masks)
+
+
+def _strides(
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor], biases: Tensor | None
+) -> tuple[Any, ...]:
+    shared = queries.shape[0] == 1
+    of_queries = (0 if shared else queries.stride(0), *queries.stride()[1:])
+    of_masks = tuple(mask.stride() if mask.ndim == 2 else (0, 0) for mask in masks) or ((0, 0),) * len(keys)
+    return (
+        *of_queries, tuple(key.stride() for key in keys), tuple(value.stride() for value in values), of_masks,
+        *(biases.stride() if biases is not None else (0, 0)), tuple(key.shape[2] for key in keys),
+    )  # fmt: skip
