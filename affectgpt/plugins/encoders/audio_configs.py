@@ -39,7 +39,8 @@ class SpeechArchitecture(PluginConfig):
 class SpeechConfig(WeightsConfig):
     """`speech`: one token per window of the waveform, from a self-supervised speech model.
 
-    A token is the mean over time of the mean of the last `layers` hidden states. `normalize` says over what the
+    A token is the mean over time of the mean of the last `layers` hidden states; with `tokens: all` the mean over time
+    is left out. `normalize` says over what the
     waveform is brought to mean 0 and variance 1: one window, all windows of the clip, or (as the released
     AffectGPT does, after removing each window's own mean) the whole batch, whose results then depend on its other
     clips. "none" is for models trained on raw samples (WavLM base and base-plus).
@@ -53,6 +54,19 @@ class SpeechConfig(WeightsConfig):
     layers: int = Field(default=4, ge=1, description="how many of the last hidden states are averaged")
     normalize: Literal["window", "clip", "batch", "none"] = Field(default="clip", description="scope of mean and scale")
     spread: Spread = Field(default="ends", description='"released" places the windows as the released AffectGPT does')
+    tokens: Literal["pooled", "all"] = Field(
+        default="pooled", description='"pooled": one per window; "all": every frame of the model (20 ms)'
+    )
+
+    def per_window(self) -> int:
+        """Tokens of one window: what its convolutions leave of it, floor((n - kernel) / stride) + 1 for each."""
+        if self.tokens == "pooled":
+            return 1
+        values, count = self.model_values(), round(self.seconds * RATE)
+        kernels = values.get("conv_kernel", [10, 3, 3, 3, 3, 2, 2])
+        for kernel, stride in zip(kernels, values.get("conv_stride", [5, 2, 2, 2, 2, 2, 2]), strict=True):
+            count = (count - kernel) // stride + 1
+        return count
 
     def infer(self) -> TokenSpec:
         values = self.model_values()
@@ -73,7 +87,7 @@ class SpeechConfig(WeightsConfig):
                 expected=f"at most {depth}",
             )
         width = config_size(values, "hidden_size", 768, where=self.place())
-        return TokenSpec(modality=self.input, dim=width, tokens=self.clips, exact=False)
+        return TokenSpec(modality=self.input, dim=width, tokens=self.clips * self.per_window(), exact=False)
 
 
 class MelOptions(EncoderConfig):
@@ -120,4 +134,4 @@ class TimmMelConfig(TimmConfig, MelOptions):
     seconds: float = Field(default=1.0, ge=0.2, le=30, description="length of a window")
 
     def infer(self) -> TokenSpec:
-        return TokenSpec(modality=self.input, dim=self.width(), tokens=self.windows, exact=False)
+        return TokenSpec(modality=self.input, dim=self.width(), tokens=self.windows * self.per_picture(), exact=False)

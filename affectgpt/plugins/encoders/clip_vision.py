@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 class ClipVision(nn.Module):
     """Frames -> the vision tower of CLIP -> its projection, `[B, T, projection_dim]`, not normalised in length.
 
-    Radford et al. 2021, section 2.3. Raises CheckpointError when weights are missing or do not fit.
+    With `tokens: all`, every patch (and the class token) after the last layer norm, `[B, T * P, hidden_size]`; they are
+    not projected, because CLIP trains its projection on the class token alone. Radford et al. 2021, section 2.3. Raises CheckpointError when weights are missing or do not fit.
     """
 
     def __init__(self, config: ClipVisionConfig, output: TokenSpec) -> None:
         super().__init__()
         values = config.vision_values()
-        self.config, self.output = config, output
+        self.config, self.output, self.per_picture = config, output, config.per_picture()
         self.size = config_size(values, "image_size", 224, where=config.place())
         self.pretrained = config.init == "pretrained"
         self.mean, self.std = pixel_statistics(find_model(config.model) if config.model else None)
@@ -47,10 +48,14 @@ class ClipVision(nn.Module):
         return prepare_pictures(clip, self.output.modality, self.config.frames, self.size, self.config.channel_order)
 
     def forward(self, batch: MediaBatch) -> Tokens:
-        """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T, projection_dim]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed)
+        """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T * P, D]` float32."""
+        return encode_real_rows(batch, self.output.dim, self._embed, self.per_picture)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         values = normalise(pixels, self.mean, self.std).to(getattr(torch, self.config.dtype))
-        embeds: Tensor = self.model(pixel_values=values).image_embeds
-        return embeds
+        result = self.model(pixel_values=values)
+        if self.config.tokens == "pooled":
+            embeds: Tensor = result.image_embeds
+            return embeds
+        every: Tensor = self.model.vision_model.post_layernorm(result.last_hidden_state)
+        return every

@@ -32,13 +32,15 @@ def _standard(values: NDArray[np.float32]) -> NDArray[np.float32]:
 class Speech(nn.Module):
     """Windows -> hidden states -> mean of the last `layers` -> mean over time, `[B, T, hidden_size]`.
 
+    With `tokens: all` there is no mean over time: `[B, T * frames, hidden_size]`.
+
     AffectGPT (Lian et al. 2025), section 3. Raises CheckpointError when weights are missing or do not fit.
     """
 
     def __init__(self, config: SpeechConfig, output: TokenSpec) -> None:
         super().__init__()
         values: dict[str, Any] = dict(config.model_values())
-        self.config, self.output = config, output
+        self.config, self.output, self.per_window = config, output, config.per_window()
         self.length = round(config.seconds * RATE)
         self.pretrained = config.init == "pretrained"
         # A layer left out at random in training would be missing from the hidden states that are averaged.
@@ -72,8 +74,8 @@ class Speech(nn.Module):
         return Prepared(torch.from_numpy(windows), torch.from_numpy(centres(samples, self.length, starts)))
 
     def forward(self, batch: MediaBatch) -> Tokens:
-        """Windows `[B, T, L]` float32 -> tokens `[B, T, hidden_size]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed)
+        """Windows `[B, T, L]` float32 -> tokens `[B, T * F, hidden_size]` float32."""
+        return encode_real_rows(batch, self.output.dim, self._embed, self.per_window, self.config.seconds)
 
     def _embed(self, windows: Tensor) -> Tensor:
         if self.config.normalize == "batch":
@@ -82,4 +84,5 @@ class Speech(nn.Module):
         result = self.model(windows.to(getattr(torch, self.config.dtype)), output_hidden_states=True)
         # transformers 5 records the last layer before the final layer norm, 4 after it; the latter is meant.
         states = [*result.hidden_states[:-1], result.last_hidden_state]
-        return torch.stack(states[-self.config.layers :]).float().mean(dim=(0, 2))
+        mean = torch.stack(states[-self.config.layers :]).float().mean(dim=0)
+        return mean.mean(dim=1) if self.config.tokens == "pooled" else mean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.registry.errors import InterfaceError
@@ -44,6 +44,12 @@ class TimmConfig(EncoderConfig):
     features: int | None = Field(
         default=None, gt=0, description="width of the model's features; needed where it is not in the table"
     )
+    tokens: Literal["pooled", "all"] = Field(
+        default="pooled", description='"pooled": one per picture; "all": every position of the last feature map'
+    )
+    positions: int | None = Field(
+        default=None, gt=0, description="positions of the last feature map; needed with tokens: all, and only there"
+    )
 
     @field_validator("model")
     @classmethod
@@ -59,6 +65,19 @@ class TimmConfig(EncoderConfig):
         if taken:
             raise ValueError(f"these arguments are set by the encoder: {', '.join(taken)}")
         return arguments
+
+    @model_validator(mode="after")
+    def _positions_where_they_count(self) -> TimmConfig:
+        if (self.tokens == "all") != (self.positions is not None):
+            raise ValueError(
+                "tokens: all needs positions, the number of tokens that the model gives per picture"
+                if self.tokens == "all" else "positions has a meaning with tokens: all only"
+            )  # fmt: skip
+        return self
+
+    def per_picture(self) -> int:
+        """Tokens of one picture."""
+        return self.positions or 1
 
     def width(self) -> int:
         """Width of one token. Raises InterfaceError when it was not given and is not in the table."""

@@ -12,7 +12,7 @@ from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.audio_configs import TimmMelConfig
 from affectgpt.plugins.encoders.log_mel import LogMel
 from affectgpt.plugins.encoders.real_rows import encode_real_rows
-from affectgpt.plugins.encoders.timm_model import build_timm
+from affectgpt.plugins.encoders.timm_model import build_timm, features
 from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ class TimmMel(nn.Module):
         return Prepared(mel.half(), torch.from_numpy(centres(waveform.shape[0], self.length, starts)))
 
     def forward(self, batch: MediaBatch) -> Tokens:
-        """Spectrograms `[B, T, 1, n_mels, frames]` -> tokens `[B, T, features]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed)
+        """Spectrograms `[B, T, 1, n_mels, frames]` -> tokens `[B, T * positions, features]` float32."""
+        return encode_real_rows(batch, self.output.dim, self._embed, self.config.per_picture())
 
     def _embed(self, pictures: Tensor) -> Tensor:
-        features: Tensor = self.model(pictures.float())
-        return features
+        return features(self.model, self.config, pictures.float())

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from timm.data.config import resolve_model_data_config
 from timm.models import get_pretrained_cfg
-from torch import nn
+from torch import Tensor, nn
 
 from affectgpt.plugins.encoders.timm_config import TimmConfig
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model
@@ -49,8 +49,17 @@ def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | Non
             raise CheckpointError(
                 f"{len(missing)} weights are missing", where=where, found=f"no {', '.join(missing[:8])}"
             )
-    _check_width(model, channels, size or own_format(model)[:2], dim, where)
+    _check_features(model, config, channels, size or own_format(model)[:2], dim, where)
     return model
+
+
+def features(model: nn.Module, config: TimmConfig, pictures: Tensor) -> Tensor:
+    """Pictures `[N, C, H, W]` -> pooled features `[N, D]`, or with `tokens: all` `[N, positions, D]`, row by row."""
+    if config.tokens == "pooled":
+        pooled: Tensor = model(pictures)
+        return pooled
+    every: Tensor = model.forward_features(pictures)  # type: ignore[operator]
+    return every.flatten(2).transpose(1, 2) if every.ndim == 4 else every
 
 
 class PictureFormat(NamedTuple):
@@ -69,11 +78,13 @@ def own_format(model: nn.Module) -> PictureFormat:
     return PictureFormat(height, width, tuple(data["mean"]), tuple(data["std"]))
 
 
-def _check_width(model: nn.Module, channels: int, size: tuple[int, int], dim: int, where: str) -> None:
+def _check_features(
+    model: nn.Module, config: TimmConfig, channels: int, size: tuple[int, int], dim: int, where: str
+) -> None:
     shape = f"{channels} x {size[0]} x {size[1]}"
     try:
         with torch.no_grad():
-            features = model(torch.zeros(1, channels, *size))
+            found = list(features(model, config, torch.zeros(1, channels, *size)).shape[1:])
     except (RuntimeError, AssertionError, ValueError) as error:
         raise InterfaceError(
             f"this model does not read pictures of {shape}",
@@ -81,14 +92,17 @@ def _check_width(model: nn.Module, channels: int, size: tuple[int, int], dim: in
             found=str(error).split("\n")[0] or type(error).__name__,
             hint="give another size, or the model's own argument for it (model_args: {img_size: ...})",
         ) from None
-    if features.ndim != 2 or features.shape[1] != dim:
-        raise InterfaceError(
-            "the declared width is not the model's",
-            where=where,
-            found=f"features of shape {list(features.shape[1:])}",
-            expected=f"[{dim}]",
-            hint=f"features: {features.shape[1]}" if features.ndim == 2 else "the model must pool: global_pool: avg",
-        )
+    expected = [dim] if config.tokens == "pooled" else [config.per_picture(), dim]
+    if found == expected:
+        return
+    if len(found) != len(expected):
+        hint = "the model must pool: global_pool: avg" if config.tokens == "pooled" else "the model must not pool"
+    else:
+        hint = f"features: {found[-1]}" + (f", positions: {found[0]}" if config.tokens == "all" else "")
+    raise InterfaceError(
+        "the declared width is not the model's" if found[-1] != dim else "the declared positions are not the model's",
+        where=where, found=f"features of shape {found}", expected=str(expected), hint=hint,
+    )  # fmt: skip
 
 
 def _weights(config: TimmConfig, where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.pictures import normalise, prepare_pictures
 from affectgpt.plugins.encoders.real_rows import encode_real_rows
-from affectgpt.plugins.encoders.timm_model import build_timm, own_format
+from affectgpt.plugins.encoders.timm_model import build_timm, features, own_format
 from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
 from affectgpt.registry.errors import InterfaceError
 
@@ -45,9 +45,8 @@ class TimmVision(nn.Module):
         return prepare_pictures(clip, self.output.modality, self.config.frames, self.size, self.config.channel_order)
 
     def forward(self, batch: MediaBatch) -> Tokens:
-        """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T, features]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed)
+        """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T * positions, features]` float32."""
+        return encode_real_rows(batch, self.output.dim, self._embed, self.config.per_picture())
 
     def _embed(self, pixels: Tensor) -> Tensor:
-        features: Tensor = self.model(normalise(pixels, self.mean, self.std))
-        return features
+        return features(self.model, self.config, normalise(pixels, self.mean, self.std))

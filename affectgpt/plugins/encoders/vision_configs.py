@@ -19,6 +19,7 @@ from affectgpt.plugins.known_models import config_size
 from affectgpt.registry.errors import InterfaceError, listed
 
 ChannelOrder = Literal["rgb", "bgr"]
+Granularity = Literal["pooled", "all"]
 _CHANNELS = 'order in which the model is given the colours; "bgr" reproduces the released AffectGPT'
 
 
@@ -36,13 +37,28 @@ class ClipArchitecture(PluginConfig):
 
 
 class ClipVisionConfig(WeightsConfig):
-    """`clip-vision`: one token per frame, the projected image embedding of CLIP, not normalised in length."""
+    """`clip-vision`: one token per frame, the projected image embedding of CLIP, not normalised in length.
+
+    With `tokens: all`, (image_size / patch_size)^2 patches and the class token per frame, of the tower's own width.
+    """
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")
 
     architecture: ClipArchitecture | None = Field(default=None, description="sizes, instead of a model's name")
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
     channel_order: ChannelOrder = Field(default="rgb", description=_CHANNELS)
+    tokens: Granularity = Field(default="pooled", description='"pooled": one per frame; "all": every patch')
+
+    def per_picture(self) -> int:
+        """Tokens of one frame."""
+        if self.tokens == "pooled":
+            return 1
+        values = self.vision_values()
+        size, patch = (
+            config_size(values, name, default, where=self.place())
+            for name, default in (("image_size", 224), ("patch_size", 32))
+        )
+        return (size // patch) ** 2 + 1
 
     def vision_values(self) -> dict[str, Any]:
         """The values of the vision tower. Raises InterfaceError when the model is not a CLIP."""
@@ -67,8 +83,9 @@ class ClipVisionConfig(WeightsConfig):
         return tower
 
     def infer(self) -> TokenSpec:
-        width = config_size(self.vision_values(), "projection_dim", 512, where=self.place())
-        return TokenSpec(modality=self.input, dim=width, tokens=self.frames, exact=False)
+        name, size = ("projection_dim", 512) if self.tokens == "pooled" else ("hidden_size", 768)
+        width = config_size(self.vision_values(), name, size, where=self.place())
+        return TokenSpec(modality=self.input, dim=width, tokens=self.frames * self.per_picture(), exact=False)
 
     def parameters(self) -> int | None:
         """Weights of the vision tower and its projection, counted from the sizes.
@@ -85,7 +102,7 @@ class ClipVisionConfig(WeightsConfig):
 
 
 class TimmVisionConfig(TimmConfig):
-    """`timm`: one token per frame, the pooled features of any timm model."""
+    """`timm`: one token per frame, the pooled features of any timm model; with `tokens: all`, every position."""
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")
 
@@ -94,7 +111,7 @@ class TimmVisionConfig(TimmConfig):
     channel_order: ChannelOrder = Field(default="rgb", description=_CHANNELS)
 
     def infer(self) -> TokenSpec:
-        return TokenSpec(modality=self.input, dim=self.width(), tokens=self.frames, exact=False)
+        return TokenSpec(modality=self.input, dim=self.width(), tokens=self.frames * self.per_picture(), exact=False)
 
 
 @cache
