@@ -42,6 +42,8 @@ OPTIONS: dict[tuple[Kind, str], str] = {
     ("fuser", "temporal-attention"): "",
     ("fuser", "modality-attention"): "",
     ("fuser", "mean"): "",
+    ("fuser", "qformer"): "queries: 2, dim: 16, layers: 1",
+    ("fuser", "cross-attention"): "queries: 2, dim: 16",
     ("fuser", "concat"): "",
     ("llm", "causal-lm"): "init: random, frozen: false, tokenizer: ./tiny-tokenizer, architecture: {model_type: llama,"
     " vocab_size: 640, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2,"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ class ClipVision(nn.Module):
     """Frames -> the vision tower of CLIP -> its projection, `[B, T, projection_dim]`, not normalised in length.
 
     With `tokens: all`, every patch (and the class token) after the last layer norm, `[B, T * P, hidden_size]`; they are
-    not projected, because CLIP trains its projection on the class token alone. Radford et al. 2021, section 2.3. Raises CheckpointError when weights are missing or do not fit.
+    not projected, because CLIP trains its projection on the class token alone. Radford et al. 2021, section
+    2.3. Raises CheckpointError when weights are missing or do not fit.
     """
 
     def __init__(self, config: ClipVisionConfig, output: TokenSpec) -> None:
@@ -57,5 +58,6 @@ class ClipVision(nn.Module):
         if self.config.tokens == "pooled":
             embeds: Tensor = result.image_embeds
             return embeds
-        every: Tensor = self.model.vision_model.post_layernorm(result.last_hidden_state)
+        tower: Any = self.model.vision_model
+        every: Tensor = tower.post_layernorm(result.last_hidden_state)
         return every

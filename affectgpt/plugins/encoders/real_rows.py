@@ -31,7 +31,7 @@ def encode_real_rows(
         return Tokens(values, batch.mask, batch.times)
     offsets = ((torch.arange(per_row, device=values.device) + 0.5) / per_row - 0.5) * seconds
     return Tokens(
-        values.unflatten(2, (per_row, dim)).flatten(1, 2),
+        values.view(values.shape[0], -1, dim),
         batch.mask.repeat_interleave(per_row, dim=1),
         (batch.times[..., None] + offsets).flatten(1),
     )

@@ -69,6 +69,10 @@ def build(config: EncoderConfig) -> Any:
 ENCODERS: dict[str, Callable[[], EncoderConfig]] = {
     "clip-vision": clip_vision,
     "clip-vision-bfloat16": lambda: clip_vision(dtype="bfloat16"),
+    "clip-vision-all": lambda: clip_vision(tokens="all"),
+    "hubert-all": lambda: speech("hubert", tokens="all"),
+    "timm-all": lambda: timm_vision(size=64, tokens="all", positions=4),
+    "timm-mel-all": lambda: timm_mel(tokens="all", positions=2),
     "hubert": lambda: speech("hubert"),
     "wavlm": lambda: speech("wavlm", normalize="window"),
     "wav2vec2": lambda: speech("wav2vec2", normalize="none"),
@@ -99,8 +103,9 @@ def batch_of(encoder: Any, *clips: Any) -> MediaBatch:
 def test_the_declared_interface_is_the_real_one(encoder: Any, noise: Any) -> None:
     spec = encoder.config.infer()
     long = encoder.prepare(noise(0, pictures=9, seconds=4.0))
-    assert long.values.shape[0] == spec.tokens
-    assert long.times.shape == (spec.tokens,) and long.times.dtype == torch.float32
+    rows = long.values.shape[0]
+    assert rows == spec.tokens or (getattr(encoder.config, "tokens", "pooled") == "all" and spec.tokens % rows == 0)
+    assert long.times.shape == (rows,) and long.times.dtype == torch.float32
     assert (long.times.diff() > 0).all()
     batch = batch_of(encoder, noise(1, pictures=1, seconds=0.4), noise(0, pictures=9, seconds=4.0))
     with torch.no_grad():
@@ -128,7 +133,7 @@ def test_what_padding_holds_does_not_matter(encoder: Any, noise: Any) -> None:
         alone = encoder(empty)
     assert not batch.mask.all()
     torch.testing.assert_close(got.values, expected, rtol=0, atol=0)
-    assert torch.isfinite(got.values).all() and (got.values[~batch.mask] == 0).all()
+    assert torch.isfinite(got.values).all() and (got.values[~got.mask] == 0).all()
     torch.testing.assert_close(alone.values[0], expected[0], rtol=2e-2, atol=2e-2)
     with torch.no_grad():
         nothing = encoder(replace(batch, mask=torch.zeros_like(batch.mask)))
@@ -186,3 +191,30 @@ def test_batch_norm_sees_real_rows_only(noise: Any) -> None:
     spoiled[~batch.mask] = 255
     encoder(replace(batch, values=spoiled))
     assert all(torch.equal(after[key], value) for key, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("make", [
+    lambda **options: speech("hubert", **options),
+    lambda **options: timm_mel(**options, **({"positions": 2} if options["tokens"] == "all" else {})),
+], ids=["speech", "timm-mel"])  # fmt: skip
+def test_the_mean_of_all_tokens_is_the_pooled_one(make: Callable[..., EncoderConfig], noise: Any) -> None:
+    tokens = {}
+    for kind in ("pooled", "all"):
+        torch.manual_seed(0)
+        encoder = build(make(tokens=kind))
+        with torch.no_grad():
+            tokens[kind] = encoder(batch_of(encoder, noise(1, pictures=1, seconds=2.0)))
+    rows = tokens["pooled"].values.shape[1]
+    assert tokens["all"].values.shape[1] > rows
+    for name in ("values", "times"):
+        mean = getattr(tokens["all"], name).unflatten(1, (rows, -1)).mean(dim=2)
+        torch.testing.assert_close(mean, getattr(tokens["pooled"], name), rtol=1e-4, atol=1e-5)
+    assert (tokens["all"].times.diff() > 0).any()
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"tokens": "all"}, "needs positions"), ({"positions": 2}, "tokens: all only"),
+])  # fmt: skip
+def test_positions_go_with_all_tokens(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        timm_mel(**options)

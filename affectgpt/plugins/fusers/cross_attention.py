@@ -1,0 +1,83 @@
+"""`cross-attention`: learned queries read the tokens of all inputs at once, through the fused operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import Tokens
+from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights, absorbed_cross_modal_attention
+from affectgpt.plugins.fusers.attention_configs import SINES, CrossAttentionConfig
+from affectgpt.plugins.fusers.pooling import present
+
+
+class CrossAttention(nn.Module):
+    """Inputs `[B, T_m, D_m]` -> `[B, queries, dim]`: queries attend to the tokens of all inputs under one softmax.
+
+    x_m = LayerNorm(h_m) + W_m sines(time); keys and values are K and V of E_m x_m, with E_m: D_m -> dim.
+    A learned number per head and input is added to the scores of that input's tokens (its gate). Then y = queries +
+    Out(attention) and z = LayerNorm(y + FFN(LayerNorm(y))). Attention as Vaswani et al. 2017, arXiv 1706.03762,
+    section 3.2.2, with learned queries as in the Perceiver (Jaegle et al. 2021, arXiv 2103.03206, section 3.1); the
+    operator (`kernels/absorbed_cross_modal_attention`) picks the cheapest order of its products. `attribution [B, M]`
+    is the attention that each input received, averaged over heads and queries.
+    """
+
+    def __init__(self, config: CrossAttentionConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
+        super().__init__()
+        self.names = tuple(inputs)
+        self.heads, self.times, width = config.head_count(inputs), config.times, output.dim
+        self.when = nn.ModuleList(nn.Linear(SINES, spec.dim, bias=False) for spec in inputs.values() if self.times)
+        self.norms = nn.ModuleList(nn.LayerNorm(spec.dim) for spec in inputs.values())
+        self.read = nn.ModuleList(nn.Linear(spec.dim, width) for spec in inputs.values())
+        self.queries = nn.Parameter(torch.randn(1, config.queries, width) * width**-0.5)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.out = nn.Linear(width, width)
+        self.gates = nn.Parameter(torch.zeros(self.heads, len(inputs))) if config.gates else None
+        wide = config.expansion * width
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(), nn.Linear(wide, width)
+        )  # fmt: skip
+        self.norm = nn.LayerNorm(width)
+        self.fold = Fold()
+
+    def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
+        given = [inputs[name] for name in self.names]
+        values = [norm(each.zeroed()) for norm, each in zip(self.norms, given, strict=True)]
+        if self.times:
+            values = [
+                value + when(_sines(each).to(value.dtype)) for value, when, each in zip(values, self.when, given, strict=True)
+            ]
+        weights = FusionWeights(
+            inputs=tuple(_tensors(self.read, "weight")), input_biases=tuple(_tensors(self.read, "bias")),
+            query=self.query.weight, query_bias=self.query.bias, key=self.key.weight, key_bias=self.key.bias,
+            value=self.value.weight, value_bias=self.value.bias, out=self.out.weight, out_bias=self.out.bias,
+        )  # fmt: skip
+        read, mass = absorbed_cross_modal_attention(
+            self.queries, values, weights, num_heads=self.heads, masks=[each.mask for each in given],
+            gates=self.gates, cache=self.fold,
+        )  # fmt: skip
+        fused = self.queries + read
+        fused = self.norm(fused + self.feed_forward(fused))
+        there = torch.stack([present(each) for each in given], dim=1).any(dim=1)
+        share = mass.detach().mean(dim=(1, 2)) if len(self.names) > 1 else None
+        return Tokens(fused, there[:, None].expand(-1, fused.shape[1]), None, share)
+
+
+def _tensors(layers: nn.ModuleList, name: str) -> list[Tensor]:
+    return [layer.get_parameter(name) for layer in layers]
+
+
+def _sines(tokens: Tokens) -> Tensor:
+    """Sines and cosines of each token's time at 8 wavelengths from 0.1 to 1000 seconds, `[B, T, 16]` float32.
+
+    A token without a time has its place among the clip's real tokens instead, as if it were seconds.
+    """
+    valid = tokens.valid()
+    times = tokens.times if tokens.times is not None else (valid.cumsum(dim=1) - 1).float()
+    times = torch.where(valid, times, torch.zeros_like(times))
+    frequencies = torch.logspace(1, -3, SINES // 2, device=times.device)
+    angles = times[..., None] * (2 * torch.pi * frequencies)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -1,0 +1,161 @@
+"""`qformer`: AffectGPT's Q-Former, as compression of one modality or as pre-fusion of several."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import Tokens
+from affectgpt.kernels.cross_modal_attention.api import cross_modal_attention
+from affectgpt.plugins.fusers.attention_configs import QFormerConfig
+from affectgpt.plugins.fusers.pooling import present
+from affectgpt.registry.errors import CheckpointError
+
+_EPSILON = 1e-12  # of BERT's layer norms
+
+
+class QFormer(nn.Module):
+    """Inputs `[B, T_m, D_m]` -> queries that have read them, `[B, queries, dim]`.
+
+    Per layer, each followed by a dropout, the sum with what went in, and a layer norm: self-attention among the
+    queries, attention from the queries to all tokens, a feed-forward layer with GELU (BLIP-2, Li et al. 2023,
+    arXiv 2301.12597, section 3.1, over BERT). Several inputs are first brought to one width, and a learned position is
+    added to each token: its place among the clip's real tokens, counted through the inputs in their order (AffectGPT,
+    arXiv 2501.16566, section 3). `attribution [B, M]` is the attention that each input received, averaged over
+    layers, heads and queries.
+    """
+
+    def __init__(self, config: QFormerConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
+        super().__init__()
+        self.names = tuple(inputs)
+        width, read = output.dim, config.read_width(inputs)
+        several = list(inputs.values()) if len(inputs) > 1 else []
+        self.projections = nn.ModuleList(nn.Linear(spec.dim, read) for spec in several)
+        self.positions = nn.Embedding(config.position_count(inputs), read)
+        self.queries = nn.Parameter(torch.empty(1, config.queries, width).normal_(std=0.02))
+        self.norm = nn.LayerNorm(width, eps=_EPSILON)
+        self.dropout = nn.Dropout(config.dropout)
+        wide, heads = config.intermediate or 4 * width, config.head_count(inputs)
+        self.layers = nn.ModuleList(_Layer(width, read, wide, heads, config.dropout) for _ in range(config.layers))
+
+    def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
+        given = [inputs[name] for name in self.names]
+        masks = [tokens.valid() for tokens in given]
+        tokens = self._placed([each.zeroed() for each in given], masks)
+        queries = self.dropout(self.norm(self.queries)).expand(masks[0].shape[0], -1, -1)
+        shares = []
+        for layer in self.layers:
+            queries, mass = layer(queries, tokens, masks)
+            shares.append(mass.detach().mean(dim=(1, 2)))
+        there = torch.stack([present(each) for each in given], dim=1).any(dim=1)
+        attribution = torch.stack(shares).mean(dim=0) if len(self.names) > 1 else None
+        return Tokens(queries, there[:, None].expand(-1, queries.shape[1]), None, attribution)
+
+    def _placed(self, values: list[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+        if len(self.projections):
+            values = [layer(each) for layer, each in zip(self.projections, values, strict=True)]
+        places = torch.cat(list(masks), dim=1).cumsum(dim=1).sub(1).clamp(min=0)
+        lengths = [mask.shape[1] for mask in masks]
+        return [each + self.positions(at) for each, at in zip(values, torch.split(places, lengths, dim=1), strict=True)]
+
+    def load_released(self, state: Mapping[str, Tensor], branch: str) -> None:
+        """Load the Q-Former `branch` ("video", "audio" or "multi") of a released AffectGPT's `state` in place.
+
+        Of several inputs, the first takes the projection of video and the second that of audio. Raises CheckpointError
+        naming every tensor that is missing, unexpected or of another shape.
+        """
+        own = self.state_dict()
+        found = {name: _released(name, branch) for name in own}
+        ours = set(found.values()) | {f"{branch}_Qformer.bert.embeddings.position_ids"}
+        missing = [name for name in found.values() if name not in state]
+        stray = [name for name in state if name.startswith(f"{branch}_Qformer.") and name not in ours]
+        wrong = [
+            f"{theirs} {list(state[theirs].shape)}, expected {list(own[name].shape)}"
+            for name, theirs in found.items() if theirs in state and state[theirs].shape != own[name].shape
+        ]  # fmt: skip
+        if missing or stray or wrong:
+            raise CheckpointError(
+                f"these are not the weights of this Q-Former ({branch})",
+                found="; ".join([*(f"no {name}" for name in missing), *(f"also {name}" for name in stray), *wrong]),
+                hint="queries, dim, heads, layers, intermediate and positions must be those of the checkpoint",
+            )
+        self.load_state_dict({name: state[theirs] for name, theirs in found.items()})
+
+
+_LAYER = r"{branch}_Qformer.bert.encoder.layer.\1"
+_RELEASED = (
+    (r"queries", "{branch}_query_tokens"),
+    (r"norm\.(\w+)", r"{branch}_Qformer.bert.embeddings.LayerNorm.\1"),
+    (r"projections\.0\.(\w+)", r"{branch}_video_embs.\1"),
+    (r"projections\.1\.(\w+)", r"{branch}_audio_embs.\1"),
+    (r"layers\.(\d+)\.ask\.(query|key|value)\.(\w+)", r"{layer}.attention.self.\2.\3"),
+    (r"layers\.(\d+)\.ask\.out\.(\w+)", r"{layer}.attention.output.dense.\2"),
+    (r"layers\.(\d+)\.ask_norm\.(\w+)", r"{layer}.attention.output.LayerNorm.\2"),
+    (r"layers\.(\d+)\.read\.(query|key|value)\.(\w+)", r"{layer}.crossattention.self.\2.\3"),
+    (r"layers\.(\d+)\.read\.out\.(\w+)", r"{layer}.crossattention.output.dense.\2"),
+    (r"layers\.(\d+)\.read_norm\.(\w+)", r"{layer}.crossattention.output.LayerNorm.\2"),
+    (r"layers\.(\d+)\.widen\.(\w+)", r"{layer}.intermediate_query.dense.\2"),
+    (r"layers\.(\d+)\.narrow\.(\w+)", r"{layer}.output_query.dense.\2"),
+    (r"layers\.(\d+)\.narrow_norm\.(\w+)", r"{layer}.output_query.LayerNorm.\2"),
+)
+
+
+def _released(name: str, branch: str) -> str:
+    """The name that the tensor `name` has in a released AffectGPT."""
+    if name == "positions.weight":
+        return f"{branch}{'_frame' if branch == 'video' else ''}_position_embedding.weight"
+    for pattern, theirs in _RELEASED:
+        found = re.fullmatch(pattern, name)
+        if found:
+            return found.expand(theirs.replace("{layer}", _LAYER)).format(branch=branch)
+    raise KeyError(name)
+
+
+class _Attention(nn.Module):
+    """Multi-head attention of queries `[B, Q, D]` over token sequences `[B, T_m, R]` under one softmax."""
+
+    def __init__(self, width: int, read: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(read, width), nn.Linear(read, width)
+        self.out = nn.Linear(width, width)
+
+    def split(self, values: Tensor) -> Tensor:
+        heads: Tensor = rearrange(values, "b t (h d) -> b h t d", h=self.heads)
+        return heads
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int, read: int, wide: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.ask, self.ask_norm = _Attention(width, width, heads), nn.LayerNorm(width, eps=_EPSILON)
+        self.read, self.read_norm = _Attention(width, read, heads), nn.LayerNorm(width, eps=_EPSILON)
+        self.widen, self.narrow = nn.Linear(width, wide), nn.Linear(wide, width)
+        self.narrow_norm = nn.LayerNorm(width, eps=_EPSILON)
+        self.dropout = nn.Dropout(dropout)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """`queries [B, Q, D]`, `tokens[m] [B, T_m, R]` -> queries `[B, Q, D]` and mass `[B, H, Q, M]`."""
+        ask, read = self.ask, self.read
+        own = functional.scaled_dot_product_attention(
+            ask.split(ask.query(queries)), ask.split(ask.key(queries)), ask.split(ask.value(queries)),
+            dropout_p=self.dropout.p if self.training else 0.0,
+        )  # fmt: skip
+        queries = self.ask_norm(queries + self.dropout(ask.out(rearrange(own, "b h t d -> b t (h d)"))))
+        given, mass = cross_modal_attention(
+            read.split(read.query(queries)), [read.split(read.key(each)) for each in tokens],
+            [read.split(read.value(each)) for each in tokens], masks=masks,
+        )  # fmt: skip
+        queries = self.read_norm(queries + self.dropout(read.out(rearrange(given, "b h t d -> b t (h d)"))))
+        wide = self.narrow(functional.gelu(self.widen(queries)))
+        return self.narrow_norm(queries + self.dropout(wide)), mass
