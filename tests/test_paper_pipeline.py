@@ -1,4 +1,4 @@
-"""`configs/affectgpt-paper.yaml` runs as it is on model folders laid out like the real ones, only smaller."""
+"""`configs/affectgpt-paper.yaml` and `affectgpt.yaml` run as they are on model folders laid out like the real ones, only smaller."""
 
 from __future__ import annotations
 
@@ -62,13 +62,16 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_papers_pipeline_trains_saves_loads_and_answers(models: Path, catalog: Catalog, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "width"), [("affectgpt-paper", 24), ("affectgpt", 32)])
+def test_the_pipeline_trains_saves_loads_and_answers(
+    name: str, width: int, models: Path, catalog: Catalog, tmp_path: Path
+) -> None:
     from affectgpt.data.clips import Sample
 
     shorter = ["training.steps=1", "training.precision=no", "generation.max_new_tokens=8"]
-    config, source = load_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog, shorter)
+    config, source = load_config(ROOT / "configs" / f"{name}.yaml", catalog, shorter)
     pipeline = assemble(make_plan(config, catalog, source), catalog)
-    assert pipeline.plan.output("face").dim == 24 and pipeline.llm.model.model.norm.weight.dtype == torch.bfloat16
+    assert pipeline.plan.output("face").dim == width and pipeline.llm.model.model.norm.weight.dtype == torch.bfloat16
     trained = {name.split(".")[0] for name, each in pipeline.named_parameters() if each.requires_grad}
     assert trained == {"fusers", "projectors", "llm"}
     media = pipeline.prepare(NoiseClip())

@@ -105,3 +105,8 @@ def test_the_paper_pipeline_has_the_sizes_of_the_paper(catalog: Catalog) -> None
     assert plan.llm.output.dim == 3584 and plan.llm.parameters == 7_615_616_512
     assert plan.llm.config.adapter_parameters() == 40_370_176
     assert plan.projected == ("multi", "audio_tokens", "face_tokens")
+
+
+def test_the_default_pipeline_reads_every_patch_and_frame(catalog: Catalog) -> None:
+    plan = plan_of(Path(__file__).resolve().parents[2] / "configs" / "affectgpt.yaml", catalog)
+    assert [plan.output(name).tokens for name in ("face", "audio", "multi")] == [8 * 257, 8 * 99, 16]
