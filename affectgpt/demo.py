@@ -56,10 +56,15 @@ Progress = Callable[[str, int, int], None]
 """Told (what, done, total) as the work goes on."""
 
 
+def tiny_plan(catalog: Catalog, seed: int, changes: Sequence[str] = ()) -> Plan:
+    """The plan of `configs/tiny.yaml` with these overrides."""
+    config, source = load_config(bundled_config("tiny"), catalog, [f"seed={seed}", *changes])
+    return make_plan(config, catalog, source)
+
+
 def variant_plan(name: str, catalog: Catalog, seed: int, overrides: Sequence[str] = ()) -> Plan:
     """The plan of one row of the table."""
-    config, source = load_config(bundled_config("tiny"), catalog, [f"seed={seed}", *VARIANTS[name], *overrides])
-    return make_plan(config, catalog, source)
+    return tiny_plan(catalog, seed, (*VARIANTS[name], *overrides))
 
 
 def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int, progress: Progress) -> None:
@@ -88,11 +93,13 @@ def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progres
 
 def run_variants(
     jobs: Sequence[tuple[str, int]], samples: Mapping[str, Sequence[Any]], *,
-    workers: int, overrides: Sequence[str] = (), save_first: Path | None = None, progress: Progress,
+    workers: int, variants: Mapping[str, Sequence[str]] = VARIANTS, overrides: Sequence[str] = (),
+    save_first: Path | None = None, progress: Progress,
 ) -> Iterator[Row]:  # fmt: skip
     """Train and score (variant, seed) jobs, one process with one thread each; rows come as they finish.
 
-    `save_first` is where the model of the first job is saved.
+    `variants` says what each changes in `configs/tiny.yaml`, `overrides` what all of them do. `save_first` is where
+    the model of the first job is saved.
     """
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
@@ -102,7 +109,7 @@ def run_variants(
         min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(given, messages)
     ) as pool:
         waiting: list[Future[Row]] = [
-            pool.submit(_job, name, seed, tuple(overrides), save_first if index == 0 else None)
+            pool.submit(_job, name, seed, (*variants[name], *overrides), save_first if index == 0 else None)
             for index, (name, seed) in enumerate(jobs)
         ]
         try:
@@ -131,13 +138,13 @@ def _start(samples: bytes, messages: Any) -> None:
     _messages = messages
 
 
-def _job(name: str, seed: int, overrides: tuple[str, ...], save_to: Path | None) -> Row:
+def _job(name: str, seed: int, changes: tuple[str, ...], save_to: Path | None) -> Row:
     from affectgpt.core.assembly import assemble
     from affectgpt.core.checkpoint import save
     from affectgpt.training.loop import train
 
     catalog = discover()
-    plan = variant_plan(name, catalog, seed, overrides)
+    plan = tiny_plan(catalog, seed, changes)
     label = f"training: {name}" + (f", seed {seed}" if seed else "")
     pipeline = assemble(plan, catalog)
     steps = plan.config.training.steps

@@ -47,7 +47,7 @@ def absorbed(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks:
         projection, offset = weights.inputs[m], offsets[m]
         score = torch.matmul(a if projection is None else a @ projection, x.transpose(1, 2))
         extra = None if offset is None else a @ offset.T
-        scores.append(_add(score.view(batch, heads, count, -1), extra, gates, m))
+        scores.append(_add(score.view(batch, heads, count, x.shape[1]), extra, gates, m))
     parts, mass = _softmax(scores, masks)
     context = None
     for m, x in enumerate(tokens):
@@ -56,11 +56,11 @@ def absorbed(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks:
         term = term if projection is None else term @ projection.T
         if offset is not None:
             w = w if offset.shape[0] == x.shape[1] else w.sum(-1, keepdim=True)
-            term = term + (w.reshape(-1, w.shape[-1]) @ offset).view_as(term)
+            term = term + (w.flatten(0, 1) @ offset).view_as(term)
         context = term if context is None else context + term
     assert context is not None
     value = weights.value.view(heads, -1, weights.value.shape[1])
-    return _joined(_per_head(context.view(batch, heads, count, -1), value.transpose(1, 2))), mass
+    return _joined(_per_head(context.view(batch, heads, count, context.shape[2]), value.transpose(1, 2))), mass
 
 
 def absorbed_folded(
@@ -71,7 +71,7 @@ def absorbed_folded(
     scores = []
     for m, x in enumerate(tokens):
         a = _rows(_per_head(q, folded.keys[m].view(heads, size, -1)))
-        score = torch.matmul(a, x.transpose(1, 2)).view(batch, heads, count, -1)
+        score = torch.matmul(a, x.transpose(1, 2)).view(batch, heads, count, x.shape[1])
         offset = folded.key_offsets[m]
         extra = None if offset is None else _per_head(q, offset.view(-1, heads, size).permute(1, 2, 0)).flatten(1, 2)
         scores.append(_add(score, extra, gates, m))
@@ -79,7 +79,7 @@ def absorbed_folded(
     out = None
     for m, x in enumerate(tokens):
         w = parts[m].to(x.dtype)
-        context = torch.matmul(w.flatten(1, 2), x).view(batch, heads, count, -1)
+        context = torch.matmul(w.flatten(1, 2), x).view(batch, heads, count, x.shape[2])
         term = _per_head(context, folded.values[m].view(heads, size, -1).transpose(1, 2))
         offset = folded.value_offsets[m]
         if offset is not None:
@@ -94,11 +94,11 @@ def _attend(
     q: Tensor, keys: Tensor, values: Tensor, tokens: Sequence[Tensor], masks: Masks, gates: Tensor | None
 ) -> Result:
     batch, heads, size = keys.shape[0], q.shape[1], q.shape[3]
-    scores = torch.matmul(q, keys.view(batch, -1, heads, size).permute(0, 2, 3, 1))
+    scores = torch.matmul(q, keys.view(batch, keys.shape[1], heads, size).permute(0, 2, 3, 1))
     parts, mass = _softmax(
         [_add(s, None, gates, m) for m, s in enumerate(scores.split([x.shape[1] for x in tokens], -1))], masks)  # fmt: skip
     weights = _join(list(parts), -1).to(values.dtype)
-    return _joined(torch.matmul(weights, values.view(batch, -1, heads, size).transpose(1, 2))), mass
+    return _joined(torch.matmul(weights, values.view(batch, values.shape[1], heads, size).transpose(1, 2))), mass
 
 
 def _join(parts: list[Tensor], dim: int) -> Tensor:
@@ -109,7 +109,7 @@ def _per_head(rows: Tensor, matrices: Tensor) -> Tensor:
     # [B, H, N, i] by [H, i, j]: one product a head over the batch, so that the matrices are never copied per sample.
     batch, heads, count, size = rows.shape
     flat = rows.transpose(0, 1).reshape(heads, batch * count, size)
-    return torch.bmm(flat, matrices).view(heads, batch, count, -1).transpose(0, 1)
+    return torch.bmm(flat, matrices).view(heads, batch, count, matrices.shape[2]).transpose(0, 1)
 
 
 def _rows(heads: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def _add(score: Tensor, extra: Tensor | None, gates: Tensor | None, modality: in
     gate = None if gates is None else gates[:, modality].view(1, -1, 1, 1)
     if extra is None:
         return score if gate is None else score + gate
-    extra = extra.reshape(extra.shape[0], score.shape[1], score.shape[2], -1)
+    extra = extra.reshape(extra.shape[0], score.shape[1], score.shape[2], extra.shape[-1])
     return score + (extra if gate is None else extra + gate)
 
 
