@@ -1,4 +1,4 @@
-"""Options and interfaces of the fusers in which learned queries read tokens. No torch."""
+"""Options and interfaces of the fusers that attend to tokens. No torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ SINES = 16
 """Sines and cosines that tell a token's time."""
 
 
-class QueriesConfig(FuserConfig):
-    """Learned queries that read the tokens of all inputs: as many tokens come out as there are queries."""
+def attention(width: int, read: int | None = None) -> int:
+    """Weights of multi-head attention of `width` over tokens of width `read`."""
+    return 2 * linear(width, width) + 2 * linear(read or width, width)
 
-    arity: ClassVar[tuple[int, int | None]] = (1, MOST_INPUTS)
 
-    queries: int = Field(default=8, ge=1, le=MOST_QUERIES, description="learned queries, the number of tokens given")
+def layer(width: int) -> int:
+    """Weights of a transformer layer: two norms, attention, and a feed-forward layer four times as wide."""
+    return 4 * width + attention(width) + linear(width, 4 * width) + linear(4 * width, width)
+
+
+class AttentionConfig(FuserConfig):
+    """Attention over tokens that are all brought to one width."""
+
     dim: int | None = Field(default=None, gt=0, description="width of the result; default: the widest input")
     heads: int | None = Field(default=None, gt=0, description="attention heads; default: one per 64 of the width")
 
@@ -42,9 +49,26 @@ class QueriesConfig(FuserConfig):
             )  # fmt: skip
         return heads
 
-    def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
+    def embedding(self, inputs: Mapping[str, TokenSpec]) -> int:
+        """Weights that bring all inputs to one width and tell them their times."""
+        width = self.width(inputs)
+        return sum(2 * spec.dim + linear(spec.dim, width) + SINES * width for spec in inputs.values())
+
+    def spec(self, inputs: Mapping[str, TokenSpec], tokens: int) -> TokenSpec:
+        """`tokens` tokens about all inputs. Raises InterfaceError when the heads do not divide the width."""
         self.head_count(inputs)
-        return TokenSpec(modality=joined_modality(dict(inputs)), dim=self.width(inputs), tokens=self.queries)
+        return TokenSpec(modality=joined_modality(dict(inputs)), dim=self.width(inputs), tokens=tokens)
+
+
+class QueriesConfig(AttentionConfig):
+    """Learned queries that read the tokens of all inputs: as many tokens come out as there are queries."""
+
+    arity: ClassVar[tuple[int, int | None]] = (1, MOST_INPUTS)
+
+    queries: int = Field(default=8, ge=1, le=MOST_QUERIES, description="learned queries, the number of tokens given")
+
+    def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
+        return self.spec(inputs, self.queries)
 
 
 class CrossAttentionConfig(QueriesConfig):
@@ -58,9 +82,9 @@ class CrossAttentionConfig(QueriesConfig):
         width, count = self.width(inputs), len(inputs)
         told = SINES if self.times else 0
         read = sum((2 + told) * spec.dim + linear(spec.dim, width) for spec in inputs.values())
-        attention = self.queries * width + 4 * linear(width, width) + (self.head_count(inputs) * count) * self.gates
+        asked = self.queries * width + attention(width) + (self.head_count(inputs) * count) * self.gates
         wide = self.expansion * width
-        return read + attention + 2 * width + linear(width, wide) + linear(wide, width) + 2 * width
+        return read + asked + 2 * width + linear(width, wide) + linear(wide, width) + 2 * width
 
 
 class QFormerConfig(QueriesConfig):
@@ -100,6 +124,50 @@ class QFormerConfig(QueriesConfig):
         width, read = self.width(inputs), self.read_width(inputs)
         wide = self.intermediate or 4 * width
         projections = sum(linear(spec.dim, read) for spec in inputs.values()) if len(inputs) > 1 else 0
-        block = 6 * linear(width, width) + 2 * linear(read, width) + linear(width, wide) + linear(wide, width)
+        block = attention(width) + attention(width, read) + linear(width, wide) + linear(wide, width)
         outside = self.queries * width + 2 * width + self.position_count(inputs) * read
         return projections + outside + self.layers * (block + 6 * width)
+
+
+class PerceiverConfig(QueriesConfig):
+    """`perceiver`: learned queries (latents) read the tokens of all inputs, and themselves, in layers."""
+
+    # The latents themselves take one of the places.
+    arity: ClassVar[tuple[int, int | None]] = (1, MOST_INPUTS - 1)
+
+    layers: int = Field(default=2, ge=1, description="layers")
+
+    def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:
+        width = self.width(inputs)
+        return self.embedding(inputs) + self.queries * width + self.layers * layer(width) + 2 * width
+
+
+class BottleneckConfig(QueriesConfig):
+    """`mbt`: each input has its own transformer; they exchange what they know through a few shared tokens."""
+
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+
+    queries: int = Field(default=4, ge=1, description="bottleneck tokens, the number of tokens given")
+    layers: int = Field(default=2, ge=1, description="layers")
+
+    def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:
+        width = self.width(inputs)
+        stack = self.layers * len(inputs) * layer(width)
+        return self.embedding(inputs) + self.queries * width + stack + 2 * width
+
+
+class CrossmodalConfig(AttentionConfig):
+    """`mult`: a transformer from every input to every other, then one token per input."""
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 4)
+
+    layers: int = Field(default=2, ge=1, description="layers from one input to another")
+
+    def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
+        return self.spec(inputs, len(inputs))
+
+    def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:
+        width, count = self.width(inputs), len(inputs)
+        pairs = count * (count - 1) * self.layers * layer(width)
+        among = count * (linear((count - 1) * width, width) + layer(width))
+        return self.embedding(inputs) + pairs + among + 2 * width

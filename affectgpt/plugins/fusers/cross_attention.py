@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights, absorbed_cross_modal_attention
+from affectgpt.plugins.fusers.attention import FeedForward, time_sines
 from affectgpt.plugins.fusers.attention_configs import SINES, CrossAttentionConfig
 from affectgpt.plugins.fusers.pooling import present
 
@@ -36,10 +37,7 @@ class CrossAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.out = nn.Linear(width, width)
         self.gates = nn.Parameter(torch.zeros(self.heads, len(inputs))) if config.gates else None
-        wide = config.expansion * width
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(), nn.Linear(wide, width)
-        )  # fmt: skip
+        self.feed_forward = FeedForward(width, config.expansion)
         self.norm = nn.LayerNorm(width)
         self.fold = Fold()
 
@@ -48,7 +46,8 @@ class CrossAttention(nn.Module):
         values = [norm(each.zeroed()) for norm, each in zip(self.norms, given, strict=True)]
         if self.times:
             values = [
-                value + when(_sines(each).to(value.dtype)) for value, when, each in zip(values, self.when, given, strict=True)
+                value + when(time_sines(each).to(value.dtype))
+                for value, when, each in zip(values, self.when, given, strict=True)
             ]
         weights = FusionWeights(
             inputs=tuple(_tensors(self.read, "weight")), input_biases=tuple(_tensors(self.read, "bias")),
@@ -68,16 +67,3 @@ class CrossAttention(nn.Module):
 
 def _tensors(layers: nn.ModuleList, name: str) -> list[Tensor]:
     return [layer.get_parameter(name) for layer in layers]
-
-
-def _sines(tokens: Tokens) -> Tensor:
-    """Sines and cosines of each token's time at 8 wavelengths from 0.1 to 1000 seconds, `[B, T, 16]` float32.
-
-    A token without a time has its place among the clip's real tokens instead, as if it were seconds.
-    """
-    valid = tokens.valid()
-    times = tokens.times if tokens.times is not None else (valid.cumsum(dim=1) - 1).float()
-    times = torch.where(valid, times, torch.zeros_like(times))
-    frequencies = torch.logspace(1, -3, SINES // 2, device=times.device)
-    angles = times[..., None] * (2 * torch.pi * frequencies)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)

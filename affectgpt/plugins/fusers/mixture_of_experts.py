@@ -16,8 +16,8 @@ from affectgpt.plugins.fusers.pooling import masked_mean, present
 class MixtureOfExperts(nn.Module):
     """Inputs `[B, T_m, D_m]` -> sum over the `top` best experts e of w_e E_e(x), `[B, 1, D]`.
 
-    x is all means over time side by side, and for each input whether it is there; E_e is Linear, GELU, Linear, and w the
-    softmax over the scores of the experts that were picked (Shazeer et al. 2017, arXiv 1701.06538, section 2.1,
+    x is all means over time side by side, and for each input whether it is there; E_e is Linear, GELU, Linear, and w
+    the softmax over the scores of the experts that were picked (Shazeer et al. 2017, arXiv 1701.06538, section 2.1,
     without its noise and its loss for balance: the experts here are few). All experts run, since a batch of pooled
     clips is small; those not picked get no gradient beyond 0.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -38,7 +39,7 @@ class TensorFusionConfig(PooledConfig):
 
     def products(self, inputs: Mapping[str, TokenSpec]) -> int:
         """Size of the outer product, `(reduced + 1) ^ M`."""
-        return (self.reduced + 1) ** len(inputs)
+        return math.prod([self.reduced + 1] * len(inputs))
 
     def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
         if self.products(inputs) > self.largest:

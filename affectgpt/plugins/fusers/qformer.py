@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.kernels.cross_modal_attention.api import cross_modal_attention
+from affectgpt.plugins.fusers.attention import Attention
 from affectgpt.plugins.fusers.attention_configs import QFormerConfig
 from affectgpt.plugins.fusers.pooling import present
 from affectgpt.registry.errors import CheckpointError
@@ -117,25 +116,11 @@ def _released(name: str, branch: str) -> str:
     raise KeyError(name)
 
 
-class _Attention(nn.Module):
-    """Multi-head attention of queries `[B, Q, D]` over token sequences `[B, T_m, R]` under one softmax."""
-
-    def __init__(self, width: int, read: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(read, width), nn.Linear(read, width)
-        self.out = nn.Linear(width, width)
-
-    def split(self, values: Tensor) -> Tensor:
-        heads: Tensor = rearrange(values, "b t (h d) -> b h t d", h=self.heads)
-        return heads
-
-
 class _Layer(nn.Module):
     def __init__(self, width: int, read: int, wide: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.ask, self.ask_norm = _Attention(width, width, heads), nn.LayerNorm(width, eps=_EPSILON)
-        self.read, self.read_norm = _Attention(width, read, heads), nn.LayerNorm(width, eps=_EPSILON)
+        self.ask, self.ask_norm = Attention(width, heads), nn.LayerNorm(width, eps=_EPSILON)
+        self.read, self.read_norm = Attention(width, heads, read), nn.LayerNorm(width, eps=_EPSILON)
         self.widen, self.narrow = nn.Linear(width, wide), nn.Linear(wide, width)
         self.narrow_norm = nn.LayerNorm(width, eps=_EPSILON)
         self.dropout = nn.Dropout(dropout)
@@ -146,16 +131,9 @@ class _Layer(nn.Module):
 
     def forward(self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """`queries [B, Q, D]`, `tokens[m] [B, T_m, R]` -> queries `[B, Q, D]` and mass `[B, H, Q, M]`."""
-        ask, read = self.ask, self.read
-        own = functional.scaled_dot_product_attention(
-            ask.split(ask.query(queries)), ask.split(ask.key(queries)), ask.split(ask.value(queries)),
-            dropout_p=self.dropout.p if self.training else 0.0,
-        )  # fmt: skip
-        queries = self.ask_norm(queries + self.dropout(ask.out(rearrange(own, "b h t d -> b t (h d)"))))
-        given, mass = cross_modal_attention(
-            read.split(read.query(queries)), [read.split(read.key(each)) for each in tokens],
-            [read.split(read.value(each)) for each in tokens], masks=masks,
-        )  # fmt: skip
-        queries = self.read_norm(queries + self.dropout(read.out(rearrange(given, "b h t d -> b t (h d)"))))
+        own = self.ask(queries, queries, dropout=self.dropout.p if self.training else 0.0)
+        queries = self.ask_norm(queries + self.dropout(own))
+        given, mass = self.read.over(queries, tokens, masks)
+        queries = self.read_norm(queries + self.dropout(given))
         wide = self.narrow(functional.gelu(self.widen(queries)))
         return self.narrow_norm(queries + self.dropout(wide)), mass

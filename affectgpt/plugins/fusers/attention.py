@@ -1,0 +1,102 @@
+"""What the fusers that attend share: multi-head attention, a transformer layer, and tokens made ready for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from affectgpt.core.tokens import Tokens
+from affectgpt.kernels.cross_modal_attention.api import cross_modal_attention
+from affectgpt.plugins.fusers.attention_configs import SINES
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries `[B, Q, D]` over tokens `[B, T, R]` (Vaswani et al. 2017, arXiv 1706.03762)."""
+
+    def __init__(self, width: int, heads: int, read: int | None = None) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(size, width) for size in (width, read or width, read or width))
+        self.out = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+        """`mask [B, T]`, True = real. A clip without a real token gets zeros. For any number of queries."""
+        some = None
+        if mask is not None:
+            some = mask.any(dim=1)
+            mask = (mask | ~some[:, None])[:, None, None]
+        attended = functional.scaled_dot_product_attention(
+            self._split(self.query(queries)), self._split(self.key(tokens)), self._split(self.value(tokens)),
+            attn_mask=mask, dropout_p=dropout,
+        )  # fmt: skip
+        out: Tensor = self.out(rearrange(attended, "b h q d -> b q (h d)"))
+        return out if some is None else out.masked_fill(~some[:, None, None], 0.0)
+
+    def over(
+        self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
+        """At most 128 queries over several token sequences under one softmax -> `[B, Q, D]`, mass `[B, H, Q, M]`."""
+        attended, mass = cross_modal_attention(
+            self._split(self.query(queries)), [self._split(self.key(each)) for each in tokens],
+            [self._split(self.value(each)) for each in tokens], masks=masks,
+        )  # fmt: skip
+        out: Tensor = self.out(rearrange(attended, "b h q d -> b q (h d)"))
+        return out, mass
+
+    def _split(self, values: Tensor) -> Tensor:
+        heads: Tensor = rearrange(values, "b t (h d) -> b h t d", h=self.heads)
+        return heads
+
+
+class FeedForward(nn.Sequential):
+    """LayerNorm, Linear, GELU, Linear: what is added to `[B, T, D]` after attention."""
+
+    def __init__(self, width: int, expansion: int = 4) -> None:
+        wide = expansion * width
+        super().__init__(nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(), nn.Linear(wide, width))
+
+
+class Layer(nn.Module):
+    """x + attention(norm(x), context), then + feed-forward (pre-norm; Xiong et al. 2020, arXiv 2002.04745)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm, self.attention, self.feed_forward = nn.LayerNorm(width), Attention(width, heads), FeedForward(width)
+
+    def forward(self, values: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """`values [B, T, D]` among themselves, `mask [B, T]`; or over `context [B, S, D]`, then `mask [B, S]`."""
+        normed = self.norm(values)
+        values = values + self.attention(normed, normed if context is None else self.norm(context), mask)
+        result: Tensor = values + self.feed_forward(values)
+        return result
+
+
+class Embed(nn.Module):
+    """Tokens `[B, T, given]` -> LayerNorm, Linear to `[B, T, width]`, plus a linear image of their times' sines."""
+
+    def __init__(self, given: int, width: int) -> None:
+        super().__init__()
+        self.norm, self.read = nn.LayerNorm(given), nn.Linear(given, width)
+        self.when = nn.Linear(SINES, width, bias=False)
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        values = tokens.zeroed()
+        embedded: Tensor = self.read(self.norm(values)) + self.when(time_sines(tokens).to(values.dtype))
+        return embedded
+
+
+def time_sines(tokens: Tokens) -> Tensor:
+    """Sines and cosines of each token's time at 8 wavelengths from 0.1 to 1000 seconds, `[B, T, 16]` float32.
+
+    A token without a time has its place among the clip's real tokens instead, as if it were seconds.
+    """
+    valid = tokens.valid()
+    times = tokens.times if tokens.times is not None else (valid.cumsum(dim=1) - 1).float()
+    times = torch.where(valid, times, torch.zeros_like(times))
+    frequencies = torch.logspace(1, -3, SINES // 2, device=times.device)
+    angles = times[..., None] * (2 * torch.pi * frequencies)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
