@@ -116,7 +116,6 @@ def run_variants(
             while waiting:
                 with suppress(queue.Empty):
                     progress(*messages.get(timeout=0.2))
-                    continue
                 for future in [each for each in waiting if each.done()]:
                     waiting.remove(future)
                     yield future.result()

@@ -9,7 +9,7 @@ import typer
 
 from affectgpt.cli.options import Json, Plugin, catalog_of, console
 from affectgpt.registry.catalog import Catalog, Entry
-from affectgpt.registry.errors import PluginError, listed
+from affectgpt.registry.errors import ConfigError, PluginError, listed
 from affectgpt.registry.spec import KINDS
 from affectgpt.registry.suggest import did_you_mean
 
@@ -56,14 +56,7 @@ def show(
 ) -> None:  # fmt: skip
     """Show one plugin: its interface, its options with their defaults, where it comes from."""
     catalog = catalog_of(context, plugin)
-    found = [entry for (_, each), entry in catalog.entries.items() if each == name]
-    if not found:
-        catalog.load_deferred()
-        found = [entry for (_, each), entry in catalog.entries.items() if each == name]
-    if not found:
-        known = {each for _, each in catalog.entries}
-        raise PluginError(f"there is no plugin {name!r}", expected=f"one of {listed(known)}",
-                          hint=did_you_mean(name, known))  # fmt: skip
+    found = _found(catalog, name)
     if as_json:
         typer.echo(json.dumps([_shown(catalog, entry) for entry in found], indent=1, ensure_ascii=False))
         return
@@ -77,6 +70,70 @@ def show(
         out.print("  options")
         for option, (default, kind, meaning) in facts["options"].items():
             out.print(f"    {option}: {kind} = {default}   {meaning}".rstrip(), markup=False)
+
+
+@app.command("verify")
+def verify(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="A plugin's name.")],
+    plugin: Plugin = [], as_json: Json = False,  # noqa: B006
+    changes: Annotated[
+        list[str], typer.Option("--set", help="Give the plugin an option, e.g. dim=64. May be repeated.")
+    ] = [],  # noqa: B006
+    slow: Annotated[bool, typer.Option("--slow", help="Also what takes seconds: torch.compile.")] = False,
+) -> None:  # fmt: skip
+    """Check that a plugin keeps what all plugins of its kind keep. Exits 1 when it breaks a promise."""
+    catalog = catalog_of(context, plugin)
+    (entry, *others) = _found(catalog, name)
+    if others:
+        kinds = listed(each.spec.kind for each in (entry, *others))
+        raise PluginError(f"{name!r} is the name of several plugins", found=kinds, hint="rename one of them")
+    from affectgpt.testing.verify import verify as run
+
+    results, out = [], console()
+    for result in run(catalog, entry.spec.kind, name, _options(changes), slow=slow):
+        results.append(result)
+        if not as_json:
+            out.print(f"{'FAILED' if result.failure else 'ok':6}  {result.check:25} {result.promise}", markup=False, soft_wrap=True)
+            if result.failure:
+                out.print(f"        {result.failure}", markup=False, style="red", soft_wrap=True)
+    failed = [result for result in results if result.failure]
+    if as_json:
+        typer.echo(json.dumps([vars(result) for result in results], indent=1, ensure_ascii=False))
+    else:
+        text = f"{entry.spec.kind} {name}: {len(results) - len(failed)} of {len(results)} checks passed"
+        out.print(text + ("" if slow or entry.spec.kind != "fuser" else "; --slow also compiles it"), markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _options(changes: list[str]) -> dict[str, Any]:
+    import yaml
+
+    options = {}
+    for change in changes:
+        key, given, value = change.partition("=")
+        try:
+            if not key or not given:
+                raise ValueError("there is no KEY=")
+            options[key] = yaml.safe_load(value)
+        except (ValueError, yaml.YAMLError, RecursionError) as error:
+            raise ConfigError(
+                "this is not an option", where="--set", found=f"{change} ({str(error).splitlines()[0]})",
+                expected="KEY=VALUE, the value as in a YAML file",
+            ) from None  # fmt: skip
+    return options
+
+
+def _found(catalog: Catalog, name: str) -> list[Entry]:
+    found = [entry for (_, each), entry in catalog.entries.items() if each == name]
+    if not found:
+        catalog.load_deferred()
+        found = [entry for (_, each), entry in catalog.entries.items() if each == name]
+    if not found:
+        known = {each for _, each in catalog.entries}
+        raise PluginError(f"there is no plugin {name!r}", expected=f"one of {listed(known)}",
+                          hint=did_you_mean(name, known))  # fmt: skip
+    return found
 
 
 def _listed(catalog: Catalog) -> dict[str, Any]:

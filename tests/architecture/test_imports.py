@@ -50,6 +50,7 @@ FORBIDDEN = {
     "media imports core": ("media/limits.py", "import affectgpt.core.tokens", "media imports only"),
     "plugins import training": ("plugins/fusers/mean.py", "import affectgpt.training.loop", "plugins import only"),
     "kernels import registry": ("kernels/one/api.py", "import affectgpt.registry.errors", "kernels import nothing"),
+    "testing imports training": ("testing/cases.py", "import affectgpt.training.loop", "testing imports only"),
     "data imports plugins": ("data/clips.py", "import affectgpt.plugins.fusers.mean", "plugins are reached"),
 }
 

@@ -86,7 +86,8 @@ def _finish(heads: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, mas
         return out * 0
     if masks is None or any(masks[m] is None for m in nonempty):
         return out
-    some = torch.cat([mask for m in nonempty if (mask := masks[m]) is not None], 1).any(1)
+    given = [masks[m] for m in nonempty]
+    some = torch.cat([mask for mask in given if mask is not None], 1).any(1)
     return out.masked_fill(~some[:, None, None], 0)
 
 

@@ -119,4 +119,6 @@ def cost(route: Route, s: Shape) -> Cost:
 
 def cheapest(s: Shape) -> Route:
     """The route with the least time by the count."""
-    return min(ROUTES, key=lambda route: cost(route, s).seconds)
+    # torch.compile cannot trace min() with a key.
+    seconds = [cost(route, s).seconds for route in ROUTES]
+    return ROUTES[seconds.index(min(seconds))]

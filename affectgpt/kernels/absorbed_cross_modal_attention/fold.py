@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -116,7 +116,7 @@ def _same(key: _Key, tensors: list[Tensor | None]) -> bool:
         return False
     for state, tensor in zip(states, tensors, strict=True):
         if state is None or tensor is None:
-            if state is not tensor:
+            if state is not None or tensor is not None:
                 return False
         elif (
             state[0]() is not tensor
@@ -131,7 +131,7 @@ def _same(key: _Key, tensors: list[Tensor | None]) -> bool:
 class _plain:
     # What is kept must serve a later call under any mode: no gradient, no autocast, no inference tensors.
     def __init__(self, like: Tensor) -> None:
-        self._modes = [torch.inference_mode(False), torch.no_grad(), torch.autocast(like.device.type, enabled=False)]
+        self._modes: list[Any] = [torch.inference_mode(False), torch.no_grad(), torch.autocast(like.device.type, enabled=False)]
 
     def __enter__(self) -> None:
         for mode in self._modes:
@@ -139,4 +139,4 @@ class _plain:
 
     def __exit__(self, *exception: object) -> None:
         for mode in reversed(self._modes):
-            mode.__exit__(*exception)  # type: ignore[arg-type]
+            mode.__exit__(*exception)

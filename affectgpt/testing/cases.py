@@ -1,0 +1,127 @@
+"""What a check is given: one plugin with options, ready to be built as a pipeline would build it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import Tokens
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import InterfaceError
+from affectgpt.registry.spec import Kind
+
+INPUTS = ("face", "audio", "frame", "text")
+WIDTHS = ((16, 24, 16, 24), (64, 128, 64, 128))
+"""Widths of a fuser's inputs: the first that the fuser accepts are used."""
+RAGGED = ((7, 3, 5, 6), (1, 7, 2, 3), (4, 2, 6, 7))
+"""Lengths per clip and input, nothing absent."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """The plugin `name` of `kind` with `options`; for a fuser, with `count` inputs."""
+
+    catalog: Catalog = field(repr=False)
+    kind: Kind
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    count: int = 0
+
+    def __str__(self) -> str:
+        inputs = [f"{self.count} input{'s' if self.count > 1 else ''}"] if self.count else []
+        return ", ".join([*inputs, *(f"{key}={value}" for key, value in self.options.items())]) or "defaults"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return INPUTS[: self.count]
+
+    def config(self) -> Any:
+        """The plugin's config. Raises pydantic's ValidationError when the options are wrong."""
+        given = {"inputs": list(self.names)} if self.kind == "fuser" else {}
+        made = self.catalog.config_class(self.catalog.get(self.kind, self.name))
+        return made.model_validate({**given, **self.options})
+
+    def specs(self, length: int = 7) -> dict[str, TokenSpec]:
+        """The inputs' types, of different widths where the fuser takes that, `length` tokens each."""
+        for widths in WIDTHS:
+            specs = {
+                name: TokenSpec(modality=name, dim=width, tokens=length)
+                for name, width in zip(self.names, widths, strict=False)
+            }
+            try:
+                self.config().infer(specs)
+            except InterfaceError as error:
+                refusal = error
+                continue
+            return specs
+        raise refusal
+
+    def declared(self, length: int = 7) -> TokenSpec:
+        """What the config says that comes out."""
+        spec: TokenSpec = self.config().infer(self.specs(length)) if self.kind == "fuser" else self.config().infer()
+        return spec
+
+    def build(self, length: int = 7, seed: int = 0) -> Any:
+        """The module with random weights from `seed`, in evaluation mode."""
+        torch.manual_seed(seed)
+        target = self.catalog.target_class(self.catalog.get(self.kind, self.name))
+        given = (self.specs(length),) if self.kind == "fuser" else ()
+        return target(self.config(), *given, self.declared(length)).eval()
+
+    def tokens(
+        self, lengths: Sequence[Sequence[int]] = RAGGED, *, longest: int | None = None, padding: float = 0.0,
+        grad: bool = False,
+    ) -> dict[str, Tokens]:  # fmt: skip
+        """Random inputs: `lengths[clip][input]` real tokens each, then `padding` up to the longest or `longest`."""
+        generator = torch.Generator().manual_seed(1)
+        made = {}
+        for index, (name, spec) in enumerate(self.specs().items()):
+            counts = [row[index] for row in lengths]
+            total = longest if longest is not None else max(*counts, 1)
+            mask = torch.arange(total)[None] < torch.tensor(counts)[:, None]
+            values = torch.full((len(counts), total, spec.dim), padding)
+            times = torch.full((len(counts), total), padding)
+            for row, count in enumerate(counts):
+                values[row, :count] = torch.randn(count, spec.dim, generator=generator)
+                times[row, :count] = torch.rand(count, generator=generator).cumsum(0)
+            made[name] = Tokens(values.requires_grad_(grad), mask, times)
+        return made
+
+
+def fuser_cases(
+    catalog: Catalog, name: str, options: Mapping[str, Any] | None = None, counts: Sequence[int] | None = None,
+    variants: bool = True,
+) -> Iterator[Case]:  # fmt: skip
+    """One case per number of inputs (1 to 3) that the fuser takes, and per other value of a Literal or bool option.
+
+    Raises PluginError for an unknown name, InterfaceError when it takes none of these numbers.
+    """
+    config, options = catalog.config_class(catalog.get("fuser", name)), dict(options or {})
+    least, most = config.arity
+    fitting = [count for count in counts or (1, 2, 3) if count >= least and (most is None or count <= most)]
+    fitting = fitting or ([least] if least <= len(INPUTS) else [])
+    if not fitting:
+        raise InterfaceError(
+            f"the fuser {name!r} cannot be checked with so many inputs", found=f"arity {config.arity}",
+            expected=f"a least number of inputs from 1 to {len(INPUTS)}",
+        )  # fmt: skip
+    for count in fitting:
+        yield Case(catalog, "fuser", name, options, count)
+    for key, value in _other_values(config) if variants else ():
+        if key not in options:
+            yield Case(catalog, "fuser", name, {**options, key: value}, fitting[-1])
+
+
+def _other_values(config: Any) -> Iterator[tuple[str, Any]]:
+    for key, option in config.model_fields.items():
+        values = get_args(option.annotation) if get_origin(option.annotation) is Literal else ()
+        if option.annotation is bool:
+            values = (True, False)
+        for value in values:
+            if value != option.default:
+                yield key, value

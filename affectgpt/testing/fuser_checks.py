@@ -1,0 +1,284 @@
+"""What every fuser keeps, one function per promise; each raises AssertionError saying what broke it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affectgpt.core.tokens import Tokens
+from affectgpt.testing.cases import RAGGED, Case
+from affectgpt.testing.round_trips import config_round_trip, state_round_trip
+
+LENGTHS = (1, 7, 63)
+ABSENT = ((7, 3, 5, 4), (4, 0, 6, 0), (0, 0, 0, 0), (0, 5, 0, 2))
+"""Clips that lack something; the third lacks everything."""
+
+
+def declared_interface(case: Case) -> None:
+    """What comes out has the shape, the width and the dtypes that `infer` declares."""
+    for length in LENGTHS:
+        declared, fuser = case.declared(length), case.build(length)
+        streams = set(case.names)
+        assert set(declared.modality.split("+")) == streams, (
+            f"infer() says modality {declared.modality!r}; expected the inputs' joined by '+': {'+'.join(case.names)}"
+        )
+        for batch, masked in ((1, True), (3, False), (3, True)):
+            inputs = case.tokens([[length] * case.count] * batch)
+            if not masked:
+                inputs = {name: Tokens(each.values) for name, each in inputs.items()}
+            at = f"batch {batch}, {length} tokens per input, mask {'given' if masked else 'None'}"
+            out = run(fuser, inputs)
+            assert isinstance(out, Tokens), f"{at}: forward() gives {type(out).__name__}; expected Tokens"
+            count = out.values.shape[1] if out.values.ndim == 3 else -1
+            expected = [batch, declared.tokens if declared.exact else count, declared.dim]
+            assert list(out.values.shape) == expected, (
+                f"{at}: values {list(out.values.shape)}; infer() declares {expected}"
+            )
+            assert count <= declared.tokens, f"{at}: {count} tokens; infer() declares at most {declared.tokens}"
+            assert out.values.dtype is torch.float32, f"{at}: values are {out.values.dtype}; expected float32"
+            assert out.values.isfinite().all(), f"{at}: values are not finite"
+            _fits(out.mask, [batch, count], torch.bool, f"{at}: mask")
+            assert out.valid().all() or not declared.exact, f"{at}: real tokens are masked, yet infer() says exact"
+            _fits(out.times, [batch, count], torch.float32, f"{at}: times")
+            _fits(out.attribution, [batch, case.count], torch.float32, f"{at}: attribution")
+
+
+def _fits(value: Tensor | None, shape: list[int], dtype: torch.dtype, what: str) -> None:
+    if value is not None:
+        found = f"{list(value.shape)} {value.dtype}"
+        assert list(value.shape) == shape and value.dtype is dtype, f"{what} {found}; expected {shape} {dtype} or None"
+
+
+def declared_parameters(case: Case) -> None:
+    """`parameters` of the config counts the module's weights, or says None."""
+    declared = case.config().parameters(case.specs())
+    found = sum(each.numel() for each in case.build().parameters())
+    assert declared in (None, found), f"parameters() says {declared:,}; the module has {found:,}"
+
+
+def padding_content(case: Case) -> None:
+    """What padded positions hold changes nothing, be it NaN."""
+    fuser, clean = case.build(), case.tokens()
+    expected = run(fuser, clean)
+    for rubbish in (float("nan"), 1e30, float("-inf")):
+        out = run(fuser, case.tokens(padding=rubbish))
+        same(out, expected, f"padding that holds {rubbish} instead of 0 changes", "use tokens.zeroed()")
+
+
+def more_padding(case: Case) -> None:
+    """Longer padding changes nothing."""
+    fuser = case.build()
+    expected = run(fuser, case.tokens())
+    same(run(fuser, case.tokens(longest=20)), expected, "padding to 20 tokens changes", "count with tokens.valid()")
+
+
+def input_order(case: Case) -> None:
+    """The order in which the inputs' mapping lists them changes nothing."""
+    fuser, inputs = case.build(), case.tokens()
+    expected = run(fuser, inputs)
+    try:
+        out = run(fuser, dict(reversed(inputs.items())))
+    except Exception as error:
+        raise AssertionError(f"a mapping in another order fails: {error}; read the inputs by name") from error
+    same(out, expected, "a mapping in another order changes", "read the inputs by name")
+
+
+def batch_rows(case: Case) -> None:
+    """A clip's result does not depend on the other clips of its batch, nor on their order."""
+    fuser, inputs = case.build(), case.tokens()
+    together = run(fuser, inputs)
+    for order in (torch.tensor([2, 0, 1]), *torch.arange(len(RAGGED)).split(1)):
+        out = run(fuser, {name: _rows(each, order) for name, each in inputs.items()})
+        what = f"clips {order.tolist()} of a batch by themselves change"
+        same(out, _rows(together, order), what, "no statistics over the batch")
+
+
+def _rows(tokens: Tokens, index: Tensor) -> Tokens:
+    given = (None if each is None else each[index] for each in (tokens.mask, tokens.times, tokens.attribution))
+    return Tokens(tokens.values[index], *given)
+
+
+def absent_input(case: Case) -> None:
+    """A clip that lacks inputs gives finite tokens and gradients; one that lacks all gives a False mask."""
+    fuser = case.build()
+    inputs = case.tokens(ABSENT, grad=True)
+    out = run(fuser, inputs)
+    finite = out.values.isfinite().all() and (out.times is None or out.times.isfinite().all())
+    assert finite, "values or times are not finite for a clip that lacks an input"
+    there = [any(row[: case.count]) for row in ABSENT]
+    found = out.valid().any(dim=1).tolist()
+    assert found == there, f"clips with a real token: {found}; expected {there}, those that have any input"
+    share = out.attribution
+    if share is not None:
+        here = torch.tensor([[length > 0 for length in row[: case.count]] for row in ABSENT])
+        assert not share[~here].any(), "attribution counts an input that the clip lacks"
+    (out.values * out.valid()[..., None]).square().sum().backward()
+    for name, each in _gradients(fuser, inputs).items():
+        assert each is None or each.isfinite().all(), f"the gradient of {name} is not finite with an absent input"
+    filled = case.tokens(ABSENT, padding=3.0)
+    same(run(fuser, filled), out, "what an absent input's positions hold changes", "use tokens.zeroed()")
+    nobody = case.tokens(((0,) * 4,) * 2)
+    assert run(fuser, nobody).values.isfinite().all(), "values are not finite when all clips lack all inputs"
+
+
+def every_input_counts(case: Case) -> None:
+    """Each input changes the result and gets a gradient, at its real tokens only."""
+    fuser, inputs = case.build(), case.tokens(grad=True)
+    out = run(fuser, inputs)
+    weights = torch.randn(out.values.shape, generator=torch.Generator().manual_seed(5))
+    (out.values * weights * out.valid()[..., None]).sum().backward()
+    for name, each in inputs.items():
+        grad = each.values.grad
+        assert grad is not None and grad[each.valid()].any(), f"the input {name!r} gets no gradient"
+        assert not grad[~each.valid()].any(), f"padding of the input {name!r} gets a gradient"
+        other = {**inputs, name: Tokens(each.values.detach() * 0.5 + 0.7, each.mask, each.times)}
+        assert not torch.equal(run(fuser, other).values, out.values), f"the input {name!r} changes nothing"
+
+
+def parameter_gradients(case: Case) -> None:
+    """Every trainable parameter gets a finite gradient, and some of them one that is not 0."""
+    fuser, grads = case.build().train(), {}
+    out = run(fuser, case.tokens())
+    trained = {name: each for name, each in fuser.named_parameters() if each.requires_grad}
+    if not trained:
+        return
+    weights = torch.randn(out.values.shape, generator=torch.Generator().manual_seed(5))
+    (out.values * weights * out.valid()[..., None]).sum().backward()
+    for name, each in trained.items():
+        assert each.grad is not None, f"the parameter {name!r} gets no gradient; remove it, or use it"
+        assert each.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
+        grads[name] = bool(each.grad.any())
+    assert any(grads.values()), "every gradient is 0"
+
+
+def repeated_backward(case: Case) -> None:
+    """In training, the same inputs and seed give the same gradients twice."""
+    fuser = case.build().train()
+    results = []
+    for _ in range(2):
+        fuser.zero_grad()
+        inputs = case.tokens(grad=True)
+        run(fuser, inputs).values.square().sum().backward()
+        results.append({name: grad for name, grad in _gradients(fuser, inputs).items() if grad is not None})
+    first, second = results
+    for name, grad in first.items():
+        near = torch.allclose(grad, second[name], rtol=1e-5, atol=1e-7)
+        assert near, f"the gradient of {name} differs the second time; forward() must not keep a state"
+
+
+def _gradients(fuser: Any, inputs: Mapping[str, Tokens]) -> dict[str, Tensor | None]:
+    grads = {f"the parameter {name!r}": each.grad for name, each in fuser.named_parameters()}
+    grads |= {f"the input {name!r}": each.values.grad for name, each in inputs.items()}
+    return {name: None if grad is None else grad.clone() for name, grad in grads.items()}
+
+
+def deterministic_evaluation(case: Case) -> None:
+    """In evaluation mode, the same inputs give the same result without a seed."""
+    fuser, inputs = case.build(), case.tokens()
+    with torch.no_grad():
+        first, second = fuser(inputs), fuser(inputs)
+    assert torch.equal(first.values, second.values), "two calls in evaluation mode differ; is dropout always on?"
+
+
+def untouched_inputs(case: Case) -> None:
+    """Nothing is written into the inputs."""
+    fuser = case.build()
+    inputs, before = case.tokens(padding=3.0), case.tokens(padding=3.0)
+    with torch.no_grad():
+        run(fuser, inputs)
+    for name, each in before.items():
+        same_values = torch.equal(inputs[name].values, each.values) and torch.equal(inputs[name].valid(), each.valid())
+        assert same_values, f"forward() writes into the input {name!r}"
+
+
+def state_dict(case: Case) -> None:
+    """A state dict loaded into another module of the same config gives the same results."""
+    first, second = case.build(seed=0), case.build(seed=1)
+    inputs = case.tokens()
+    state_round_trip(first, second, lambda module: run(module, inputs).values)
+
+
+def config_json(case: Case) -> None:
+    """The config survives JSON."""
+    config_round_trip(case.config())
+
+
+def bfloat16_autocast(case: Case) -> None:
+    """Forward and backward run under bfloat16 autocast and stay near float32."""
+    fuser, inputs = case.build(), case.tokens(grad=True)
+    expected = run(fuser, inputs)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            out = run(fuser, inputs)
+        out.values.float().square().sum().backward()
+    except RuntimeError as error:
+        raise AssertionError(f"it fails under bfloat16 autocast: {error}") from error
+    assert out.values.isfinite().all(), "values are not finite under bfloat16 autocast"
+    far = (out.values.float() - expected.values)[expected.valid()].detach().norm()
+    size = expected.values[expected.valid()].detach().norm()
+    assert far <= 0.1 * size + 1e-3, f"bfloat16 is off by {far / size:.0%} of the result's norm"
+
+
+def attribution_shares(case: Case) -> None:
+    """Attributions, where given, are shares: not negative, 1 in sum, without a gradient."""
+    share = run(case.build(), case.tokens()).attribution
+    if share is None:
+        return
+    assert not share.requires_grad, "attribution has a gradient; detach it"
+    assert (share >= 0).all(), f"attribution is negative: {share.min():.3g}"
+    total = share.sum(dim=1)
+    assert torch.allclose(total, torch.ones_like(total), atol=1e-5), f"attributions sum to {total.tolist()}; expected 1"
+
+
+def compiled(case: Case) -> None:
+    """`torch.compile(fullgraph=True)` works and gives the same."""
+    fuser, inputs = case.build(), case.tokens()
+    torch._dynamo.reset()
+    try:
+        with torch.no_grad():
+            out = torch.compile(copy.deepcopy(fuser), fullgraph=True)(inputs)
+    except Exception as error:
+        first = str(error).strip().split("\n")[0]
+        raise AssertionError(f"torch.compile(fullgraph=True) fails: {first}") from error
+    same(out, run(fuser, inputs), "compiled, it changes", "", tolerance=1e-4)
+
+
+CHECKS: dict[str, Callable[[Case], None]] = {
+    each.__name__.replace("_", "-"): each
+    for each in (
+        declared_interface, declared_parameters, padding_content, more_padding, input_order, batch_rows, absent_input,
+        every_input_counts, parameter_gradients, repeated_backward, deterministic_evaluation, untouched_inputs,
+        state_dict, config_json, bfloat16_autocast, attribution_shares, compiled,
+    )
+}  # fmt: skip
+"""Every check of a fuser by its name."""
+SLOW = ("compiled",)
+"""Those that take seconds."""
+
+
+def run(fuser: Any, inputs: Mapping[str, Tokens]) -> Tokens:
+    """`fuser(inputs)` from a fixed seed, so that chance is left to the check that is about it."""
+    torch.manual_seed(3)
+    out: Tokens = fuser(inputs)
+    return out
+
+
+def same(found: Tokens, expected: Tokens, what: str, hint: str, tolerance: float = 1e-5) -> None:
+    """Assert that all that may be read is equal: real tokens, their times, attributions."""
+    hint = f"; {hint}" if hint else ""
+    for name in ("values", "times", "attribution"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert (one is None) == (other is None), f"{what} whether there are {name}"
+        if one is None:
+            continue
+        if name != "attribution":
+            counts = [each.valid().sum(dim=1).tolist() for each in (found, expected)]
+            assert counts[0] == counts[1], f"{what} the number of tokens: {counts[0]} and {counts[1]}{hint}"
+            one, other = one[found.valid()], other[expected.valid()]
+        off = (one.detach().float() - other.detach().float()).abs()
+        bound = tolerance * (1 + other.detach().float().abs())
+        assert (off <= bound).all(), f"{what} {name} by up to {off.max().item():.2g}{hint}"

@@ -1,0 +1,152 @@
+"""What every language model keeps, one function per promise; each raises AssertionError saying what broke it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from affectgpt.core.config import GenerationConfig
+from affectgpt.testing.cases import Case
+from affectgpt.testing.round_trips import config_round_trip, state_round_trip
+
+TEXT = "They smile, but 它 sounds angry.\n"
+
+
+def embedded(llm: Any, text: str = TEXT) -> Tensor:
+    """The text's embeddings `[T, D]`."""
+    embeds: Tensor = llm.embed(torch.tensor(llm.encode(text, special=False)))
+    return embeds.detach()
+
+
+def padded(rows: list[Tensor], side: str, rubbish: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Rows `[T_i, D]` -> `[B, T, D]` and the mask `[B, T]`, padded with `rubbish` on one side."""
+    longest = max(len(row) for row in rows)
+    embeds = rows[0].new_full((len(rows), longest, rows[0].shape[1]), rubbish)
+    mask = torch.zeros(embeds.shape[:2], dtype=torch.bool)
+    for index, row in enumerate(rows):
+        at = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
+        embeds[index, at], mask[index, at] = row, True
+    return embeds, mask
+
+
+def declared_interface(case: Case) -> None:
+    """Embeddings are as wide as `infer` declares; logits go over every token that `encode` may give."""
+    declared, llm = case.declared(), case.build()
+    assert declared.modality == "text", f"infer() says modality {declared.modality!r}; expected 'text'"
+    embeds = embedded(llm)
+    assert embeds.ndim == 2 and embeds.shape[1] == declared.dim, (
+        f"embed() gives {list(embeds.shape)}; infer() declares a width of {declared.dim}"
+    )
+    with torch.no_grad():
+        logits = llm.logits(*padded([embeds, embeds[:2]], "right"))
+    assert logits.ndim == 3 and logits.shape[:2] == (2, len(embeds)), f"logits() gives {list(logits.shape)}"
+    highest = max([*llm.encode(TEXT, special=True), *llm.end_ids()])
+    assert logits.shape[2] > highest, f"logits() has {logits.shape[2]} tokens; encode() and end_ids() go to {highest}"
+
+
+def declared_parameters(case: Case) -> None:
+    """`parameters` and `adapter_parameters` of the config count the module's weights, or say None."""
+    config, found = case.config(), sum(each.numel() for each in case.build().parameters())
+    own, adapter = config.parameters(), config.adapter_parameters()
+    assert own is None or adapter is None or own + adapter == found, (
+        f"parameters() and adapter_parameters() say {own:,} + {adapter:,}; the module has {found:,}"
+    )
+
+
+def text_round_trip(case: Case) -> None:
+    """`decode` gives back what `encode` was given."""
+    llm = case.build()
+    found = llm.decode(llm.encode(TEXT, special=False))
+    assert found.strip() == TEXT.strip(), f"decode(encode(text)) is {found!r}; it was {TEXT!r}"
+
+
+def end_marker(case: Case) -> None:
+    """`end_ids` names the end; no text that a user writes holds it, and `decode` removes it."""
+    llm = case.build()
+    ends = llm.end_ids()
+    assert ends and all(isinstance(each, int) for each in ends), f"end_ids() gives {ends!r}; expected at least one id"
+    names = [getattr(getattr(llm, "tokenizer", None), "eos_token", None), "<|im_end|>", "</s>", "<|endoftext|>"]
+    for name in filter(None, names):
+        ids = llm.encode(f"a {name} b", special=False)
+        assert not set(ends) & set(ids), f"encode({name!r}, special=False) gives an end marker; read it as plain text"
+    ids = llm.encode("well", special=False)
+    assert llm.decode([*ids, ends[0]]).strip() == "well", "decode() shows the end marker"
+
+
+def padding_side(case: Case) -> None:
+    """Padding, on either side and whatever it holds, changes no real position's logits."""
+    llm = case.build()
+    long, short = embedded(llm), embedded(llm, "They smile")
+    with torch.no_grad():
+        alone = llm.logits(*padded([short], "right"))[0]
+        for side in ("left", "right"):
+            for rubbish in (0.0, 1e3):
+                embeds, mask = padded([long, short], side, rubbish)
+                off = (llm.logits(embeds, mask)[1][mask[1]] - alone).abs().max()
+                assert off <= 2e-2 if alone.dtype != torch.float32 else off <= 1e-3, (
+                    f"padding on the {side} that holds {rubbish} moves logits by {off:.2g}"
+                )
+
+
+def greedy_generation(case: Case) -> None:
+    """Greedy answers are the same twice, alone and in a batch, within the limit, without the end marker."""
+    llm = case.build()
+    settings = GenerationConfig(max_new_tokens=6)
+    long, short = embedded(llm), embedded(llm, "They smile")
+    with torch.no_grad():
+        together = llm.generate(*padded([long, short], "left"), settings)
+        again = llm.generate(*padded([long, short], "left"), settings)
+        alone = [llm.generate(*padded([row], "left"), settings)[0] for row in (long, short)]
+    assert len(together) == 2, f"generate() gives {len(together)} rows for 2 prompts"
+    assert together == again, f"two greedy runs differ: {together} and {again}"
+    assert together == alone, f"in a batch: {together}; alone: {alone}"
+    for row in together:
+        assert all(isinstance(each, int) for each in row) and len(row) <= 6, f"{row}: expected at most 6 ids"
+        assert not set(row) & set(llm.end_ids()), f"{row} holds an end marker; expected it to be removed"
+
+
+def finite_gradients(case: Case) -> None:
+    """The loss has finite gradients for the embeddings it is given and for all that is trained."""
+    llm = case.build().train()
+    embeds, mask = padded([embedded(llm), embedded(llm, "They smile")], "right")
+    embeds = embeds.clone().requires_grad_()
+    logits = llm.logits(embeds, mask)
+    functional.cross_entropy(logits[mask].float(), torch.zeros(int(mask.sum()), dtype=torch.long)).backward()
+    assert embeds.grad is not None and embeds.grad[mask].any(), "the prompt's embeddings get no gradient"
+    assert embeds.grad.isfinite().all(), "the gradient of the prompt's embeddings is not finite"
+    for name, each in llm.named_parameters():
+        assert each.grad is None or each.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
+
+
+def state_dict(case: Case) -> None:
+    """A state dict loaded into another module of the same config gives the same logits."""
+    first, second = case.build(seed=0), case.build(seed=1)
+    embeds, mask = padded([embedded(first)], "right")
+    state_round_trip(first, second, lambda module: module.logits(embeds, mask))
+
+
+def config_json(case: Case) -> None:
+    """The config survives JSON, also with what `save_assets` changes in it."""
+    config, llm = case.config(), case.build()
+    config_round_trip(config)
+    with tempfile.TemporaryDirectory() as folder:
+        changed = llm.save_assets(Path(folder))
+        for name, value in changed.items():
+            assert name in type(config).model_fields, f"save_assets() changes {name!r}, which is no option"
+            assert (Path(folder) / value).exists(), f"save_assets() says {name}: {value!r} and wrote no such file"
+
+
+CHECKS: dict[str, Callable[[Case], None]] = {
+    each.__name__.replace("_", "-"): each
+    for each in (
+        declared_interface, declared_parameters, text_round_trip, end_marker, padding_side, greedy_generation,
+        finite_gradients, state_dict, config_json,
+    )
+}  # fmt: skip
+"""Every check of a language model by its name."""
