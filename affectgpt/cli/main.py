@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt import __version__
-from affectgpt.cli import check, demo, describe, plugins, schema, synth, train
+from affectgpt.cli import check, demo, describe, new, plugins, schema, synth, train
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 
@@ -29,6 +29,7 @@ app.command("train")(train.command)
 app.command("check")(check.command)
 app.command("schema")(schema.command)
 app.command("synth")(synth.command)
+app.command("new")(new.command)
 app.add_typer(plugins.app, name="plugins")
 
 

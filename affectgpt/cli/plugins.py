@@ -93,7 +93,8 @@ def verify(
     for result in run(catalog, entry.spec.kind, name, _options(changes), slow=slow):
         results.append(result)
         if not as_json:
-            out.print(f"{'FAILED' if result.failure else 'ok':6}  {result.check:25} {result.promise}", markup=False, soft_wrap=True)
+            state = "FAILED" if result.failure else "ok"
+            out.print(f"{state:6}  {result.check:25} {result.promise}", markup=False, soft_wrap=True)
             if result.failure:
                 out.print(f"        {result.failure}", markup=False, style="red", soft_wrap=True)
     failed = [result for result in results if result.failure]

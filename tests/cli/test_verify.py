@@ -49,7 +49,7 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["meen"], "did you mean 'mean'?"),
+    (["meen"], "did you mean 'mean'"),
     (["mean", "--set", "width=3"], "width: Extra inputs are not permitted"),
     (["mean", "--set", "width"], "expected: KEY=VALUE"),
     (["cross-attention", "--set", "dim=7", "--set", "heads=2"], "the heads do not fit the width"),
