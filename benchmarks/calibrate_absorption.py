@@ -2,8 +2,9 @@
 
     python benchmarks/calibrate_absorption.py
 
-FLOPS: products of 1024 wide float32 matrices with 2048 rows. BYTES: a sum of two arrays of 64 MB, three passes. The time
-of a product and of a backward product: a product of 1 x 1 matrices, and a call of `linear` on them with its backward.
+FLOPS: products of 1024 wide float32 matrices with 2048 rows. BYTES: a sum of two arrays of 64 MB, three passes. The
+time of a product and of a backward product: a product of 1 x 1 matrices, and a call of `linear` on them with its
+backward.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,8 @@ def setting(queries: int, total: int) -> tuple[Tensor, list[Tensor], FusionWeigh
 
 def baseline(queries: Tensor, tokens: list[Tensor], weights: FusionWeights, fused: bool) -> Tensor:
     """Project, concatenate, attend; SDPA if `fused`. Neither gives the modalities' mass."""
-    y = torch.cat([linear(x, e) + p for x, e, p in zip(tokens, weights.inputs, weights.positions, strict=True)], 1)  # type: ignore[arg-type,operator]
+    read = zip(tokens, weights.inputs, weights.positions, strict=True)
+    y = torch.cat([linear(x, e) + p for x, e, p in read], 1)  # type: ignore[arg-type,operator]
 
     def split(x: Tensor) -> Tensor:
         return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
@@ -65,7 +67,9 @@ def baseline(queries: Tensor, tokens: list[Tensor], weights: FusionWeights, fuse
     return linear(heads.transpose(1, 2).flatten(2), weights.out)
 
 
-def contenders(queries: Tensor, tokens: list[Tensor], weights: FusionWeights, every: bool) -> dict[str, Callable[[], Tensor]]:
+def contenders(
+    queries: Tensor, tokens: list[Tensor], weights: FusionWeights, every: bool
+) -> dict[str, Callable[[], Tensor]]:
     """What is timed: the two baselines, the operator, and with `every` each of its routes."""
     cache = Fold()
 
@@ -93,7 +97,7 @@ def seconds(run: Callable[[], Tensor], trained: list[Tensor]) -> float:
     return time.perf_counter() - start
 
 
-def measure(mode: str, queries: int, total: int, budget: float, every: bool) -> dict[str, object]:
+def measure(mode: str, queries: int, total: int, budget: float, every: bool) -> dict[str, Any]:
     """Interleaved rounds of one shape until `budget` seconds have passed, at least 5 and at most 200."""
     learned, tokens, weights = setting(queries, total)
     trained = [learned, *(t for _, t in weights.tensors())] if mode == "training" else []
@@ -126,12 +130,22 @@ def measure(mode: str, queries: int, total: int, budget: float, every: bool) -> 
     }  # fmt: skip
 
 
+def _line(row: dict[str, Any]) -> str:
+    ms, ratio = row["milliseconds"], row["ratio"]
+    met = "met" if row["ratio_to_best"] >= row["target"] else "MISSED"
+    return (
+        f"{row['mode']:8} {row['queries']:2} {row['tokens']:6} {row['route']:14} {ms['eager']:7.2f} {ms['sdpa']:7.2f}"
+        f" {ms['auto']:8.2f}  {ratio['eager']['median']:7.2f} {ratio['sdpa']['median']:7.2f}"
+        f" {ratio['sdpa']['quartiles']}  {row['target']} {met}"
+    )
+
+
 def main() -> None:
     """Time the grid, print it, save it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each shape and mode")
-    parser.add_argument("--every-route", action="store_true", help="time each route too, to see whether the choice is right")
+    parser.add_argument("--every-route", action="store_true", help="time each route too: is the choice right?")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -143,16 +157,13 @@ def main() -> None:
             for total in TOKENS:
                 row = measure(mode, queries, total, arguments.seconds, arguments.every_route)
                 rows.append(row)
-                ms, ratio = row["milliseconds"], row["ratio"]
-                met = "met" if row["ratio_to_best"] >= row["target"] else "MISSED"  # type: ignore[operator]
-                print(f"{mode:8} {queries:2} {total:6} {row['route']:14} {ms['eager']:7.2f} {ms['sdpa']:7.2f} {ms['auto']:8.2f}"  # type: ignore[index]
-                      f"  {ratio['eager']['median']:7.2f} {ratio['sdpa']['median']:7.2f} {ratio['sdpa']['quartiles']}"  # type: ignore[index]
-                      f"  {row['target']} {met}", flush=True)  # fmt: skip
+                print(_line(row), flush=True)
                 if arguments.every_route:
-                    print("   ", {r: ms[r] for r in ROUTES}, flush=True)  # type: ignore[index]
+                    print("   ", row["milliseconds"], flush=True)
     facts = {
         "machine": platform.machine(), "cores": os.cpu_count(), "threads": arguments.threads,
-        "python": platform.python_version(), "torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(), "torch": torch.__version__,
+        "capability": torch.backends.cpu.get_cpu_capability(),
         "load_before": load, "load_after": os.getloadavg(), "batch": BATCH, "width": WIDTH, "heads": HEADS,
     }  # fmt: skip
     if arguments.out:

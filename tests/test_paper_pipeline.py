@@ -1,4 +1,4 @@
-"""`configs/affectgpt-paper.yaml` and `affectgpt.yaml` run as they are on model folders laid out like the real ones, only smaller."""
+"""`affectgpt-paper.yaml` and `affectgpt.yaml` run as they are on folders laid out like the real ones, only smaller."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class HighwayConfig(FuserConfig):
         return TokenSpec(modality="+".join(inputs), dim=max(spec.dim for spec in inputs.values()), tokens=1)
 
 
-@fuser("highway", config=HighwayConfig, summary="a gate between a transform and the mean of the inputs, one token")
+@fuser("simple-highway", config=HighwayConfig, summary="a gate between a transform and the mean of the inputs")
 class Highway(nn.Module):
     """Inputs `[B, T_m, D_m]` -> g * tanh(A e) + (1 - g) * mean of the e_m, `[B, 1, D]`, with g = sigmoid(G e).
 

@@ -30,16 +30,18 @@ def absorbed_cross_modal_attention(
 ) -> tuple[Tensor, Tensor]:
     """Attention of Q queries over the raw tokens of up to 8 modalities of different widths, H heads.
 
-    queries `[B or 1, Q, D]`, a leading 1 being shared by the batch. tokens[m] `[B, T_m, D_m]`, T_m from 0. masks[m] bool
-    `[B, T_m]`, True for real tokens, or None. gates `[H, M]` are added to a modality's scores. One float dtype, unless
-    autocast chooses; the softmax is float32 or wider. Tokens that are masked must be finite.
+    - `queries [B or 1, Q, D]`, a leading 1 being shared by the batch.
+    - `tokens[m] [B, T_m, D_m]`, T_m from 0. `masks[m] [B, T_m]` bool, True for real tokens, or None. Tokens that are
+      masked must be finite.
+    - `gates [H, M]` are added to a modality's scores.
+    - One float dtype, unless autocast chooses; the softmax is float32 or wider.
+    - `impl`: `project` projects every token, `folded_project` by products of weights, `absorbed` projects queries and
+      output instead, `folded` does that by products of weights; `auto` takes the cheapest by count (cost.py). The one
+      asked for is the one that runs.
+    - `cache` keeps the products between calls in which no weight needs a gradient; not when compiling.
 
     Returns `out [B, Q, O]` and `mass [B, H, Q, M]` (float32 for half inputs), the share of attention each modality
     received. A sample with nothing to attend gives exact zeros in both, and no gradient.
-
-    impl: `project` projects every token, `folded_project` by products of weights, `absorbed` projects queries and output
-    instead, `folded` does that by products of weights; `auto` takes the cheapest by count (cost.py). The one asked for is
-    the one that runs. cache keeps the products between calls in which no weight needs a gradient; not when compiling.
 
     Raises ValueError for a wrong shape, number, device or impl and TypeError for a wrong dtype.
     """

@@ -37,8 +37,8 @@ class Fold:
     """Keeps the products of one layer's weights, and its projected learned queries, between calls.
 
     A product is computed again when a tensor it was made of is another object, has been written to in place
-    (`_version`), or has other memory or another dtype, after a step of any torch optimizer (the fused ones write without
-    a new version) and after a call that trains. Writing through `tensor.data` changes none of these: call `clear` after
+    (`_version`), or has other memory or another dtype, after a step of any torch optimizer (the fused ones write
+    without a new version) and after a call that trains. Writing through `tensor.data` changes none of these: call `clear` after
     that. Tensors made in inference mode have no version and are never kept.
     """
 
@@ -131,7 +131,8 @@ def _same(key: _Key, tensors: list[Tensor | None]) -> bool:
 class _plain:
     # What is kept must serve a later call under any mode: no gradient, no autocast, no inference tensors.
     def __init__(self, like: Tensor) -> None:
-        self._modes: list[Any] = [torch.inference_mode(False), torch.no_grad(), torch.autocast(like.device.type, enabled=False)]
+        plain = torch.autocast(like.device.type, enabled=False)
+        self._modes: list[Any] = [torch.inference_mode(False), torch.no_grad(), plain]
 
     def __enter__(self) -> None:
         for mode in self._modes:

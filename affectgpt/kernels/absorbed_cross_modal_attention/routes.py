@@ -16,7 +16,7 @@ Result = tuple[Tensor, Tensor]
 
 
 def project(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks: Masks, gates: Tensor | None) -> Result:
-    """Keys and values of every token, then attention. `q` `[B or 1, H, Q, d]`, scaled; gives `[B, Q, D]` and the mass."""
+    """Keys and values of every token, then attention: scaled `q [B or 1, H, Q, d]` -> `[B, Q, D]` and the mass."""
     parts = []
     for m, x in enumerate(tokens):
         projection, offset = weights.inputs[m], weights.offset(m)
@@ -95,8 +95,8 @@ def _attend(
 ) -> Result:
     batch, heads, size = keys.shape[0], q.shape[1], q.shape[3]
     scores = torch.matmul(q, keys.view(batch, keys.shape[1], heads, size).permute(0, 2, 3, 1))
-    parts, mass = _softmax(
-        [_add(s, None, gates, m) for m, s in enumerate(scores.split([x.shape[1] for x in tokens], -1))], masks)  # fmt: skip
+    lengths = [x.shape[1] for x in tokens]
+    parts, mass = _softmax([_add(s, None, gates, m) for m, s in enumerate(torch.split(scores, lengths, -1))], masks)
     weights = _join(list(parts), -1).to(values.dtype)
     return _joined(torch.matmul(weights, values.view(batch, values.shape[1], heads, size).transpose(1, 2))), mass
 
@@ -121,7 +121,7 @@ def _joined(heads: Tensor) -> Tensor:
 
 
 def _add(score: Tensor, extra: Tensor | None, gates: Tensor | None, modality: int) -> Tensor:
-    # `extra` [B or 1, H * Q, T_m or 1] is small when the queries are shared: the gate joins it before the one large sum.
+    # `extra` [B or 1, H * Q, T_m or 1] is small when queries are shared: the gate joins it before the one large sum.
     score = score.float() if score.dtype in (torch.float16, torch.bfloat16) else score
     gate = None if gates is None else gates[:, modality].view(1, -1, 1, 1)
     if extra is None:

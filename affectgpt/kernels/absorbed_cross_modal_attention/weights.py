@@ -12,7 +12,8 @@ class FusionWeights(NamedTuple):
 
     inputs: per modality `[D, D_m]`, or None for the identity (D_m == D).
     query, key, value: `[D, D]`; out: `[O, D]`; their biases `[D]` and `[O]`.
-    input_biases: per modality `[D]` or None. positions: per modality `[T_m, D]` or None, added after the input projection.
+    input_biases: per modality `[D]` or None. positions: per modality `[T_m, D]` or None, added after the input
+    projection.
     """
 
     inputs: tuple[Tensor | None, ...]

@@ -25,7 +25,8 @@ class Layer(nn.Module):
     def forward(self, x: torch.Tensor, cached: bool = True) -> torch.Tensor:
         weights = FusionWeights((self.e,), self.q, self.k, self.v, self.o, positions=(self.p,))
         return absorbed_cross_modal_attention(
-            self.queries, [x], weights, num_heads=2, impl="folded", cache=self.cache if cached else None)[0]  # fmt: skip
+            self.queries, [x], weights, num_heads=2, impl="folded", cache=self.cache if cached else None
+        )[0]  # fmt: skip
 
 
 def step(layer: Layer, **options: bool) -> None:

@@ -41,7 +41,8 @@ def make(
             query_bias=draw(D), key_bias=draw(D), value_bias=draw(D), out_bias=draw(10),
         )  # fmt: skip
     return {
-        "queries": draw(query_batch, queries, D), "tokens": [draw(batch, n, w) for n, w in zip(lengths, widths, strict=True)],
+        "queries": draw(query_batch, queries, D),
+        "tokens": [draw(batch, n, w) for n, w in zip(lengths, widths, strict=True)],
         "weights": weights, "num_heads": H, "gates": None if bare else draw(H, count),
     }  # fmt: skip
 
@@ -124,7 +125,8 @@ def test_half_dtypes_stay_near_float32(impl: str, dtype: torch.dtype) -> None:
     exact = reference(**call)
     half = {k: v.to(dtype) if isinstance(v, Tensor) else v for k, v in call.items()}
     half["tokens"] = [x.to(dtype) for x in call["tokens"]]
-    half["weights"] = FusionWeights(*torch.utils._pytree.tree_map_only(Tensor, lambda t: t.to(dtype), tuple(call["weights"])))
+    halved = torch.utils._pytree.tree_map_only(Tensor, lambda t: t.to(dtype), tuple(call["weights"]))
+    half["weights"] = FusionWeights(*halved)
     tolerance = 0.25 if dtype == torch.bfloat16 else 0.03
     out, mass = absorbed_cross_modal_attention(**half, impl=impl)
     assert out.dtype == dtype and mass.dtype == torch.float32
