@@ -2,11 +2,12 @@
 
     python benchmarks/fusers.py --seeds 3 --out benchmarks/results/fusers.json
 
-The language model reads nothing but what the fuser under test gives (and the subtitle), so that a fuser which
-loses what it is given cannot hide. A fuser of several inputs stands in the line `multi`; one that takes a single
-input stands in the lines `face_tokens` and `audio_tokens`, without fusion. Only the plugin's name changes from row
-to row; its options are the defaults but for those in OPTIONS, and all train on the same clips. The floor is the score
-of giving every clip the one training description that scores best.
+Each stands in one line of `configs/tiny.yaml`, and nothing else changes: a fuser of several inputs in the line `multi`,
+one that takes a single input in the line `face_tokens`. With `--alone` the language model reads nothing but what the
+fuser under test gives (and the subtitle), so that a fuser which loses what it is given cannot hide behind the other
+lines; a fuser of a single input then stands for both `face_tokens` and `audio_tokens`, without fusion. Options are the
+defaults but for those in OPTIONS, and all train on the same clips. The floor is the score of giving every clip the one
+training description that scores best.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from affectgpt.core.plan import Plan
 from affectgpt.data.synthetic.score import score_texts
 from affectgpt.demo import Row, read_clips, run_variants, tiny_plan, write_clips
 from affectgpt.registry.catalog import Catalog
@@ -36,10 +38,14 @@ OPTIONS = {"qformer": "queries: 8", "temporal-attention": "scale: 0.1", "modalit
 """What a fuser needs to be trained from nothing at the rate of `configs/tiny.yaml`, as `key: value, ...`."""
 
 
-def overrides(catalog: Catalog, name: str) -> tuple[str, ...]:
+def overrides(catalog: Catalog, name: str, alone: bool) -> tuple[str, ...]:
     """What puts the fuser `name` into `configs/tiny.yaml`."""
     options = f", {OPTIONS[name]}" if name in OPTIONS else ""
-    if catalog.config_class(catalog.get("fuser", name)).arity == (1, 1):
+    single = catalog.config_class(catalog.get("fuser", name)).arity == (1, 1)
+    if not alone:
+        node, inputs = ("face_tokens", "face") if single else ("multi", "face, audio")
+        return (f"fusers.{node}={{plugin: {name}, inputs: [{inputs}]{options}}}",)
+    if single:
         return (*COMPRESSED, *(
             f"fusers.{stream}_tokens={{plugin: {name}, inputs: [{stream}]{options}}}" for stream in ("face", "audio")
         ))  # fmt: skip
@@ -75,12 +81,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="default: those of configs/tiny.yaml")
     parser.add_argument("--clip-seed", type=int, default=21)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--alone", action="store_true", help="the language model reads the fuser's tokens only")
     parser.add_argument("--only", nargs="*", help="names of fusers; default: all that are found")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     catalog = discover()
     names = arguments.only or catalog.names("fuser")
-    variants = {name: overrides(catalog, name) for name in names}
+    variants = {name: overrides(catalog, name, arguments.alone) for name in names}
     plans = {name: tiny_plan(catalog, 0, changes) for name, changes in variants.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
@@ -100,7 +107,7 @@ def main() -> None:
         rows.append(row)
     table = [
         {
-            "fuser": name, "parameters": sum(node.parameters or 0 for node in plans[name].fusers.values()),
+            "fuser": name, "parameters": _parameters(plans[name], name),
             "scores": [row.score.exact for row in sorted(rows, key=lambda row: row.seed) if row.name == name],
             "milliseconds_per_clip": speed[name], "changes": variants[name],
         }
@@ -121,6 +128,10 @@ def main() -> None:
                   "rows": [asdict(row) for row in rows]}  # fmt: skip
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def _parameters(plan: Plan, name: str) -> int:
+    return sum(node.parameters or 0 for node in plan.fusers.values() if node.entry.spec.name == name)
 
 
 def _tell(what: str, done: int, total: int) -> None:

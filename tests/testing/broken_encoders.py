@@ -120,7 +120,8 @@ class Detached(Good):
 
     def forward(self, batch: MediaBatch) -> Tokens:
         tokens = super().forward(batch)
-        return Tokens(tokens.values * 1.0 + self.read.weight.sum() * 0 - tokens.values.detach(), tokens.mask, tokens.times)
+        still = tokens.values.detach() + self.read.weight.sum() * 0
+        return Tokens(still, tokens.mask, tokens.times)
 
 
 @encoder("state-dict", config=GoodConfig)

@@ -38,8 +38,8 @@ class Fold:
 
     A product is computed again when a tensor it was made of is another object, has been written to in place
     (`_version`), or has other memory or another dtype, after a step of any torch optimizer (the fused ones write
-    without a new version) and after a call that trains. Writing through `tensor.data` changes none of these: call `clear` after
-    that. Tensors made in inference mode have no version and are never kept.
+    without a new version) and after a call that trains. Writing through `tensor.data` changes none of these: call
+    `clear` after that. Tensors made in inference mode have no version and are never kept.
     """
 
     def __init__(self) -> None:

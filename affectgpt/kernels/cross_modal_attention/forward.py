@@ -17,9 +17,9 @@ def forward_kernel(
     QUERIES, WIDTH: tl.constexpr, GROUPS: tl.constexpr, KV_HEADS: tl.constexpr,
     M: tl.constexpr, M_PAD: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    batch = (tl.program_id(1) // KV_HEADS).to(tl.int64)
-    kv_head = (tl.program_id(1) % KV_HEADS).to(tl.int64)
-    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
+    batch = (tl.program_id(0) // KV_HEADS).to(tl.int64)
+    kv_head = (tl.program_id(0) % KV_HEADS).to(tl.int64)
+    rows = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
     row_ok = rows < GROUPS * QUERIES
     head = kv_head * GROUPS + rows // QUERIES
     query = (rows % QUERIES).to(tl.int64)

@@ -84,7 +84,7 @@ def launch_backward(
         if length and (of_key or of_value):
             sizes_here = {name: value for name, value in sizes.items() if name != "M_PAD"}
             with _on(queries):
-                tokens_kernel[(-(-length // sizes["BLOCK_N"]), grid[1])](
+                tokens_kernel[(grid[0], -(-length // sizes["BLOCK_N"]))](
                     queries, keys[index], values[index], pointers[index], biases, grad_out, grad_mass, delta, lse,
                     found[2 + index] if of_key else None, found[2 + count + index] if of_value else None, scale,
                     *strides[:4], *keys[index].stride(), *values[index].stride(),
@@ -106,7 +106,8 @@ def _sizes(queries: Tensor, keys: Sequence[Tensor]) -> tuple[dict[str, int], tup
         "QUERIES": count, "WIDTH": width, "GROUPS": heads // kv_heads, "KV_HEADS": kv_heads, "M": len(keys),
         "M_PAD": power_of_two(len(keys)), **blocks(rows, width), "num_warps": 4, "num_stages": 2,
     }  # fmt: skip
-    return sizes, (-(-rows // sizes["BLOCK_M"]), batch * kv_heads)
+    # The first axis of a grid may be as long as 2^31, the others 65,535.
+    return sizes, (batch * kv_heads, -(-rows // sizes["BLOCK_M"]))
 
 
 def _pointers(keys: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor | None, ...]:

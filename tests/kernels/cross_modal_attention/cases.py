@@ -32,13 +32,13 @@ class Case:
 def make(
     *, batch: int = 2, heads: int = 4, kv_heads: int = 2, queries: int = 3, width: int = 16,
     lengths: Sequence[int] = (7, 0, 63), shared: bool = True, masked: bool = True, gates: bool = True,
-    dtype: torch.dtype = torch.float32, seed: int = 0,
+    dtype: torch.dtype = torch.float32, device: str = "cpu", seed: int = 0,
 ) -> Case:  # fmt: skip
     """A case with strided keys; with `masked`, row 0 has nothing to attend and masked positions hold NaN and inf."""
     generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator).to(dtype)
+        return torch.randn(*shape, generator=generator).to(device, dtype)
 
     keys = [noise(batch, length, kv_heads, width).transpose(1, 2) for length in lengths]
     values = [noise(batch, kv_heads, length, 2 * width)[..., ::2] for length in lengths]
@@ -46,7 +46,7 @@ def make(
     if masked:
         masks = []
         for key, value in zip(keys, values, strict=True):
-            mask = torch.rand(batch, key.shape[2], generator=generator) > 0.4
+            mask = (torch.rand(batch, key.shape[2], generator=generator) > 0.4).to(device)
             mask[0] = False
             key.masked_fill_(~mask[:, None, :, None], float("nan"))
             value.masked_fill_(~mask[:, None, :, None], float("inf"))
@@ -65,7 +65,7 @@ def run(case: Case, impl: Any) -> list[Tensor]:
     )  # fmt: skip
     generator = torch.Generator().manual_seed(1)
     up_out, up_mass = torch.randn(out.shape, generator=generator), torch.randn(mass.shape, generator=generator)
-    ((out * up_out.to(out.dtype)).sum() + (mass * up_mass.to(mass.dtype)).sum()).backward()
+    ((out * up_out.to(out)).sum() + (mass * up_mass.to(mass)).sum()).backward()
     return [out.detach(), mass.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
 

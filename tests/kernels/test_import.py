@@ -1,0 +1,75 @@
+"""The kernels can be imported and used anywhere: in fresh processes, without a GPU, without Triton, compiled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+USE = """
+import torch
+from affectgpt.kernels import cross_modal_attention
+q, k, v = (torch.randn(1, 2, n, 8) for n in (1, 5, 5))
+out, mass = cross_modal_attention(q, [k], [v])
+assert torch.allclose(mass, torch.ones(1, 2, 1, 1)) and out.shape == (1, 2, 1, 8)
+"""
+ABSORBED = """
+import torch
+from affectgpt.kernels import absorbed_cross_modal_attention
+from affectgpt.kernels.absorbed_cross_modal_attention import FusionWeights
+w = FusionWeights((None,), *(torch.randn(8, 8) for _ in range(4)))
+out, mass = absorbed_cross_modal_attention(torch.randn(1, 2, 8), [torch.randn(3, 5, 8)], w, num_heads=2)
+assert out.shape == (3, 2, 8) and torch.allclose(mass, torch.ones_like(mass))
+"""
+NO_TRITON = """
+import sys
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'triton':
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Refused())
+import importlib.util
+seek = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name.split('.')[0] == 'triton' else seek(name, *rest)
+"""
+
+
+def run(script: str, **environment: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_importing_the_kernels_imports_neither_torch_nor_triton() -> None:
+    run("import sys, affectgpt.kernels\nassert not {'torch', 'triton'} & set(sys.modules)")
+
+
+@pytest.mark.parametrize("use", [USE, ABSORBED], ids=["fused", "absorbed"])
+@pytest.mark.parametrize("before", ["", NO_TRITON], ids=["no-gpu", "no-triton"])
+def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> None:
+    run(before + use)
+
+
+def test_without_triton_the_triton_kernel_says_so() -> None:
+    asked = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
+    lines = asked.splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith("out, mass"))
+    script = "\n".join([
+        *lines[:at], "try:", f"    {lines[at]}", "except RuntimeError as error:",
+        "    assert 'triton is not installed' in str(error), error", "else:", "    raise SystemExit('it ran')",
+    ])  # fmt: skip
+    run(NO_TRITON + script)
+
+
+@pytest.mark.parametrize("use", [USE, ABSORBED], ids=["fused", "absorbed"])
+def test_they_run_under_compile_from_the_first_call(use: str) -> None:
+    name = "cross_modal_attention" if use is USE else "absorbed_cross_modal_attention"
+    compiled = f"\n{name} = torch.compile({name}, fullgraph=True, backend='aot_eager')\n"
+    at = use.index("q, k, v") if use is USE else use.index("w = ")
+    run(use[:at] + compiled + use[at:])
