@@ -56,15 +56,18 @@ def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> Non
     run(before + use)
 
 
-def test_without_triton_the_triton_kernel_says_so() -> None:
+@pytest.mark.parametrize(("before", "said"), [
+    (NO_TRITON, "the package triton is not installed"), ("", "the tensors are on cpu"),
+], ids=["no-triton", "no-gpu"])  # fmt: skip
+def test_the_triton_kernel_says_why_it_cannot_run(before: str, said: str) -> None:
     asked = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
     lines = asked.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("out, mass"))
     script = "\n".join([
         *lines[:at], "try:", f"    {lines[at]}", "except RuntimeError as error:",
-        "    assert 'triton is not installed' in str(error), error", "else:", "    raise SystemExit('it ran')",
+        f"    assert {said!r} in str(error), error", "else:", "    raise SystemExit('it ran')",
     ])  # fmt: skip
-    run(NO_TRITON + script)
+    run(before + script, TRITON_INTERPRET="0")
 
 
 @pytest.mark.parametrize("use", [USE, ABSORBED], ids=["fused", "absorbed"])

@@ -17,12 +17,21 @@ def power_of_two(number: int) -> int:
     return 1 << max(0, number - 1).bit_length()
 
 
-def blocks(rows: int, width: int) -> dict[str, int]:
-    """Block sizes for `rows` query rows per key head of `width` values: what fits 64 KB of shared memory."""
+def blocks(rows: int, width: int, itemsize: int) -> dict[str, int]:
+    """Block sizes for `rows` query rows per key head of `width` values of `itemsize` bytes, and how to compile them.
+
+    What keeps within 64 KB of shared memory (an AMD gfx942 has no more) and spills next to no registers: float32 is
+    multiplied without tensor cores, which takes many of them.
+    """
     wide = max(16, power_of_two(width))
+    if itemsize == 4:
+        most, tokens, warps, stages = 16, 32 if wide <= 64 else 16, 4, 1
+    else:
+        most = tokens = 64 if wide <= 64 else 32 if wide <= 128 else 16
+        warps, stages = 8 if wide == 128 else 4, 2
     return {
-        "BLOCK_M": min(64 if wide <= 64 else 32 if wide <= 128 else 16, max(16, power_of_two(rows))),
-        "BLOCK_N": 64 if wide <= 64 else 32 if wide <= 128 else 16, "BLOCK_D": wide,
+        "BLOCK_M": min(most, max(16, power_of_two(rows))), "BLOCK_N": tokens, "BLOCK_D": wide, "num_warps": warps,
+        "num_stages": stages,
     }  # fmt: skip
 
 
@@ -104,7 +113,7 @@ def _sizes(queries: Tensor, keys: Sequence[Tensor]) -> tuple[dict[str, int], tup
     rows = heads // kv_heads * count
     sizes = {
         "QUERIES": count, "WIDTH": width, "GROUPS": heads // kv_heads, "KV_HEADS": kv_heads, "M": len(keys),
-        "M_PAD": power_of_two(len(keys)), **blocks(rows, width), "num_warps": 4, "num_stages": 2,
+        "M_PAD": power_of_two(len(keys)), **blocks(rows, width, queries.element_size()),
     }  # fmt: skip
     # The first axis of a grid may be as long as 2^31, the others 65,535.
     return sizes, (batch * kv_heads, -(-rows // sizes["BLOCK_M"]))

@@ -73,7 +73,7 @@ def close(case: Case, impl: Any) -> None:
     """`impl` may be off by twice what the reference of the same dtype is, plus roundings of its values.
 
     Eight, because the saved log-sum-exp is itself rounded: that moves all weights of a row together. And one of the
-    size of a product of `width` normal values, since a gate's gradient is a sum of such products that cancel.
+    size of a product of `width` normal values; a gate's gradient is a sum of such products, one per row, that cancel.
     """
     exact, same, found = run(case.double(), "reference"), run(case, "reference"), run(case, impl)
     assert len(exact) == len(found)
@@ -84,7 +84,10 @@ def close(case: Case, impl: Any) -> None:
         size = true.square().mean().sqrt().item()
         rounding = torch.finfo(case.queries.dtype).eps
         allowed = 2 * (usual.double() - true).abs().max().item() + 8 * rounding * (size + true.abs().max().item())
-        allowed += rounding * case.queries.shape[-1] ** 0.5
+        products = case.queries.shape[-1]
+        if case.biases is not None and index == len(exact) - 1:
+            products *= case.keys[0].shape[0] * case.queries.shape[2]
+        allowed += rounding * products**0.5
         assert (given.double() - true).abs().max().item() <= allowed, f"result {index} of {impl}"
 
 
