@@ -21,7 +21,7 @@ from affectgpt.registry.catalog import Catalog
 
 QUICK = (
     "training.steps=2", "training.warmup_steps=0", "training.batch_size=4", "generation.max_new_tokens=5",
-    "encoders.face.size=32", "encoders.face.frames=2",
+    "encoders.face.size=32", "encoders.face.positions=1", "encoders.face.frames=2",
 )  # fmt: skip
 NODES = {
     "full model": {"face", "audio", "face_tokens", "audio_tokens", "multi"},

@@ -53,7 +53,7 @@ def test_folder_that_is_no_model(place: Any, refused: Callable) -> None:
 def test_model_of_another_config(place: Any, refused: Callable) -> None:
     other = {"plugin": "concat", "inputs": ["face", "audio"]}
     arguments = place.saved(lambda config: config["fusers"].update(multi=other))
-    refused(arguments, "model.safetensors", "fusers.multi.mix.weight", "another config")
+    refused(arguments, "model.safetensors", "fusers.multi.gates", "another config")
 
 
 def test_a_question_longer_than_the_context(place: Any, refused: Callable) -> None:
