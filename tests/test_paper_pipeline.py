@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,22 +15,10 @@ from affectgpt.core.plan import make_plan
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
+from affectgpt.testing import NoiseClip
 from affectgpt.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class NoiseClip:
-    """As much of a clip as the two encoders use."""
-
-    duration = 5.0
-
-    def faces(self, count: int) -> object:
-        images = [np.random.default_rng(i).integers(0, 255, (60, 60, 3), dtype=np.uint8) for i in range(count)]
-        return type("Pictures", (), {"images": images, "times": np.arange(count, dtype=np.float32)})()
-
-    def waveform(self) -> np.ndarray:
-        return np.random.default_rng(0).normal(size=80_000).astype(np.float32) * 0.1
 
 
 @pytest.fixture
@@ -74,7 +61,7 @@ def test_the_pipeline_trains_saves_loads_and_answers(
     assert pipeline.plan.output("face").dim == width and pipeline.llm.model.model.norm.weight.dtype == torch.bfloat16
     trained = {name.split(".")[0] for name, each in pipeline.named_parameters() if each.requires_grad}
     assert trained == {"fusers", "projectors", "llm"}
-    media = pipeline.prepare(NoiseClip())
+    media = pipeline.prepare(NoiseClip(pictures=8, seconds=5.0))
     assert media["face"] is not None and media["audio"] is not None and len(media["audio"].values) == 8
     train(pipeline, [Sample("a", media, "hello", "They are glad.")])
     save(pipeline, tmp_path / "saved")

@@ -5,12 +5,8 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -23,6 +19,7 @@ from affectgpt.data.clips import Sample
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.spec import Kind
+from affectgpt.testing import NoiseClip, verify
 from affectgpt.training.loop import train
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -60,26 +57,6 @@ OPTIONS: dict[tuple[Kind, str], str] = {
 
 FOUND = sorted(discover().entries)
 QUICK = ["training.steps=1", "training.warmup_steps=0", "training.batch_size=2", "generation.max_new_tokens=4"]
-
-
-@dataclass
-class NoiseClip:
-    """As much of a clip as encoders use, without a file."""
-
-    seed: int
-    sound: bool = True
-    duration: float = 1.2
-
-    def waveform(self) -> np.ndarray | None:
-        rng = np.random.default_rng(self.seed)
-        return rng.normal(size=round(16000 * self.duration)).astype(np.float32) * 0.1 if self.sound else None
-
-    def faces(self, count: int) -> Any:
-        rng = np.random.default_rng(self.seed)
-        images = [rng.integers(0, 255, (40, 40, 3), dtype=np.uint8) for _ in range(min(count, 2))]
-        return SimpleNamespace(images=images, times=np.arange(len(images), dtype=np.float32))
-
-    frames = faces
 
 
 def with_node(text: str, name: str, flow: str) -> str:
@@ -145,7 +122,7 @@ def test_a_swap_of_one_node_checks_trains_and_writes(kind: Kind, name: str, tmp_
     assert isinstance(module, catalog.target_class(planned.entry))
     assert planned.parameters in (None, sum(each.numel() for each in module.parameters()))
 
-    clips = [NoiseClip(1), NoiseClip(2, sound=False), NoiseClip(3, duration=0.7)]
+    clips = [NoiseClip(1, seconds=1.2), NoiseClip(2, seconds=0.0), NoiseClip(3, seconds=0.7)]
     samples = [Sample(str(clip.seed), pipeline.prepare(clip), "well", "Angry.") for clip in clips]
     before = {key: value.detach().clone() for key, value in pipeline.named_parameters()}
     history = train(pipeline, samples)
@@ -156,3 +133,14 @@ def test_a_swap_of_one_node_checks_trains_and_writes(kind: Kind, name: str, tmp_
     assert not own or own & {id(value) for key, value in pipeline.named_parameters() if key in changed}
     answers = pipeline.generate(collate([each.media for each in samples], [each.subtitle for each in samples]))
     assert len(answers) == len(samples) and all(isinstance(each.text, str) and each.tokens <= 4 for each in answers)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("kind", "name"), [each for each in FOUND if each[0] != "fuser"], ids=lambda each: each)
+def test_every_encoder_and_language_model_keeps_its_contract(
+    kind: Kind, name: str, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.chdir(CONFIGS)
+    options = yaml.safe_load("{" + OPTIONS[kind, name] + "}")
+    assert [f"{each.check}: {each.failure}" for each in verify(catalog, kind, name, options) if each.failure] == []

@@ -87,7 +87,7 @@ def verify(
     if others:
         kinds = listed(each.spec.kind for each in (entry, *others))
         raise PluginError(f"{name!r} is the name of several plugins", found=kinds, hint="rename one of them")
-    from affectgpt.testing.verify import verify as run
+    from affectgpt.testing.verification import verify as run
 
     results, out = [], console()
     for result in run(catalog, entry.spec.kind, name, _options(changes), slow=slow):

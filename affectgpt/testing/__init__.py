@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from affectgpt.testing.contracts import EncoderContract, FuserContract, LLMContract
     from affectgpt.testing.noise_clip import NoiseClip
-    from affectgpt.testing.verify import Result, verify
+    from affectgpt.testing.verification import Result, verify
 
 _HOME = {
     "EncoderContract": "contracts", "FuserContract": "contracts", "LLMContract": "contracts", "NoiseClip": "noise_clip",
-    "Result": "verify", "verify": "verify",
+    "Result": "verification", "verify": "verification",
 }  # fmt: skip
 __all__ = ["EncoderContract", "FuserContract", "LLMContract", "NoiseClip", "Result", "verify"]
 

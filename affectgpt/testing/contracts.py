@@ -10,7 +10,7 @@ import pytest
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.spec import Kind
 from affectgpt.testing.cases import Case
-from affectgpt.testing.verify import CHECKS, SLOW, cases_of
+from affectgpt.testing.verification import CHECKS, SLOW, cases_of
 
 
 class Contract:

@@ -9,7 +9,7 @@ import torch
 
 from affectgpt.registry.discovery import discover
 from affectgpt.testing.llm_checks import CHECKS
-from affectgpt.testing.verify import verify
+from affectgpt.testing.verification import verify
 
 BROKEN = Path(__file__).parent / "broken_llms.py"
 SMALL = {
