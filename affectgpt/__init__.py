@@ -15,6 +15,8 @@ _HOME = {
     "Catalog": "registry.catalog",
     "Clip": "media.clip",
     "EncoderConfig": "core.contracts",
+    "Extraction": "core.contracts",
+    "ExtractorConfig": "core.contracts",
     "FuserConfig": "core.contracts",
     "InterfaceError": "registry.errors",
     "LLMConfig": "core.contracts",
@@ -26,8 +28,10 @@ _HOME = {
     "TokenSpec": "core.token_spec",
     "Tokens": "core.tokens",
     "assemble": "core.assembly",
+    "build_extractor": "core.extraction",
     "discover": "registry.discovery",
     "encoder": "registry.spec",
+    "extractor": "registry.spec",
     "fuser": "registry.spec",
     "hookimpl": "registry.hooks",
     "llm": "registry.spec",
@@ -41,7 +45,8 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from affectgpt.core.assembly import assemble
     from affectgpt.core.checkpoint import load, save
-    from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, ModelPath
+    from affectgpt.core.contracts import EncoderConfig, Extraction, ExtractorConfig, FuserConfig, LLMConfig, ModelPath
+    from affectgpt.core.extraction import build_extractor
     from affectgpt.core.load_config import load_config
     from affectgpt.core.pipeline import Pipeline
     from affectgpt.core.plan import make_plan
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
     from affectgpt.registry.discovery import discover
     from affectgpt.registry.errors import AffectGPTError, InterfaceError
     from affectgpt.registry.hooks import hookimpl
-    from affectgpt.registry.spec import PluginSpec, encoder, fuser, llm
+    from affectgpt.registry.spec import PluginSpec, encoder, extractor, fuser, llm
 
 
 def __getattr__(name: str) -> Any:

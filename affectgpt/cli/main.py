@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt import __version__
-from affectgpt.cli import check, demo, describe, new, plugins, schema, synth, train
+from affectgpt.cli import check, demo, describe, generate, new, plugins, schema, score, synth, train, unibench
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 
@@ -25,6 +25,9 @@ app = typer.Typer(
 )  # fmt: skip
 app.command("describe")(describe.command)
 app.command("demo")(demo.command)
+app.command("generate")(generate.command)
+app.command("score")(score.command)
+app.command("unibench")(unibench.command)
 app.command("train")(train.command)
 app.command("check")(check.command)
 app.command("schema")(schema.command)

@@ -16,7 +16,7 @@ from affectgpt.scaffold import write_package
 
 def command(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="fuser, encoder or llm.")],
+    kind: Annotated[str, typer.Argument(help="fuser, encoder, llm or extractor.")],
     name: Annotated[str, typer.Argument(help="The plugin's name, e.g. my-fuser.")],
     into: Annotated[Path, typer.Option("--into", help="The folder that the package's folder is made in.")] = Path(),
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_ref
+from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,3 +57,22 @@ def progress() -> Progress:
         TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"), console=console(err=True), transient=False,
     )  # fmt: skip
+
+
+def plugin_options(changes: list[str]) -> dict[str, Any]:
+    """The options in `KEY=VALUE` texts, values as in YAML. Raises ConfigError for a text that is none."""
+    import yaml
+
+    options = {}
+    for change in changes:
+        key, given, value = change.partition("=")
+        try:
+            if not key or not given:
+                raise ValueError("there is no KEY=")
+            options[key] = yaml.safe_load(value)
+        except (ValueError, yaml.YAMLError, RecursionError) as error:
+            raise ConfigError(
+                "this is not an option", where="--set", found=f"{change} ({str(error).splitlines()[0]})",
+                expected="KEY=VALUE, the value as in a YAML file",
+            ) from None  # fmt: skip
+    return options

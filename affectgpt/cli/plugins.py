@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from affectgpt.cli.options import Json, Plugin, catalog_of, console
+from affectgpt.cli.options import Json, Plugin, catalog_of, console, plugin_options
 from affectgpt.registry.catalog import Catalog, Entry
-from affectgpt.registry.errors import ConfigError, PluginError, listed
+from affectgpt.registry.errors import PluginError, listed
 from affectgpt.registry.spec import KINDS
 from affectgpt.registry.suggest import did_you_mean
 
@@ -90,7 +90,7 @@ def verify(
     from affectgpt.testing.verification import verify as run
 
     results, out = [], console()
-    for result in run(catalog, entry.spec.kind, name, _options(changes), slow=slow):
+    for result in run(catalog, entry.spec.kind, name, plugin_options(changes), slow=slow):
         results.append(result)
         if not as_json:
             state = "FAILED" if result.failure else "ok"
@@ -105,24 +105,6 @@ def verify(
         out.print(text + ("" if slow or entry.spec.kind != "fuser" else "; --slow also compiles it"), markup=False)
     if failed:
         raise typer.Exit(1)
-
-
-def _options(changes: list[str]) -> dict[str, Any]:
-    import yaml
-
-    options = {}
-    for change in changes:
-        key, given, value = change.partition("=")
-        try:
-            if not key or not given:
-                raise ValueError("there is no KEY=")
-            options[key] = yaml.safe_load(value)
-        except (ValueError, yaml.YAMLError, RecursionError) as error:
-            raise ConfigError(
-                "this is not an option", where="--set", found=f"{change} ({str(error).splitlines()[0]})",
-                expected="KEY=VALUE, the value as in a YAML file",
-            ) from None  # fmt: skip
-    return options
 
 
 def _found(catalog: Catalog, name: str) -> list[Entry]:
@@ -167,8 +149,10 @@ def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
         least, most = model.arity
         amount = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
         interface = f"{amount} input{'' if amount == '1' else 's'} [T, D] -> tokens [T, D]"
-    else:
+    elif entry.spec.kind == "llm":
         interface = "embeddings [T, D] -> text"
+    else:
+        interface = "text -> emotion labels, or a sentiment"
     spec = entry.spec
     return {
         "kind": spec.kind, "name": spec.name, "summary": spec.summary, "interface": interface,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
-from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, PluginConfig
+from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
 
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 NodeName = Annotated[str, Field(pattern=NAME)]
@@ -47,6 +47,12 @@ class LLMNode(_Node):
     """`plugin:` and the options of that LLM plugin."""
 
     config: LLMConfig
+
+
+class ExtractorNode(_Node):
+    """`plugin:` and the options of that extractor plugin; no part of a pipeline."""
+
+    config: ExtractorConfig
 
 
 class PromptConfig(Section):

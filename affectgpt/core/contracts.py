@@ -1,15 +1,17 @@
-"""The three plugin contracts. A plugin is two classes: a config (here the bases, no torch) and a module.
+"""The four plugin contracts. A plugin is two classes: a config (here the bases, no torch) and a module.
 
 The config says what the plugin will produce before a weight exists; the module is an `nn.Module` built as
 
     Encoder(config, output)            Fuser(config, inputs, output)            LLM(config, output)
 
-where `output` is what `config.infer(...)` returned and `inputs` maps each input's name to its [TokenSpec][].
+where `output` is what `config.infer(...)` returned and `inputs` maps each input's name to its [TokenSpec][]. The fourth
+kind reads labels out of finished text and is no part of a pipeline: `Extractor(config, llm)`, a plain class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
@@ -96,6 +98,26 @@ class LLMConfig(PluginConfig):
         return 0
 
 
+class ExtractorConfig(PluginConfig):
+    """Options of an extractor of labels from text."""
+
+    def llm_options(self) -> Mapping[str, Any] | None:
+        """The LLM plugin that this extractor wants to be given (`{"plugin": name, ...}`), or None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was read out of one text: emotion `labels`, or one sentiment. With an `error`, nothing was.
+
+    A sentiment is "positive", "negative" or "neutral", alone in `labels`. No labels and no error means that the text
+    names no emotion. A text that could not be read out (an unparsable response) has an `error` and no labels.
+    """
+
+    labels: tuple[str, ...] = ()
+    error: str = ""
+
+
 class Encoder(Protocol):
     """An `nn.Module` that turns one stream of a clip into tokens."""
 
@@ -144,3 +166,16 @@ class LLM(Protocol):
 
     def save_assets(self, folder: Path) -> dict[str, str]:
         """Write what is not a tensor (tokenizer) into `folder`; returns the config fields that change."""
+
+
+class Extractor(Protocol):
+    """Reads labels out of texts: a plain class, built as `Extractor(config, llm)` (`llm` None unless asked for).
+
+    Each text is read by itself: what stands beside it in the sequence must not matter.
+    """
+
+    def emotions(self, texts: Sequence[str]) -> list[Extraction]:
+        """The emotion words of each text, lower-case, each once, in order of appearance."""
+
+    def sentiments(self, texts: Sequence[str]) -> list[Extraction]:
+        """The sentiment of each text: "positive", "negative" or "neutral"."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from affectgpt.core.config import (
     RESERVED,
     EncoderNode,
+    ExtractorNode,
     FuserNode,
     GenerationConfig,
     LLMNode,
@@ -23,7 +24,7 @@ from affectgpt.core.config import (
     PromptConfig,
     TrainingConfig,
 )
-from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig, PluginConfig
+from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
 from affectgpt.core.yaml_source import Path_, Source, read_source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_ref
@@ -33,6 +34,7 @@ from affectgpt.registry.suggest import did_you_mean
 
 _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
     "encoder": (EncoderNode, EncoderConfig), "fuser": (FuserNode, FuserConfig), "llm": (LLMNode, LLMConfig),
+    "extractor": (ExtractorNode, ExtractorConfig),
 }  # fmt: skip
 _SECTIONS: dict[str, type[BaseModel]] = {
     "prompt": PromptConfig, "generation": GenerationConfig, "training": TrainingConfig,
@@ -76,6 +78,18 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
     return config
 
 
+def validate_node(kind: Kind, raw: Any, catalog: Catalog, source: Source, path: Path_ = ()) -> Any:
+    """One node by itself, `{plugin: NAME, ...}`, validated as inside a file; `path` is its place in `source`.
+
+    Raises ConfigError holding every problem found.
+    """
+    checker = _Checker(source, catalog)
+    node = checker.node(kind, path, raw)
+    if checker.problems:
+        raise ConfigError.of(checker.problems)
+    return node
+
+
 class _Checker:
     def __init__(self, source: Source, catalog: Catalog) -> None:
         self.source, self.catalog = source, catalog
@@ -111,7 +125,7 @@ class _Checker:
             self.add(f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin", path, found=found,
                      expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}")  # fmt: skip
             return None
-        if kind != "llm" and path[-1] in (*RESERVED, "llm"):
+        if kind in ("encoder", "fuser") and path[-1] in (*RESERVED, "llm"):
             self.add(f"a node cannot be called {path[-1]!r}", path, hint="the name has another meaning here")
         options = {key: value for key, value in raw.items() if key != "plugin"}
         if kind == "encoder" and "input" not in options and path[-1] in ("face", "frame", "audio"):

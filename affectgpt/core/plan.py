@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from affectgpt.core.config import PipelineConfig
+from affectgpt.core.config import LLMNode, PipelineConfig
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.yaml_source import Path_, Source
@@ -77,14 +77,57 @@ def make_plan(config: PipelineConfig, catalog: Catalog, source: Source | None = 
     return plan
 
 
-class _Planner:
-    def __init__(self, config: PipelineConfig, catalog: Catalog, source: Source | None) -> None:
-        self.config, self.catalog, self.source = config, catalog, source
+def plan_llm(node: LLMNode, catalog: Catalog, source: Source) -> PlannedNode:
+    """A language model by itself, outside a pipeline. Raises ConfigError holding every problem found."""
+    planner = _NodePlanner(catalog, source)
+    planned = planner.node("llm", "llm", node, ("llm",), {})
+    if planner.problems or planned is None:
+        raise ConfigError.of(planner.problems)
+    return planned
+
+
+class _NodePlanner:
+    def __init__(self, catalog: Catalog, source: Source | None) -> None:
+        self.catalog, self.source = catalog, source
         self.problems: list[Problem] = []
 
     def add(self, what: str, path: Path_, *, found: str = "", expected: str = "", hint: str = "") -> None:
         where = self.source.where(path) if self.source else ".".join(str(part) for part in path)
         self.problems.append(Problem(what, where, found, expected, hint))
+
+    def guarded(self, what: str, path: Path_, call: Any) -> Any:
+        """A plugin's own method, its failure turned into a problem with a place."""
+        try:
+            return call()
+        except AffectGPTError as error:
+            for problem in error.problems:
+                self.add(problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
+        except Exception as error:
+            self.add(f"{what} failed", path, found=summary_of(error), hint="this is a fault of the plugin")
+        return None
+
+    def _spec(self, what: str, path: Path_, call: Any) -> TokenSpec | None:
+        output = self.guarded(what, path, call)
+        if output is not None and not isinstance(output, TokenSpec):
+            self.add(f"{what} must return a TokenSpec", path, found=repr(output), hint="this is a fault of the plugin")
+            return None
+        return output
+
+    def node(self, kind: Any, name: str, node: Any, path: Path_, inputs: dict[str, TokenSpec]) -> PlannedNode | None:
+        arguments = (inputs,) if kind == "fuser" else ()
+        output = self._spec(f"infer() of {kind} {node.plugin!r}", path, lambda: node.config.infer(*arguments))
+        if output is None:
+            return None
+        count = self.guarded(
+            f"parameters() of {kind} {node.plugin!r}", path, lambda: node.config.parameters(*arguments)
+        )
+        return PlannedNode(name, self.catalog.get(kind, node.plugin), node.config, inputs, output, count)
+
+
+class _Planner(_NodePlanner):
+    def __init__(self, config: PipelineConfig, catalog: Catalog, source: Source | None) -> None:
+        super().__init__(catalog, source)
+        self.config = config
 
     def plan(self) -> Plan | None:
         config = self.config
@@ -110,39 +153,11 @@ class _Planner:
             tuple(used), tuple(parts), budget, tuple(self.source.notes) if self.source else (),
         )  # fmt: skip
 
-    def _guarded(self, what: str, path: Path_, call: Any) -> Any:
-        """A plugin's own method, its failure turned into a problem with a place."""
-        try:
-            return call()
-        except AffectGPTError as error:
-            for problem in error.problems:
-                self.add(problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
-        except Exception as error:
-            self.add(f"{what} failed", path, found=summary_of(error), hint="this is a fault of the plugin")
-        return None
-
-    def _spec(self, what: str, path: Path_, call: Any) -> TokenSpec | None:
-        output = self._guarded(what, path, call)
-        if output is not None and not isinstance(output, TokenSpec):
-            self.add(f"{what} must return a TokenSpec", path, found=repr(output), hint="this is a fault of the plugin")
-            return None
-        return output
-
-    def _node(self, kind: Any, name: str, node: Any, path: Path_, inputs: dict[str, TokenSpec]) -> PlannedNode | None:
-        arguments = (inputs,) if kind == "fuser" else ()
-        output = self._spec(f"infer() of {kind} {node.plugin!r}", path, lambda: node.config.infer(*arguments))
-        if output is None:
-            return None
-        count = self._guarded(
-            f"parameters() of {kind} {node.plugin!r}", path, lambda: node.config.parameters(*arguments)
-        )
-        return PlannedNode(name, self.catalog.get(kind, node.plugin), node.config, inputs, output, count)
-
     def _encoder(self, name: str) -> PlannedNode | None:
-        return self._node("encoder", name, self.config.encoders[name], ("encoders", name), {})
+        return self.node("encoder", name, self.config.encoders[name], ("encoders", name), {})
 
     def _llm(self) -> PlannedNode | None:
-        return self._node("llm", "llm", self.config.llm, ("llm",), {})
+        return self.node("llm", "llm", self.config.llm, ("llm",), {})
 
     def _fuser_order(self) -> list[str]:
         """Fusers, each after its inputs. Problems: inputs that do not exist, and cycles."""
@@ -191,7 +206,7 @@ class _Planner:
         inputs = {given: specs.get(given) for given in node.config.inputs}
         known = {given: spec for given, spec in inputs.items() if spec is not None}
         # An input that failed has been reported at its own place.
-        return self._node("fuser", name, node, path, known) if len(known) == len(inputs) else None
+        return self.node("fuser", name, node, path, known) if len(known) == len(inputs) else None
 
     def _check_unused(self, used: list[str]) -> None:
         needed, waiting = set(used), list(used)
@@ -212,7 +227,7 @@ class _Planner:
         # Nodes that failed were reported where they failed: here they still count as names.
         every = {name: specs.get(name, stand_in) for name in (*self.config.encoders, *self.config.fusers)}
         inline = self.config.prompt.inline
-        return self._guarded(  # type: ignore[no-any-return]
+        return self.guarded(  # type: ignore[no-any-return]
             "the prompt", ("prompt", "template" if inline else "order"), lambda: build_parts(self.config.prompt, every)
         )
 

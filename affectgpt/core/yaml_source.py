@@ -56,7 +56,7 @@ def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
     Raises ConfigError when a file is missing, too large, not YAML, not a mapping, repeats a key, extends a
     file that extends another, or when an override is malformed.
     """
-    source = _read(Path(path))
+    source = read_mapping(path)
     parent = source.data.pop("extends", None)
     if parent is not None:
         source = _extend(source, parent)
@@ -66,15 +66,25 @@ def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
     return source
 
 
-def _read(path: Path) -> Source:
-    content = _content(path)
+def read_mapping(
+    path: str | Path, *, what: str = "pipeline", keys: str = "encoders, fusers, llm, prompt",
+    max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES,
+) -> Source:  # fmt: skip
+    """Read one YAML file that must hold a mapping, as it stands; `what` and `keys` say in messages what it should be.
+
+    Raises ConfigError when the file is missing, larger than `max_bytes`, not UTF-8, not YAML, not a mapping, repeats
+    a key, or holds more than `max_nodes` values or `MAX_DEPTH` levels (aliases count as often as they are used).
+    """
+    path = Path(path)
+    content = _content(path, what, max_bytes)
     source = Source(path, {})
     try:
         text = content.decode("utf-8")
         _refuse_depth(text, str(path))
         loader = _Loader(text)
         node = loader.get_single_node()
-        data = _Builder(path, source.places, loader).build(node, (), 0) if node is not None else None
+        builder = _Builder(path, source.places, loader, max_nodes)
+        data = builder.build(node, (), 0) if node is not None else None
     except UnicodeDecodeError as error:
         raise ConfigError("the file is not UTF-8 text", where=str(path), found=str(error)) from error
     except yaml.MarkedYAMLError as error:
@@ -84,21 +94,20 @@ def _read(path: Path) -> Source:
         raise ConfigError("the file is not valid YAML", where=str(path), found=str(error).splitlines()[0]) from error
     if not isinstance(data, dict):
         raise ConfigError(
-            "a pipeline file must be a mapping", where=str(path), found=type(data).__name__,
-            expected="encoders, fusers, llm, prompt",
+            f"a {what} file must be a mapping", where=str(path), found=type(data).__name__, expected=keys
         )
     source.data = data
     return source
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a regular file. Raises ConfigError for anything else, and beyond `MAX_BYTES`."""
-    expected = "a pipeline YAML file"
+def _content(path: Path, what: str, max_bytes: int) -> bytes:
+    """The bytes of a regular file. Raises ConfigError for anything else, and beyond `max_bytes`."""
+    expected = f"a {what} YAML file"
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
             with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+                content = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigError("there is no such file", where=str(path), expected=expected) from error
     except (OSError, ValueError) as error:
@@ -107,10 +116,10 @@ def _content(path: Path) -> bytes:
     if not stat.S_ISREG(mode):
         what = "this is a folder" if stat.S_ISDIR(mode) else "this is a device or a pipe, not a file"
         raise ConfigError(what, where=str(path), expected=expected)
-    if len(content) > MAX_BYTES:
+    if len(content) > max_bytes:
         raise ConfigError(
-            "the file is too large to be a pipeline", where=str(path), found=f"more than {MAX_BYTES} bytes",
-            expected=f"at most {MAX_BYTES} bytes",
+            f"the file is too large to be a {what}", where=str(path), found=f"more than {max_bytes} bytes",
+            expected=f"at most {max_bytes} bytes",
         )
     return content
 
@@ -131,17 +140,17 @@ def _refuse_depth(text: str, where: str) -> None:
 class _Builder:
     """YAML nodes -> values, noting lines, refusing repeated keys and trees that grow without end."""
 
-    def __init__(self, path: Path, places: dict[Path_, str], loader: Any) -> None:
-        self.path, self.places, self.loader, self.count = path, places, loader, 0
+    def __init__(self, path: Path, places: dict[Path_, str], loader: Any, max_nodes: int) -> None:
+        self.path, self.places, self.loader, self.max_nodes, self.count = path, places, loader, max_nodes, 0
 
     def build(self, node: yaml.Node, path: Path_, depth: int) -> Any:
         self.count += 1
         line = node.start_mark.line + 1
         self.places[path] = f"{self.path}:{line}"
-        if self.count > MAX_NODES or depth > MAX_DEPTH:
+        if self.count > self.max_nodes or depth > MAX_DEPTH:
             raise ConfigError(
                 "the file is nested too deeply or repeats itself too often", where=f"{self.path}:{line}",
-                expected=f"at most {MAX_NODES} values and {MAX_DEPTH} levels",
+                expected=f"at most {self.max_nodes} values and {MAX_DEPTH} levels",
             )
         if isinstance(node, yaml.MappingNode):
             result: dict[str, Any] = {}
@@ -171,7 +180,7 @@ class _Builder:
 def _extend(child: Source, parent: Any) -> Source:
     if not isinstance(parent, str):
         raise ConfigError("extends must name one file", where=child.where(("extends",)), found=repr(parent))
-    base = _read(child.base_dir / parent)
+    base = read_mapping(child.base_dir / parent)
     if "extends" in base.data:
         raise ConfigError(
             "the extended file extends another one", where=base.where(("extends",)), expected="one level of extends",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader, Dataset
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
+from affectgpt.data.opening import open_example
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem
 
@@ -20,12 +21,17 @@ Prepare = Callable[[Clip], dict[str, Prepared | None]]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A clip ready for a pipeline: the media per encoder, the subtitle, and the answer to learn ("" when unknown)."""
+    """A clip ready for a pipeline: the media per encoder, the subtitle, and the answer to learn ("" when unknown).
+
+    `seconds` is the clip's length, `notes` what a reader should know of it (see [Clip][]).
+    """
 
     name: str
     media: dict[str, Prepared | None]
     subtitle: str
     answer: str
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,12 @@ def answer_of(example: Example, target: Target) -> str:
 
 
 class ClipDataset(Dataset[Any]):
-    """Decodes and prepares an example when it is asked for; gives a [Sample][] or a [BrokenClip][]."""
+    """Decodes and prepares an example when it is asked for; gives a [Sample][] or a [BrokenClip][].
 
-    def __init__(self, examples: Sequence[Example], prepare: Prepare, target: Target) -> None:
+    Without a `target` the samples have no answer.
+    """
+
+    def __init__(self, examples: Sequence[Example], prepare: Prepare, target: Target | None = None) -> None:
         self.examples, self.prepare, self.target = examples, prepare, target
 
     def __len__(self) -> int:
@@ -59,10 +68,12 @@ class ClipDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Sample | BrokenClip:
         example = self.examples[index]
         try:
-            media = self.prepare(Clip.open(example.video, subtitle=example.subtitle))
+            clip = open_example(example)
+            media = self.prepare(clip)
         except AffectGPTError as error:
             return BrokenClip(example.name, error.problems[0])
-        return Sample(example.name, media, example.subtitle, answer_of(example, self.target))
+        answer = answer_of(example, self.target) if self.target else ""
+        return Sample(example.name, media, example.subtitle, answer, clip.duration, tuple(clip.notes))
 
 
 def read_samples(
@@ -87,7 +98,7 @@ def read_samples(
                 name: Prepared(each.values.clone(), each.times.clone()) if each is not None else None
                 for name, each in item.media.items()
             }
-            samples.append(Sample(item.name, media, item.subtitle, item.answer))
+            samples.append(replace(item, media=media))
         if progress:
             progress(done, len(examples))
     if broken and not skip_broken:

@@ -15,6 +15,8 @@ class Example:
     - `subtitle`: what is said, "" when unknown.
     - `labels`: open-vocabulary emotion words, in the order of the source; empty when the source has none.
     - `description`: the text a model is trained to give, "" when the source has labels only.
+    - `sentiment`: from negative to positive, in the units of the source; None when it has none.
+    - `sound`, `faces`: a separate sound file, and an array of face pictures (`[T, H, W, 3]` uint8, BGR), if any.
     """
 
     name: str
@@ -22,3 +24,6 @@ class Example:
     subtitle: str
     labels: tuple[str, ...]
     description: str
+    sentiment: float | None = None
+    sound: Path | None = None
+    faces: Path | None = None

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from affectgpt.media.face_array import ChannelOrder, FaceArray
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
 from affectgpt.media.limits import Limits
 from affectgpt.media.subtitles import read_subtitle, sidecar
+from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
     from affectgpt.media.container import Header
@@ -38,8 +40,8 @@ class Clip:
 
     - `path`: the file.
     - `duration`: seconds, as the header states; measured from the packets when the header states none or the file
-      was cut off. 0 or one frame's length for a still picture.
-    - `has_video`, `has_audio`: what the file contains. Cover art is no video. A still picture is a video of one frame.
+      was cut off. 0 or one frame's length for a still picture. A separate sound does not change it.
+    - `has_video`, `has_audio`: what there is. Cover art is no video. A still picture is a video of one frame.
     - `subtitle`: what was said, "" when unknown.
     - `notes`: what a reader should know of this file (no sound, damage, no face found). It grows as the clip is read.
 
@@ -50,15 +52,20 @@ class Clip:
     All methods raise MediaError when the file turns out to be unreadable or above its limits, and nothing else.
     """
 
-    def __init__(self, path: Path, header: Header, subtitle: str, limits: Limits, detector: FaceDetector) -> None:
+    def __init__(
+        self, path: Path, header: Header, subtitle: str, limits: Limits, detector: FaceDetector,
+        sound: tuple[Path, Header] | None = None, stored_faces: FaceArray | None = None,
+    ) -> None:  # fmt: skip
         """Use [Clip.open][]."""
         self.path = path
         self.duration = header.duration
         self.has_video = header.video is not None
-        self.has_audio = header.audio is not None
+        self.has_audio = sound is not None or header.audio is not None
         self.subtitle = subtitle
-        self.notes: list[str] = list(header.notes)
+        self.notes: list[str] = [note for note in header.notes if sound is None or note != "no sound"]
         self._header = header
+        self._sound = sound or (path, header)
+        self._stored_faces = stored_faces
         self._limits = limits
         self._detector = detector
         self._frames: dict[int, Pictures] = {}
@@ -74,14 +81,22 @@ class Clip:
         subtitle: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         detector: FaceDetector | None = None,
+        sound: str | Path | None = None,
+        faces: str | Path | None = None,
+        face_order: ChannelOrder = "bgr",
     ) -> Clip:
         """Read the header of `path`.
 
         `subtitle` is the clip's text; None looks for `clip.srt`, `clip.vtt` or `clip.txt` beside `clip.mp4`, and ""
         asks for no text. `detector` finds the faces (default [HaarFaceDetector][]).
 
-        Raises MediaError when the file is missing, empty, unreadable, no media, holds neither picture nor sound, or is
-        above `limits`, and when the subtitle file beside it cannot be read.
+        `sound` is a file whose sound is heard instead of that of `path`, from the clip's start on. `faces` is a `.npy`
+        file of face pictures `[T, H, W, 3]` uint8, evenly spread over the clip, that are taken instead of looking for
+        faces; `face_order` is the order of the channels stored there (OpenCV writes BGR).
+
+        Raises MediaError when a file is missing, empty, unreadable, no media, holds neither picture nor sound, or is
+        above `limits`, when `sound` holds no sound or `faces` no such array, and when the subtitle file beside `path`
+        cannot be read.
         """
         from affectgpt.media.container import read_header
 
@@ -89,7 +104,9 @@ class Clip:
         header = read_header(place, limits)
         beside = sidecar(place) if subtitle is None else None
         text = read_subtitle(beside) if beside is not None else (subtitle or "")
-        clip = cls(place, header, text, limits, detector or HaarFaceDetector())
+        heard = None if sound is None else (Path(sound), _sound_header(Path(sound), limits))
+        stored = None if faces is None else FaceArray.open(Path(faces), face_order, limits)
+        clip = cls(place, header, text, limits, detector or HaarFaceDetector(), heard, stored)
         if beside is not None:
             clip._note(f"subtitle read from {beside.name}")
         return clip
@@ -123,8 +140,17 @@ class Clip:
 
         A frame without a face gets the place of the nearest frame that has one. When no frame has one, the frames come
         back whole (not square), and a note says so. Raises as [Clip.frames][].
+
+        With an array of faces, its pictures instead, chosen as frames are: picture k of T is first shown at
+        `k * duration / T`. They need no picture in the clip and come as they are, not cut square.
         """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, found {count}")
         if count in self._faces:
+            return self._faces[count]
+        if self._stored_faces is not None:
+            images, times = self._stored_faces.pictures(count, self.duration)
+            self._faces[count] = Pictures(images, np.asarray(times, dtype=np.float32))
             return self._faces[count]
         frames = self.frames(count)
         if frames is None:
@@ -145,7 +171,7 @@ class Clip:
         if not self._heard:
             from affectgpt.media.sound import read_waveform
 
-            self._waveform, notes = read_waveform(self.path, self._header, self._limits, SAMPLE_RATE)
+            self._waveform, notes = read_waveform(*self._sound, self._limits, SAMPLE_RATE)
             self._heard = True
             for note in notes:
                 self._note(note)
@@ -157,3 +183,15 @@ class Clip:
 
     def __repr__(self) -> str:
         return f"Clip({str(self.path)!r}, {self.duration:.2f} s)"
+
+
+def _sound_header(path: Path, limits: Limits) -> Header:
+    from affectgpt.media.container import read_header
+
+    header = read_header(path, limits)
+    if header.audio is None:
+        raise MediaError(
+            "the sound file holds no sound", where=str(path), found="; ".join(header.notes) or "a picture",
+            expected="a sound or video file with sound", hint="check that this is the right file",
+        )  # fmt: skip
+    return header

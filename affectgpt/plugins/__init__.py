@@ -72,4 +72,9 @@ def affectgpt_plugins() -> list[PluginSpec]:
         _spec("fuser", "concat", "configs:ConcatConfig", "concat:Concat", "all tokens in a row, no fusion"),
         _spec("llm", "causal-lm", "configs:CausalLMConfig", "causal_lm:CausalLM",
               "any decoder of transformers, with LoRA by PEFT", "LoRA: Hu et al., 2021, arXiv:2106.09685"),
+        _spec("extractor", "lexicon", "lexicon_config:LexiconConfig", "lexicon:Lexicon",
+              "rules over a list of emotion words, English and Chinese, no model (simplemma)",
+              "lemmas: simplemma, Barbaresi, doi:10.5281/zenodo.4673264"),
+        _spec("extractor", "llm", "llm_config:LLMExtractorConfig", "llm:LLMExtractor",
+              "a language model is asked: any LLM plugin, or an OpenAI-compatible server", _AFFECTGPT),
     ]  # fmt: skip

@@ -61,7 +61,7 @@ class Catalog:
         if not isinstance(spec, PluginSpec):
             raise PluginError(
                 f"{plugin!r} is not a plugin", where=str(origin), expected="a PluginSpec or a class marked with"
-                " @encoder, @fuser or @llm",
+                " @encoder, @fuser, @llm or @extractor",
             )
         if spec.api_version != API_VERSION:
             raise PluginError(
@@ -107,7 +107,8 @@ class Catalog:
             if not specs and not callers:
                 raise PluginError(
                     f"module {module.__name__!r} declares no plugin", where=str(origin),
-                    expected="a class marked with @encoder, @fuser or @llm, or a function marked with @hookimpl",
+                    expected="a class marked with @encoder, @fuser, @llm or @extractor, or a function marked with"
+                    " @hookimpl",
                 )
             before = dict(self.entries)
             try:

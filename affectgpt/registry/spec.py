@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from affectgpt.registry.errors import PluginError
 
-Kind = Literal["encoder", "fuser", "llm"]
-KINDS: tuple[Kind, ...] = ("encoder", "fuser", "llm")
+Kind = Literal["encoder", "fuser", "llm", "extractor"]
+KINDS: tuple[Kind, ...] = ("encoder", "fuser", "llm", "extractor")
 API_VERSION = 1
 MARK = "__affectgpt_spec__"
 _IMPORT_STRING = r"^[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*$"
@@ -89,3 +89,8 @@ def fuser(name: str, *, config: type, summary: str = "", citation: str = "", req
 def llm(name: str, *, config: type, summary: str = "", citation: str = "", requires: tuple[str, ...] = ()) -> Any:
     """Mark a class as the LLM plugin `name`. Registers nothing: discovery finds the mark."""
     return _marker("llm", name, config, summary, citation, requires)
+
+
+def extractor(name: str, *, config: type, summary: str = "", citation: str = "", requires: tuple[str, ...] = ()) -> Any:
+    """Mark a class as the extractor plugin `name`. Registers nothing: discovery finds the mark."""
+    return _marker("extractor", name, config, summary, citation, requires)

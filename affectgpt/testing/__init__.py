@@ -8,8 +8,8 @@ In a plugin package's tests:
         name = "my-fuser"
 
 pytest then runs one test per check and number of inputs. See [Contract][affectgpt.testing.contracts.Contract] for
-`plugins`, `options` and `variants`, and `CHECKS` in `fuser_checks`, `encoder_checks` and `llm_checks` for what is
-checked.
+`plugins`, `options` and `variants`, and `CHECKS` in `fuser_checks`, `encoder_checks`, `llm_checks` and
+`extractor_checks` for what is checked.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affectgpt.testing.contracts import EncoderContract, FuserContract, LLMContract
+    from affectgpt.testing.contracts import EncoderContract, ExtractorContract, FuserContract, LLMContract
     from affectgpt.testing.noise_clip import NoiseClip
     from affectgpt.testing.verification import Result, verify
 
 _HOME = {
-    "EncoderContract": "contracts", "FuserContract": "contracts", "LLMContract": "contracts", "NoiseClip": "noise_clip",
+    "EncoderContract": "contracts", "ExtractorContract": "contracts", "FuserContract": "contracts",
+    "LLMContract": "contracts", "NoiseClip": "noise_clip",
     "Result": "verification", "verify": "verification",
 }  # fmt: skip
-__all__ = ["EncoderContract", "FuserContract", "LLMContract", "NoiseClip", "Result", "verify"]
+__all__ = ["EncoderContract", "ExtractorContract", "FuserContract", "LLMContract", "NoiseClip", "Result", "verify"]
 
 
 def __getattr__(name: str) -> Any:

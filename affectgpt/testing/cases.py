@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import torch
 
+from affectgpt.core.extraction import build_extractor
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.registry.catalog import Catalog
@@ -67,7 +68,9 @@ class Case:
         return spec
 
     def build(self, length: int = 7, seed: int = 0) -> Any:
-        """The module with random weights from `seed`, in evaluation mode."""
+        """The module with random weights from `seed`, in evaluation mode; the extractor, its results unchecked."""
+        if self.kind == "extractor":
+            return build_extractor(self.name, self.options, self.catalog).plugin
         torch.manual_seed(seed)
         target = self.catalog.target_class(self.catalog.get(self.kind, self.name))
         given = (self.specs(length),) if self.kind == "fuser" else ()

@@ -61,3 +61,9 @@ class LLMContract(Contract):
     """What every language model keeps; see `llm_checks`."""
 
     kind = "llm"
+
+
+class ExtractorContract(Contract):
+    """What every extractor of labels keeps; see `extractor_checks`."""
+
+    kind = "extractor"

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from affectgpt.registry.catalog import Catalog, summary_of
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.spec import Kind
-from affectgpt.testing import encoder_checks, fuser_checks, llm_checks
+from affectgpt.testing import encoder_checks, extractor_checks, fuser_checks, llm_checks
 from affectgpt.testing.cases import Case, fuser_cases
 
 CHECKS: Mapping[Kind, Mapping[str, Callable[[Case], None]]] = {
     "encoder": encoder_checks.CHECKS, "fuser": fuser_checks.CHECKS, "llm": llm_checks.CHECKS,
+    "extractor": extractor_checks.CHECKS,
 }  # fmt: skip
 SLOW = fuser_checks.SLOW
 
@@ -43,7 +44,10 @@ def cases_of(
         cases = [Case(catalog, kind, name, given)]
     try:
         for case in cases:
-            case.declared()
+            if kind == "extractor":
+                case.config()
+            else:
+                case.declared()
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'options'}: {each['msg']}" for each in error.errors())
         raise ConfigError(

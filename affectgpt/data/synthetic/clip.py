@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affectgpt.data.synthetic.container import write_mp4
+from affectgpt.data.synthetic.container import write_media
 from affectgpt.data.synthetic.difficulty import Difficulty, Range
 from affectgpt.data.synthetic.frames import FRAME_RATE, film
 from affectgpt.data.synthetic.identity import POOL_SIZE, SPLIT_CODE, Split, draw_identity
@@ -69,7 +69,7 @@ def plan_clip(seed: int, split: Split, index: int, difficulty: Difficulty) -> Pl
 
 
 def write_clip(path: Path, seed: int, split: Split, index: int, difficulty: Difficulty) -> str:
-    """Draw, speak and encode clip `index` into `path` (.mp4); returns its name."""
+    """Draw, speak and encode clip `index` into `path` (.mp4 or .avi); returns its name."""
     cv2.setNumThreads(1)
     plan = plan_clip(seed, split, index, difficulty)
     identity = draw_identity(split, plan.identity)
@@ -83,5 +83,5 @@ def write_clip(path: Path, seed: int, split: Split, index: int, difficulty: Diff
     frames = film(
         picture, identity, combination.face, seconds=seconds, cue=face_cue, lips=lips, noise=plan.camera_noise
     )
-    write_mp4(path, frames, frame_rate=FRAME_RATE, waveform=speech.waveform, sample_rate=SAMPLE_RATE)
+    write_media(path, frames, frame_rate=FRAME_RATE, waveform=speech.waveform, sample_rate=SAMPLE_RATE)
     return plan.name

@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from affectgpt.data.synthetic.clip import Plan
@@ -28,8 +28,28 @@ _OWN_FILES = {FACTS_FILE, SUBTITLE_FILE, LABEL_FILE, DESCRIPTION_FILE, "video"}
 _OWN_VIDEO = re.compile(r"synth_(train|test)_\d{5,}\.mp4")
 
 
-def check_replaceable(out: Path) -> None:
-    """Raise DataError unless `out` is absent, empty, or holds synthetic clips and nothing else."""
+def _strangers(out: Path, present: set[str]) -> set[str]:
+    strangers = present - _OWN_FILES
+    if (out / "video").is_dir():
+        videos = (entry.name for entry in (out / "video").iterdir())
+        strangers |= {f"video/{name}" for name in videos if not _OWN_VIDEO.fullmatch(name)}
+    return strangers
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a folder of ours is told from others: the `format` that its [FACTS_FILE][] states, and what in it is not
+    ours, `strangers(folder, names in it)`."""
+
+    format: str
+    strangers: Callable[[Path, set[str]], set[str]]
+
+
+MER2025 = Layout(FORMAT, _strangers)
+
+
+def check_replaceable(out: Path, layout: Layout = MER2025) -> None:
+    """Raise DataError unless `out` is absent, empty, or holds synthetic clips in `layout` and nothing else."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -38,7 +58,7 @@ def check_replaceable(out: Path) -> None:
     if not present:
         return
     hint = "choose another folder, or move those files away"
-    if not _is_marked(out / FACTS_FILE):
+    if not _is_marked(out / FACTS_FILE, layout):
         raise DataError(
             "the folder is not empty and was not written by this generator",
             where=str(out),
@@ -46,10 +66,7 @@ def check_replaceable(out: Path) -> None:
             expected=f"no folder, an empty one, or one with a {FACTS_FILE} of an earlier run",
             hint=hint,
         )
-    strangers = present - _OWN_FILES
-    if (out / "video").is_dir():
-        videos = (entry.name for entry in (out / "video").iterdir())
-        strangers |= {f"video/{name}" for name in videos if not _OWN_VIDEO.fullmatch(name)}
+    strangers = layout.strangers(out, present)
     if strangers:
         raise DataError(
             "the folder holds synthetic clips and other files, which replacing it would delete",
@@ -59,12 +76,12 @@ def check_replaceable(out: Path) -> None:
         )
 
 
-def _is_marked(path: Path) -> bool:
+def _is_marked(path: Path, layout: Layout) -> bool:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(facts, dict) and facts.get("format") == FORMAT
+    return isinstance(facts, dict) and facts.get("format") == layout.format
 
 
 def _some(names: set[str]) -> str:
@@ -73,7 +90,7 @@ def _some(names: set[str]) -> str:
 
 
 @contextmanager
-def replacing(out: Path) -> Iterator[Path]:
+def replacing(out: Path, layout: Layout = MER2025) -> Iterator[Path]:
     """A new folder beside `out` to write into; it becomes `out` when the block ends without an exception.
 
     `out` is untouched until then. After an exception the new folder is removed; after a kill it stays beside
@@ -81,7 +98,7 @@ def replacing(out: Path) -> Iterator[Path]:
     refuses.
     """
     out = out.resolve()
-    check_replaceable(out)
+    check_replaceable(out, layout)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -91,7 +108,7 @@ def replacing(out: Path) -> Iterator[Path]:
         fresh = room / "new"
         fresh.mkdir()
         yield fresh
-        check_replaceable(out)
+        check_replaceable(out, layout)
         if out.exists():
             os.rename(out, room / "old")
         try:
@@ -119,9 +136,9 @@ def write_tables(folder: Path, plans: Sequence[Plan], *, seed: int, split: Split
     subtitles = [(plan.name, *plan.subtitle) for plan in plans]
     labels = [(plan.name, f"[{', '.join(plan.combination.labels)}]") for plan in plans]
     descriptions = [(plan.name, plan.description) for plan in plans]
-    _write_csv(folder / SUBTITLE_FILE, ("name", "english", "chinese"), subtitles)
-    _write_csv(folder / LABEL_FILE, ("name", "openset"), labels)
-    _write_csv(folder / DESCRIPTION_FILE, ("name", "reason"), descriptions)
+    write_csv(folder / SUBTITLE_FILE, ("name", "english", "chinese"), subtitles)
+    write_csv(folder / LABEL_FILE, ("name", "openset"), labels)
+    write_csv(folder / DESCRIPTION_FILE, ("name", "reason"), descriptions)
     facts = {
         "format": FORMAT,
         "version": 1,
@@ -144,7 +161,8 @@ def _facts(plan: Plan, split: Split) -> dict[str, object]:
     }
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Write a table in UTF-8."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -1,0 +1,128 @@
+"""Name and options -> an extractor of labels from texts, whose results are checked. No torch unless it wants an LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from affectgpt.core.config import ExtractorNode
+from affectgpt.core.construct import construct, plugin_place
+from affectgpt.core.contracts import Extraction
+from affectgpt.core.load_config import validate_node
+from affectgpt.core.plan import plan_llm
+from affectgpt.core.yaml_source import Source
+from affectgpt.registry.catalog import Catalog, Entry, summary_of
+from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError
+
+SENTIMENTS = ("positive", "negative", "neutral")
+
+
+def build_extractor(
+    name: str, options: Mapping[str, Any], catalog: Catalog, *, base_dir: Path | None = None
+) -> CheckedExtractor:
+    """The extractor plugin `name` with `options`, and with the LLM that it asks for, in evaluation mode.
+
+    Options that are paths (`./folder`) are meant from `base_dir`, by default the working folder. Raises PluginError
+    for an unknown or broken plugin, ConfigError holding every problem of the options, and what the LLM raises.
+    """
+    entry = catalog.get("extractor", name)
+    node, source = read_extractor(name, options, catalog, base_dir=base_dir)
+    llm = _language_model(node, entry, catalog, source)
+    return CheckedExtractor(construct(entry, catalog, node.config, llm), node, entry)
+
+
+def read_extractor(
+    name: str, options: Mapping[str, Any], catalog: Catalog, *, base_dir: Path | None = None
+) -> tuple[ExtractorNode, Source]:
+    """The validated options of an extractor, before anything is built. Raises as [build_extractor][]."""
+    source = Source((base_dir or Path()) / "extractor", {}, {(): f"extractor {name!r}"})
+    if "plugin" in options:
+        raise ConfigError("there is no setting 'plugin'", where=source.where(("plugin",)), hint="leave it out")
+    node: ExtractorNode = validate_node("extractor", {"plugin": name, **options}, catalog, source)
+    return node, source
+
+
+def _language_model(node: ExtractorNode, entry: Entry, catalog: Catalog, source: Source) -> Any:
+    try:
+        options = node.config.llm_options()
+    except AffectGPTError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            "llm_options() of a plugin failed", where=plugin_place(entry), found=summary_of(error)
+        ) from error
+    if options is None:
+        return None
+    raw = dict(options) if isinstance(options, Mapping) else options
+    planned = plan_llm(validate_node("llm", raw, catalog, source, ("llm",)), catalog, source)
+    import torch
+
+    from affectgpt.core.assembly import build_module
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_module(planned, catalog, planned.config, planned.output).eval()
+
+
+class CheckedExtractor:
+    """An extractor whose results are what [Extractor][] promises; one that breaks it raises PluginError by its name.
+
+    `plugin` is the extractor itself, `node` its name and options as they can be written down, `entry` its origin.
+    """
+
+    def __init__(self, plugin: Any, node: ExtractorNode, entry: Entry) -> None:
+        self.plugin, self.node, self.entry = plugin, node, entry
+
+    def emotions(self, texts: Sequence[str]) -> list[Extraction]:
+        """The emotion words of each text. Raises PluginError for a wrong result, and what the plugin raises."""
+        return self._read("emotions", texts, fault_of_labels)
+
+    def sentiments(self, texts: Sequence[str]) -> list[Extraction]:
+        """The sentiment of each text. Raises PluginError for a wrong result, and what the plugin raises."""
+        return self._read("sentiments", texts, fault_of_sentiment)
+
+    def _read(self, method: str, texts: Sequence[str], fault: Callable[[Any], str]) -> list[Extraction]:
+        where = f"{plugin_place(self.entry)}: {method}()"
+        try:
+            found = getattr(self.plugin, method)(list(texts))
+        except AffectGPTError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError("a plugin failed while it read texts", where=where, found=summary_of(error)) from error
+        if not isinstance(found, list) or len(found) != len(texts):
+            amount = f"{len(found)} results" if isinstance(found, list) else type(found).__name__
+            raise PluginError("a plugin must give one result per text", where=where, found=amount,
+                              expected=f"a list of {len(texts)}")  # fmt: skip
+        for index, each in enumerate(found):
+            wrong = fault(each)
+            if wrong:
+                raise PluginError("a plugin gave a wrong result", where=where, found=f"text {index + 1}: {wrong}")
+        return found
+
+
+def fault_of_labels(found: Any) -> str:
+    """What is wrong with the [Extraction][] of emotions `found`, or ""."""
+    if not isinstance(found, Extraction):
+        return f"{type(found).__name__} instead of an Extraction"
+    if not isinstance(found.error, str):
+        return f"the error {found.error!r} is no text"
+    if not isinstance(found.labels, tuple) or not all(isinstance(each, str) for each in found.labels):
+        return f"the labels {found.labels!r:.80} are no tuple of texts"
+    if found.error and found.labels:
+        return f"both an error and labels: {found.labels!r:.80}"
+    for label in found.labels:
+        if not label or label != label.strip().lower():
+            return f"the label {label!r:.80} is not a lower-case word without blanks around it"
+        if found.labels.count(label) > 1:
+            return f"the label {label!r:.80} is there twice"
+    return ""
+
+
+def fault_of_sentiment(found: Any) -> str:
+    """What is wrong with the [Extraction][] of a sentiment `found`, or ""."""
+    wrong = fault_of_labels(found)
+    if wrong or found.error:
+        return wrong
+    known = len(found.labels) == 1 and found.labels[0] in SENTIMENTS
+    return "" if known else f"{found.labels!r:.80} instead of one of {', '.join(SENTIMENTS)}"

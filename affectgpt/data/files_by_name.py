@@ -1,0 +1,51 @@
+"""Which file of a folder belongs to which clip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from affectgpt.data.table import first
+from affectgpt.registry.errors import Problem
+
+
+def present(folder: Path, problems: list[Problem]) -> set[str]:
+    """The names in `folder`; empty when there is no such folder."""
+    try:
+        return set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        problems.append(Problem("cannot be read", str(folder), error.strerror or str(error)))
+        return set()
+
+
+def find_videos(
+    folder: Path, names: Collection[str], suffixes: Sequence[str], problems: list[Problem]
+) -> dict[str, Path]:
+    """Name -> NAME with the first of `suffixes` that is there. A folder or a video that is missing is a problem."""
+    if not folder.is_dir():
+        problems.append(Problem("no such folder", str(folder), expected="the videos of the dataset"))
+        return {}
+    before = len(problems)
+    there = present(folder, problems)
+    if len(problems) > before:
+        return {}
+    found = {
+        name: folder / f"{name}{suffix}"
+        for name in names
+        for suffix in reversed(suffixes)
+        if f"{name}{suffix}" in there
+    }
+    lost = [name for name in names if name not in found]
+    if lost:
+        expected = f"NAME with one of {', '.join(suffixes)}" if len(suffixes) > 1 else f"NAME{suffixes[0]}"
+        problems.append(Problem("names without a video", str(folder), first(lost), expected))
+    return found
+
+
+def find_beside(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
+    """Name -> NAME`suffix` of those that are there."""
+    there = present(folder, problems)
+    return {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in there}

@@ -1,0 +1,226 @@
+"""Reads a list of one's own clips: a CSV, JSON Lines or Parquet file with one clip a row.
+
+    clip          the media file, from the manifest's folder (required)
+    id            its name in results, each once (default: the file's name without its suffix)
+    subtitle      what is said
+    labels        emotion words: a list, or a text such as "[happy, relieved]"
+    sentiment     a number, negative to positive
+    description   the text that a model is trained to give
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import reprlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from affectgpt.data.example import Example
+from affectgpt.data.table import first, is_plain, opened_text, parse_labels, rows
+from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.suggest import did_you_mean
+
+COLUMNS = ("clip", "id", "subtitle", "labels", "sentiment", "description")
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+MAX_CLIPS = 5_000_000
+
+_LONGEST_LINE = 10_000_000
+_Row = tuple[str, dict[str, Any]]
+
+
+def read_manifest(path: str | Path, *, outside: bool = False) -> list[Example]:
+    """The clips that `path` lists, in its order; its suffix (one of [SUFFIXES][]) says its format.
+
+    A relative clip lies in the manifest's folder or below it; an absolute one is taken as it stands. With
+    `outside=True` a relative one may also lead out of the folder. CSV and JSON Lines are in UTF-8 or GB 18030.
+
+    Raises DataError with every problem found: no such file, an unknown format or column, no column clip, a value of
+    the wrong kind, a clip that is not there or outside the folder, an id that repeats or is no plain file name.
+    """
+    path = Path(path)
+    readers: dict[str, Callable[[Path], Iterator[_Row]]] = {
+        ".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows,
+    }  # fmt: skip
+    if path.suffix.lower() not in readers:
+        raise DataError("this is no manifest", where=str(path), found=f"the suffix {path.suffix!r}",
+                        expected=f"a file in one of {', '.join(SUFFIXES)}")  # fmt: skip
+    if not path.exists():
+        raise DataError("there is no such file", where=str(path), expected="a manifest: one clip a row")
+    listing = _Listing(path, outside)
+    for place, row in readers[path.suffix.lower()](path):
+        listing.add(place, row)
+        if len(listing.examples) > MAX_CLIPS:
+            raise DataError("too many clips", where=str(path), expected=f"at most {MAX_CLIPS:,}")
+    return listing.checked()
+
+
+class _Listing:
+    def __init__(self, path: Path, outside: bool) -> None:
+        self.path, self.outside = path, outside
+        self.examples: list[Example] = []
+        self.ids: set[str] = set()
+        self.wrong: dict[tuple[str, str, str], list[str]] = {}
+
+    def add(self, place: str, row: dict[str, Any]) -> None:
+        for column in row.keys() - set(COLUMNS):
+            hint = did_you_mean(column, COLUMNS) or "leave it out"
+            self.note(f"an unknown column {column[:80]!r}", f"columns among {', '.join(COLUMNS)}", place, hint)
+        video = self.video(place, row.get("clip"))
+        if video is None:
+            return
+        name = self.text(place, row, "id") or video.stem
+        if not is_plain(name):
+            self.note("ids that are not plain file names", "no / \\ : or ..", f"{place}: {name!r}"[:120])
+        elif name in self.ids:
+            self.note("ids that repeat", "each id once", name, "give each clip an id of its own in the column id")
+        self.ids.add(name)
+        self.examples.append(
+            Example(
+                name, video, self.text(place, row, "subtitle"), self.labels(place, row.get("labels")),
+                self.text(place, row, "description"), self.sentiment(place, row.get("sentiment")),
+            )
+        )  # fmt: skip
+
+    def video(self, place: str, value: Any) -> Path | None:
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
+            self.note("rows without a clip", "a path in the column clip", f"{place}: {_shown(value)}")
+            return None
+        given = Path(value.strip())
+        if not given.is_absolute() and not self.outside and os.path.normpath(given).split(os.sep)[0] == "..":
+            self.note("clips outside the manifest's folder", f"paths below {self.path.parent}", f"{place}: {given}",
+                      "write an absolute path, or move the manifest")  # fmt: skip
+            return None
+        found = self.path.parent / given
+        if not _is_file(found):
+            self.note("clips that are not there", f"files below {self.path.parent}", f"{place}: {given}")
+            return None
+        return found
+
+    def text(self, place: str, row: dict[str, Any], column: str) -> str:
+        value = row.get(column)
+        if value is None or isinstance(value, str):
+            return (value or "").strip()
+        self.note(f"a {column} that is no text", "a text", f"{place}: {_shown(value)}")
+        return ""
+
+    def labels(self, place: str, value: Any) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return tuple(parse_labels(value))
+        if isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value):
+            return tuple(dict.fromkeys(item.strip() for item in value))
+        self.note("labels that are no list of words", "a list or a text like [happy, calm]", f"{place}: {_shown(value)}")
+        return ()
+
+    def sentiment(self, place: str, value: Any) -> float | None:
+        if value is None or value == "":
+            return None
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        self.note("sentiments that are no numbers", "a number", f"{place}: {_shown(value)}")
+        return None
+
+    def note(self, what: str, expected: str, item: str, hint: str = "") -> None:
+        self.wrong.setdefault((what, expected, hint), []).append(item)
+
+    def checked(self) -> list[Example]:
+        if not self.examples and not self.wrong:
+            self.note("there is no clip", "one clip a row", "no row")
+        if self.wrong:
+            raise DataError.of([
+                Problem(what, str(self.path), first(items), expected, hint)
+                for (what, expected, hint), items in self.wrong.items()
+            ])  # fmt: skip
+        return self.examples
+
+
+def _shown(value: Any) -> str:
+    # Of any size and depth.
+    return reprlib.repr(value)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _no_clip_column(path: Path, columns: list[str]) -> DataError:
+    return DataError("no column clip", where=str(path), found=f"columns {listed(columns)}"[:200],
+                     expected=f"clip, and any of {', '.join(COLUMNS[1:])}",
+                     hint=did_you_mean("clip", columns))  # fmt: skip
+
+
+def _csv_rows(path: Path) -> Iterator[_Row]:
+    with opened_text(path) as file:
+        for line, row in rows(file, path):
+            if "clip" not in row:
+                raise _no_clip_column(path, list(row))
+            yield f"line {line}", dict(row)
+
+
+def _json_rows(path: Path) -> Iterator[_Row]:
+    with opened_text(path) as file:
+        number = 0
+        while text := file.readline(_LONGEST_LINE):
+            number += 1
+            if len(text) >= _LONGEST_LINE:
+                raise DataError("a line is too long", where=f"{path}, line {number}",
+                                expected=f"at most {_LONGEST_LINE:,} characters")  # fmt: skip
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+            except (ValueError, RecursionError) as error:
+                raise DataError("a line is no JSON", where=f"{path}, line {number}", found=str(error)[:200],
+                                expected='{"clip": "a.mp4", ...}') from None  # fmt: skip
+            if not isinstance(row, dict):
+                raise DataError("a line is no JSON object", where=f"{path}, line {number}",
+                                found=type(row).__name__, expected='{"clip": "a.mp4", ...}')  # fmt: skip
+            yield f"line {number}", row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a key that repeats")
+    return row
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text}, which is no JSON")
+
+
+def _parquet_rows(path: Path) -> Iterator[_Row]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError("pyarrow is needed to read Parquet", where=str(path),
+                        hint="pip install 'affectgpt[parquet]', or write the manifest as CSV") from None  # fmt: skip
+    if not path.is_file():
+        raise DataError("is a folder, a device or a pipe", where=str(path), expected="a Parquet file")
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if "clip" not in columns:
+                raise _no_clip_column(path, columns)
+            if file.metadata.num_rows > MAX_CLIPS:
+                raise DataError("too many clips", where=str(path), expected=f"at most {MAX_CLIPS:,}")
+            number = 0
+            for batch in file.iter_batches(batch_size=1000):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", row
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise DataError("cannot be read", where=str(path), found=str(error)[:200],
+                        expected="a Parquet file") from None  # fmt: skip

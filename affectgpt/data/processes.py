@@ -1,0 +1,59 @@
+"""One function over many tasks on several processes, of which none is left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+from affectgpt.registry.errors import RunError
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def finished(
+    function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[Iterator[Result]]:
+    """Yields an iterator over what `function(*task)` returns, as the tasks end; with one worker in this process.
+
+    Several workers are started afresh, so a script needs the usual `if __name__ == "__main__":` guard. Raises
+    RunError when a worker dies; what `function` raises comes through.
+    """
+    if workers == 1:
+        yield (function(*task) for task in tasks)
+        return
+    # Spawned, not forked: a fork of a process with running threads (torch, OpenCV) may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    try:
+        futures = [pool.submit(function, *task) for task in tasks]
+        yield (future.result() for future in as_completed(futures))
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a worker process ended before its clip was finished",
+            found=str(error),
+            hint="it may have run out of memory, or the script lacks `if __name__ == '__main__':`; try --workers 1",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, which stops the pool, and end with the parent if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

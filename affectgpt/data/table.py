@@ -1,0 +1,170 @@
+"""Columns of CSV files that are not trusted, keyed by the name of a clip. No numpy."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from affectgpt.registry.errors import DataError, Problem, listed
+
+ENCODINGS = ("utf-8-sig", "gb18030")
+"""What a table may be written in, tried in this order on the whole file."""
+LONGEST_FIELD = 1_000_000
+LARGEST_TABLE = 2**30
+
+_CHUNK = 2**20
+
+
+@contextmanager
+def opened_text(path: Path) -> Iterator[IO[str]]:
+    """`path` as text, in the first of [ENCODINGS][] that the whole file fits; line ends are left as they are.
+
+    Raises DataError when it is missing, no file, too large, or fits neither encoding, also when that comes to light
+    inside the block.
+    """
+    try:
+        encoding = encoding_of(path)
+        with path.open(encoding=encoding, newline="") as file:
+            yield file
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, str(error)) from None
+
+
+def encoding_of(path: Path) -> str:
+    """Which of [ENCODINGS][] the whole file fits. Raises as [opened_text][]."""
+    expected = "a text file in UTF-8 or GB 18030"
+    if path.exists() and not path.is_file():
+        raise DataError("is a folder, a device or a pipe", where=str(path), expected=expected)
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_TABLE:
+            raise DataError("is too large", where=str(path), found=f"{size:,} bytes",
+                            expected=f"at most {LARGEST_TABLE:,} bytes")  # fmt: skip
+        with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise _unreadable(path, "a text in UTF-16")
+            for encoding in ENCODINGS:
+                file.seek(0)
+                if _fits(file, encoding):
+                    return encoding
+    except OSError as error:
+        raise _unreadable(path, str(error)) from None
+    raise _unreadable(path, "bytes that are neither")
+
+
+def _fits(file: IO[bytes], encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        while chunk := file.read(_CHUNK):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unreadable(path: Path, found: str) -> DataError:
+    return DataError("cannot be read", where=str(path), found=found, expected="a text file in UTF-8 or GB 18030",
+                     hint="save it again as UTF-8")  # fmt: skip
+
+
+def rows(file: IO[str], path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """(line number, column -> text or None where the line is short) of a CSV file; the first line is the header.
+
+    Raises DataError for a file without a header, a header that repeats a name, a line with more fields than the
+    header (an unquoted comma would lose what is behind it), a field above [LONGEST_FIELD][], and malformed CSV.
+    """
+    previous = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        reader = csv.DictReader(file, restkey="", strict=True)
+        header = reader.fieldnames or []
+        twice = sorted({name for name in header if header.count(name) > 1 and name})
+        if twice:
+            raise DataError("columns that repeat", where=str(path), found=listed(twice), expected="each name once")
+        for row in reader:
+            extra: object = row.pop("", None)
+            if isinstance(extra, list) and any(extra):
+                raise DataError(
+                    "a line has more fields than the header", where=f"{path}, line {reader.line_num}",
+                    found=f"{len(header) + len(extra)} fields", expected=f"{len(header)}: {', '.join(header)}"[:200],
+                    hint="put a text that holds a comma into double quotes",
+                )  # fmt: skip
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError("cannot be read", where=str(path), found=str(error), expected="a CSV file") from None
+    finally:
+        csv.field_size_limit(previous)
+
+
+def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, str] | None:
+    """Name -> stripped text of `column`, in the order of the file; other columns are ignored.
+
+    None when there is no such file, or when it is unusable: then `problems` says why. Also adds a problem for names
+    that repeat or that are no plain file names.
+    """
+    if not path.exists():
+        return None
+    values: dict[str, str] = {}
+    repeated, unsafe, short = [], [], []
+    header: list[str] | None = None
+    try:
+        with opened_text(path) as file:
+            for line, row in rows(file, path):
+                if header is None:
+                    header = list(row)
+                    if not {"name", column} <= set(header):
+                        break
+                name, text = (row["name"] or "").strip(), row[column]
+                if not is_plain(name):
+                    unsafe.append(f"line {line}: {name!r}")
+                elif name in values:
+                    repeated.append(name)
+                elif text is None:
+                    short.append(f"line {line}: {name}")
+                else:
+                    values[name] = text.strip()
+        if header is None:
+            header = _header(path)
+    except DataError as error:
+        problems.extend(error.problems)
+        return None
+    missing = [wanted for wanted in ("name", column) if wanted not in header]
+    if missing:
+        found = f"columns {listed(header)}"[:200]
+        problems.append(Problem(f"no column {listed(missing)}", str(path), found, f"columns name, {column}"))
+        return None
+    for what, items, expected in (
+        ("names that repeat", repeated, "each name once"),
+        ("names that are not plain file names", unsafe, "NAME of the video NAME.mp4"),
+        (f"lines that end before the column {column}", short, "a field for every column"),
+    ):
+        if items:
+            problems.append(Problem(what, str(path), first(items), expected))
+    return values
+
+
+def _header(path: Path) -> list[str]:
+    # Of a table without a row.
+    with opened_text(path) as file:
+        return next(csv.reader(file), [])
+
+
+def parse_labels(text: str) -> list[str]:
+    """The words of a written list: "[a, b]", "['a', 'b']" and "a, b" all give ["a", "b"]; each once, in order."""
+    inner = text.strip().removeprefix("[").removesuffix("]")
+    return list(dict.fromkeys(item.strip() for item in re.split(r"[,'\"]", inner) if item.strip()))
+
+
+def is_plain(name: str) -> bool:
+    """Whether a file of this name lies in the folder that it is looked for in, on every system."""
+    return bool(name) and name not in (".", "..") and ".." not in name and not re.search(r"[/\\:\x00-\x1f]", name)
+
+
+def first(items: Sequence[str]) -> str:
+    """How many `items` there are, and the first five."""
+    return f"{len(items)}: {', '.join(items[:5])}{', ...' if len(items) > 5 else ''}"

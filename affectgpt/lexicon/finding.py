@@ -1,0 +1,112 @@
+"""Finding the words of the lexicon in a text: one pass, the longest phrase first, any script, linear time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import simplemma
+
+from affectgpt.lexicon.families import lexicon
+
+CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
+_TOKEN = re.compile(rf"[a-z0-9]+(?:['-][a-z0-9]+)*|[{CHINESE}]+|\n+|\S")
+_CHINESE = re.compile(f"[{CHINESE}]")
+_PLAIN = str.maketrans({"’": "'", "‘": "'", "‑": "-", "–": "-", "—": ","})
+_LONGEST = 32
+"""Characters: no listed word is longer, so a longer one is not looked up."""
+_REMEMBERED = 65536
+"""Words of the texts read so far that are kept with what they mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word, phrase or punctuation mark, in lower case.
+
+    `label` is the family when it names one; `sign` is True when it only points at it.
+    """
+
+    text: str
+    label: str = ""
+    sign: bool = False
+
+
+class Finder:
+    """Splits texts into [Token][]s: the lexicon's words and phrases as one token each, so also those in `grammar`."""
+
+    def __init__(self, grammar: Iterable[str] = ()) -> None:
+        table = lexicon()
+        self.meaning: dict[str, Token] = {word: Token(word) for word in table.traps}
+        self.meaning.update({word: Token(word) for word in grammar})
+        self.meaning.update({word: Token(word, label, True) for word, label in table.signs.items()})
+        self.meaning.update({word: Token(word, label) for word, label in table.words.items()})
+        self._inflected: dict[str, Token] = {}
+        self.phrases: dict[str, Any] = {}
+        self.longest: dict[str, int] = {}
+        for word in self.meaning:
+            if _CHINESE.match(word):
+                self.longest[word[0]] = max(self.longest.get(word[0], 1), len(word))
+            else:
+                _plant(self.phrases, word.split())
+
+    def tokens(self, text: str) -> list[Token]:
+        """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token of as many "\\n"."""
+        pieces = _TOKEN.findall(text.lower().translate(_PLAIN))
+        out: list[Token] = []
+        at = 0
+        while at < len(pieces):
+            piece = pieces[at]
+            if _CHINESE.match(piece):
+                out.extend(self._chinese(piece))
+                at += 1
+                continue
+            taken = _longest_phrase(self.phrases, pieces, at)
+            out.append(self._word(piece) if taken == 1 else self.meaning[" ".join(pieces[at : at + taken])])
+            at += taken
+        return out
+
+    def _word(self, text: str) -> Token:
+        token = self.meaning.get(text) or self._inflected.get(text)
+        if token is None:
+            base = self.meaning.get(lemma(text)) if text[0].isalpha() else None
+            token = Token(text, base.label, base.sign) if base is not None else Token(text)
+            if len(self._inflected) < _REMEMBERED:
+                self._inflected[text] = token
+        return token
+
+    def _chinese(self, run: str) -> Iterable[Token]:
+        at = 0
+        while at < len(run):
+            size = min(self.longest.get(run[at], 1), len(run) - at)
+            while size > 1 and run[at : at + size] not in self.meaning:
+                size -= 1
+            word = run[at : at + size]
+            yield self.meaning.get(word) or Token(word)
+            at += size
+
+
+def _plant(tree: dict[str, Any], words: list[str]) -> None:
+    if len(words) < 2:
+        return
+    for word in words:
+        tree = tree.setdefault(word, {})
+    tree[""] = True
+
+
+def _longest_phrase(tree: Mapping[str, Any], pieces: list[str], at: int) -> int:
+    best, depth = 1, 0
+    while at + depth < len(pieces):
+        tree = tree.get(pieces[at + depth], {})
+        if not tree:
+            break
+        depth += 1
+        if "" in tree:
+            best = depth
+    return best
+
+
+def lemma(word: str) -> str:
+    """The English base form of a lower-case word ("worries" -> "worry"); the word itself when it is unknown."""
+    return str(simplemma.lemmatize(word, lang="en")).lower() if len(word) <= _LONGEST else word

@@ -1,0 +1,49 @@
+"""`lexicon`: emotion labels and sentiment by rules over a list of words. No model, no network, the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from affectgpt.core.contracts import Extraction
+from affectgpt.lexicon.families import lexicon
+from affectgpt.lexicon.finding import Finder
+from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
+from affectgpt.plugins.extractors.lexicon_evidence import evidence
+from affectgpt.plugins.extractors.lexicon_grammar import GRAMMAR
+from affectgpt.plugins.extractors.lexicon_lists import listed
+from affectgpt.plugins.extractors.lexicon_sentiment import sentiment
+
+NOTHING_READ = "the text names no emotion, so no sentiment can be read from it"
+
+
+class Lexicon:
+    """Reads English, Chinese and mixed text. `llm` is not used."""
+
+    def __init__(self, config: LexiconConfig, llm: Any = None) -> None:
+        self.config = config
+        self.table = lexicon()
+        self.finder = Finder(GRAMMAR)
+
+    def emotions(self, texts: Sequence[str]) -> list[Extraction]:
+        """The labels of each text, in order of appearance; none for a text that names no emotion."""
+        return [Extraction(tuple(self._weighed(text))) for text in texts]
+
+    def sentiments(self, texts: Sequence[str]) -> list[Extraction]:
+        """The sentiment of each text's labels; a text without labels has an error, never a silent "neutral"."""
+        out = []
+        for text in texts:
+            weighed = self._weighed(text)
+            out.append(
+                Extraction((sentiment(weighed, self.table),)) if weighed else Extraction(error=NOTHING_READ)
+            )
+        return out
+
+    def _weighed(self, text: str) -> Mapping[str, float]:
+        """The kept labels with their evidence."""
+        labels = listed(text, self.finder)
+        if labels is not None:
+            return dict.fromkeys(labels, 1.0)
+        weighed = evidence(self.finder.tokens(text), self.table, signs=self.config.signs)
+        least = self.config.keep * max(weighed.values(), default=0.0)
+        return {label: weight for label, weight in weighed.items() if weight >= least}

@@ -1,0 +1,92 @@
+"""How much each emotion word of a text counts: where it stands, what it is said of, how strongly it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from affectgpt.lexicon.families import Lexicon
+from affectgpt.lexicon.finding import Token
+from affectgpt.plugins.extractors.lexicon_grammar import (
+    CONCESSIONS,
+    CONCLUDING,
+    COORDINATORS,
+    DIMINISHERS,
+    EVIDENCE,
+    GENERIC,
+    INTENSIFIERS,
+    OPENING,
+    SITUATIONS,
+    TURNS,
+)
+from affectgpt.plugins.extractors.lexicon_scope import denied, of_another
+from affectgpt.plugins.extractors.lexicon_sentences import clauses, sentences
+
+_CONCLUSION = 3.0
+_CITED = 0.75
+"""What "Based on ..." repeats of the clues; a clue itself counts 1."""
+_SIGN = 0.4
+_SITUATION = 0.3
+_CONCEDED = 0.3
+_GENERIC = 0.5
+_OPENING = 0.7
+_KIND = {"emotion": 1.0, "attitude": 0.7, "tone": 0.5, "state": 0.5}
+_INTENSE, _FAINT = 1.2, 0.8
+_REPEATED = 0.5
+"""What each further mention of a family adds, as a share of its own weight."""
+_AHEAD = 4
+"""Tokens between an adjective and the noun that it stands before."""
+
+
+def evidence(tokens: Sequence[Token], lexicon: Lexicon, *, signs: bool = True) -> dict[str, float]:
+    """Label -> how strongly the text says it, in the order of first mention. Above 0; a plain mention counts 1."""
+    best: dict[str, float] = {}
+    total: dict[str, float] = {}
+    for sentence in sentences(tokens):
+        if sentence[-1].text in {"?", "？"}:
+            continue
+        for label, weight in _of_sentence(sentence, lexicon, signs):
+            best[label] = max(best.get(label, 0.0), weight)
+            total[label] = total.get(label, 0.0) + weight
+    return {label: _REPEATED * total[label] + (1 - _REPEATED) * top for label, top in best.items()}
+
+
+def _of_sentence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool) -> Iterator[tuple[str, float]]:
+    place = _CITED if any(token.text in EVIDENCE for token in sentence[:3]) else 1.0
+    opening = _OPENING if any(token.text in OPENING for token in sentence) else 1.0
+    parts = list(clauses(sentence))
+    for number, clause in enumerate(parts):
+        outweighed = clause[0].text in CONCESSIONS or (number + 1 < len(parts) and parts[number + 1][0].text in TURNS)
+        conceded = _CONCEDED if outweighed else 1.0
+        generic = 1.0
+        fates, others = denied(clause), of_another(clause)
+        for at, token in enumerate(clause):
+            if token.text in CONCLUDING:
+                place = _CONCLUSION
+            if token.text in GENERIC:
+                generic = _GENERIC
+            label = _asserted(token, fates[at], lexicon) if not others[at] and (signs or not token.sign) else ""
+            if label:
+                manner = _manner(clause, at) * _KIND[lexicon.families[label].kind]
+                yield label, place * opening * conceded * generic * manner
+
+
+def _asserted(token: Token, fate: str, lexicon: Lexicon) -> str:
+    if not token.label or fate == "dropped":
+        return ""
+    return lexicon.families[token.label].opposite if fate == "opposite" else token.label
+
+
+def _manner(clause: Sequence[Token], at: int) -> float:
+    """A sign or a word, intense or faint, of the person or of the situation ("a tense conversation")."""
+    weight = _SIGN if clause[at].sign else 1.0
+    before = {token.text for token in clause[max(0, at - 3) : at]}
+    if before & INTENSIFIERS:
+        weight *= _INTENSE
+    if before & DIMINISHERS:
+        weight *= _FAINT
+    for token in clause[at + 1 : at + 1 + _AHEAD]:
+        if token.text in SITUATIONS:
+            return weight * _SITUATION
+        if not token.label and token.text not in COORDINATORS and token.text != "的":
+            break
+    return weight

@@ -1,0 +1,70 @@
+"""Tokens to sentences and clauses, and which words are quoted speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from affectgpt.lexicon.finding import Token
+from affectgpt.plugins.extractors.lexicon_grammar import CONCESSIONS, ENDS, SPEECH, TURNS
+
+_PAIRS = {'"': '"', "“": "”", "「": "」", "『": "』", "《": "》", "«": "»"}
+_FEW = 4
+"""Tokens: a quotation of no more, outside of speech, names a word (the emotion "joy") and is read."""
+
+
+def sentences(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """Sentences, each with its end mark. What stands in quotation marks after a word of speech is left out.
+
+    A quotation that never closes is no quotation. One that ends with an end mark ends the sentence around it.
+    """
+    closing = _closings(tokens)
+    sentence: list[Token] = []
+    speech = False
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        end = closing.get(at)
+        if end is not None:
+            ended = tokens[end - 1].text in ENDS
+            if not speech and end - at - 1 <= _FEW:
+                sentence.extend(t for t in tokens[at + 1 : end] if t.text not in ENDS)
+        else:
+            ended = token.text in ENDS or token.text[0] == "\n"
+            speech = speech or token.text in SPEECH
+            if sentence or not ended:
+                sentence.append(token)
+        at = at + 1 if end is None else end + 1
+        if ended and sentence:
+            yield sentence
+            sentence = []
+        speech = speech and not ended
+    if sentence:
+        yield sentence
+
+
+def _closings(tokens: Sequence[Token]) -> dict[int, int]:
+    """Opening mark -> its closing mark, by position. A quotation does not go over a blank line."""
+    found: dict[int, int] = {}
+    opened, wanted = -1, ""
+    for at, token in enumerate(tokens):
+        mark = token.text
+        if opened >= 0 and mark == wanted:
+            found[opened] = at
+            opened = -1
+        elif opened < 0 and mark in _PAIRS:
+            opened, wanted = at, _PAIRS[mark]
+        elif mark.startswith("\n\n"):
+            opened = -1
+    return found
+
+
+def clauses(sentence: Sequence[Token]) -> Iterator[list[Token]]:
+    """The sentence cut before words of contrast ("but", 然而) and concession ("although", 虽然)."""
+    clause: list[Token] = []
+    for token in sentence:
+        if clause and (token.text in TURNS or token.text in CONCESSIONS):
+            yield clause
+            clause = []
+        clause.append(token)
+    if clause:
+        yield clause

@@ -1,0 +1,120 @@
+"""Reading what an LLM answered: labels or a sentiment, or the reason why it is neither. No torch.
+
+Nothing is guessed: an answer that is not in the form that was asked for is an error, never an empty list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from affectgpt.core.contracts import Extraction
+from affectgpt.core.extraction import SENTIMENTS
+
+LONGEST_LABEL = 40
+MOST_WORDS = 4
+LONGEST_CHINESE = 4
+_HEAD = 80
+_CUT = "the answer is cut at its longest length"
+_WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
+_LABEL = re.compile(rf"{_WORD}(?:[ /-]{_WORD}){{0,{MOST_WORDS - 1}}}")
+_QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'"
+_ITEM = re.compile(rf"\s*(?:({_QUOTED})|([^\[\]\"',]+))\s*(?:,|$)")
+_FENCE = re.compile(r"```(?:json|python|text)?\s*\n?(.*?)\n?```", re.DOTALL)
+_PREFIX = re.compile(r"([A-Za-z ]{1,60}):\s*")
+_PREFIX_WORDS = (
+    "all answer are clearly detected emotion emotional emotions expressed extracted final found here identifiable"
+    " identified is json label labels list output response result results state states the these words word"
+)
+# Outside a list, words that make a sentence and no emotion: "I cannot tell", "not specified".
+_SENTENCE = (
+    "a am an and any are as be been but can can't cannot can’t clear could description do does don't don’t emotion"
+    " emotions from has have he i i'm i’m if in is it labels list mentioned my no not nothing of on or person please"
+    " provided she shows specified text that the there they this to unable unclear unknown video was we were"
+    " with would you"
+)
+_IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
+_NONE = frozenset(("none", "null"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote; `cut` when it had not ended at the longest length."""
+
+    text: str
+    cut: bool = False
+
+
+def read_emotions(answer: Answer) -> Extraction:
+    """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:"."""
+    text = answer.text.strip()
+    fence = _FENCE.fullmatch(text)
+    text = fence[1].strip() if fence else text
+    prefix = _PREFIX.match(text)
+    if prefix and set(prefix[1].lower().split()) <= set(_PREFIX_WORDS.split()):
+        text = text[prefix.end() :]
+    text = text.removesuffix(".").strip()
+    if answer.cut:
+        return _unreadable(_CUT, answer)
+    if not text:
+        return _unreadable("the answer is empty", answer)
+    items = _listed(text) if text[0] == "[" else _separated(text)
+    if items is None:
+        return _unreadable("the answer is no list of emotion words", answer)
+    labels = [" ".join(item.lower().split()) for item in items]
+    if len(labels) == 1 and labels[0] in _NONE:
+        return Extraction()
+    for label in labels:
+        if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label):
+            return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", answer)
+    return Extraction(tuple(dict.fromkeys(labels)))
+
+
+def read_sentiment(answer: Answer) -> Extraction:
+    """Exactly one of the three words; case, quotes and punctuation around it do not count."""
+    word = re.sub(r"^[\W_]+|[\W_]+$", "", answer.text).lower()
+    if answer.cut:
+        return _unreadable(_CUT, answer)
+    if word in SENTIMENTS:
+        return Extraction((word,))
+    return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", answer)
+
+
+def _listed(text: str) -> list[str] | None:
+    if not text.endswith("]"):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return _loose_list(text[1:-1])
+    return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None
+
+
+def _loose_list(inside: str) -> list[str] | None:
+    """The items of a list that is no JSON: single quotes, or none."""
+    items, at = [], 0
+    inside = inside.strip().removesuffix(",")
+    while at < len(inside):
+        item = _ITEM.match(inside, at)
+        if item is None:
+            return None
+        items.append(re.sub(r"\\(.)", r"\1", item[1][1:-1]) if item[1] else item[2])
+        at = item.end()
+    return items
+
+
+def _separated(text: str) -> list[str] | None:
+    items = [item.strip() for item in re.split(r"[,，、]", text)]
+    words = [item.lower().split() for item in items]
+    sentence = set(_SENTENCE.split())
+    is_prose = any(len(each) >= MOST_WORDS or sentence & set(each) for each in words)
+    # Chinese sentences have no blanks between words.
+    is_prose = is_prose or any(len(_IDEOGRAPH.findall(item)) > LONGEST_CHINESE for item in items)
+    return None if is_prose or "\n" in text else items
+
+
+def _unreadable(why: str, answer: Answer) -> Extraction:
+    head = answer.text.strip()
+    head = head if len(head) <= _HEAD else head[: _HEAD - 3] + "..."
+    return Extraction(error=f"{why}: {head!r}")

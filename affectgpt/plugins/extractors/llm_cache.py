@@ -1,0 +1,92 @@
+"""Answers already given, one small file each, by the hash of everything that made them. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from affectgpt.plugins.extractors.llm_answers import Answer
+from affectgpt.registry.errors import ConfigError, RunError
+
+_LARGEST = 1 << 20
+
+
+def default_folder() -> Path:
+    """Where the user's programs keep what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "affectgpt" / "extraction"
+
+
+def key_of(asked: Mapping[str, Any]) -> str:
+    """The SHA-256 of a question and of all that decides its answer."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode("ascii")).hexdigest()
+
+
+class AnswerCache:
+    """A folder of answers that several processes may use at once; None keeps nothing.
+
+    Files appear whole or not at all, and one that is damaged counts as absent. Raises ConfigError when the folder
+    cannot be made.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        if self.folder is not None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    "answers cannot be kept in this folder", where=str(self.folder),
+                    found=getattr(error, "strerror", None) or str(error),
+                    hint="choose another with `cache: FOLDER`, or keep none with `cache: off`",
+                ) from error
+
+    def find(self, key: str) -> Answer | None:
+        """The answer of `key`, or None."""
+        if self.folder is None:
+            return None
+        try:
+            with self._path(key).open("rb") as file:
+                content = file.read(_LARGEST + 1)
+            row = json.loads(content.decode("utf-8")) if len(content) <= _LARGEST else None
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(row, dict) or row.get("key") != key:
+            return None
+        text, cut = row.get("text"), row.get("cut")
+        return Answer(text, cut) if isinstance(text, str) and isinstance(cut, bool) else None
+
+    def keep(self, key: str, answer: Answer) -> None:
+        """Write the answer of `key`. Raises RunError when it cannot be written."""
+        if self.folder is None:
+            return
+        path = self._path(key)
+        content = json.dumps({"key": key, "text": answer.text, "cut": answer.cut}).encode("ascii")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write_whole(path, content)
+        except OSError as error:
+            raise RunError(
+                "an answer cannot be kept", where=str(path), found=error.strerror or str(error),
+                hint="make room, choose another folder with `cache: FOLDER`, or keep none with `cache: off`",
+            ) from error
+
+    def _path(self, key: str) -> Path:
+        assert self.folder is not None
+        # Subfolders, because some file systems are slow with tens of thousands of files in one.
+        return self.folder / key[:2] / f"{key}.json"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=".answer-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

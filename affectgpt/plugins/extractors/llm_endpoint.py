@@ -1,0 +1,125 @@
+"""Questions to a server that speaks OpenAI's chat completions, several at a time. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Any
+
+from affectgpt.plugins.extractors.llm_answers import Answer
+from affectgpt.plugins.extractors.llm_config import Endpoint
+from affectgpt.registry.errors import PluginError, RunError
+
+_LONGEST = 100_000
+
+
+class Server:
+    """A model behind an address, asked at temperature 0 through OpenAI's client, which also sends again.
+
+    Raises PluginError when that client is not installed.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, max_new_tokens: int) -> None:
+        try:
+            import openai
+        except ModuleNotFoundError as error:
+            raise PluginError(
+                "the `endpoint` of the extractor 'llm' needs a package that is not installed", found=str(error),
+                hint="pip install 'affectgpt[openai]'",
+            ) from error
+        self.endpoint, self.max_new_tokens = endpoint, max_new_tokens
+        # The client insists on a key; servers of one's own usually want none.
+        self.client = openai.OpenAI(
+            base_url=endpoint.url, api_key=os.environ.get(endpoint.api_key_env) or "none", timeout=endpoint.timeout,
+            max_retries=endpoint.retries,
+        )  # fmt: skip
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its answers beside the question, as far as this side knows."""
+        return {"url": self.endpoint.url, "model": self.endpoint.model}
+
+    def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, Answer]]:
+        """Index and answer of every question, as they come.
+
+        After a question that failed, no other is begun; what was under way is still given, then RunError is raised.
+        """
+        failure: RunError | None = None
+        waiting, running = iter(enumerate(questions)), dict[Future[Answer], int]()
+        pool = ThreadPoolExecutor(self.endpoint.parallel)
+        try:
+            while True:
+                free = self.endpoint.parallel - len(running) if failure is None else 0
+                for index, question in islice(waiting, free):
+                    running[pool.submit(self._ask, question)] = index
+                if not running:
+                    break
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    index = running.pop(done)
+                    try:
+                        answer = done.result()
+                    except RunError as error:
+                        failure = failure or error
+                    else:
+                        yield index, answer
+        finally:
+            pool.shutdown(wait=False)
+        if failure is not None:
+            raise failure
+
+    def _ask(self, question: str) -> Answer:
+        import openai
+
+        try:
+            found: Any = self.client.chat.completions.create(
+                model=self.endpoint.model, messages=[{"role": "user", "content": question}], temperature=0,
+                max_tokens=self.max_new_tokens,
+            )  # fmt: skip
+        except openai.OpenAIError as error:
+            raise self._failure(_said(error), _advice(error, self.endpoint)) from error
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            # The client trusts that what is called JSON is JSON, of the right form.
+            raise self._failure(f"an answer that is none: {type(error).__name__}", _ADVICE) from error
+        return self._answer(found)
+
+    def _answer(self, found: Any) -> Answer:
+        choices = getattr(found, "choices", None)
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(choice, "message", None)
+        text = getattr(message, "content", None)
+        if message is None or not isinstance(text, str | None):
+            raise self._failure(f"{found!r:.200}", _ADVICE)
+        text = text or ""
+        return Answer(text[:_LONGEST], cut=getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST)
+
+    def _failure(self, found: str, hint: str) -> RunError:
+        return RunError(
+            "the server gave no answer", where=f"{self.endpoint.url} (model {self.endpoint.model!r})",
+            found=found, expected="a chat completion in OpenAI's form", hint=hint,
+        )  # fmt: skip
+
+
+_ADVICE = "check that `endpoint.url` is the address of an OpenAI-compatible server, with /v1 where it has one"
+
+
+def _said(error: Exception) -> str:
+    cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
+    return " ".join(f"{type(error).__name__}: {error}{cause}".split())[:300]
+
+
+def _advice(error: Exception, endpoint: Endpoint) -> str:
+    import openai
+
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        is_set = "holds a key that is refused" if os.environ.get(endpoint.api_key_env) else "is not set"
+        return f"the variable {endpoint.api_key_env} {is_set}: put the server's key there"
+    if isinstance(error, openai.NotFoundError):
+        return f"check `endpoint.url` and the name of the model: does the server know {endpoint.model!r}?"
+    if isinstance(error, openai.BadRequestError):
+        return "the server refuses the request: see what it said"
+    if isinstance(error, openai.APITimeoutError):
+        return "start it again later, or raise `endpoint.timeout` or `endpoint.retries`, or lower `endpoint.parallel`"
+    if isinstance(error, openai.APIConnectionError):
+        return "check that the server runs and that `endpoint.url` is its address"
+    return "start it again later; `endpoint.retries` says how often a request is sent again"

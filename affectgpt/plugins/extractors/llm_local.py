@@ -1,0 +1,123 @@
+"""Questions to an LLM plugin in this process, greedily, in batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affectgpt.core.config import GenerationConfig
+from affectgpt.plugins.extractors.llm_answers import Answer
+from affectgpt.registry.errors import ConfigError, RunError
+
+_PLACE = "AFFECTGPT_QUESTION"
+_SAMPLES = 64
+
+
+class LocalModel:
+    """An LLM that follows the contract [LLM][], on `device` ("auto": an accelerator when there is one).
+
+    When its tokenizer has a chat template, a question is put in as the user's turn. The question itself is encoded
+    with `special=False`: no marker that stands in a text is read as a marker.
+
+    Raises ConfigError when the device cannot be used.
+    """
+
+    def __init__(
+        self, llm: Any, options: Mapping[str, Any], *, device: str, batch_size: int, max_new_tokens: int
+    ) -> None:
+        self.llm, self.options = llm, options
+        self.device = _place(llm, device)
+        self.batch_size, self.settings = batch_size, GenerationConfig(max_new_tokens=max_new_tokens)
+        self.before, self.after = _chat_frame(getattr(llm, "tokenizer", None))
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its answers beside the question: options, weights, and how it reads text."""
+        probe = self._ids("A probe: 你好, naïve <|im_end|> [\"x\"]\n")
+        return {"llm": dict(self.options), "weights": _weights_print(self.llm), "reads": probe}
+
+    def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, Answer]]:
+        """Index and answer of every question, batch by batch. Raises RunError when memory does not suffice."""
+        # Questions of like length side by side leave little padding.
+        order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            yield from zip(chosen, self._batch([questions[index] for index in chosen]), strict=True)
+
+    @torch.inference_mode()
+    def _batch(self, questions: list[str]) -> list[Answer]:
+        limit = self.settings.max_new_tokens
+        try:
+            rows = [self.llm.embed(torch.tensor(self._ids(each), device=self.device)) for each in questions]
+            written = self.llm.generate(*_left_padded(rows), self.settings)
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                "there is not enough memory for the extractor's LLM", found=f"{len(questions)} questions at once",
+                hint="lower `batch_size`, or give the LLM `dtype: bfloat16`",
+            ) from error
+        # An end marker takes one of the tokens, so that a full row never came to its end.
+        return [Answer(self.llm.decode(ids), cut=len(ids) >= limit) for ids in written]
+
+    def _ids(self, question: str) -> list[int]:
+        encode = self.llm.encode
+        return [*encode(self.before, special=True), *encode(question, special=False), *encode(self.after, special=True)]
+
+
+def _place(llm: Any, device: str) -> torch.device:
+    try:
+        if device == "auto":
+            found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            chosen = found or torch.device("cpu")
+        else:
+            chosen = torch.device(device)
+        llm.to(chosen)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ConfigError(
+            "the extractor's LLM cannot be put on this device", where="device", found=f"{device}: {_first_line(error)}",
+            expected="auto, cpu, cuda, ...",
+        ) from error
+    return chosen
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _chat_frame(tokenizer: Any) -> tuple[str, str]:
+    """What stands before and after a user's turn, up to the place of the answer; nothing without a chat template."""
+    if not getattr(tokenizer, "chat_template", None):
+        return "", "\n"
+    try:
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": _PLACE}], tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # a template is a program of the model's author
+        raise ConfigError("the chat template of the extractor's LLM fails", found=_first_line(error)) from error
+    if text.count(_PLACE) != 1:
+        raise ConfigError("the chat template of the extractor's LLM does not hold the user's words once")
+    before, after = text.split(_PLACE)
+    return before, after
+
+
+def _left_padded(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Embeddings `[T_i, D]` -> `[B, T, D]` and the mask `[B, T]`, padding on the left."""
+    longest = max(len(row) for row in rows)
+    embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
+    mask = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+    for index, row in enumerate(rows):
+        embeds[index, longest - len(row) :], mask[index, longest - len(row) :] = row, True
+    return embeds, mask
+
+
+def _weights_print(llm: nn.Module) -> str:
+    """A hash of some values of every weight: other weights under the same name are another model."""
+    found = hashlib.sha256()
+    for name, each in sorted(llm.named_parameters()):
+        flat = each.detach().flatten()
+        picked = flat[:: max(1, len(flat) // _SAMPLES)].to("cpu", torch.float32)
+        found.update(f"{name} {tuple(each.shape)} {each.dtype}".encode())
+        found.update(picked.numpy().tobytes())
+    return found.hexdigest()

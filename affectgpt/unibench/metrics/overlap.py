@@ -1,0 +1,65 @@
+"""Fine-grained emotion: how far the predicted set of labels and the true one lie in the same sectors of the wheels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from affectgpt.unibench.metrics.metric import f_score, ratio
+from affectgpt.unibench.metrics.sector_table import SectorTable, Written
+
+
+class WheelOverlap:
+    """Set precision, recall and F-score on emotion wheels (Lian et al., 2025, arXiv:2501.16566, appendix J).
+
+    Per clip and comparison, with T the sectors of the true labels and P those of the predicted ones: precision
+    |T n P| / |P| and recall |T n P| / |T|, both 0 when P is empty; a clip with empty T is left out. F comes from the
+    averages of precision and recall over clips, and the score is the mean of F over the wheels at level 1. When F has
+    no value on one wheel (precision and recall 0, or no clip), the mean has none: NaN, as in the official scripts.
+    """
+
+    primary = "f1"
+
+    def __init__(self, table: SectorTable) -> None:
+        self.table = table
+        self.columns = table.columns
+
+    def terms(self, truth: Sequence[Any], predicted: Sequence[Any]) -> np.ndarray:
+        """Per comparison precision, recall and 1 if the clip counts; then the number of labels, and 1."""
+        return self.compared(self.table.read(truth), self.table.read(predicted))
+
+    def compared(self, true: Written, said: Written) -> np.ndarray:
+        """As [terms][], of labels that are read already."""
+        terms = np.zeros((true.clips, 3 * len(self.columns) + 2))
+        for column in range(len(self.columns)):
+            in_truth, in_prediction = self.table.indicator(true, column), self.table.indicator(said, column)
+            both = (in_truth & in_prediction).sum(axis=1)
+            wanted, given = in_truth.sum(axis=1), in_prediction.sum(axis=1)
+            kept = wanted > 0
+            terms[:, 3 * column] = np.where(kept & (given > 0), both / np.maximum(given, 1), 0.0)
+            terms[:, 3 * column + 1] = np.where(kept, both / np.maximum(wanted, 1), 0.0)
+            terms[:, 3 * column + 2] = kept
+        terms[:, -2] = said.labels_per_clip()
+        terms[:, -1] = 1
+        return terms
+
+    def by_column(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Precision, recall, F and number of clips per comparison, `[..., C]`, in the order of `columns`."""
+        each = sums[..., :-2].reshape(*sums.shape[:-1], len(self.columns), 3)
+        precision, recall = ratio(each[..., 0], each[..., 2]), ratio(each[..., 1], each[..., 2])
+        return {"precision": precision, "recall": recall, "f1": f_score(precision, recall), "clips": each[..., 2]}
+
+    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """`f1`, `precision`, `recall` at level 1, the same at level 2, `f1_levels_1_2`, `labels_per_clip`."""
+        by_column = self.by_column(sums)
+        figures = {}
+        for level, suffix in ((1, ""), (2, "_level_2")):
+            at = [index for index, column in enumerate(self.columns) if column.level == level]
+            for name in ("f1", "precision", "recall"):
+                figures[name + suffix] = by_column[name][..., at].mean(axis=-1)
+        # The score of the MER2025 challenge's second track.
+        figures["f1_levels_1_2"] = (figures["f1"] + figures["f1_level_2"]) / 2
+        figures["labels_per_clip"] = ratio(sums[..., -2], sums[..., -1])
+        return figures

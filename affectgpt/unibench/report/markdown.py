@@ -1,0 +1,94 @@
+"""A result as GitHub-flavoured Markdown: tables, notes, worst clips."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from affectgpt.unibench.report import figures, published, summary
+from affectgpt.unibench.report.plain_text import label, plain
+from affectgpt.unibench.result import BenchmarkResult, DatasetResult
+
+# Entities where renderers disagree about backslashes (HTML, math, table cells, mentions), backslashes elsewhere.
+_ESCAPES = {character: f"&#{ord(character)};" for character in "&<>|\\$`@"}
+_ESCAPES |= {character: f"\\{character}" for character in "*_{}[]#+!~"}
+_TABLE = str.maketrans(_ESCAPES)
+
+
+def escape(text: str) -> str:
+    """`text` (on one line) so that Markdown shows it as it is: no link, no markup, no HTML, no new table cell."""
+    escaped = text.translate(_TABLE).replace("://", "&#58;//")
+    return re.sub(r"(?i)(?<!\w)(www)\.", r"\1&#46;", escaped)
+
+
+def render_markdown(result: BenchmarkResult) -> str:
+    """`result` as one Markdown document."""
+    parts = [f"# MER-UniBench: {escape(label(result.system))}"]
+    if not result.official_wheels:
+        parts.append(f"> **Note.** {summary.UNOFFICIAL}")
+    parts += [f"{summary.CAPTION}.", _scores(result)]
+    notes = [note for note in summary.notes(result) if note != summary.UNOFFICIAL]
+    if notes:
+        parts.append("\n".join(f"- {escape(note)}" for note in notes))
+    parts += [part for each in result.datasets if each.per_wheel for part in _per_wheel(each)]
+    parts += ["## Published scores", _published(), f"Source: [{published.SOURCE}]({published.SOURCE_URL})."]
+    if result.comparisons:
+        parts += ["## Paired comparisons", _comparisons(result)]
+    parts += [part for each in result.datasets if each.worst for part in _worst(each)]
+    said = summary.provenance(result)
+    if said:
+        parts += ["## Settings and versions", _table(["setting", "value"], said, "ll")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(result: BenchmarkResult) -> str:
+    heads = ["data set", "task", "metric", "score", "95 % interval", "other figures", "clips", "excluded"]
+    cells = [
+        (row.title, row.task, row.metric, row.score, row.interval,
+         "; ".join(row.other_lines()),
+         f"{row.clips:,}", f"{row.excluded:,}", row.published)
+        for row in summary.rows(result)
+    ]  # fmt: skip
+    score, interval = summary.mean(result)
+    cells.append(("mean", "", "", score, interval, "", "", "", f"{published.REFERENCE.mean:.2f}"))
+    return _table([*heads, f"published: {published.REFERENCE.name}"], cells, "lllrllrrr")
+
+
+def _published() -> str:
+    rows = [
+        (each.system, each.inputs, *(f"{each.scores[key]:.2f}" if each.scores else "" for key in published.TITLES),
+         f"{each.mean:.2f}", "second-hand" if each.second_hand else "")
+        for each in (*published.SYSTEMS, *published.SECOND_HAND)
+    ]  # fmt: skip
+    return _table(["system", "input", *published.TITLES.values(), "mean", "note"], rows, "ll" + "r" * 10 + "l")
+
+
+def _comparisons(result: BenchmarkResult) -> str:
+    rows = [
+        (summary.title_of(result, each.dataset), label(each.other), figures.signed(each.difference),
+         figures.interval("difference", each.difference), figures.p_value(each.p_value), f"{each.clips:,}")
+        for each in result.comparisons
+    ]  # fmt: skip
+    return _table(["data set", "against", "difference x 100", "95 % interval", "p", "clips"], rows, "llrlrr")
+
+
+def _per_wheel(result: DatasetResult) -> list[str]:
+    heads, rows = summary.per_wheel(result)
+    title = f"## Per wheel: {escape(label(result.title))}"
+    return [title, _table(heads, rows, "l" + "r" * (len(heads) - 1))]
+
+
+def _worst(result: DatasetResult) -> list[str]:
+    rows = [
+        (label(clip.id), f"{100 * clip.score:.0f}", ", ".join(map(label, clip.true)) or "none",
+         ", ".join(map(label, clip.predicted)) or "none", plain(clip.text))
+        for clip in result.worst
+    ]  # fmt: skip
+    heads = ["clip", "score", "true", "predicted", "text"]
+    return [f"## Worst clips: {escape(label(result.title))}", _table(heads, rows, "lrlll")]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+    rule = ["---:" if side == "r" else "---" for side in align]
+    lines = [[escape(head) for head in heads], rule, *([escape(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

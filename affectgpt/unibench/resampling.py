@@ -1,0 +1,158 @@
+"""Sums over clips, over resampled clips, and over clips exchanged between two systems: intervals and paired tests.
+
+The random numbers of a clip come from a hash of its name, so they do not depend on the order of clips, on the size of
+chunks or on the system that is scored: two systems are resampled alike, and nothing per clip is kept.
+
+- Interval: Poisson bootstrap. Each clip enters a replicate Poisson(1) times (Chamandy et al., 2012, Estimating
+  uncertainty for massive data streams); the interval is from the 2.5th to the 97.5th percentile of the replicates.
+- Paired test: approximate randomization (Noreen, 1989). In each replicate every clip's outcomes are exchanged between
+  the systems with probability 1/2; p is the share of replicates that differ at least as much as the systems do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from affectgpt.registry.errors import DataError
+from affectgpt.unibench.metrics.metric import Metric
+from affectgpt.unibench.result import Comparison, Figure
+
+_LANES = 4
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How many `replicates` (0: no intervals and no tests), drawn from which `seed`."""
+
+    replicates: int = 1000
+    seed: int = 0
+
+    def draws(self, names: Sequence[str], purpose: str) -> np.ndarray:
+        """Uniform 16-bit numbers, uint16 `[n, R]`: one per clip and replicate, decided by name, seed and purpose."""
+        salt = f"{purpose} {self.seed} ".encode()
+        digests = b"".join(
+            hashlib.blake2b(salt + name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in names
+        )
+        start = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+        steps = np.arange(1, math.ceil(self.replicates / _LANES) + 1, dtype=np.uint64) * _GOLDEN
+        mixed = _mixed(start[:, None] + steps[None, :])
+        return mixed.astype("<u8").view("<u2")[:, : self.replicates]
+
+
+class Tally:
+    """Adds up a metric's terms clip by clip; gives its figures with intervals. `salt` keeps data sets apart."""
+
+    def __init__(self, metric: Metric, resampling: Resampling, salt: str = "") -> None:
+        self.metric, self.resampling, self.salt = metric, resampling, salt
+        self.clips = 0
+        self._sums: np.ndarray | None = None
+        self._resampled = self._exchanged = np.empty(0)
+        self._names = 0
+
+    def add(self, names: Sequence[str], terms: np.ndarray) -> None:
+        """Add the clips `names` with their `terms [n, K]` (see [Metric.terms][])."""
+        if self._sums is None:
+            shape = (self.resampling.replicates, terms.shape[1])
+            self._sums, self._resampled, self._exchanged = np.zeros(terms.shape[1]), np.zeros(shape), np.zeros(shape)
+        self._sums += terms.sum(axis=0)
+        self.clips += len(names)
+        for name in names:
+            self._names ^= int.from_bytes(
+                hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big"
+            )
+        if self.resampling.replicates:
+            times = _POISSON[self.resampling.draws(names, f"bootstrap {self.salt}")]
+            self._resampled += times.T.astype(np.float64) @ terms
+            kept = self.resampling.draws(names, f"exchange {self.salt}") < 2**15
+            self._exchanged += kept.T.astype(np.float64) @ terms
+
+    @property
+    def sums(self) -> np.ndarray:
+        """The sum of all terms, `[K]`. Raises DataError when no clip was added."""
+        if self._sums is None:
+            raise DataError("there is no clip to score", expected="at least one clip with a truth and a prediction")
+        return self._sums
+
+    def values(self) -> dict[str, float]:
+        """The figures without intervals; NaN where one has no value."""
+        return {name: float(value) for name, value in self.metric.figures(self.sums).items()}
+
+    def replicates(self) -> dict[str, np.ndarray]:
+        """The figures of each bootstrap replicate, `[R]`. A replicate in which one has no value counts as 0 there."""
+        return {name: np.nan_to_num(each) for name, each in self.metric.figures(self._resampled).items()}
+
+    def figures(self) -> dict[str, Figure]:
+        """The figures with their 95 % intervals."""
+        replicates = self.replicates() if self.resampling.replicates else {}
+        return {name: figure(value, replicates.get(name)) for name, value in self.values().items()}
+
+    def covers(self, other: Tally) -> bool:
+        """Whether both added the same clips."""
+        return (self.clips, self._names) == (other.clips, other._names)
+
+    def against(self, other: Tally, dataset: str, name: str) -> Comparison:
+        """The difference of the primary figure to `other`, its interval, and the paired test's p.
+
+        Raises DataError when the two did not score the same clips.
+        """
+        if not self.covers(other):
+            raise DataError(
+                "the two systems were not scored on the same clips",
+                where=dataset,
+                found=f"{self.clips} and {other.clips} clips",
+                expected="the same clips in both",
+                hint="give every clip a prediction in both, or use --unreadable wrong",
+            )
+        key = self.metric.primary
+        mine, theirs = self.values()[key], other.values()[key]
+        spread = self.replicates()[key] - other.replicates()[key]
+        ours = self._exchanged + other.sums - other._exchanged
+        given = other._exchanged + self.sums - self._exchanged
+        swapped = [np.nan_to_num(self.metric.figures(each)[key]) for each in (ours, given)]
+        least = abs(np.nan_to_num(mine) - np.nan_to_num(theirs))
+        # Rounding must not make an exact tie look smaller than the difference that was seen.
+        as_large = int((np.abs(swapped[0] - swapped[1]) >= least - 1e-12).sum())
+        p_value = (as_large + 1) / (self.resampling.replicates + 1)
+        return Comparison(dataset, name, figure(mine - theirs, spread), p_value, self.clips)
+
+
+def figure(value: float, replicates: np.ndarray | None) -> Figure:
+    """A [Figure][] with the 95 % percentile interval of its replicates; None for NaN."""
+    if math.isnan(value):
+        return Figure(None)
+    if replicates is None or not len(replicates):
+        return Figure(value)
+    low, high = np.percentile(replicates, [2.5, 97.5])
+    return Figure(value, float(low), float(high))
+
+
+def mean_figure(tallies: Mapping[str, Tally]) -> Figure:
+    """The plain mean of the primary figures, resampled in step."""
+    values = [tally.values()[tally.metric.primary] for tally in tallies.values()]
+    replicates = [tally.replicates()[tally.metric.primary] for tally in tallies.values() if tally.resampling.replicates]
+    return figure(float(np.mean(values)), np.mean(replicates, axis=0) if replicates else None)
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    # The finaliser of SplitMix64 (Steele, Lea, Flood, 2014): each 64-bit result gives four 16-bit numbers.
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
+
+
+def _poisson_table() -> np.ndarray:
+    shares = np.array([math.exp(-1) / math.factorial(count) for count in range(12)])
+    edges = np.cumsum(shares) * 2**16
+    return np.searchsorted(edges, np.arange(2**16) + 0.5).astype(np.uint8)
+
+
+_POISSON = _poisson_table()

@@ -1,0 +1,96 @@
+"""The true labels of a data set, from its folder or from any file of values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from affectgpt.data.example import Example
+from affectgpt.registry.errors import DataError
+from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.value_files import Row, value_file
+
+Task = Literal["fine-grained", "basic", "sentiment"]
+TASKS: tuple[Task, ...] = ("fine-grained", "basic", "sentiment")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of each clip of a data set, in the data set's order.
+
+    `values` by id: for "fine-grained" the list of labels (may be empty), for "basic" one label, for "sentiment" a
+    number. `expected` is how many clips the published test set has, None when that is unknown.
+    """
+
+    dataset: str
+    title: str
+    task: Task
+    values: Mapping[str, Any]
+    expected: int | None = None
+
+
+def truth_of_file(path: Path, task: Task, *, field: str | None = None) -> Truth:
+    """Read a file of true labels (see [value_file][]). Raises DataError naming every id that repeats or is unusable."""
+    rows = value_file(path, reading="labels", field=field).rows()
+    return Truth(Path(path).stem, Path(path).stem, task, _values(rows, task, str(path)))
+
+
+def truth_of_examples(examples: Iterable[Example], dataset: str, title: str, task: Task, expected: int | None) -> Truth:
+    """The truth of examples that a dataset reader gave."""
+    rows = (Row(each.name, each.sentiment if task == "sentiment" else list(each.labels)) for each in examples)
+    return Truth(dataset, title, task, _values(rows, task, title), expected)
+
+
+def _values(rows: Iterable[Row], task: Task, where: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    repeated, unusable = [], []
+    for row in rows:
+        if row.id in values:
+            repeated.append(row.id)
+            continue
+        try:
+            values[row.id] = _READ[task](row.value)
+        except (DataError, ValueError, TypeError) as error:
+            values[row.id] = None
+            unusable.append(f"{row.id}: {str(error).splitlines()[0]}")
+    if repeated:
+        raise DataError(
+            "true labels are given twice for one id", where=where, found=first_of(repeated), expected="each id once"
+        )
+    if unusable:
+        raise DataError(f"true labels cannot be used for the task {task}", where=where, found=first_of(unusable, "; "),
+                        expected=_EXPECTED[task])  # fmt: skip
+    if not values:
+        raise DataError("there are no true labels", where=where)
+    return values
+
+
+def first_of(items: list[str], between: str = ", ") -> str:
+    """How many `items` there are, and the first five."""
+    return f"{len(items)}: {between.join(items[:5])}{', ...' if len(items) > 5 else ''}"
+
+
+def _one_label(value: Any) -> str:
+    found = label_list(value) if isinstance(value, list) or str(value).startswith("[") else [str(value).strip()]
+    if value is None or len(found) != 1 or not found[0]:
+        raise ValueError(f"{value!r} is not one label")
+    return found[0]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or value is None:
+        raise ValueError(f"{value!r} is not a number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+_READ: dict[str, Any] = {"fine-grained": label_list, "basic": _one_label, "sentiment": _number}
+_EXPECTED = {
+    "fine-grained": "a set of labels per clip", "basic": "one label per clip",
+    "sentiment": "one number per clip, negative to positive",
+}  # fmt: skip

@@ -1,0 +1,152 @@
+"""The YAML file that holds wheels, the shipped ones and a reader's own: its schema, and how it is read.
+
+    wheels:
+      - name: small
+        citation: where it was published          # optional
+        sectors:
+          happy:                                  # level-1 sector
+            calm: [calm, relaxed, 平静]            # level-2 sector: its words
+        ambiguous: {relaxed: calm}                # optional: where a word that stands in several sectors belongs
+    synonyms:                                     # optional
+      - {words: [at ease, untroubled], near: [calm]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from affectgpt.core.yaml_source import Path_, Source, read_mapping
+from affectgpt.registry.errors import ConfigError, DataError, Problem
+from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, plain
+
+MAX_BYTES = 4 << 20
+MAX_VALUES = 200_000
+MOST_PROBLEMS = 20
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds characters that cannot be printed")
+    if not plain(text):
+        raise ValueError("it is empty")
+    return text
+
+
+def _compared(text: str) -> str:
+    return plain(_printable(text))
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
+Word = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(_compared)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class WheelEntry(_Strict):
+    """One wheel: level-1 sector -> level-2 sector -> words. `ambiguous`: word -> the level-2 sector it belongs to."""
+
+    name: Word
+    citation: Text | None = None
+    sectors: dict[Word, dict[Word, list[Word]]]
+    ambiguous: dict[Word, Word] = {}
+
+
+class SynonymGroup(_Strict):
+    """Words of one meaning. On a wheel they all stand for the first of `words`, then of `near`, that has a place."""
+
+    words: list[Word] = Field(min_length=1)
+    near: list[Word] = []
+
+
+class WheelFile(_Strict):
+    """All of one file. `shipped_synonyms: false` leaves the package's own synonyms out."""
+
+    name: Word | None = None
+    wheels: list[WheelEntry] = []
+    synonyms: list[SynonymGroup] = []
+    shipped_synonyms: bool = True
+
+
+def read_wheels(path: Path) -> WheelFile:
+    """Read and check a file of wheels. Raises DataError holding the problems found, each with its line."""
+    try:
+        source = read_mapping(path, what="wheel", keys="wheels, synonyms", max_bytes=MAX_BYTES, max_nodes=MAX_VALUES)
+    except ConfigError as error:
+        raise DataError.of(error.problems) from error
+    try:
+        file = WheelFile.model_validate(source.data)
+    except ValidationError as error:
+        raise DataError.of([_schema_problem(source, each) for each in error.errors()[:MOST_PROBLEMS]]) from error
+    problems = [*_name_problems(file, source), *_repeated_synonyms(file, source)]
+    for index, wheel in enumerate(file.wheels):
+        problems += _wheel_problems(wheel, source, ("wheels", index))
+    if problems:
+        raise DataError.of(problems[:MOST_PROBLEMS])
+    return file
+
+
+def _schema_problem(source: Source, error: object) -> Problem:
+    assert isinstance(error, dict)
+    path: Path_ = tuple(part for part in error["loc"] if part != "[key]")
+    value = error["input"]
+    hint = "put it in quotes" if isinstance(value, bool | int | float) and error["type"] == "string_type" else ""
+    found = "" if isinstance(value, dict | list) else repr(value)[:80]
+    return Problem(error["msg"].removeprefix("Value error, "), source.where(path), found, hint=hint)
+
+
+def _name_problems(file: WheelFile, source: Source) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, wheel in enumerate(file.wheels):
+        if wheel.name in seen:
+            yield Problem(f"two wheels are called {wheel.name!r}", source.where(("wheels", index, "name")))
+        seen.add(wheel.name)
+
+
+def _repeated_synonyms(file: WheelFile, source: Source) -> Iterator[Problem]:
+    first: dict[str, Path_] = {}
+    for index, group in enumerate(file.synonyms):
+        for place, word in enumerate(group.words):
+            path: Path_ = ("synonyms", index, "words", place)
+            if word in first:
+                yield Problem(f"the synonym {word!r} is given twice", source.where(path),
+                              f"the first at {source.where(first[word])}", hint="keep it in one group")  # fmt: skip
+            first.setdefault(word, path)
+
+
+def _wheel_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
+    """Every name and word must lead to one sector."""
+    where = source.where((*path, "sectors"))
+    if not any(wheel.sectors.values()):
+        yield Problem(f"the wheel {wheel.name!r} has no sectors", where, expected="level-1 sector: {level-2 sector: [words]}")
+    owner: dict[str, str] = {}
+    inside: dict[str, str] = {}
+    for level1, parts in wheel.sectors.items():
+        if not parts:
+            yield Problem(f"the sector {level1!r} has no level-2 sector", where, hint=f"write {level1}: {{{level1}: []}}")
+        for level2 in parts:
+            if level2 in owner or (level2 in wheel.sectors and level2 != level1):
+                yield Problem(f"two sectors are called {level2!r}", where, hint="give each sector its own name")
+            owner[level2], inside[level2] = level2, level1
+    listed: dict[str, set[str]] = {}
+    for level1, parts in wheel.sectors.items():
+        for level2, words in parts.items():
+            for index, word in enumerate(words):
+                at = source.where((*path, "sectors", level1, level2, index))
+                if level2 in listed.get(word, ()):
+                    yield Problem(f"the word {word!r} stands twice in the sector {level2!r}", at, hint="remove one of them")
+                listed.setdefault(word, set()).add(level2)
+                if word in wheel.sectors and word != level1:
+                    yield Problem(f"the word {word!r} is the name of another sector", at)
+                elif word not in wheel.ambiguous and owner.setdefault(word, level2) != level2:
+                    yield Problem(f"the word {word!r} stands in two sectors", at, f"{owner[word]} and {level2}",
+                                  hint=f"keep one, or write ambiguous: {{{word}: {level2}}}")  # fmt: skip
+    for word, level2 in wheel.ambiguous.items():
+        if level2 not in listed.get(word, ()) or word in inside:
+            yield Problem(f"ambiguous: {word!r} is not a word of the sector {level2!r}",
+                          source.where((*path, "ambiguous", word)), expected="a sector that lists the word")  # fmt: skip

@@ -1,0 +1,88 @@
+"""What counts as an answer of an LLM, and that everything else is an error."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.core.extraction import fault_of_labels, fault_of_sentiment
+from affectgpt.plugins.extractors.llm_answers import Answer, read_emotions, read_sentiment
+
+READ = {
+    '["happy", "sad"]': ("happy", "sad"),
+    "['happy', 'sad']": ("happy", "sad"),
+    "[happy, sad]": ("happy", "sad"),
+    "[happy, 'sad',]": ("happy", "sad"),
+    ' [ "Happy" ,\n "SAD " ] ': ("happy", "sad"),
+    '["happy", "Happy"]': ("happy",),
+    "happy, sad": ("happy", "sad"),
+    "Happy.": ("happy",),
+    "happy，sad、angry": ("happy", "sad", "angry"),
+    "Emotions: happy, slightly annoyed": ("happy", "slightly annoyed"),
+    'The emotion words are: ["happy"]': ("happy",),
+    'Here is the list: ["happy"].': ("happy",),
+    '```json\n["happy"]\n```': ("happy",),
+    "```\n['happy']\n```": ("happy",),
+    '["self-conscious", "ill at ease", "don\'t care"]': ("self-conscious", "ill at ease", "don't care"),
+    "['don\\'t care', \"it's\"]": ("don't care", "it's"),
+    '["\\u9ad8\\u5174", "难过"]': ("高兴", "难过"),
+    "高兴, 难过": ("高兴", "难过"),
+    "[]": (),
+    "[ ]": (),
+    "None": (),
+    "none.": (),
+    "[None]": (),
+    '["none"]': (),
+    "Emotions: []": (),
+}
+REFUSED = [
+    "", "  ", "I cannot answer that.", "I cannot", "I'm sorry, but no", "I can't, sorry", "Sorry, I can't help with it",
+    "No emotions", "not specified", "unclear", "unable, sorry", "N/A", "nothing", "happy and sad",
+    "The person is happy", "She seems to feel happy, because of the letter", "happy\nsad", "1. happy\n2. sad",
+    "- happy", '["happy", "sad"', "['happy', 'sad", "happy]", '["happy"] because she smiles', '["happy"]["sad"]',
+    '[["happy"]]', '["happy", 3]', "[1, 2]", '{"emotions": ["happy"]}', '["happy" "sad"]', "happy,,sad", "[happy,,sad]",
+    '[""]', '["she is very happy about it"]', f'["{"a" * 41}"]', '["happy!"]', '["<b>happy</b>"]', '["happy\\n"]x',
+    "[" * 3000, "[" * 3000 + "]" * 3000, '"happy', "I cannot do that: happy", "Note: happy because: sad",
+    "我无法回答这个问题", "```json\n[\"happy\"]", "null, happy\x00", "True", "50%", "😀", "[😀]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", READ)
+def test_labels_are_read(text: str) -> None:
+    found = read_emotions(Answer(text))
+    assert (found.labels, found.error) == (READ[text], "")
+
+
+@pytest.mark.parametrize("text", [text for text in REFUSED if text != "True"], ids=lambda text: repr(text[:30]))
+def test_what_is_no_list_of_labels_is_an_error_with_its_head(text: str) -> None:
+    found = read_emotions(Answer(text))
+    assert found.error and not found.labels
+    assert repr(text.strip()[:20])[1:-1] in found.error and len(found.error) < 600
+
+
+def test_a_cut_answer_is_an_error_even_where_it_looks_whole() -> None:
+    for text in ("happy, sad", '["happy"]', "[]", ""):
+        assert "cut" in read_emotions(Answer(text, cut=True)).error
+    assert "cut" in read_sentiment(Answer("positive", cut=True)).error
+
+
+@pytest.mark.parametrize("text", ["positive", "Positive.", " POSITIVE\n", '"positive"', "**positive**", "['positive']"])
+def test_a_sentiment_is_read(text: str) -> None:
+    assert read_sentiment(Answer(text)).labels == ("positive",)
+
+
+@given(st.text())
+def test_whatever_is_answered_keeps_the_form(text: str) -> None:
+    emotions, sentiment = read_emotions(Answer(text)), read_sentiment(Answer(text))
+    assert not fault_of_labels(emotions) and not fault_of_sentiment(sentiment)
+    assert emotions.labels or emotions.error or text.strip(" .\n") in ("[]", "None", "none")
+
+
+@given(st.lists(st.from_regex(r"[a-z]{2,8}(?:[ -][a-z]{2,8}){0,2}", fullmatch=True)))
+def test_a_written_list_is_read_back(labels: list[str]) -> None:
+    expected = () if labels == ["none"] or labels == ["null"] else tuple(dict.fromkeys(labels))
+    for text in (json.dumps(labels), repr(labels), "Labels: " + str(labels)):
+        assert read_emotions(Answer(text)).labels == expected
