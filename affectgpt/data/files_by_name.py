@@ -49,3 +49,10 @@ def find_beside(folder: Path, names: Collection[str], suffix: str, problems: lis
     """Name -> NAME`suffix` of those that are there."""
     there = present(folder, problems)
     return {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in there}
+
+
+def find_inside(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
+    """Name -> NAME/NAME`suffix` of those that are there."""
+    there = present(folder, problems)
+    inside = ((name, folder / name / f"{name}{suffix}") for name in names if name in there)
+    return {name: path for name, path in inside if os.path.isfile(path)}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.data.example import Example
+from affectgpt.data.survey import Survey
 from affectgpt.data.table import first, is_plain, opened_text, parse_labels, rows
 from affectgpt.registry.errors import DataError, Problem, listed
 from affectgpt.registry.suggest import did_you_mean
@@ -40,6 +41,11 @@ def read_manifest(path: str | Path, *, outside: bool = False) -> list[Example]:
     Raises DataError with every problem found: no such file, an unknown format or column, no column clip, a value of
     the wrong kind, a clip that is not there or outside the folder, an id that repeats or is no plain file name.
     """
+    return survey_manifest(path, outside=outside).checked()
+
+
+def survey_manifest(path: str | Path, *, outside: bool = False) -> Survey:
+    """As [read_manifest][], but problems with rows are given back. Raises DataError when the file cannot be read."""
     path = Path(path)
     readers: dict[str, Callable[[Path], Iterator[_Row]]] = {
         ".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows,
@@ -52,9 +58,9 @@ def read_manifest(path: str | Path, *, outside: bool = False) -> list[Example]:
     listing = _Listing(path, outside)
     for place, row in readers[path.suffix.lower()](path):
         listing.add(place, row)
-        if len(listing.examples) > MAX_CLIPS:
+        if listing.rows > MAX_CLIPS:
             raise DataError("too many clips", where=str(path), expected=f"at most {MAX_CLIPS:,}")
-    return listing.checked()
+    return listing.survey()
 
 
 class _Listing:
@@ -62,9 +68,11 @@ class _Listing:
         self.path, self.outside = path, outside
         self.examples: list[Example] = []
         self.ids: set[str] = set()
+        self.rows = 0
         self.wrong: dict[tuple[str, str, str], list[str]] = {}
 
     def add(self, place: str, row: dict[str, Any]) -> None:
+        self.rows += 1
         for column in row.keys() - set(COLUMNS):
             hint = did_you_mean(column, COLUMNS) or "leave it out"
             self.note(f"an unknown column {column[:80]!r}", f"columns among {', '.join(COLUMNS)}", place, hint)
@@ -113,7 +121,7 @@ class _Listing:
             return tuple(parse_labels(value))
         if isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value):
             return tuple(dict.fromkeys(item.strip() for item in value))
-        self.note("labels that are no list of words", "a list or a text like [happy, calm]", f"{place}: {_shown(value)}")
+        self.note("labels that are no list of words", "a list, or a text like [a, b]", f"{place}: {_shown(value)}")
         return ()
 
     def sentiment(self, place: str, value: Any) -> float | None:
@@ -131,15 +139,14 @@ class _Listing:
     def note(self, what: str, expected: str, item: str, hint: str = "") -> None:
         self.wrong.setdefault((what, expected, hint), []).append(item)
 
-    def checked(self) -> list[Example]:
+    def survey(self) -> Survey:
         if not self.examples and not self.wrong:
             self.note("there is no clip", "one clip a row", "no row")
-        if self.wrong:
-            raise DataError.of([
-                Problem(what, str(self.path), first(items), expected, hint)
-                for (what, expected, hint), items in self.wrong.items()
-            ])  # fmt: skip
-        return self.examples
+        problems = [
+            Problem(what, str(self.path), first(items), expected, hint)
+            for (what, expected, hint), items in self.wrong.items()
+        ]
+        return Survey(self.examples, self.rows, problems)
 
 
 def _shown(value: Any) -> str:

@@ -1,11 +1,16 @@
-"""Reads a folder in the layout of the MER2025 training set (MER-Caption+): videos, subtitles, labels, descriptions.
+"""Reads a folder in the layout of MER2025, which holds several sets of clips and their common media.
 
     video/NAME.mp4 (or another container)
+    audio/NAME.wav                       if there
+    openface_face/NAME/NAME.npy          if there: pictures of the face
     subtitle_chieng.csv                  name, english, chinese
+
     track2_train_mercaptionplus.csv      name, openset: "[happy, relieved]"
     track3_train_mercaptionplus.csv      name, reason
+    track2_train_ovmerd.csv, track3_train_ovmerd.csv: the same for OV-MERD
+    track_all_candidates.csv, track2_test.csv: name only, of clips to be described
 
-Either of the last two may be missing; all other columns are ignored.
+A set may lack labels or descriptions, not both; all other columns are ignored.
 """
 
 from __future__ import annotations
@@ -14,55 +19,90 @@ from pathlib import Path
 from typing import Literal
 
 from affectgpt.data.example import Example
-from affectgpt.data.files_by_name import find_videos
+from affectgpt.data.files_by_name import find_beside, find_inside, find_videos
+from affectgpt.data.survey import Survey
 from affectgpt.data.table import parse_labels, read_column
 from affectgpt.registry.errors import DataError, Problem, listed
 
-__all__ = ["parse_labels", "read_mer2025"]
+__all__ = ["Part", "find_parts", "parse_labels", "read_mer2025", "survey_mer2025"]
 
+Part = Literal["mercaptionplus", "ovmerd", "candidates", "test"]
 SUBTITLE_FILE = "subtitle_chieng.csv"
-LABEL_FILE = "track2_train_mercaptionplus.csv"
-DESCRIPTION_FILE = "track3_train_mercaptionplus.csv"
+TRAINING_FILES: dict[str, tuple[str, str]] = {
+    part: (f"track2_train_{part}.csv", f"track3_train_{part}.csv") for part in ("mercaptionplus", "ovmerd")
+}
+"""Labels and descriptions of each training set."""
+NAME_FILES: dict[str, str] = {"candidates": "track_all_candidates.csv", "test": "track2_test.csv"}
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv")
 """Containers looked for in `video/`; when a name has several, the first of this list is taken."""
 
 
-def read_mer2025(folder: Path, *, language: Literal["english", "chinese"] = "english") -> list[Example]:
-    """The examples of `folder`, in the order of the label file (of the description file without one).
+def find_parts(folder: str | Path) -> list[Part]:
+    """The sets of clips whose tables are in `folder`."""
+    folder = Path(folder)
+    parts: list[Part] = ["mercaptionplus", "ovmerd", "candidates", "test"]
+    return [part for part in parts if any((folder / file).exists() for file in _files_of(part))]
+
+
+def read_mer2025(
+    folder: str | Path, *, language: Literal["english", "chinese"] = "english", part: Part = "mercaptionplus"
+) -> list[Example]:
+    """The examples of one set, in the order of its label file (of the description file without one).
 
     With both files, a clip that only one of them names is kept: its labels are then () or its description "". An
-    empty label list means ("neutral",). `language` chooses the subtitle; a clip without one has "".
+    empty label list means ("neutral",). `language` chooses the subtitle; a clip without one has "". Clips of the
+    parts "candidates" and "test" have neither labels nor a description.
 
-    Raises DataError with every problem found: no such folder, no label or description file, an unreadable file,
-    missing columns, a name that repeats or could point outside `video/`, names without a video.
+    Raises DataError with every problem found: no such folder, no table of the set, an unreadable file, missing
+    columns, a name that repeats or could point outside `video/`, names without a video.
     """
+    return survey_mer2025(folder, language=language, part=part).checked()
+
+
+def survey_mer2025(
+    folder: str | Path, *, language: Literal["english", "chinese"] = "english", part: Part = "mercaptionplus"
+) -> Survey:
+    """As [read_mer2025][], but problems are given back. Raises DataError only when there is no such folder."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError("no such dataset folder", where=str(folder), expected="a folder in the layout of MER2025")
     problems: list[Problem] = []
-    openset = read_column(folder / LABEL_FILE, "openset", problems)
-    reason = read_column(folder / DESCRIPTION_FILE, "reason", problems)
+    openset, reason, names = _tables(folder, part, problems)
     subtitle = read_column(folder / SUBTITLE_FILE, language, problems) or {}
-    if not (folder / LABEL_FILE).exists() and not (folder / DESCRIPTION_FILE).exists():
-        problems.append(
-            Problem(
-                "neither labels nor descriptions",
-                str(folder),
-                listed(path.name for path in folder.glob("*.csv")),
-                f"{LABEL_FILE} or {DESCRIPTION_FILE}, or both",
-            )
-        )
-    names = list(dict.fromkeys((*(openset or {}), *(reason or {}))))
     videos = find_videos(folder / "video", names, VIDEO_SUFFIXES, problems)
-    if problems:
-        raise DataError.of(problems)
-    return [
+    sounds = find_beside(folder / "audio", names, ".wav", problems)
+    faces = find_inside(folder / "openface_face", names, ".npy", problems)
+    examples = [
         Example(
             name=name,
             video=videos[name],
             subtitle=subtitle.get(name, ""),
-            labels=(tuple(parse_labels(openset[name])) or ("neutral",)) if openset and name in openset else (),
-            description=(reason or {}).get(name, ""),
+            labels=(tuple(parse_labels(openset[name])) or ("neutral",)) if name in openset else (),
+            description=reason.get(name, ""),
+            sound=sounds.get(name),
+            faces=faces.get(name),
         )
         for name in names
+        if name in videos
     ]
+    return Survey(examples, len(names), problems)
+
+
+def _tables(folder: Path, part: Part, problems: list[Problem]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Labels and descriptions by name, and the names."""
+    files = _files_of(part)
+    if not any((folder / file).exists() for file in files):
+        what = "neither labels nor descriptions" if part in TRAINING_FILES else "no names of clips"
+        found = listed(path.name for path in folder.glob("*.csv"))
+        expected = f"{files[0]} or {files[1]}, or both" if part in TRAINING_FILES else files[0]
+        problems.append(Problem(what, str(folder), found, expected))
+        return {}, {}, []
+    if part not in TRAINING_FILES:
+        return {}, {}, list(read_column(folder / files[0], "name", problems) or {})
+    openset = read_column(folder / files[0], "openset", problems) or {}
+    reason = read_column(folder / files[1], "reason", problems) or {}
+    return openset, reason, list(dict.fromkeys((*openset, *reason)))
+
+
+def _files_of(part: Part) -> tuple[str, ...]:
+    return TRAINING_FILES[part] if part in TRAINING_FILES else (NAME_FILES[part],)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def _explained(path: Path, max_bytes: int) -> Iterator[None]:
                         hint="nothing in it was run; get the file from its owners again") from None  # fmt: skip
     except (
         OSError, ValueError, EOFError, OverflowError, MemoryError, NotImplementedError, RuntimeError, SyntaxError,
-        TypeError, KeyError, zipfile.BadZipFile, zlib.error, struct.error,
+        TypeError, KeyError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
     ) as error:  # fmt: skip
         raise DataError("the file cannot be read", where=str(path), found=str(error) or type(error).__name__,
                         expected=expected) from None  # fmt: skip

@@ -20,7 +20,8 @@ class Family:
     """Near-synonyms that leave as one label.
 
     - `label`: its usual English adjective, in lower case.
-    - `valence`: "neutral" is neither good nor bad (surprise, calm); "either" is that of what it stands with (excitement).
+    - `valence`: "neutral" is neither good nor bad (surprise, calm); "either" is that of what it stands with, as
+      excitement is.
     - `strength`: 1 mild, 2 plain, 3 strong.
     - `kind`: an emotion, or an attitude towards others, the tone of a voice or scene, a state of body or mind.
     - `opposite`: the label that a plain "not <label>" says, "" when it says none.

@@ -52,7 +52,7 @@ class Finder:
                 _plant(self.phrases, word.split())
 
     def tokens(self, text: str) -> list[Token]:
-        """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token of as many "\\n"."""
+        """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token."""
         pieces = _TOKEN.findall(text.lower().translate(_PLAIN))
         out: list[Token] = []
         at = 0

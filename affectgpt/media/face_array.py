@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,7 +62,10 @@ def _mapped(path: Path, limits: Limits) -> np.ndarray:
             )  # fmt: skip
         # Maps the file: it neither reads it whole nor unpickles, whatever its header says.
         stored: np.ndarray = form.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError, OverflowError, TypeError, SyntaxError, MemoryError, KeyError) as error:
+    except (
+        OSError, ValueError, EOFError, OverflowError, TypeError, SyntaxError, MemoryError, KeyError, RecursionError,
+        tokenize.TokenError,
+    ) as error:  # fmt: skip
         raise MediaError(
             "the array of faces cannot be read", where=str(path), found=str(error) or type(error).__name__,
             expected=_EXPECTED, hint="make it again, or leave it out: the faces are then looked for in the picture",

@@ -21,13 +21,22 @@ _PLACES = {
     "{module}/config.py": "{kind}/config.py", "{module}/module.py": "{kind}/module.py",
     "tests/test_{short}.py": "package/test.py",
 }  # fmt: skip
-_SUFFIX = {"fuser": "Fuser", "encoder": "Encoder", "llm": "LLM"}
+_SUFFIX = {"fuser": "Fuser", "encoder": "Encoder", "llm": "LLM", "extractor": "Extractor"}
 _SUMMARY = {
     "fuser": "the inputs' averages, each behind a learned gate",
     "encoder": "loudness and brightness of each half second of sound",
     "llm": "a small GPT-2 over bytes",
+    "extractor": "emotion words that stand in two lists",
 }
-_CONTRACT = {"fuser": "FuserContract", "encoder": "EncoderContract", "llm": "LLMContract"}
+_CONTRACT = {
+    "fuser": "FuserContract", "encoder": "EncoderContract", "llm": "LLMContract", "extractor": "ExtractorContract",
+}  # fmt: skip
+_OPTIONS = "the options, and what comes out; it imports no torch, so that pipelines are checked at once"
+_FILES = {
+    "fuser": (_OPTIONS, "the `nn.Module`"), "encoder": (_OPTIONS, "the `nn.Module`"),
+    "llm": (_OPTIONS, "the `nn.Module`"),
+    "extractor": ("the options; it imports no torch, so that they are checked at once", "the class that reads texts"),
+}  # fmt: skip
 
 
 def write_package(kind: Kind, name: str, into: Path) -> Path:
@@ -51,7 +60,7 @@ def write_package(kind: Kind, name: str, into: Path) -> Path:
     values = {
         "name": name, "kind": kind, "short": short, "module": f"affectgpt_{short}", "target": camel + _SUFFIX[kind],
         "config": f"{camel}{_SUFFIX[kind]}Config", "summary": _SUMMARY[kind], "contract": _CONTRACT[kind],
-        "version": ".".join(__version__.split(".")[:2]),
+        "options": _FILES[kind][0], "code": _FILES[kind][1], "version": ".".join(__version__.split(".")[:2]),
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix=".new-", dir=into) as folder:
         for place, template in _PLACES.items():

@@ -23,9 +23,9 @@ class ConfusionCounter:
 
     def add(self, true: Written, said: Written) -> None:
         """Count clips."""
+        truths, predictions = self.table.sets(true), self.table.sets(said)
         for place, column in enumerate(self._columns):
-            in_truth = self.table.indicator(true, column)
-            in_prediction = self.table.indicator(said, column)
+            in_truth, in_prediction = self.table.indicator(truths, column), self.table.indicator(predictions, column)
             share = 1 / np.maximum(in_truth.sum(axis=1, keepdims=True), 1)
             wrong = in_prediction & ~in_truth
             none = ~wrong.any(axis=1, keepdims=True)

@@ -71,14 +71,21 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def _extracted(rows: list[Row], task: Task, extractor: Extractor) -> list[Extraction]:
     read = extractor.sentiments if task == "sentiment" else extractor.emotions
-    whole = [row for row in rows if not row.error and isinstance(row.value, str)]
-    found = iter(read([row.value for row in whole]) if whole else [])
+    texts = [_text(row) for row in rows]
+    found = iter(read([text for text in texts if text is not None]) if any(text is not None for text in texts) else [])
     return [
-        Extraction(error=row.error) if row.error
-        else next(found) if isinstance(row.value, str)
-        else Extraction(error=f"the prediction is not a text: {row.value!r}"[:200])
-        for row in rows
+        next(found) if text is not None
+        else Extraction(error=row.error or f"the prediction is not a text: {row.value!r}"[:200])
+        for row, text in zip(rows, texts, strict=True)
     ]  # fmt: skip
+
+
+def _text(row: Row) -> str | None:
+    if row.error:
+        return None
+    if isinstance(row.value, list) and all(isinstance(each, str) for each in row.value):
+        return ", ".join(row.value)
+    return row.value if isinstance(row.value, str) else None
 
 
 def _value(found: Extraction, task: Task) -> Any:

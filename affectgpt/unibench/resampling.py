@@ -33,15 +33,11 @@ class Resampling:
     replicates: int = 1000
     seed: int = 0
 
-    def draws(self, names: Sequence[str], purpose: str) -> np.ndarray:
-        """Uniform 16-bit numbers, uint16 `[n, R]`: one per clip and replicate, decided by name, seed and purpose."""
-        salt = f"{purpose} {self.seed} ".encode()
-        digests = b"".join(
-            hashlib.blake2b(salt + name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in names
-        )
-        start = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    def draws(self, keys: np.ndarray, purpose: str) -> np.ndarray:
+        """Uniform 16-bit numbers, uint16 `[n, R]`: one per key and replicate, decided by key, seed and purpose."""
+        salt = np.frombuffer(_digest(f"{purpose} {self.seed}"), dtype="<u8").astype(np.uint64)
         steps = np.arange(1, math.ceil(self.replicates / _LANES) + 1, dtype=np.uint64) * _GOLDEN
-        mixed = _mixed(start[:, None] + steps[None, :])
+        mixed = _mixed(_mixed(keys ^ salt)[:, None] + steps[None, :])
         return mixed.astype("<u8").view("<u2")[:, : self.replicates]
 
 
@@ -53,7 +49,7 @@ class Tally:
         self.clips = 0
         self._sums: np.ndarray | None = None
         self._resampled = self._exchanged = np.empty(0)
-        self._names = 0
+        self._keys = np.zeros(2, dtype=np.uint64)
 
     def add(self, names: Sequence[str], terms: np.ndarray) -> None:
         """Add the clips `names` with their `terms [n, K]` (see [Metric.terms][])."""
@@ -62,14 +58,12 @@ class Tally:
             self._sums, self._resampled, self._exchanged = np.zeros(terms.shape[1]), np.zeros(shape), np.zeros(shape)
         self._sums += terms.sum(axis=0)
         self.clips += len(names)
-        for name in names:
-            self._names ^= int.from_bytes(
-                hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big"
-            )
         if self.resampling.replicates:
-            times = _POISSON[self.resampling.draws(names, f"bootstrap {self.salt}")]
+            keys = np.frombuffer(b"".join(_digest(self.salt + name) for name in names), dtype="<u8").astype(np.uint64)
+            self._keys += np.stack([keys, _mixed(keys.copy())]).sum(axis=1, dtype=np.uint64)
+            times = _POISSON[self.resampling.draws(keys, "bootstrap")]
             self._resampled += times.T.astype(np.float64) @ terms
-            kept = self.resampling.draws(names, f"exchange {self.salt}") < 2**15
+            kept = self.resampling.draws(keys, "exchange") < 2**15
             self._exchanged += kept.T.astype(np.float64) @ terms
 
     @property
@@ -93,14 +87,16 @@ class Tally:
         return {name: figure(value, replicates.get(name)) for name, value in self.values().items()}
 
     def covers(self, other: Tally) -> bool:
-        """Whether both added the same clips."""
-        return (self.clips, self._names) == (other.clips, other._names)
+        """Whether both added the same clips (known only with replicates)."""
+        return self.clips == other.clips and bool((self._keys == other._keys).all())
 
     def against(self, other: Tally, dataset: str, name: str) -> Comparison:
         """The difference of the primary figure to `other`, its interval, and the paired test's p.
 
-        Raises DataError when the two did not score the same clips.
+        Raises DataError when there are no replicates, and when the two did not score the same clips.
         """
+        if not self.resampling.replicates:
+            raise DataError("a paired test needs replicates", where=dataset, hint="leave out --resamples 0")
         if not self.covers(other):
             raise DataError(
                 "the two systems were not scored on the same clips",
@@ -137,6 +133,10 @@ def mean_figure(tallies: Mapping[str, Tally]) -> Figure:
     values = [tally.values()[tally.metric.primary] for tally in tallies.values()]
     replicates = [tally.replicates()[tally.metric.primary] for tally in tallies.values() if tally.resampling.replicates]
     return figure(float(np.mean(values)), np.mean(replicates, axis=0) if replicates else None)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class RowFile:
         if [row["id"] for row in rows] != list(wanted):
             raise ValueError("rows out of order")
         try:
-            self._file.write("".join(line_of(row) for row in rows).encode("utf-8", "surrogatepass"))
+            self._file.write(b"".join(map(line_of, rows)))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -122,9 +122,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def line_of(row: Mapping[str, Any]) -> str:
-    """A row as one line of JSON."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+def line_of(row: Mapping[str, Any]) -> bytes:
+    """A row as one line of JSON in UTF-8. What UTF-8 cannot hold (half a surrogate pair) is escaped."""
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        return f"{line}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(row, allow_nan=False)}\n".encode()
 
 
 def write_whole(path: Path, text: str) -> None:

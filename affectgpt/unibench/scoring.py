@@ -66,6 +66,13 @@ class DatasetScore:
             self._add(chunk)
         if left:
             self._miss(list(left))
+        if self.tally.clips and self.notes[_ODD] == self.tally.clips:
+            raise DataError(
+                "no prediction is a sentiment",
+                where=self.truth.title,
+                expected="positive, negative or neutral",
+                hint="if they are descriptions or emotion words, read the sentiment out of them: --read text",
+            )
         return self.result()
 
     def result(self) -> DatasetResult:
@@ -86,7 +93,7 @@ class DatasetScore:
             clips=self._kept,
             excluded=dict(self.excluded),
             counted_wrong=dict(self.counted_wrong),
-            notes=dict(self.notes),
+            notes=dict(+self.notes),
             expected=truth.expected,
             per_wheel=per_wheel,
             confusion=() if truth.task == "sentiment" else self._confusion.result(),
@@ -145,7 +152,7 @@ class DatasetScore:
             values = [_sentiment(each, value) for each, value in zip(said, true, strict=True)]
             odd = sum(not each.error and each.value not in SENTIMENTS for each in said)
             if odd:
-                self.notes["values that are none of positive, negative and neutral, counted as not positive"] += odd
+                self.notes[_ODD] += odd
             terms = self.metric.terms(true, values)
             self.excluded["the true value is 0"] += int((terms[:, -1] == 0).sum())
             scores = np.where(terms[:, -1] == 0, np.nan, terms[:, 0] + terms[:, 3])
@@ -156,7 +163,7 @@ class DatasetScore:
             terms = self.metric.compared(written, read)
             self._confusion.add(written, read)
             scores = _clip_scores(self.metric, terms)
-            empty = np.bincount(written.owners, minlength=len(names)) == 0
+            empty = written.counts == 0
             self.excluded["no true label"] += int(empty.sum())
             self.excluded["no true label has a place on the wheels"] += int((np.isnan(scores) & ~empty).sum())
         self.excluded = +self.excluded
@@ -190,6 +197,7 @@ class DatasetScore:
         self._worst = sorted([*self._worst, *clips], key=lambda clip: (clip.score, clip.id))[: self.rules.worst]
 
 
+_ODD = "values that are none of positive, negative and neutral, counted as not positive"
 _UNCOUNTED = ("no true label", "no true label has a place on the wheels", "the true value is 0")
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ def test_the_clips_own_words_are_the_examples(example: Callable[..., Example]) -
     asked.video.with_suffix(".txt").write_text("beside the file")
     (sample,), _ = read_samples([asked], look, workers=0)
     assert seen == [""] and sample.subtitle == ""
+
+
+def test_the_separate_sound_and_faces_are_used(example: Callable[..., Example], tmp_path: Path) -> None:
+    given = example("clip1")
+    np.save(tmp_path / "faces.npy", np.full((2, 4, 4, 3), (1, 2, 3), np.uint8))
+    seen: list[Clip] = []
+
+    def look(clip: Clip) -> dict[str, Prepared | None]:
+        seen.append(clip)
+        return prepare(clip)
+
+    silent = tmp_path / "silent1.mp4"
+    with av.open(str(silent), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+        container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        container.mux(stream.encode())
+    read_samples([replace(given, video=silent, sound=given.video, faces=tmp_path / "faces.npy")], look, workers=0)
+    waveform, faces = seen[0].waveform(), seen[0].faces(1)
+    assert waveform is not None and len(waveform) == 1600
+    assert faces is not None and faces.images[0][0, 0].tolist() == [3, 2, 1]
 
 
 def test_labels_are_learned_when_asked(example: Callable[..., Example]) -> None:

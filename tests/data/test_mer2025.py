@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.data.example import Example
-from affectgpt.data.mer2025 import parse_labels, read_mer2025
+from affectgpt.data.mer2025 import find_parts, parse_labels, read_mer2025
 from affectgpt.registry.errors import DataError
 
 LABELS, DESCRIPTIONS = "track2_train_mercaptionplus.csv", "track3_train_mercaptionplus.csv"
@@ -131,3 +132,39 @@ def test_video_folder_missing(tmp_path: Path) -> None:
     (tmp_path / LABELS).write_text("name,openset\na,[happy]\n")
     with pytest.raises(DataError, match="video"):
         read_mer2025(tmp_path)
+
+
+def test_a_folder_holds_several_sets(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, ("a.mp4", "b.mp4", "c.mp4"), labels="name,openset\na,[happy]\n")
+    assert find_parts(folder) == ["mercaptionplus"]
+    for file, text in {
+        "track2_train_ovmerd.csv": "name,openset\nb,[calm]\n",
+        "track3_train_ovmerd.csv": "name,reason\nb,A voice.\n",
+        "track_all_candidates.csv": "name\na\nc\n",
+        "track2_test.csv": "name,openset\nc,[sad]\n",
+    }.items():
+        (folder / file).write_text(text)
+    assert find_parts(folder) == ["mercaptionplus", "ovmerd", "candidates", "test"]
+    assert [example.name for example in read_mer2025(folder)] == ["a"]
+    (found,) = read_mer2025(folder, part="ovmerd")
+    assert (found.name, found.labels, found.description) == ("b", ("calm",), "A voice.")
+    assert [(e.name, e.labels, e.description) for e in read_mer2025(folder, part="candidates")] == [
+        ("a", (), ""), ("c", (), ""),
+    ]  # fmt: skip
+    assert [(e.name, e.labels) for e in read_mer2025(folder, part="test")] == [("c", ())]
+
+
+@pytest.mark.parametrize("part", ["ovmerd", "candidates", "test"])
+def test_a_set_that_is_not_there_is_told(tmp_path: Path, part: Any) -> None:
+    folder = dataset(tmp_path, labels="name,openset\na,[happy]\n")
+    with pytest.raises(DataError, match=part):
+        read_mer2025(folder, part=part)
+
+
+def test_sounds_and_faces_are_taken_where_they_are(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, ("a.mp4", "b.mp4"), labels="name,openset\na,[happy]\nb,[sad]\n")
+    sound, faces = folder / "audio" / "a.wav", folder / "openface_face" / "b" / "b.npy"
+    for path in (sound, faces, folder / "openface_face" / "a.npy", folder / "audio" / "b.mp3"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [(each.sound, each.faces) for each in read_mer2025(folder)] == [(sound, None), (None, faces)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from affectgpt.data.example import Example
 from affectgpt.data.files_by_name import find_beside, find_videos
+from affectgpt.data.survey import Survey
 from affectgpt.data.table import read_column
 from affectgpt.data.unibench.labels import Truth, read_labels
 from affectgpt.data.unibench.layouts import TEST_SETS, TestSet
@@ -32,6 +33,11 @@ def read_test_set(key: str, root: str | Path, *, media: bool = True) -> list[Exa
     labels, names that repeat or are no plain file names, labels of the wrong kind or outside their range, names
     without a video.
     """
+    return survey_test_set(key, root, media=media).checked()
+
+
+def survey_test_set(key: str, root: str | Path, *, media: bool = True) -> Survey:
+    """As [read_test_set][], but problems are given back. Raises DataError only when there is no such folder."""
     test_set = test_set_of(key)
     folder = folder_of(test_set, Path(root))
     problems: list[Problem] = []
@@ -43,9 +49,7 @@ def read_test_set(key: str, root: str | Path, *, media: bool = True) -> list[Exa
             _example(name, truth, folder / test_set.videos / f"{name}{test_set.suffixes[0]}")
             for name, truth in truths.items()
         ]
-    if problems:
-        raise DataError.of(problems)
-    return examples
+    return Survey(examples, len(truths), problems)
 
 
 def read_truth(key: str, root: str | Path) -> list[Example]:

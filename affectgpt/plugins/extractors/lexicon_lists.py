@@ -13,13 +13,13 @@ _LINE = re.compile(r"[\n.。!！?？]+")
 _COLON = re.compile("[:：]")
 _WRAPPING = " \t\r*_#`'\"“”‘’[](){}<>-•·.。!！"
 _NUMBER = re.compile(r"\d{1,3}\s*[.)、:]\s*")
-_HEADS = frozenset(
-    "emotion emotions emotional label labels state states word words tag tags feeling feelings the final answer "
-    "predicted recognized primary main output result character's person's overall category categories".split()
-)
-_CHINESE_HEADS = frozenset({
+_HEADS = frozenset({
+    "emotion", "emotions", "emotional", "label", "labels", "state", "states", "word", "words", "tag", "tags", "feeling",
+    "feelings", "the", "final", "answer", "predicted", "recognized", "primary", "main", "output", "result", "overall",
+    "category", "categories", "character's", "person's",
     "情绪", "情感", "标签", "情绪标签", "情感标签", "情绪状态", "情感状态", "情绪词", "答案", "最终答案", "输出",
-})
+})  # fmt: skip
+_DEGREES = INTENSIFIERS | DIMINISHERS
 _LONGEST_HEAD = 60
 _LONGEST_ITEM = 60
 
@@ -51,7 +51,7 @@ def _label(piece: str, finder: Finder) -> str | None:
     if len(piece) > _LONGEST_ITEM:
         return None
     piece = _NUMBER.sub("", piece, count=1)
-    tokens = [token for token in finder.tokens(piece) if token.text not in INTENSIFIERS and token.text not in DIMINISHERS]
+    tokens = [token for token in finder.tokens(piece) if token.text not in _DEGREES]
     one = len(tokens) == 1 and bool(tokens[0].label) and not tokens[0].sign
     return tokens[0].label if one else None
 
@@ -66,4 +66,4 @@ def _announced(text: str) -> Iterator[str]:
 
 def _is_head(head: str) -> bool:
     words = head.split()
-    return bool(words) and (head in _CHINESE_HEADS or all(word in _HEADS for word in words))
+    return bool(words) and all(word in _HEADS for word in words)

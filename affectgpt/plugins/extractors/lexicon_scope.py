@@ -22,6 +22,7 @@ from affectgpt.plugins.extractors.lexicon_grammar import (
     WISHES,
 )
 
+_DETERMINERS = frozenset({"the", "other", "another"})
 Fate = Literal["", "dropped", "opposite"]
 _NEAR, _FAR = 5, 12
 """How many tokens a negator reaches, and a verb whose whole complement is not asserted (whether, hope)."""
@@ -81,5 +82,5 @@ def of_another(clause: Sequence[Token]) -> list[bool]:
 
 def _governed(clause: Sequence[Token], at: int) -> bool:
     """A preposition stands before the noun: it is no subject."""
-    before = [token.text for token in clause[max(0, at - 3) : at] if token.text not in {"the", "an", "other", "another"}]
+    before = [token.text for token in clause[max(0, at - 3) : at] if token.text not in _DETERMINERS]
     return bool(before) and before[-1] in PREPOSITIONS

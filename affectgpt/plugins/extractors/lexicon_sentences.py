@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from affectgpt.lexicon.finding import Token
-from affectgpt.plugins.extractors.lexicon_grammar import CONCESSIONS, ENDS, SPEECH, TURNS
+from affectgpt.plugins.extractors.lexicon_grammar import CONCESSIONS, ENDS, PAUSES, SPEECH, TURNS
 
 _PAIRS = {'"': '"', "“": "”", "「": "」", "『": "』", "《": "》", "«": "»"}
 _FEW = 4
@@ -59,12 +59,15 @@ def _closings(tokens: Sequence[Token]) -> dict[int, int]:
 
 
 def clauses(sentence: Sequence[Token]) -> Iterator[list[Token]]:
-    """The sentence cut before words of contrast ("but", 然而) and concession ("although", 虽然)."""
+    """The sentence cut before words of contrast ("but", 然而) and around concessions ("although ...,", 虽然……，)."""
     clause: list[Token] = []
     for token in sentence:
         if clause and (token.text in TURNS or token.text in CONCESSIONS):
             yield clause
             clause = []
         clause.append(token)
+        if token.text in PAUSES and clause[0].text in CONCESSIONS:
+            yield clause
+            clause = []
     if clause:
         yield clause

@@ -18,7 +18,7 @@ LONGEST_CHINESE = 4
 _HEAD = 80
 _CUT = "the answer is cut at its longest length"
 _WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
-_LABEL = re.compile(rf"{_WORD}(?:[ /-]{_WORD}){{0,{MOST_WORDS - 1}}}")
+_LABEL = re.compile(rf"{_WORD}(?:[ -]{_WORD}){{0,{MOST_WORDS - 1}}}")
 _QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'"
 _ITEM = re.compile(rf"\s*(?:({_QUOTED})|([^\[\]\"',]+))\s*(?:,|$)")
 _FENCE = re.compile(r"```(?:json|python|text)?\s*\n?(.*?)\n?```", re.DOTALL)
@@ -30,9 +30,9 @@ _PREFIX_WORDS = (
 # Outside a list, words that make a sentence and no emotion: "I cannot tell", "not specified".
 _SENTENCE = (
     "a am an and any are as be been but can can't cannot can’t clear could description do does don't don’t emotion"
-    " emotions from has have he i i'm i’m if in is it labels list mentioned my no not nothing of on or person please"
-    " provided she shows specified text that the there they this to unable unclear unknown video was we were"
-    " with would you"
+    " emotions false from has have he i i'm i’m if in is it labels list mentioned my no not nothing of on or person"
+    " please provided she shows specified text that the there they this to true unable unclear unknown video was we"
+    " were with would yes you"
 )
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 _NONE = frozenset(("none", "null"))

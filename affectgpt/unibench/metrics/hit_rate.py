@@ -37,20 +37,14 @@ class HitRate:
 
     def compared(self, true: Written, said: Written) -> np.ndarray:
         """As [terms][], of labels that are read already."""
-        terms = np.zeros((true.clips, _TERMS * len(self.columns) + 2))
-        for column in range(len(self.columns)):
-            in_truth, in_prediction = self.table.indicator(true, column), self.table.indicator(said, column)
-            candidate = self.table.indicator(self._candidates, column)
-            hit = (in_truth & in_prediction).any(axis=1)
-            among = (in_prediction & candidate).sum(axis=1)
-            at = _TERMS * column
-            terms[:, at] = hit
-            terms[:, at + 1] = np.where(hit, 1 / np.maximum(among, 1), 0.0)
-            terms[:, at + 2] = np.where(hit, 1 / np.maximum(in_prediction.sum(axis=1), 1), 0.0)
-            terms[:, at + 3] = in_truth.any(axis=1)
-        terms[:, -2] = said.labels_per_clip()
-        terms[:, -1] = 1
-        return terms
+        in_truth, in_prediction = self.table.sets(true), self.table.sets(said)
+        among = in_prediction & self.table.sets(self._candidates)
+        at = slice(len(self.columns))
+        hit = self.table.sizes(in_truth & in_prediction)[:, at]
+        given, candidates = self.table.sizes(in_prediction)[:, at], self.table.sizes(among)[:, at]
+        kept = self.table.sizes(in_truth)[:, at] > 0
+        each = np.stack([hit, hit / np.maximum(candidates, 1), hit / np.maximum(given, 1), kept], axis=2)
+        return np.hstack([each.reshape(len(each), -1), said.counts[:, None], np.ones((len(each), 1))])
 
     def by_column(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Hit rate, hit share, precision, F and number of clips per wheel, `[..., W]`."""

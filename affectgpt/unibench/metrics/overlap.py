@@ -32,18 +32,11 @@ class WheelOverlap:
 
     def compared(self, true: Written, said: Written) -> np.ndarray:
         """As [terms][], of labels that are read already."""
-        terms = np.zeros((true.clips, 3 * len(self.columns) + 2))
-        for column in range(len(self.columns)):
-            in_truth, in_prediction = self.table.indicator(true, column), self.table.indicator(said, column)
-            both = (in_truth & in_prediction).sum(axis=1)
-            wanted, given = in_truth.sum(axis=1), in_prediction.sum(axis=1)
-            kept = wanted > 0
-            terms[:, 3 * column] = np.where(kept & (given > 0), both / np.maximum(given, 1), 0.0)
-            terms[:, 3 * column + 1] = np.where(kept, both / np.maximum(wanted, 1), 0.0)
-            terms[:, 3 * column + 2] = kept
-        terms[:, -2] = said.labels_per_clip()
-        terms[:, -1] = 1
-        return terms
+        in_truth, in_prediction = self.table.sets(true), self.table.sets(said)
+        wanted, given = self.table.sizes(in_truth), self.table.sizes(in_prediction)
+        both = self.table.sizes(in_truth & in_prediction)
+        each = np.stack([both / np.maximum(given, 1), both / np.maximum(wanted, 1), wanted > 0], axis=2)
+        return np.hstack([each.reshape(len(each), -1), said.counts[:, None], np.ones((len(each), 1))])
 
     def by_column(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Precision, recall, F and number of clips per comparison, `[..., C]`, in the order of `columns`."""

@@ -1,7 +1,8 @@
-"""Labels -> sectors on all wheels and levels at once, as indicator matrices that numpy counts in."""
+"""Labels -> sectors on all wheels and levels at once, as bits that numpy counts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from affectgpt.unibench.wheels.official import OfficialWheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, WheelSet
 
 _REMEMBERED = 200_000
-_EMPTY = -1
+_EMPTY, _END = -1, -2
+_MARK = "\x1e"
+_WORD = 64
 
 
 @dataclass(frozen=True)
@@ -40,74 +43,108 @@ def _at(sector: Callable[[str, int], str | None], level: int) -> Callable[[str],
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """The labels of `clips` clips: `rows [P]` int32, each label's row in the table, `owners [P]`, its clip's index."""
+    """The labels of some clips: `rows [P]`, each label's row in the table, clip after clip; `counts [clips]` of them.
+
+    `counts` is also how many labels are written for each clip; one that is written twice counts twice.
+    """
 
     rows: np.ndarray
-    owners: np.ndarray
-    clips: int
-
-    def labels_per_clip(self) -> np.ndarray:
-        """How many labels are written for each clip, `[clips]`; one that is written twice counts twice."""
-        return np.bincount(self.owners, minlength=self.clips)
+    counts: np.ndarray
 
 
 class SectorTable:
-    """Numbers labels by the sectors they lie in, once each; memory is bounded by the wheels, not by the texts.
+    """Numbers labels by the sectors they lie in; memory is bounded by the wheels, not by the texts.
 
-    Labels with the same sectors everywhere share a row. What is remembered of single labels is forgotten when there
-    are too many of them.
+    Labels with the same sectors everywhere share a row. A row is a string of bits, one per sector of each column, every
+    column in 64-bit words of its own, so that sets are united, intersected and counted by numpy's bit operations. What
+    is remembered of single labels is forgotten when there are too many of them.
     """
 
     def __init__(self, wheels: WheelSet) -> None:
         self.columns = columns_of(wheels)
         self.sectors: list[list[str]] = [[] for _ in self.columns]
-        """Per column the names of the sectors found so far, in the order of their numbers."""
+        """Per column the names of the sectors met so far, in the order of their numbers."""
         self._numbers: list[dict[str, int]] = [{} for _ in self.columns]
         self._rows: dict[tuple[int, ...], int] = {}
-        self._table = np.empty((0, len(self.columns)), dtype=np.int32)
-        self._known: dict[str, int] = {}
+        self._known: dict[str, int] = {_MARK: _END}
+        self._bits = np.zeros((0, len(self.columns)), dtype=np.uint64)
+        self._starts = np.arange(len(self.columns))
 
     def read(self, cells: Sequence[Any]) -> Written:
         """Read written sets of labels (see [label_list][]; lower-cased and stripped here), one per clip.
 
         Raises DataError where the official scripts would stop, naming the position in `cells`.
         """
-        rows: list[int] = []
-        owners: list[int] = []
+        numbered = self._numbers_at_once(cells)
+        if numbered is None:
+            numbered = self._numbers_one_by_one(cells)
+        ends = np.flatnonzero(numbered == _END)
+        clips = np.cumsum(numbered == _END)
+        there = numbered >= 0
+        return Written(numbered[there], np.bincount(clips[there], minlength=len(ends)))
+
+    def _numbers_at_once(self, cells: Sequence[Any]) -> np.ndarray | None:
+        """The rows of all labels, [_END] after each cell: cut as one text, which costs half. None where that cannot be.
+
+        The same as [cut][] of each cell: one bracket at either end falls, and `'`, `"` and `,` separate.
+        """
+        if not all(isinstance(cell, str) for cell in cells):
+            return None
+        text = _MARK + _MARK.join(cells) + _MARK
+        if text.count(_MARK) != len(cells) + 1 or f"{_MARK}[{_MARK}" in text:
+            return None
+        text = text.replace(_MARK + "[", _MARK).replace("]" + _MARK, _MARK)
+        text = text.replace("'", ",").replace('"', ",").replace(_MARK, f",{_MARK},")
+        pieces = text.split(",")[2:-1]
         known = self._known
-        for owner, cell in enumerate(cells):
+        try:
+            found = [known[piece] for piece in pieces]
+        except KeyError:
+            found = [self._number(piece) for piece in pieces]
+        return np.array(found, dtype=np.int64)
+
+    def _numbers_one_by_one(self, cells: Sequence[Any]) -> np.ndarray:
+        numbers: list[int] = []
+        for place, cell in enumerate(cells):
             try:
                 pieces = cut(cell) if isinstance(cell, str) else label_list(cell)
             except DataError as error:
                 problem = error.problems[0]
                 raise DataError(
-                    problem.what, where=f"row {owner}", found=problem.found, expected=problem.expected
+                    problem.what, where=f"row {place}", found=problem.found, expected=problem.expected
                 ) from None
-            for piece in pieces:
-                row = known.get(piece)
-                if row is None:
-                    row = self._remember(piece)
-                if row != _EMPTY:
-                    rows.append(row)
-                    owners.append(owner)
-        return Written(np.array(rows, dtype=np.int32), np.array(owners, dtype=np.int32), len(cells))
+            numbers += [_EMPTY if piece == _MARK else self._number(piece) for piece in pieces]
+            numbers.append(_END)
+        return np.array(numbers, dtype=np.int64)
 
-    def indicator(self, written: Written, column: int) -> np.ndarray:
-        """Which sectors of a column each clip has, bool `[clips, S]`; S is the number of sectors found so far."""
+    def sets(self, written: Written) -> np.ndarray:
+        """The sectors of each clip, as bits: uint64 `[clips, W]`. To be compared with sets made after the same reads."""
         self._fill()
-        found = self._table[written.rows, column]
-        on = np.zeros((written.clips, len(self.sectors[column])), dtype=bool)
-        kept = found >= 0
-        on[written.owners[kept], found[kept]] = True
-        return on
+        bits = np.zeros((len(written.counts), self._bits.shape[1]), dtype=np.uint64)
+        some = written.counts > 0
+        if some.any():
+            starts = np.concatenate([[0], np.cumsum(written.counts[some])[:-1]])
+            bits[some] = np.bitwise_or.reduceat(self._bits[written.rows], starts, axis=0)
+        return bits
 
-    def _remember(self, piece: str) -> int:
-        label = piece.strip().lower()
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        row = self._row(label) if label else _EMPTY
-        self._known[piece] = row
-        return row
+    def sizes(self, sets: np.ndarray) -> np.ndarray:
+        """How many sectors each set has in each column: `[clips, W]` -> int `[clips, C]`."""
+        return np.add.reduceat(np.bitwise_count(sets).astype(np.int64), self._starts, axis=1)
+
+    def indicator(self, sets: np.ndarray, column: int) -> np.ndarray:
+        """Which sectors of a column each set holds: `[clips, W]` -> bool `[clips, S]`, S as many as were met so far."""
+        count = len(self.sectors[column])
+        place = np.arange(count)
+        words = sets[:, self._starts[column] + place // _WORD]
+        return (words >> (place % _WORD).astype(np.uint64) & np.uint64(1)).astype(bool)
+
+    def _number(self, piece: str) -> int:
+        if piece not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known = {_MARK: _END}
+            label = piece.strip().lower()
+            self._known[piece] = self._row(label) if label else _EMPTY
+        return self._known[piece]
 
     def _row(self, label: str) -> int:
         places = []
@@ -124,5 +161,13 @@ class SectorTable:
         return self._rows.setdefault(tuple(places), len(self._rows))
 
     def _fill(self) -> None:
-        if len(self._table) < len(self._rows):
-            self._table = np.array(list(self._rows), dtype=np.int32).reshape(len(self._rows), len(self.columns))
+        if len(self._bits) == len(self._rows):
+            return
+        words = [max(1, math.ceil(len(names) / _WORD)) for names in self.sectors]
+        self._starts = np.concatenate([[0], np.cumsum(words)[:-1]])
+        places = np.array(list(self._rows), dtype=np.int64).reshape(len(self._rows), len(self.columns))
+        self._bits = np.zeros((len(places), sum(words)), dtype=np.uint64)
+        rows, columns = np.nonzero(places >= 0)
+        found = places[rows, columns]
+        bit = np.uint64(1) << (found % _WORD).astype(np.uint64)
+        self._bits[rows, self._starts[columns] + found // _WORD] = bit

@@ -1,4 +1,4 @@
-"""The colours of the share of clips that were missed: from pale (none) to dark red (all), in even steps of lightness."""
+"""The colours of the share of clips that were missed: from pale (none) to dark red (all), ever darker."""
 
 from __future__ import annotations
 

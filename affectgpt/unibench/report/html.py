@@ -52,8 +52,8 @@ def render_html(result: BenchmarkResult) -> str:
         style=Markup(style), policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
         "form-action 'none'", system=label(result.system), official=result.official_wheels,
         warning=summary.UNOFFICIAL, caption=summary.CAPTION, rows=summary.rows(result),
-        mean=score, mean_interval=interval, why_no_mean=summary.why_no_mean(result),
-        notes=[note for note in summary.notes(result) if note != summary.UNOFFICIAL], published=published,
+        mean=score, mean_interval=interval,
+        notes=summary.notes(result), published=published,
         plot=interval_plot.draw(result), shapes=interval_plot.SHAPES,
         per_wheel=[(label(each.title), *summary.per_wheel(each)) for each in result.datasets if each.per_wheel],
         wheels=[_wheel(result, name) for name in result.wheel_trees], legend=_legend(),

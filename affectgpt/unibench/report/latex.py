@@ -8,9 +8,7 @@ from affectgpt.unibench.report import figures, published, summary
 from affectgpt.unibench.report.plain_text import label
 from affectgpt.unibench.result import BenchmarkResult
 
-_PREAMBLE = (
-    "% Needs \\usepackage{booktabs} and \\usepackage{graphicx}; XeLaTeX or LuaLaTeX where a name is not in Latin letters."
-)
+_PREAMBLE = "% Needs \\usepackage{booktabs,graphicx}; XeLaTeX or LuaLaTeX where a name is not in Latin letters."
 _ESCAPES = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -36,7 +34,7 @@ def _beside_published(result: BenchmarkResult) -> str:
     heads = ["", "This system", "95\\,\\% interval", *(escape(each.name) for each in systems)]
     lines = []
     for row in summary.rows(result):
-        others = [f"{each.scores[row.column]:.2f}" if row.column else _NO_REASON for each in systems]
+        others = [f"{each.mean:.2f}" if row.column else _NO_REASON for each in systems]
         lines.append([escape(row.title), _score(row.score), _interval(row.interval), *others])
     score, interval = summary.mean(result)
     mean = ["Mean", _score(score), _interval(interval), *(f"{each.mean:.2f}" for each in systems)]
@@ -46,8 +44,9 @@ def _beside_published(result: BenchmarkResult) -> str:
     caption += f". Published rows: {escape(published.SOURCE)}"
     later = "; ".join(f"{escape(each.name)} {each.mean:.2f}" for each in published.SECOND_HAND)
     caption += f". Means reported later, second-hand: {later}."
-    said = [note for note in summary.notes(result) if note != summary.UNOFFICIAL]
-    return _table(caption, "tab:unibench", heads, [*lines, None, mean], "l" + "r" * (len(heads) - 1), said)
+    return _table(
+        caption, "tab:unibench", heads, [*lines, None, mean], "l" + "r" * (len(heads) - 1), summary.notes(result)
+    )
 
 
 def _other_figures(result: BenchmarkResult) -> str:
@@ -71,8 +70,9 @@ def _interval(interval: str) -> str:
 
 
 def _table(
-    caption: str, key: str, heads: Sequence[str], lines: Sequence[Sequence[str] | None], align: str, notes: Sequence[str]
-) -> str:
+    caption: str, key: str, heads: Sequence[str], lines: Sequence[Sequence[str] | None], align: str,
+    notes: Sequence[str],
+) -> str:  # fmt: skip
     # None among the lines is a rule.
     body = ["\\midrule" if line is None else " & ".join(line) + r" \\" for line in lines]
     said = [r"\par\smallskip\raggedright\footnotesize", *(escape(note) for note in notes)] if notes else []

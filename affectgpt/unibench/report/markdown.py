@@ -27,8 +27,7 @@ def render_markdown(result: BenchmarkResult) -> str:
     if not result.official_wheels:
         parts.append(f"> **Note.** {summary.UNOFFICIAL}")
     parts += [f"{summary.CAPTION}.", _scores(result)]
-    notes = [note for note in summary.notes(result) if note != summary.UNOFFICIAL]
-    if notes:
+    if notes := summary.notes(result):
         parts.append("\n".join(f"- {escape(note)}" for note in notes))
     parts += [part for each in result.datasets if each.per_wheel for part in _per_wheel(each)]
     parts += ["## Published scores", _published(), f"Source: [{published.SOURCE}]({published.SOURCE_URL})."]

@@ -8,9 +8,7 @@ from affectgpt.unibench.report import figures, published
 from affectgpt.unibench.report.plain_text import label, plain
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult, Figure
 
-UNOFFICIAL = (
-    "The emotion wheels are not the official ones: these numbers must not be compared with published ones."
-)
+UNOFFICIAL = "The emotion wheels are not the official ones: these numbers must not be compared with published ones."
 CAPTION = "Scores x 100 with 95 % intervals"
 
 
@@ -95,8 +93,8 @@ def title_of(result: BenchmarkResult, dataset: str) -> str:
 
 
 def notes(result: BenchmarkResult) -> list[str]:
-    """What a reader must know beside the numbers: the wheels (when not official), missing values, excluded clips."""
-    said = [] if result.official_wheels else [UNOFFICIAL]
+    """What a reader must know beside the numbers: missing values, excluded clips. [UNOFFICIAL][] is not among them."""
+    said = []
     if reason := why_no_mean(result):
         said.append(f"{reason[0].upper()}{reason[1:]}.")
     for each in result.datasets:
@@ -113,10 +111,10 @@ def notes(result: BenchmarkResult) -> list[str]:
 
 
 def _about_clips(result: DatasetResult) -> list[str]:
-    kinds = (("excluded clips", result.excluded), ("clips counted as wrong", result.counted_wrong), ("note", result.notes))
+    kinds = {"excluded clips": result.excluded, "clips counted as wrong": result.counted_wrong, "note": result.notes}
     said = [
         f"{kind}: {'; '.join(f'{plain(why, 200)}: {count:,}' for why, count in reasons.items())}"
-        for kind, reasons in kinds
+        for kind, reasons in kinds.items()
         if reasons
     ]
     found = result.clips + sum(result.excluded.values())

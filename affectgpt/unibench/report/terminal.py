@@ -20,8 +20,7 @@ def print_result(result: BenchmarkResult, console: Console) -> None:
     if result.comparisons:
         console.print(_comparisons(result))
     for note in summary.notes(result):
-        if note != summary.UNOFFICIAL:
-            console.print(Text(f"- {note}"))
+        console.print(Text(f"- {note}"))
     console.print(Text(f"- AffectGPT: {published.REFERENCE.name}, published in {published.SOURCE}.", style="dim"))
 
 
@@ -59,4 +58,5 @@ def _comparisons(result: BenchmarkResult) -> Table:
 
 
 def _table(title: str, caption: str) -> Table:
-    return Table(title=Text(title), caption=Text(caption), box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    return Table(title=Text(title), caption=Text(caption), box=box.SIMPLE_HEAD,
+                 title_justify="left", caption_justify="left")  # fmt: skip

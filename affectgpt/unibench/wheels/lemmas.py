@@ -49,6 +49,7 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ive", ("e", "")),
     ("some", ("",)),
     ("edness", ("e", "")),
+    ("ies", ("y",)),
     ("ed", ("e", "")),
     ("ing", ("e", "")),
 )

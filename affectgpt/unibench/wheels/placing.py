@@ -4,7 +4,7 @@ A label is looked up in this order; the first place found counts:
 
 1. among the wheel's words and sector names, as it is written;
 2. among them by its family (annoyed, annoying -> annoyance);
-3. among the synonyms, as it is written, then by its family: its group's words, then the nearby ones, on the wheel;
+3. among the synonyms, as it is written, then by its family: the first on the wheel of `near`, then of the group's words;
 4. the same again for shorter forms of the label (very happy -> happy).
 
 The name of a level-1 sector lies, at level 2, in the level-2 sector that lists it or has the same name, else in the first.
@@ -42,19 +42,21 @@ class Synonyms:
 
     def group(self, word: str) -> Sequence[str]:
         """The words that may stand for `word`, nearest first; empty when there are none."""
-        group = self._exact.get(word) or self._family.get(root(word))
-        return (*group.words, *group.near) if group else ()
+        base = root(word)
+        group = self._exact.get(word) or self._exact.get(base) or self._family.get(base)
+        return (*group.near, *group.words) if group else ()
 
 
 def build_wheel(entry: WheelEntry, synonyms: Synonyms) -> Wheel:
     """The wheel of a checked entry: sectors by words, families and synonyms."""
     exact = _exact(entry)
     family: dict[str, Place] = {}
-    for word, place in exact.items():
-        family.setdefault(root(word), place)
+    for word, listed in exact.items():
+        family.setdefault(root(word), listed)
 
     def direct(form: str) -> Place | None:
-        return exact.get(form) or family.get(root(form))
+        base = root(form)
+        return exact.get(form) or exact.get(base) or family.get(base)
 
     @lru_cache(maxsize=CACHED_LABELS)
     def place(label: str) -> Place | None:

@@ -20,7 +20,7 @@ _BEFORE = _longest_first(
     "strong, intense, deep, great, extreme, utter, sheer, pure, genuine, little, bit, a little, a bit, a bit of, bit of,"
     "kind of, sort of, some, sense of, feeling of, feelings of, full of, filled with, touch of, hint of, trace of, state of,"
     "tone of, expression of, mood of, in, feel, feels, feeling, felt, being, be, is, was, appears, appear, seems, seem,"
-    "looks, look, looking, sounds, sounding"
+    "looks, look, looking, sounds, sounding, with, show, shows, showing, express, expresses, expressing"
 )
 _AFTER = _longest_first(
     "emotion, emotions, emotional, feeling, feelings, mood, state, emotional state, tone, attitude, expression, vibe,"
@@ -40,22 +40,23 @@ _KEPT_ADVERBS = frozenset(
     {"hardly", "barely", "scarcely", "falsely", "seemingly", "supposedly", "only", "friendly", "unfriendly", "lonely",
      "ugly", "silly", "lovely", "lively", "jolly", "cowardly", "deadly", "kindly", "surly"}
 )  # fmt: skip
-_MOST_STEPS = 8
+MOST_FORMS = 32
 
 
 def forms(label: str) -> Iterator[str]:
     """`label` itself, then shorter and shorter forms of it. Nothing for a label longer than `LONGEST_LABEL`."""
     if len(label) > LONGEST_LABEL:
         return
-    form = plain(label)
-    for _ in range(_MOST_STEPS):
+    found = {plain(label): None}  # a dict keeps the order
+    queue = list(found)
+    for form in queue:
         if not form:
             return
         yield form
-        shorter = _without_after(form) or _without_before(form)
-        if shorter is None:
-            return
-        form = shorter
+        for shorter in (_without_after(form), _without_before(form)):
+            if shorter and shorter not in found and len(found) < MOST_FORMS:
+                found[shorter] = None
+                queue.append(shorter)
 
 
 def plain(word: str) -> str:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from affectgpt.core.yaml_source import Path_, Source, read_mapping
 from affectgpt.registry.errors import ConfigError, DataError, Problem
@@ -40,8 +40,22 @@ def _compared(text: str) -> str:
     return plain(_printable(text))
 
 
+def _distinct_keys(value: Any) -> Any:
+    """Keys that differ in case or hyphens only would silently replace one another."""
+    if isinstance(value, dict):
+        seen: set[str] = set()
+        for key in value:
+            if plain(str(key)) in seen:
+                raise ValueError(f"{key!r} is given twice, in two spellings")
+            seen.add(plain(str(key)))
+    return value
+
+
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Word = Annotated[str, Field(max_length=LONGEST_LABEL), AfterValidator(_compared)]
+Words = Annotated[dict[Word, list[Word]], BeforeValidator(_distinct_keys)]
+Sectors = Annotated[dict[Word, Words], BeforeValidator(_distinct_keys)]
+Choices = Annotated[dict[Word, Word], BeforeValidator(_distinct_keys)]
 
 
 class _Strict(BaseModel):
@@ -53,12 +67,12 @@ class WheelEntry(_Strict):
 
     name: Word
     citation: Text | None = None
-    sectors: dict[Word, dict[Word, list[Word]]]
-    ambiguous: dict[Word, Word] = {}
+    sectors: Sectors
+    ambiguous: Choices = {}
 
 
 class SynonymGroup(_Strict):
-    """Words of one meaning. On a wheel they all stand for the first of `words`, then of `near`, that has a place."""
+    """Words of one meaning. Where a wheel lacks one, it stands for the first of `near`, then of `words`, that is there."""
 
     words: list[Word] = Field(min_length=1)
     near: list[Word] = []
@@ -120,33 +134,43 @@ def _repeated_synonyms(file: WheelFile, source: Source) -> Iterator[Problem]:
 
 
 def _wheel_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
-    """Every name and word must lead to one sector."""
-    where = source.where((*path, "sectors"))
-    if not any(wheel.sectors.values()):
-        yield Problem(f"the wheel {wheel.name!r} has no sectors", where, expected="level-1 sector: {level-2 sector: [words]}")
-    owner: dict[str, str] = {}
-    inside: dict[str, str] = {}
+    yield from _sector_problems(wheel, source, (*path, "sectors"))
+    yield from _word_problems(wheel, source, (*path, "sectors"))
+    for word, chosen in wheel.ambiguous.items():
+        if not any(word in parts.get(chosen, ()) for parts in wheel.sectors.values()):
+            yield Problem(f"ambiguous: {word!r} is not a word of the sector {chosen!r}",
+                          source.where((*path, "ambiguous", word)), expected="a sector that lists the word")  # fmt: skip
+
+
+def _sector_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
+    if not wheel.sectors:
+        yield Problem("the wheel has no sectors", source.where(path), expected="level-1 sector: {level-2 sector: [words]}")
+    seen: set[str] = set()
     for level1, parts in wheel.sectors.items():
         if not parts:
-            yield Problem(f"the sector {level1!r} has no level-2 sector", where, hint=f"write {level1}: {{{level1}: []}}")
+            yield Problem(f"the sector {level1!r} has no level-2 sector", source.where((*path, level1)),
+                          hint=f"write {level1}: {{{level1}: []}}")  # fmt: skip
         for level2 in parts:
-            if level2 in owner or (level2 in wheel.sectors and level2 != level1):
-                yield Problem(f"two sectors are called {level2!r}", where, hint="give each sector its own name")
-            owner[level2], inside[level2] = level2, level1
-    listed: dict[str, set[str]] = {}
+            if level2 in seen or (level2 in wheel.sectors and level2 != level1):
+                yield Problem(f"two sectors are called {level2!r}", source.where((*path, level1, level2)),
+                              hint="give each sector its own name")  # fmt: skip
+            seen.add(level2)
+
+
+def _word_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
+    """Every word must lead to one sector."""
+    names = {level2: level2 for parts in wheel.sectors.values() for level2 in parts}
+    owner = dict(names)
     for level1, parts in wheel.sectors.items():
         for level2, words in parts.items():
+            seen: set[str] = set()
             for index, word in enumerate(words):
-                at = source.where((*path, "sectors", level1, level2, index))
-                if level2 in listed.get(word, ()):
+                at = source.where((*path, level1, level2, index))
+                if word in seen:
                     yield Problem(f"the word {word!r} stands twice in the sector {level2!r}", at, hint="remove one of them")
-                listed.setdefault(word, set()).add(level2)
-                if word in wheel.sectors and word != level1:
+                elif (word in wheel.sectors and word != level1) or names.get(word, level2) != level2:
                     yield Problem(f"the word {word!r} is the name of another sector", at)
                 elif word not in wheel.ambiguous and owner.setdefault(word, level2) != level2:
                     yield Problem(f"the word {word!r} stands in two sectors", at, f"{owner[word]} and {level2}",
                                   hint=f"keep one, or write ambiguous: {{{word}: {level2}}}")  # fmt: skip
-    for word, level2 in wheel.ambiguous.items():
-        if level2 not in listed.get(word, ()) or word in inside:
-            yield Problem(f"ambiguous: {word!r} is not a word of the sector {level2!r}",
-                          source.where((*path, "ambiguous", word)), expected="a sector that lists the word")  # fmt: skip
+                seen.add(word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_labels_are_read(text: str) -> None:
     assert (found.labels, found.error) == (READ[text], "")
 
 
-@pytest.mark.parametrize("text", [text for text in REFUSED if text != "True"], ids=lambda text: repr(text[:30]))
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: repr(text[:30]))
 def test_what_is_no_list_of_labels_is_an_error_with_its_head(text: str) -> None:
     found = read_emotions(Answer(text))
     assert found.error and not found.labels
@@ -78,7 +79,7 @@ def test_a_sentiment_is_read(text: str) -> None:
 def test_whatever_is_answered_keeps_the_form(text: str) -> None:
     emotions, sentiment = read_emotions(Answer(text)), read_sentiment(Answer(text))
     assert not fault_of_labels(emotions) and not fault_of_sentiment(sentiment)
-    assert emotions.labels or emotions.error or text.strip(" .\n") in ("[]", "None", "none")
+    assert emotions.labels or emotions.error or re.sub(r"\W", "", text).lower() in ("", "none", "null")
 
 
 @given(st.lists(st.from_regex(r"[a-z]{2,8}(?:[ -][a-z]{2,8}){0,2}", fullmatch=True)))

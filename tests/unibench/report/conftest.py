@@ -56,7 +56,8 @@ def confusion(wheel: str, sectors: list[str], draw: random.Random) -> Confusion:
 
 def figure(draw: random.Random, low: float = 0.3, high: float = 0.9) -> Figure:
     value = draw.uniform(low, high)
-    return Figure(value, value - draw.uniform(0.01, 0.03), value + draw.uniform(0.01, 0.03))
+    wide = (high - low) / 20
+    return Figure(value, value - draw.uniform(wide / 2, wide), value + draw.uniform(wide / 2, wide))
 
 
 def dataset(key: str, title: str, task: str, primary: str, clips: int, draw: random.Random) -> DatasetResult:
@@ -69,8 +70,16 @@ def dataset(key: str, title: str, task: str, primary: str, clips: int, draw: ran
         for k in range(3)
     )  # fmt: skip
     return DatasetResult(
-        key, title, task, primary, figures, clips - 7, {"no true label has a place on any wheel": 4, "no answer": 3},
-        {"the prediction is an error": 2}, {"predictions of unknown clips, left out": 1}, clips,
+        key,
+        title,
+        task,
+        primary,
+        figures,
+        clips - 7,
+        {"no true label has a place on any wheel": 4, "no answer": 3},
+        {"the prediction is an error": 2},
+        {"predictions of unknown clips, left out": 1},
+        clips,
         {wheel: {primary: draw.uniform(0.2, 0.9)} for wheel in ("feelings", "simple")} if on_wheels else {},
         (confusion("feelings", list(FEELINGS), draw), confusion("simple", list(SIMPLE), draw)) if on_wheels else (),
         worst,
@@ -80,7 +89,7 @@ def dataset(key: str, title: str, task: str, primary: str, clips: int, draw: ran
 @pytest.fixture(scope="session")
 def whole() -> BenchmarkResult:
     """Nine data sets, all figures with different values."""
-    draw = random.Random(7)
+    draw = random.Random(4)
     datasets = tuple(dataset(*each, draw) for each in SETS)
     return BenchmarkResult(
         "AffectGPT, tiny fusion", datasets, Figure(0.71234, 0.70321, 0.72468), "", True,
@@ -108,7 +117,8 @@ def with_texts(whole: BenchmarkResult) -> Callable[[str], BenchmarkResult]:
         tree: dict[str, Any] = {text: {text: [text, "word"]}, "joy": {"glad": ["happy"]}}
         clip = WorstClip(text, text, (text,), (text, "happy"), 0.0)
         data = replace(
-            whole.datasets[0], title=text, task=text, excluded={text: 2}, counted_wrong={text: 1}, notes={text: 3}, worst=(clip,),
+            whole.datasets[0], title=text, task=text, excluded={text: 2}, counted_wrong={text: 1}, notes={text: 3},
+            worst=(clip,),
             confusion=(Confusion(text, {text: {"joy": 3.0, text: 1.0, "": 2.0}, "joy": {text: 2.0}}),),
             per_wheel={text: {"f1": 0.5}}, figures={**whole.datasets[0].figures, text: Figure(0.4321)},
         )  # fmt: skip

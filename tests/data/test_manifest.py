@@ -1,0 +1,197 @@
+"""One's own clips from a CSV, JSON Lines or Parquet file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from affectgpt.data import manifest
+from affectgpt.data.example import Example
+from affectgpt.data.manifest import read_manifest
+from affectgpt.registry.errors import DataError
+
+ROWS: list[dict[str, Any]] = [
+    {"clip": "a.mp4", "id": "first", "subtitle": "你好, there", "labels": ["happy", "at ease"], "sentiment": -0.5,
+     "description": "A smile."},
+    {"clip": "deep/b.mp4", "id": None, "subtitle": None, "labels": None, "sentiment": None, "description": None},
+]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder `data` with two clips, and one outside it."""
+    folder = tmp_path / "data"
+    (folder / "deep").mkdir(parents=True)
+    for path in (folder / "a.mp4", folder / "deep" / "b.mp4", tmp_path / "outside.mp4"):
+        path.touch()
+    return folder
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".csv":
+        names = list(rows[0])
+        lines = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
+        path.write_text("\r\n".join(",".join(line) for line in lines), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+    return f'"{text}"' if "," in text else text
+
+
+def refusal(path: Path, **options: bool) -> str:
+    with pytest.raises(DataError) as caught:
+        read_manifest(path, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".CSV"])
+def test_three_formats_say_the_same(place: Path, suffix: str) -> None:
+    path = written(place / f"clips{suffix.lower()}", ROWS).rename(place / f"clips{suffix}")
+    assert read_manifest(path) == [
+        Example("first", place / "a.mp4", "你好, there", ("happy", "at ease"), "A smile.", -0.5),
+        Example("b", place / "deep" / "b.mp4", "", (), ""),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_text_in_two_encodings(place: Path, encoding: str, suffix: str) -> None:
+    path = written(place / f"clips{suffix}", ROWS)
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    assert read_manifest(path)[0].subtitle == "你好, there"
+
+
+def test_the_column_clip_is_enough(place: Path) -> None:
+    path = written(place / "clips.csv", [{"clip": "a.mp4"}, {"clip": "./deep/../deep/b.mp4"}])
+    assert [each.name for each in read_manifest(path)] == ["a", "b"]
+
+
+def test_labels_in_json_may_be_a_written_list(place: Path) -> None:
+    path = written(place / "clips.jsonl", [{"clip": "a.mp4", "labels": "['x', 'y, z']"}])
+    assert read_manifest(path)[0].labels == ("x", "y", "z")
+
+
+def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
+    outside = place.parent / "outside.mp4"
+    for given in ("../outside.mp4", "deep/../../outside.mp4", "./../outside.mp4"):
+        path = written(place / "clips.csv", [{"clip": given}])
+        text = refusal(path)
+        assert "outside the manifest's folder" in text and given in text
+        assert read_manifest(path, outside=True)[0].video.resolve() == outside
+    assert read_manifest(written(place / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
+
+
+def test_all_problems_come_at_once(place: Path) -> None:
+    rows = [
+        {"clip": "a.mp4", "sentiment": "nan", "id": "x"},
+        {"clip": "a.mp4", "sentiment": "1", "id": "x"},
+        {"clip": "a.mp4", "sentiment": "many", "id": "../y"},
+        {"clip": "lost.mp4", "sentiment": "", "id": "z"},
+        {"clip": "", "sentiment": "", "id": "w"},
+    ]
+    with pytest.raises(DataError) as caught:
+        read_manifest(written(place / "clips.csv", rows))
+    text = str(caught.value)
+    assert len(caught.value.problems) == 5
+    for words in ("2: line 2: 'nan', line 4: 'many'", "1: x", "'../y'", "line 5: lost.mp4", "line 6: ''"):
+        assert words in text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_an_unknown_column_gets_a_suggestion(place: Path, suffix: str) -> None:
+    text = refusal(written(place / f"clips{suffix}", [{"clip": "a.mp4", "lables": "[x]"}]))
+    assert "'lables'" in text and "did you mean 'labels'?" in text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_no_column_clip(place: Path, suffix: str) -> None:
+    text = refusal(written(place / f"clips{suffix}", [{"clips": "a.mp4"}]))
+    assert "clip" in text and "clips" in text
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"clip": 5}, {"clip": ["a.mp4"]}, {"clip": "a\0.mp4"}, {"clip": "a.mp4", "labels": [1]},
+        {"clip": "a.mp4", "labels": {"x": 1}}, {"clip": "a.mp4", "labels": [""]}, {"clip": "a.mp4", "sentiment": True},
+        {"clip": "a.mp4", "sentiment": [1]}, {"clip": "a.mp4", "subtitle": 5}, {"clip": "a.mp4", "id": 5},
+        {"clip": "a.mp4", "description": ["x"]}, {"clip": "x" * 5000},
+    ],
+)  # fmt: skip
+def test_values_of_the_wrong_kind_are_told_with_their_line(place: Path, row: dict[str, Any]) -> None:
+    assert "line 2" in refusal(written(place / "clips.jsonl", [{"clip": "deep/b.mp4"}, row]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{", "[]", "5", '{"clip": "a.mp4", "clip": "deep/b.mp4"}', '{"clip": "a.mp4", "sentiment": NaN}',
+        '{"clip": "a.mp4", "sentiment": ' + "9" * 5000 + "}", "[" * 100_000, '{"a": ' * 100_000, "\0",
+        '{"clip": "a.mp4", "labels": ' + "[" * 500 + "]" * 500 + "}",
+        '{"clip": "a.mp4", "sentiment": 1e999}',
+    ],
+)  # fmt: skip
+def test_lines_that_are_no_json_are_told(place: Path, line: str) -> None:
+    (place / "clips.jsonl").write_text(f'{{"clip": "deep/b.mp4"}}\n\n{line}\n')
+    assert "line 3" in refusal(place / "clips.jsonl")
+
+
+def test_a_line_without_end_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_LONGEST_LINE", 100)
+    (place / "clips.jsonl").write_text('{"clip": "a.mp4", "subtitle": "' + "x" * 200)
+    assert "too long" in refusal(place / "clips.jsonl")
+
+
+def test_too_many_clips_are_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "MAX_CLIPS", 2)
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        assert "too many" in refusal(written(place / f"clips{suffix}", [{"clip": "a.mp4"}] * 3))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_files_that_are_none(place: Path, suffix: str) -> None:
+    path = place / f"clips{suffix}"
+    assert "no such file" in refusal(path)
+    path.write_bytes(b"")
+    refusal(path)
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    refusal(path)
+    path.unlink()
+    os.mkfifo(path)
+    assert "a pipe" in refusal(path)
+    path.unlink()
+    path.mkdir()
+    refusal(path)
+
+
+def test_another_suffix_is_refused(place: Path) -> None:
+    (place / "clips.xlsx").touch()
+    assert ".csv, .jsonl, .parquet" in refusal(place / "clips.xlsx")
+
+
+def test_a_damaged_parquet_file_is_refused(place: Path) -> None:
+    path = written(place / "clips.parquet", ROWS)
+    whole = path.read_bytes()
+    for data in (whole[:-10], whole[:100], whole[: len(whole) // 2] + b"\0" * 40 + whole[len(whole) // 2 + 40 :]):
+        path.write_bytes(data)
+        assert "cannot be read" in refusal(path)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(place / "clips.parquet", ROWS)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "affectgpt[parquet]" in refusal(path)

@@ -1,0 +1,110 @@
+"""Tables as people save them are read; what could lose or confuse a row is told."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.data import table
+from affectgpt.data.table import encoding_of, is_plain, read_column
+from affectgpt.registry.errors import DataError, Problem
+
+TEXT = 'name,chinese,n\na,"你好, 世界",1\nb,火车九点半开。,2\n'
+WORDS = {"a": "你好, 世界", "b": "火车九点半开。"}
+
+
+def read(path: Path, content: bytes | str, column: str = "chinese") -> dict[str, str]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    problems: list[Problem] = []
+    values = read_column(path, column, problems)
+    assert not problems and values is not None, problems
+    return values
+
+
+def told(path: Path, content: bytes | str, column: str = "chinese") -> str:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    problems: list[Problem] = []
+    read_column(path, column, problems)
+    assert problems and all(str(path) in problem.where for problem in problems)
+    return "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "gbk"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends(tmp_path: Path, encoding: str, ends: str) -> None:
+    assert read(tmp_path / "t.csv", TEXT.replace("\n", ends).encode(encoding)) == WORDS
+
+
+def test_the_encoding_is_that_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_CHUNK", 7)
+    late = "name,chinese\n" + "".join(f"n{number},words\n" for number in range(100)) + "z,你好\n"
+    path = tmp_path / "t.csv"
+    assert read(path, late.encode("gb18030"))["z"] == "你好" and encoding_of(path) == "gb18030"
+    assert read(path, late.encode())["z"] == "你好" and encoding_of(path) == "utf-8-sig"
+
+
+@pytest.mark.parametrize("content", [TEXT.encode("utf-16"), b"name,chinese\na,\xff\xfe\n", "a,é\n".encode("latin-1")])
+def test_other_encodings_are_refused(tmp_path: Path, content: bytes) -> None:
+    assert "cannot be read" in told(tmp_path / "t.csv", content)
+
+
+def test_an_index_column_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
+    assert read(tmp_path / "t.csv", ",name,chinese\n0,a,x\n1,b,y\n") == {"a": "x", "b": "y"}
+
+
+def test_a_table_without_rows_is_empty_or_lacks_its_column(tmp_path: Path) -> None:
+    assert read(tmp_path / "t.csv", "name,chinese\n") == {}
+    assert "no column chinese" in told(tmp_path / "t.csv", "name,english\n")
+    assert "no column chinese, name" in told(tmp_path / "t.csv", "")
+
+
+def test_a_missing_table_is_none_without_a_problem(tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    assert read_column(tmp_path / "nowhere.csv", "chinese", problems) is None and not problems
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("name,chinese\na,x, y\n", "line 2: a line has more fields"),
+        ("name,chinese\na,x\nb\n", "1: line 3: b"),
+        ("name,chinese,chinese\na,x,y\n", "columns that repeat"),
+        ("name,chinese\na,x\na,y\n", "names that repeat"),
+        ("name,chinese\n../a,x\n", "not plain file names"),
+        ('name,chinese\na,"x" y\n', "cannot be read"),
+        ('name,chinese\na,"x\n', "cannot be read"),
+        ("name,chinese\na," + "x" * 1_000_001 + "\n", "cannot be read"),
+    ],
+)
+def test_what_could_lose_a_row_is_told(tmp_path: Path, content: str, words: str) -> None:
+    assert words in told(tmp_path / "t.csv", content)
+
+
+def test_a_blank_beyond_the_header_is_no_obstacle(tmp_path: Path) -> None:
+    assert read(tmp_path / "t.csv", "name,chinese\na,x,\n\nb,y,,\n") == {"a": "x", "b": "y"}
+
+
+def test_a_pipe_and_a_table_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="a pipe"):
+        encoding_of(tmp_path / "pipe")
+    monkeypatch.setattr(table, "LARGEST_TABLE", 10)
+    assert "too large" in told(tmp_path / "t.csv", TEXT)
+
+
+def test_the_limit_of_a_field_is_set_back(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    told(tmp_path / "t.csv", "name,chinese\na," + "x" * 1_000_001)
+    read(tmp_path / "t.csv", TEXT)
+    assert csv.field_size_limit() == before
+
+
+@given(st.text(max_size=20))
+def test_a_plain_name_stays_in_its_folder(name: str) -> None:
+    if is_plain(name):
+        assert os.path.dirname(os.path.normpath(os.path.join("folder", name))) == "folder"

@@ -1,0 +1,110 @@
+"""The `lexicon` extractor as a plugin: its laws, its speed, and its score on human labels."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.core.extraction import build_extractor
+from affectgpt.lexicon.families import lexicon
+from affectgpt.plugins.extractors.lexicon import Lexicon
+from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
+from affectgpt.registry.catalog import Catalog
+
+READER = Lexicon(LexiconConfig())
+SENTENCES = [
+    "He is angry.", "She is not very happy.", "The other person's fear is plain.", "Therefore, he seems sad.",
+    'The subtitle says, "Get lost!"', "Although calm, she smiles.", "他很高兴，但是有些担心。", "因此，他可能失望。",
+    "Is she sad?", "Nothing moves.", "Based on the tears, we can infer grief, anger or guilt.",
+]  # fmt: skip
+pieces = st.lists(
+    st.sampled_from([*SENTENCES, "not", "the other person", "“", '"', "Emotion:", "\n", ", ", "没有", "angry", "joy"])
+    | st.text(max_size=5)
+).map(" ".join)
+
+
+def test_it_is_a_plugin_without_torch_or_an_llm(catalog: Catalog) -> None:
+    built = build_extractor("lexicon", {}, catalog)
+    assert built.emotions(["He is happy."])[0].labels == ("happy",)
+    assert LexiconConfig().llm_options() is None
+    code = (
+        "import sys; from affectgpt import build_extractor, discover;"
+        "assert build_extractor('lexicon', {}, discover()).sentiments(['sad'])[0].labels == ('negative',);"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@given(st.text() | pieces)
+def test_any_text_is_read_by_the_contract(text: str) -> None:
+    (found,), (side,) = READER.emotions([text]), READER.sentiments([text])
+    assert len(set(found.labels)) == len(found.labels) and set(found.labels) <= set(lexicon().families)
+    assert not found.error and bool(side.error) != bool(side.labels) and bool(side.labels) == bool(found.labels)
+
+
+@given(st.lists(st.text() | pieces, max_size=4))
+def test_a_text_is_read_alike_alone_and_among_others(texts: list[str]) -> None:
+    assert READER.emotions(texts) == [Lexicon(LexiconConfig()).emotions([text])[0] for text in texts[:1]] + [
+        READER.emotions([text])[0] for text in texts[1:]
+    ]
+    assert READER.sentiments(texts) == [READER.sentiments([text])[0] for text in texts]
+
+
+@given(st.lists(st.sampled_from(SENTENCES), max_size=6), st.sampled_from(["The table is brown.", "桌子是棕色的。"]))
+def test_a_sentence_without_emotion_changes_nothing(said: list[str], idle: str) -> None:
+    text = " ".join(said)
+    for more in (f"{text} {idle}", f"{idle} {text}", f"{text}\n{idle}"):
+        assert READER.emotions([more]) == READER.emotions([text])
+
+
+@given(st.lists(st.sampled_from(sorted(lexicon().families)), min_size=1, unique=True))
+def test_its_own_list_of_labels_is_read_back(labels: list[str]) -> None:
+    for written in (", ".join(labels), f"[{', '.join(labels)}]", "\n".join(labels), f"Emotions: {'、'.join(labels)}。"):
+        assert READER.emotions([written])[0].labels == tuple(labels)
+
+
+@pytest.mark.parametrize(
+    "unit", ["He is very happy but the other person's anger is not sad. ", "他非常高兴，但是对方没有生气。", "happy ",
+             "not ", "happy,", '"', "“", "[", "\n", "Emotion:", "a", "不", "at a ", "1. ", "the other "],
+)  # fmt: skip
+def test_time_grows_with_the_length(unit: str) -> None:
+    def seconds(length: int) -> float:
+        text = (unit * (length // len(unit) + 1))[:length]
+        best = float("inf")
+        for _ in range(2):
+            start = time.process_time()
+            READER.sentiments([text])
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(160_000) < 12 * max(seconds(40_000), 0.02)
+
+
+def mean_f(folder: Path, language: str) -> float:
+    from affectgpt.unibench.labels import label_list
+    from affectgpt.unibench.metrics.overlap import WheelOverlap
+    from affectgpt.unibench.metrics.sector_table import SectorTable
+    from affectgpt.unibench.wheels.official import read_official
+
+    overlap = WheelOverlap(SectorTable(read_official(folder / "emotion_wheel")))
+    with (folder / "ovmerd" / "descriptions_dev.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = [list(found.labels) for found in READER.emotions([row[language] for row in rows])]
+    terms = overlap.terms([label_list(row["openset"]) for row in rows], said)
+    return float(overlap.figures(terms.sum(axis=0))["f1"])
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_it_agrees_with_human_labels(shared: Path, language: str) -> None:
+    folder = shared / "reference"
+    if not (folder / "ovmerd" / "descriptions_dev.csv").is_file():
+        pytest.skip("the descriptions are not in the reference folder")
+    pytest.importorskip("openpyxl")
+    assert mean_f(folder, language) >= 0.70

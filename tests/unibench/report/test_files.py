@@ -1,0 +1,216 @@
+"""Reports are written whole or not at all; scores come back as they were, and nothing else is taken for scores."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.registry.errors import ConfigError, DataError
+from affectgpt.unibench.report.scores_file import parse_result, read_result, render_json
+from affectgpt.unibench.report.write import FORMATS, write_reports
+from affectgpt.unibench.result import BenchmarkResult, Comparison, Confusion, DatasetResult, Figure, WorstClip
+
+NUMBERS = st.floats(-1e9, 1e9)
+FIGURES = st.builds(Figure, st.none() | NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS)
+TEXTS = st.text(st.characters(), max_size=12)  # lone surrogates too
+COUNTS = st.dictionaries(TEXTS, st.integers(0, 10**9), max_size=3)
+CLIPS = st.builds(WorstClip, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), st.lists(TEXTS).map(tuple), NUMBERS)
+DATASETS = st.builds(
+    DatasetResult, TEXTS, TEXTS, TEXTS, st.just("f1"),
+    st.dictionaries(TEXTS, FIGURES, max_size=2).map(lambda more: {"f1": Figure(0.5), **more}), st.integers(0, 10**9),
+    COUNTS, COUNTS, COUNTS, st.none() | st.integers(0, 99),
+    st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.none() | NUMBERS, max_size=2), max_size=2),
+    st.lists(st.builds(Confusion, TEXTS, st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.floats(0, 1e6)), max_size=2)),
+             max_size=2).map(tuple),
+    st.lists(CLIPS, max_size=2).map(tuple),
+)  # fmt: skip
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6,
+)  # fmt: skip
+RESULTS = st.builds(
+    BenchmarkResult, TEXTS, st.lists(DATASETS, max_size=2).map(tuple), st.none() | FIGURES, TEXTS, st.booleans(),
+    st.dictionaries(TEXTS, PLAIN, max_size=3), st.dictionaries(TEXTS, TEXTS, max_size=2),
+    st.lists(st.builds(Comparison, TEXTS, TEXTS, FIGURES, st.floats(0, 1), st.integers(0, 99)), max_size=1).map(tuple),
+    st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.lists(TEXTS))), max_size=1),
+)  # fmt: skip
+
+
+# -- round trip
+
+
+@given(RESULTS)
+def test_any_result_comes_back(result: BenchmarkResult) -> None:
+    text = render_json(result)
+    text.encode("utf-8")
+    assert parse_result(text, "x") == result
+
+
+def test_a_whole_result_comes_back_from_its_file(whole: BenchmarkResult, tmp_path: Path) -> None:
+    (path,) = write_reports(whole, tmp_path / "new" / "folder", ["json"])
+    assert path.name == "scores.json" and read_result(path) == whole
+    assert "难过" in path.read_text(encoding="utf-8")
+
+
+# -- what is not a result
+
+
+def places(value: Any) -> list[Any]:
+    """All objects with fixed keys in a result's JSON."""
+    data = value["datasets"][0]
+    return [value, data, data["figures"]["f1"], data["confusion"][0], data["worst"][0], value["mean"],
+            value["comparisons"][0], value["comparisons"][0]["difference"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_every_missing_and_every_unknown_key_is_an_error(whole: BenchmarkResult, place: int) -> None:
+    text = render_json(whole)
+    for key in places(json.loads(text))[place]:
+        value = json.loads(text)
+        del places(value)[place][key]
+        with pytest.raises(DataError, match=key):
+            parse_result(json.dumps(value), "x")
+    value = json.loads(text)
+    places(value)[place]["surplus"] = 1
+    with pytest.raises(DataError, match="surplus"):
+        parse_result(json.dumps(value), "x")
+
+
+WRONG: dict[str, Callable[[Any], Any]] = {
+    "score as text": lambda value: value["datasets"][0]["figures"]["f1"].update(value="0.5"),
+    "score true": lambda value: value["datasets"][0]["figures"]["f1"].update(value=True),
+    "score nan": lambda value: value["datasets"][0]["figures"]["f1"].update(value=float("nan")),
+    "score infinite": lambda value: value["mean"].update(low=float("inf")),
+    "score vast": lambda value: value["mean"].update(low=10**400),
+    "clips half": lambda value: value["datasets"][0].update(clips=1.5),
+    "clips true": lambda value: value["datasets"][0].update(clips=True),
+    "clips negative": lambda value: value["datasets"][0].update(clips=-1),
+    "excluded negative": lambda value: value["datasets"][0]["excluded"].update(x=-1),
+    "counts negative": lambda value: value["datasets"][0]["confusion"][0]["counts"].update(a={"a": -1}),
+    "primary unknown": lambda value: value["datasets"][0].update(primary="f2"),
+    "datasets an object": lambda value: value.update(datasets={}),
+    "figures a list": lambda value: value["datasets"][0].update(figures=[]),
+    "system null": lambda value: value.update(system=None),
+    "official a number": lambda value: value.update(official_wheels=1),
+    "words a text": lambda value: value["wheel_trees"]["simple"]["mixed"].update(mixed="confused"),
+    "setting infinite": lambda value: value["settings"].update(x=float("inf")),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_value_is_an_error_with_its_place(whole: BenchmarkResult, case: str) -> None:
+    value = json.loads(render_json(whole))
+    WRONG[case](value)
+    with pytest.raises(DataError, match=r"x: scores\.") as error:
+        parse_result(json.dumps(value), "x")
+    assert error.value.problems[0].expected
+
+
+NOT_JSON = {
+    "empty": b"", "a list": b"[]", "text": b'"x"', "cut": b'{"system": ', "not utf-8": b'{"system": "\xff"}',
+    "deep": b"[" * 100_000, "many digits": b"1" * 5000,
+    "deep objects": b'{"a":' * 50_000, "pickle": b"\x80\x04\x95", "null": b"null",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NOT_JSON)
+def test_what_is_no_result_is_an_error(tmp_path: Path, case: str) -> None:
+    path = tmp_path / "scores.json"
+    path.write_bytes(NOT_JSON[case])
+    with pytest.raises(DataError, match=r"scores\.json"):
+        read_result(path)
+
+
+def test_settings_nested_too_deeply_are_an_error(whole: BenchmarkResult) -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(DataError):
+        render_json(replace(whole, settings={"deep": deep}))
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_result(tmp_path / "none.json")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_result(tmp_path)
+    (tmp_path / "big.json").write_bytes(b" " * 200)
+    monkeypatch.setattr("affectgpt.unibench.report.scores_file.LARGEST", 100)
+    with pytest.raises(DataError, match="too large"):
+        read_result(tmp_path / "big.json")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_cannot_hold_is_not_written(whole: BenchmarkResult, tmp_path: Path, value: float) -> None:
+    with pytest.raises(DataError, match="cannot be written as JSON"):
+        write_reports(replace(whole, mean=Figure(value)), tmp_path)
+    with pytest.raises(DataError, match="cannot be written as JSON"):
+        write_reports(replace(whole, settings={"x": object()}), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_that_is_there_twice_is_an_error(whole: BenchmarkResult) -> None:
+    text = render_json(whole).replace('"system":', '"system": "other", "system":', 1)
+    with pytest.raises(DataError, match="twice"):
+        parse_result(text, "x")
+
+
+# -- writing
+
+
+def test_all_formats_are_written(whole: BenchmarkResult, tmp_path: Path) -> None:
+    files = write_reports(whole, tmp_path)
+    assert [path.name for path in files] == ["scores.json", "report.md", "report.tex", "report.html"]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in files)
+    assert write_reports(whole, tmp_path) == files
+
+
+def test_writing_twice_gives_the_same_bytes(whole: BenchmarkResult, tmp_path: Path) -> None:
+    first = [path.read_bytes() for path in write_reports(whole, tmp_path / "a")]
+    assert first == [path.read_bytes() for path in write_reports(whole, tmp_path / "b")]
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file(
+    whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    (tmp_path / "report.md").write_text("old")
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(DataError, match="No space left"):
+        write_reports(whole, tmp_path, ["markdown"])
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+    assert (tmp_path / "report.md").read_text() == "old"
+
+
+def test_bad_requests_are_errors(whole: BenchmarkResult, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="pdf"):
+        write_reports(whole, tmp_path, ["json", "pdf"])
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_reports(whole, tmp_path / "file", ["json"])
+    assert set(FORMATS) == {"json", "markdown", "latex", "html"}
+
+
+def test_reports_cost_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from affectgpt.unibench.report import html, latex, markdown, scores_file, terminal, write\n"
+        "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

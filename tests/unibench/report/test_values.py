@@ -1,0 +1,174 @@
+"""Every number reaches every format, and the published numbers are those of the source."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from affectgpt.unibench.report import published, summary
+from affectgpt.unibench.report.html import render_html
+from affectgpt.unibench.report.latex import render_latex
+from affectgpt.unibench.report.markdown import render_markdown
+from affectgpt.unibench.report.terminal import print_result
+from affectgpt.unibench.result import BenchmarkResult, DatasetResult, Figure
+
+
+def printed(result: BenchmarkResult) -> str:
+    out = io.StringIO()
+    print_result(result, Console(file=out, width=100))
+    return out.getvalue()
+
+
+FORMATS: dict[str, Callable[[BenchmarkResult], str]] = {
+    "terminal": printed, "markdown": render_markdown, "latex": render_latex, "html": render_html,
+}  # fmt: skip
+
+
+@pytest.fixture(params=FORMATS)
+def render(request: pytest.FixtureRequest) -> Callable[[BenchmarkResult], str]:
+    """Each way to render a result to text."""
+    return FORMATS[request.param]
+
+
+def occurrences(number: str, text: str) -> int:
+    return len(re.findall(rf"(?<![\d.,]){re.escape(number)}(?![\d])", text))
+
+
+def written(name: str, value: float | None) -> str:
+    assert value is not None
+    return f"{value:.2f}" if name == "labels_per_clip" else f"{100 * value:.2f}"
+
+
+def test_every_figure_is_there_once(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
+    values = [
+        written(name, value)
+        for each in whole.datasets
+        for name, figure in each.figures.items()
+        for value in ((figure.value, figure.low, figure.high) if name == each.primary else (figure.value,))
+    ]
+    assert whole.mean is not None
+    values += [written("mean", value) for value in (whole.mean.value, whole.mean.low, whole.mean.high)]
+    others = {f"{value:.2f}" for system in published.SYSTEMS for value in (*system.scores.values(), system.mean)}
+    assert len(set(values)) == len(values) and not others & set(values), "the fixture's values must be told apart"
+    text = re.sub(r"<[^>]*>", " ", render(whole))
+    assert {value: occurrences(value, text) for value in values} == dict.fromkeys(values, 1)
+
+
+@pytest.mark.parametrize("name", ["markdown", "latex", "html"])
+def test_intervals_of_secondary_figures_are_there(whole: BenchmarkResult, name: str) -> None:
+    text = FORMATS[name](whole)
+    for each in whole.datasets:
+        for key, figure in each.figures.items():
+            assert f"{written(key, figure.low)} to {written(key, figure.high)}" in text
+
+
+@pytest.mark.parametrize("name", ["markdown", "html"])
+def test_each_wheel_has_its_figures(whole: BenchmarkResult, name: str) -> None:
+    text = FORMATS[name](whole)
+    for each in whole.datasets:
+        for values in each.per_wheel.values():
+            for value in values.values():
+                assert written("f1", value) in text
+
+
+def test_the_reference_is_beside_every_score(whole: BenchmarkResult) -> None:
+    shown = {row.title: row.published for row in summary.rows(whole)}
+    assert shown == {title: f"{published.REFERENCE.scores[key]:.2f}" for key, title in published.TITLES.items()}
+
+
+@pytest.mark.parametrize("name", ["markdown", "latex", "html"])
+def test_the_published_table_is_there(whole: BenchmarkResult, name: str) -> None:
+    text = FORMATS[name](whole)
+    for system in (*published.SYSTEMS, *published.SECOND_HAND):
+        assert system.system in text
+        for score in (*system.scores.values(), system.mean):
+            assert occurrences(f"{score:.2f}", text) >= 1
+    assert "second-hand" in text
+
+
+def test_latex_puts_a_score_beside_the_published_ones(whole: BenchmarkResult) -> None:
+    lines = [
+        line.removesuffix(r" \\").split(" & ") for line in render_latex(whole).splitlines() if line.count(" & ") == 9
+    ]
+    assert len(lines) == 11
+    for cells, data in zip(lines[1:], whole.datasets, strict=False):
+        column = published.column_of(data.title)
+        assert column is not None
+        own = written(data.primary, data.figures[data.primary].value)
+        assert [cells[1], *cells[3:]] == [own, *(f"{each.scores[column]:.2f}" for each in published.SYSTEMS)]
+
+
+def test_clips_and_reasons_are_there(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
+    text = " ".join(render(replace(whole, datasets=whole.datasets[:1])).split())
+    assert "525" in text
+    for reason in ("no true label has a place on any wheel: 4", "no answer: 3", "the prediction is an error: 2"):
+        assert reason in text
+
+
+def test_a_test_set_of_another_size_is_told(one: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
+    said = "532 clips instead of the 1,000 of the published test set"
+    assert said not in " ".join(render(one).split())
+    data = replace(one.datasets[0], expected=1000)
+    assert said in " ".join(render(replace(one, datasets=(data,))).split())
+
+
+def test_wheels_of_our_own_carry_the_warning(
+    whole: BenchmarkResult, one: BenchmarkResult, render: Callable[[BenchmarkResult], str]
+) -> None:
+    assert summary.UNOFFICIAL in " ".join(render(one).split())
+    assert summary.UNOFFICIAL not in " ".join(render(whole).split())
+
+
+def test_a_result_without_a_mean_says_why(one: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
+    text = " ".join(render(one).split())
+    assert "no value" in text and "No mean: 8 of 9 data sets are missing" in text
+
+
+WHYS = {
+    "both 0": ({"f1": Figure(None), "precision": Figure(0.0), "recall": Figure(0.0)}, {}, 5, "are both 0"),
+    "no clip": ({"f1": Figure(None)}, {}, 0, "no clip counted"),
+    "a wheel": ({"f1": Figure(None)}, {"feelings": {"f1": 0.1}, "simple": {"f1": None}}, 5, "no value on simple"),
+    "unknown": ({"f1": Figure(None)}, {}, 5, "not defined for these clips"),
+    "absent": ({}, {}, 5, "it was not computed"),
+}
+
+
+@pytest.mark.parametrize("why", WHYS)
+def test_a_missing_value_says_why(why: str, render: Callable[[BenchmarkResult], str]) -> None:
+    figures, per_wheel, clips, said = WHYS[why]
+    data = DatasetResult("ovmerdplus", "OV-MERD+", "fine-grained", "f1", figures, clips, per_wheel=per_wheel)
+    text = " ".join(render(BenchmarkResult("mine", (data,), None, "1 of 9 is here")).split())
+    assert "no value" in text and said in text and "nan" not in text.lower()
+
+
+def test_a_value_without_an_interval_stands_alone(render: Callable[[BenchmarkResult], str]) -> None:
+    data = DatasetResult("mosi", "CMU-MOSI", "sentiment", "weighted_f1", {"weighted_f1": Figure(0.77777)}, 686)
+    text = render(BenchmarkResult("mine", (data,), None, "1 of 9 is here"))
+    assert occurrences("77.78", text) == 1 and "None" not in text
+
+
+def test_an_empty_result_renders(render: Callable[[BenchmarkResult], str]) -> None:
+    assert "no value" in render(BenchmarkResult("nothing", (), None))
+
+
+def test_published_means_are_those_of_their_rows() -> None:
+    assert len(published.SYSTEMS) == 7 and published.REFERENCE.name == "AffectGPT (AVT)"
+    for system in published.SYSTEMS:
+        assert len(system.scores) == 9
+        assert sum(system.scores.values()) / 9 == pytest.approx(system.mean, abs=0.006)
+    assert all(each.second_hand and not each.scores for each in published.SECOND_HAND)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("CMU-MOSI", "mosi"), ("cmumosei", "mosei"), ("CH-SIMS v2", "simsv2"), ("sims", "sims"), ("OV-MERD", None),
+     ("OV-MERD+", "ovmerdplus"), ("ovmerdplus", "ovmerdplus"), ("MER2023", "mer2023"), ("mine", None), ("", None)],
+)  # fmt: skip
+def test_a_data_set_finds_its_column(name: str, column: str | None) -> None:
+    assert published.column_of(name) == column
+    assert published.column_of("no such", name) == column

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affectgpt.registry.errors import DataError, RunError
+from affectgpt.unibench import row_file
+from affectgpt.unibench.row_file import opened, read_settings, write_whole
+
+SETTINGS = {"model": "m", "seed": 0}
+IDS = [f"clip {i}" for i in range(10)]
+
+
+def fill(path: Path, *, upto: int = 99, batch: int = 4, ids: list[str] = IDS, settings: Any = SETTINGS) -> int:
+    """Write batches until `upto` rows are there; gives how many were there before."""
+    with opened(path, settings, ids, batch) as rows:
+        before = rows.done
+        while rows.done < min(upto, len(ids)):
+            names = ids[rows.done : rows.done + batch]
+            rows.append([{"id": name, "text": f"é {name} \ud800"} for name in names])
+        return before
+
+
+def test_rows_come_in_order_and_a_second_run_has_nothing_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "rows.jsonl"
+    assert fill(path) == 0
+    lines = path.read_bytes().split(b"\n")
+    assert [json.loads(line.decode("utf-8"))["id"] for line in lines[:-1]] == IDS and lines[-1] == b""
+    whole = path.read_bytes()
+    assert fill(path) == 10 and path.read_bytes() == whole and read_settings(path) == SETTINGS
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 1))
+def test_a_file_cut_anywhere_goes_on_to_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, share: float) -> None:
+    path = tmp_path_factory.mktemp("cut") / "rows.jsonl"
+    fill(path)
+    whole = path.read_bytes()
+    kept = round(share * len(whole))
+    path.write_bytes(whole[:kept])
+    before = fill(path)
+    assert path.read_bytes() == whole
+    rows = whole[:kept].count(b"\n")
+    assert before == (rows if rows == len(IDS) else rows // 4 * 4)
+
+
+def test_other_settings_clips_or_rows_are_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    fill(path, upto=8)
+    whole = path.read_bytes()
+    with pytest.raises(DataError, match="seed 0") as caught:
+        fill(path, settings={**SETTINGS, "seed": 1})
+    assert "seed 1" in str(caught.value) and "model" not in str(caught.value)
+    with pytest.raises(DataError, match="other rows"):
+        fill(path, ids=[*IDS[:3], "another", *IDS[4:]])
+    with pytest.raises(DataError, match="other rows"):
+        fill(path, ids=IDS[:5])
+    path.with_suffix(".run.json").unlink()
+    with pytest.raises(DataError, match="did not begin"):
+        fill(path)
+    assert path.read_bytes() == whole
+
+
+def test_settings_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    fill(path)
+    path.with_suffix(".run.json").write_text("{")
+    with pytest.raises(DataError, match="settings of a run"):
+        fill(path)
+
+
+def test_a_line_that_is_no_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    fill(path, upto=4)
+    with path.open("ab") as file:
+        file.write(b"something else\n")
+    with pytest.raises(DataError, match=r"rows\.jsonl:5"):
+        fill(path)
+
+
+def test_rows_out_of_order_are_a_fault_of_the_caller(tmp_path: Path) -> None:
+    with opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 4) as rows, pytest.raises(ValueError, match="order"):
+        rows.append([{"id": "clip 1"}])
+
+
+def _hold(path: Path, ready: Any, done: Any) -> None:
+    with opened(path, SETTINGS, IDS, 4):
+        ready.set()
+        done.wait(30)
+
+
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "rows.jsonl", ready, done))
+    other.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(DataError, match="another process"):
+            fill(tmp_path / "rows.jsonl")
+    finally:
+        done.set()
+        other.join(30)
+    assert fill(tmp_path / "rows.jsonl") == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(row_file.os, "fsync", full)
+    with pytest.raises(RunError, match="No space left"):
+        fill(tmp_path / "rows.jsonl")
+    monkeypatch.undo()
+    fill(tmp_path / "rows.jsonl")
+
+
+def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "whole.txt"
+    write_whole(path, "first")
+    monkeypatch.setattr(row_file.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
+    with pytest.raises(OSError, match="no"):
+        write_whole(path, "second")
+    assert path.read_text() == "first" and os.listdir(tmp_path) == ["whole.txt"]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~row_file._umask()

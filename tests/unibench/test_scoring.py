@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from affectgpt.registry.errors import DataError
+from affectgpt.unibench import scoring
+from affectgpt.unibench.metrics.sector_table import SectorTable
+from affectgpt.unibench.read_out import Prediction
+from affectgpt.unibench.resampling import Resampling
+from affectgpt.unibench.result import DatasetResult
+from affectgpt.unibench.scoring import DatasetScore, ScoringRules
+from affectgpt.unibench.truth import Task, Truth
+from affectgpt.unibench.wheels.wheel_set import Wheel, WheelSet
+
+WORDS = ("happy", "sad", "angry")
+WHEELS = WheelSet("t", (Wheel("w", {}, lambda word, level: word if word in WORDS else None),), "", False, "")
+READABLE = "the prediction is an error or could not be read"
+
+
+def score(task: Task, true: Mapping[str, Any], said: Any, **rules: Any) -> DatasetResult:
+    predictions = [Prediction(*each) if isinstance(each, tuple) else each for each in said]
+    found = DatasetScore(Truth("d", "D", task, true), SectorTable(WHEELS), Resampling(50), ScoringRules(**rules))
+    return found.read(predictions)
+
+
+def value(result: DatasetResult) -> float | None:
+    return result.figures[result.primary].value
+
+
+TRUE = {"a": ["happy"], "b": ["sad", "angry"], "c": [], "d": ["neutral"]}
+SAID = [("a", ["happy"]), ("b", "[sad]"), ("c", ["sad"]), ("d", ["sad"])]
+
+
+def test_clips_without_a_true_sector_are_excluded_and_counted() -> None:
+    result = score("fine-grained", TRUE, SAID)
+    assert result.clips == 2
+    assert result.excluded == {"no true label": 1, "no true label has a place on the wheels": 1}
+    assert result.figures["precision"].value == 1 and result.figures["recall"].value == 0.75
+    assert result.per_wheel["w, level 1"]["clips"] == 2
+    assert result.counted_wrong == result.notes == {}
+
+
+def test_the_order_of_predictions_is_nothing() -> None:
+    one, other = score("fine-grained", TRUE, SAID), score("fine-grained", TRUE, SAID[::-1])
+    assert one.worst == other.worst and one.confusion == other.confusion
+    for name, found in one.figures.items():
+        assert found.value == pytest.approx(other.figures[name].value)
+
+
+def test_missing_predictions_stop_are_excluded_or_wrong() -> None:
+    with pytest.raises(DataError, match=r"1: b \(of 4 clips\)"):
+        score("fine-grained", TRUE, [SAID[0], *SAID[2:]])
+    left_out = score("fine-grained", TRUE, [SAID[0], *SAID[2:]], missing="exclude")
+    assert left_out.clips == 1 and left_out.excluded["no prediction"] == 1 and value(left_out) == 1
+    wrong = score("fine-grained", TRUE, [SAID[0], *SAID[2:]], missing="wrong")
+    assert wrong.clips == 2 and wrong.counted_wrong == {"no prediction": 1} and wrong.figures["recall"].value == 0.5
+
+
+def test_predictions_that_repeat_stop() -> None:
+    with pytest.raises(DataError, match="1: a"):
+        score("fine-grained", TRUE, [*SAID, SAID[0]])
+
+
+def test_unknown_clips_are_left_out_and_counted() -> None:
+    result = score("fine-grained", TRUE, [*SAID, ("x", ["happy"]), ("y", [])])
+    assert result.notes == {"predictions of unknown clips, left out": 2}
+    assert value(result) == value(score("fine-grained", TRUE, SAID))
+
+
+def test_unreadable_predictions_are_wrong_or_excluded() -> None:
+    said = [Prediction("a", [], "gibberish", "no list"), *SAID[1:]]
+    wrong = score("fine-grained", TRUE, said)
+    assert wrong.clips == 2 and wrong.counted_wrong == {READABLE: 1} and wrong.figures["recall"].value == 0.25
+    left_out = score("fine-grained", TRUE, said, unreadable="exclude")
+    assert left_out.clips == 1 and left_out.excluded[READABLE] == 1 and left_out.figures["recall"].value == 0.5
+    assert wrong.worst[0].id == "a" and wrong.worst[0].text == "no list"
+
+
+def test_an_unreadable_sentiment_is_never_right_and_never_neutral() -> None:
+    true = {"a": 1.0, "b": -1.0, "c": 0.0}
+    said = [Prediction("a", "", "?", "no answer"), Prediction("b", "", "?", "no answer"), ("c", "neutral")]
+    result = score("sentiment", true, said)
+    assert result.figures["accuracy"].value == 0 and result.figures["neutral_rate"].value == 0
+    assert result.counted_wrong == {READABLE: 2} and result.excluded == {"the true value is 0": 1} and result.clips == 2
+
+
+def test_given_sentiments_that_are_none_count_as_the_official_scripts_count_them_and_are_shown() -> None:
+    true = {"a": 1.0, "b": -1.0, "c": 1.0, "d": -1.0}
+    result = score("sentiment", true, [("a", "Positive"), ("b", "mixed"), ("c", "positive"), ("d", "negative")])
+    assert result.figures["accuracy"].value == 0.75
+    assert result.notes == {"values that are none of positive, negative and neutral, counted as not positive": 2}
+    assert result.confusion == () and result.per_wheel == {}
+
+
+def test_a_file_without_a_single_sentiment_is_refused() -> None:
+    with pytest.raises(DataError, match="--read text"):
+        score("sentiment", {"a": 1.0, "b": -1.0}, [("a", ["happy"]), ("b", "sad")])
+
+
+def test_basic_labels_hit_or_miss() -> None:
+    true = {"a": "happy", "b": "sad", "c": "neutral"}
+    result = score("basic", true, [("a", ["happy", "sad"]), ("b", []), ("c", ["neutral"])])
+    assert value(result) == 0.5 and result.figures["precision"].value == 0.25
+    assert result.excluded == {"no true label has a place on the wheels": 1} and result.clips == 2
+    assert result.figures["labels_per_clip"].value == 1
+
+
+def test_the_worst_clips_come_first_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "CHUNK", 3)
+    true = {f"c{i}": ["happy"] for i in range(10)}
+    said = [(f"c{i}", ["happy"] if i == 5 else ["happy", "sad"] if i == 7 else ["sad"], f"text {i}") for i in range(10)]
+    result = score("fine-grained", true, said, worst=4)
+    assert [(clip.id, clip.text) for clip in result.worst] == [(f"c{i}", f"text {i}") for i in range(4)]
+    assert result.worst[0].score == 0 and result.worst[0].predicted == ("sad",) and result.worst[0].true == ("happy",)
+    every = score("fine-grained", true, said, worst=99)
+    assert [clip.id for clip in every.worst][-1] == "c7" and every.worst[-1].score == pytest.approx(2 / 3)
+
+
+def test_a_cell_that_is_no_set_of_labels_is_named() -> None:
+    with pytest.raises(DataError, match="D, b"):
+        score("fine-grained", TRUE, [SAID[0], ("b", "["), *SAID[2:]])
+    with pytest.raises(DataError, match="D, b"):
+        score("fine-grained", TRUE, [SAID[0], ("b", 3), *SAID[2:]])
+
+
+def test_no_clip_at_all_is_an_error() -> None:
+    with pytest.raises(DataError, match="no clip to score"):
+        score("fine-grained", TRUE, [], missing="exclude")

@@ -1,0 +1,84 @@
+"""Forms of a word are looked up as one; words that only look alike are not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.unibench.wheels.lemmas import LONGEST_WORD, root
+from affectgpt.unibench.wheels.placing import shipped_synonyms
+from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, MOST_FORMS, forms, plain
+from affectgpt.unibench.wheels.shipped import shipped_wheels
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        "sad sadness sadly sadder saddest", "annoy annoyed annoying annoyance annoys", "anger angry angrily angrier",
+        "irritate irritated irritation irritating irritable", "joy joyful joyfully joyous joys", "fear fearful fearfully fears",
+        "happy happiness happily happier", "worry worried worries worrying", "confuse confused confusion confusing",
+        "anxious anxiety anxiously", "excite excited excitement excitedly", "disappoint disappointed disappointment",
+        "frustrate frustrated frustration", "admire admiration admiring", "bore bored boredom boring",
+        "helpless helplessness helplessly", "satisfied satisfaction satisfying", "curious curiosity curiously",
+        "gloomy gloominess gloomily gloom", "amaze amazed amazement amazing", "unhappy unhappiness unhappily",
+    ],
+)  # fmt: skip
+def test_a_family_has_one_root(family: str) -> None:
+    assert len({root(word) for word in family.split()}) == 1, {word: root(word) for word in family.split()}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("helpless", "helpful"), ("hopeless", "hopeful"), ("careful", "caring"), ("careless", "care"), ("happy", "unhappy"),
+     ("satisfied", "dissatisfied"), ("grateful", "grate"), ("like", "likely"), ("awful", "awe"), ("content", "contempt"),
+     ("wonderful", "wonder"), ("passive", "passion"), ("generous", "general"), ("fearless", "fear")],
+)  # fmt: skip
+def test_words_that_only_look_alike_stay_apart(one: str, other: str) -> None:
+    assert root(one) != root(other)
+
+
+def test_inflected_forms_of_listed_words_keep_the_sector() -> None:
+    """-ly and -ness of every listed adjective, -s of every listed noun, unless the form is listed elsewhere itself."""
+    pairs = [("sad", "sadly"), ("serene", "serenely"), ("vigilant", "vigilantly"), ("furious", "furiously"), ("lonely", "loneliness"),
+             ("jealous", "jealously"), ("selfish", "selfishness"), ("bored", "boredom"), ("thrill", "thrills"), ("hope", "hoped"),
+             ("relief", "reliefs"), ("envy", "envies"), ("hostile", "hostility"), ("discouraged", "discourage")]  # fmt: skip
+    for wheel in shipped_wheels().wheels:
+        for word, form in pairs:
+            for level in (1, 2):
+                assert wheel.sector(form, level) == wheel.sector(word, level), (wheel.name, word, form)
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_a_root_and_forms(text: str) -> None:
+    assert root(text) == root(text)
+    found = list(forms(text))
+    assert len(found) <= MOST_FORMS and all(found) and len(set(found)) == len(found)
+    assert not found or found[0] == plain(text)
+    assert len(text) <= LONGEST_LABEL or not found
+
+
+def test_the_root_of_a_root_is_itself() -> None:
+    for group in shipped_synonyms():
+        for word in group.words:
+            assert " " in word or root(root(word)) == root(word), word
+
+
+def test_long_words_stand_for_themselves() -> None:
+    word = "sad" + "ness" * LONGEST_WORD
+    assert root(word) == word
+
+
+@pytest.mark.parametrize(
+    ("label", "word"),
+    [("a bit sad", "sad"), ("slightly annoyed", "annoyed"), ("kind of happy", "happy"), ("full of joy", "joy"),
+     ("有点生气", "生气"), ("非常开心的", "开心"), ("悲伤的情绪", "悲伤"), ("very lonely", "lonely"), ("not happy", "not happy"),
+     ("self-blame", "self blame"), ("friendly", "friendly"), ("positive emotions", "positive")],
+)  # fmt: skip
+def test_words_of_degree_are_dropped(label: str, word: str) -> None:
+    assert word in list(forms(label))
+
+
+@pytest.mark.parametrize("label", ["not happy", "no longer sad", "不太高兴", "never angry", "without joy", "hardly surprised", "friendly"])
+def test_a_denied_label_is_never_reduced_to_the_opposite(label: str) -> None:
+    assert list(forms(label)) == [label]
