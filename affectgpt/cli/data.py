@@ -32,7 +32,7 @@ def doctor(
         bool, typer.Option("--decode/--no-decode", help="Decode a frame and the sound of every clip.")
     ] = True,
     manifest: Annotated[
-        bool, typer.Option("--manifest", help="FOLDER is a manifest, whatever it looks like.")
+        bool, typer.Option("--manifest", help="Insist that FOLDER is a manifest.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that decode clips.")] = 2,
 ) -> None:  # fmt: skip

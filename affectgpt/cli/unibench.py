@@ -73,9 +73,10 @@ def command(
 
 def _synthetic(folder: Path, clips: int, workers: int) -> Path:
     """The synthetic benchmark in `folder`, written unless it is there already."""
-    from affectgpt.data.synthetic.unibench import is_written, write_unibench
+    from affectgpt.data.synthetic.unibench import is_written, remove_leftovers, write_unibench
 
     if not is_written(folder, clips_per_set=clips, seed=0):
+        remove_leftovers(folder)
         with progress() as bar:
             task = bar.add_task("writing synthetic data", total=None, note="")
             write_unibench(

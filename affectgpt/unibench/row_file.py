@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from affectgpt.registry.errors import DataError, RunError
+from affectgpt.unibench.whole_file import write_whole
 
 
 class RowFile:
@@ -131,27 +131,6 @@ def line_of(row: Mapping[str, Any]) -> bytes:
         return f"{json.dumps(row, allow_nan=False)}\n".encode()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _id_of(line: bytes) -> Any:
     try:
         row = json.loads(line)
@@ -179,8 +158,9 @@ def _lock(file: BinaryIO, path: Path) -> None:
     except ImportError:  # Windows has no such lock: two writers there are the user's to avoid.
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        # Not flock: processes that decode clips would inherit that, and outlive a killed parent for some seconds.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         raise DataError(
             "another process is writing this file", where=str(path), hint="wait for it, or stop it"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.extraction import CheckedExtractor
+from affectgpt.data.unibench.layouts import TEST_SETS
 from affectgpt.registry.errors import DataError, listed
 from affectgpt.unibench.file_hash import hash_of
 from affectgpt.unibench.metrics.sector_table import SectorTable
 from affectgpt.unibench.read_out import read_out, read_out_kept
 from affectgpt.unibench.resampling import Resampling, Tally, mean_figure
-from affectgpt.unibench.result import BenchmarkResult, Comparison, DatasetResult
+from affectgpt.unibench.result import BenchmarkResult, Comparison, DatasetResult, Figure
 from affectgpt.unibench.row_file import read_settings
 from affectgpt.unibench.scoring import DatasetScore, ScoringRules
 from affectgpt.unibench.truth import Truth
 from affectgpt.unibench.value_files import ValueFile
 from affectgpt.unibench.wheels.wheel_set import WheelSet
 
-NINE = ("mer2023", "mer2024", "meld", "iemocap", "cmumosi", "cmumosei", "sims", "simsv2", "ovmerdplus")
+NINE = tuple(TEST_SETS)
 _PACKAGES = ("affectgpt", "numpy", "simplemma", "openpyxl")
 
 
@@ -75,12 +77,12 @@ class Scorer:
                 against = DatasetScore(pair.truth, table, self.resampling, self.rules)
                 against.read(_watched(self._predictions(pair.truth, pair.other, other), pair.truth, progress))
                 comparisons.append(score.tally.against(against.tally, pair.truth.dataset, other))
-        missing = [key for key in NINE if key not in tallies]
+        mean, incomplete = _mean(tallies)
         return BenchmarkResult(
             system=system,
             datasets=tuple(results),
-            mean=None if missing else mean_figure({key: tallies[key] for key in NINE}),
-            incomplete=f"no mean over the benchmark: {9 - len(missing)} of its 9 data sets are here" if missing else "",
+            mean=mean,
+            incomplete=incomplete,
             official_wheels=self.wheels.official,
             settings=self._settings(pairs),
             versions=_versions(),
@@ -138,6 +140,17 @@ def pairs_of(
             hint="generate them, or choose data sets with --sets",
         )
     return [Pair(truth, predictions[truth.dataset], others.get(truth.dataset)) for truth in truths]
+
+
+def _mean(tallies: Mapping[str, Tally]) -> tuple[Figure | None, str]:
+    """The benchmark's mean, or None and why there is none."""
+    here = [key for key in NINE if key in tallies]
+    if len(here) < len(NINE):
+        return None, f"no mean over the benchmark: {len(here)} of its {len(NINE)} data sets are here"
+    empty = [key for key in here if math.isnan(tallies[key].values()[tallies[key].metric.primary])]
+    if empty:
+        return None, f"no mean over the benchmark: no value for {listed(empty)}"
+    return mean_figure({key: tallies[key] for key in here}), ""
 
 
 def _watched(predictions: Any, truth: Truth, progress: Callable[[str, int, int], None] | None) -> Any:

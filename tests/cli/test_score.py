@@ -131,9 +131,13 @@ BAD: dict[str, tuple[list[str], str]] = {
     "missing": (["few.json", "--truth", "true.json", "--task", "fine-grained"], "3: b, c, d"),
     "several labels": (["said.json", "--truth", "true.json", "--task", "basic"], "one label per clip"),
     "no data": (["said.json", "--data", "folder"], "no data set is found"),
-    "a pair of others": (["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "few.json"], "3: b, c, d"),
-    "no test": (["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "said.json", "--resamples", "0"],
-                "replicates"),
+    "a pair of others": (
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "few.json"], "3: b, c, d"
+    ),
+    "no test": (
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "said.json", "--resamples", "0"],
+        "replicates",
+    ),
 }  # fmt: skip
 
 

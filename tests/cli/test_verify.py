@@ -41,6 +41,14 @@ def test_a_broken_promise_is_named_and_exits_1(
     assert "15 of 16 checks passed" in out
 
 
+def test_an_extractor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    file = BROKEN.with_name("broken_extractors.py")
+    code, out, err = run(capsys, monkeypatch, "good-words", "--plugin", file)
+    assert code == 0 and "extractor good-words: 9 of 9 checks passed\n" in out, out + err
+    code, out, err = run(capsys, monkeypatch, "blank-text", "--plugin", file)
+    assert code == 1 and "FAILED  blank-text" in out and "8 of 9 checks passed" in out and not err
+
+
 def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = run(capsys, monkeypatch, "more-padding", "--plugin", BROKEN, "--json")
     rows = json.loads(out)
@@ -54,6 +62,7 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     (["mean", "--set", "width"], "expected: KEY=VALUE"),
     (["cross-attention", "--set", "dim=7", "--set", "heads=2"], "the heads do not fit the width"),
     (["speech"], "--set KEY=VALUE gives one"),
+    (["llm"], "give either `llm`"),
 ])  # fmt: skip
 def test_what_cannot_be_checked_exits_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str

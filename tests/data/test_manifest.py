@@ -87,10 +87,10 @@ def test_labels_in_json_may_be_a_written_list(place: Path) -> None:
 
 def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
     outside = place.parent / "outside.mp4"
-    for given in ("../outside.mp4", "deep/../../outside.mp4", "./../outside.mp4"):
+    for given in ("../outside.mp4", "deep/../../outside.mp4", "deep/.././../outside.mp4"):
         path = written(place / "clips.csv", [{"clip": given}])
         text = refusal(path)
-        assert "outside the manifest's folder" in text and given in text
+        assert "outside the manifest's folder" in text and str(Path(given)) in text
         assert read_manifest(path, outside=True)[0].video.resolve() == outside
     assert read_manifest(written(place / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
 

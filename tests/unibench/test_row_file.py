@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError, RunError
 from affectgpt.unibench import row_file
-from affectgpt.unibench.row_file import opened, read_settings, write_whole
+from affectgpt.unibench.row_file import opened, read_settings
 
 SETTINGS = {"model": "m", "seed": 0}
 IDS = [f"clip {i}" for i in range(10)]
@@ -111,7 +110,6 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     assert fill(tmp_path / "rows.jsonl") == 0
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
@@ -121,13 +119,3 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         fill(tmp_path / "rows.jsonl")
     monkeypatch.undo()
     fill(tmp_path / "rows.jsonl")
-
-
-def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "whole.txt"
-    write_whole(path, "first")
-    monkeypatch.setattr(row_file.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
-    with pytest.raises(OSError, match="no"):
-        write_whole(path, "second")
-    assert path.read_text() == "first" and os.listdir(tmp_path) == ["whole.txt"]
-    assert path.stat().st_mode & 0o777 == 0o666 & ~row_file._umask()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -180,6 +181,13 @@ def is_written(folder: Path, *, clips_per_set: int, seed: int) -> bool:
         return bool(facts["format"] == FORMAT and facts["seed"] == seed and facts["clips"] == _combinations(planned))
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what [write_unibench][] was writing beside `folder` when it was killed. Nobody else may be writing there."""
+    for room in folder.parent.glob(f".{folder.name}.*"):
+        if (room / "new").is_dir():
+            shutil.rmtree(room, ignore_errors=True)
 
 
 def _combinations(planned: dict[str, list[_Planned]]) -> dict[str, dict[str, list[str]]]:

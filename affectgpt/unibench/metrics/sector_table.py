@@ -129,7 +129,8 @@ class SectorTable:
 
     def sizes(self, sets: np.ndarray) -> np.ndarray:
         """How many sectors each set has in each column: `[clips, W]` -> int `[clips, C]`."""
-        return np.add.reduceat(np.bitwise_count(sets).astype(np.int64), self._starts, axis=1)
+        sizes: np.ndarray = np.add.reduceat(np.bitwise_count(sets).astype(np.int64), self._starts, axis=1)
+        return sizes
 
     def indicator(self, sets: np.ndarray, column: int) -> np.ndarray:
         """Which sectors of a column each set holds: `[clips, W]` -> bool `[clips, S]`, S as many as were met so far."""

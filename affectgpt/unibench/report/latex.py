@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from affectgpt.unibench.report import figures, published, summary
@@ -15,12 +16,12 @@ _ESCAPES = str.maketrans({
     "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
     "[": "{[}", "]": "{]}", "*": "{*}", "…": r"\dots{}", "\ufffd": "{?}",
 })  # fmt: skip
-_NO_REASON = "--"
+_NOTHING = "--"
 
 
 def escape(text: str) -> str:
     """`text` (on one line) so that LaTeX prints it as it is, in a cell or a caption: no command, no ligature."""
-    return text.translate(_ESCAPES).replace("--", "-{}-")
+    return re.sub("-(?=-)", "-{}", text.translate(_ESCAPES))
 
 
 def render_latex(result: BenchmarkResult) -> str:
@@ -34,7 +35,7 @@ def _beside_published(result: BenchmarkResult) -> str:
     heads = ["", "This system", "95\\,\\% interval", *(escape(each.name) for each in systems)]
     lines = []
     for row in summary.rows(result):
-        others = [f"{each.mean:.2f}" if row.column else _NO_REASON for each in systems]
+        others = [f"{each.scores[row.column]:.2f}" if row.column else _NOTHING for each in systems]
         lines.append([escape(row.title), _score(row.score), _interval(row.interval), *others])
     score, interval = summary.mean(result)
     mean = ["Mean", _score(score), _interval(interval), *(f"{each.mean:.2f}" for each in systems)]
@@ -66,7 +67,7 @@ def _score(score: str) -> str:
 
 
 def _interval(interval: str) -> str:
-    return interval or _NO_REASON
+    return interval or _NOTHING
 
 
 def _table(

@@ -140,7 +140,8 @@ def _segment(arc: Arc, counts: Counts) -> Segment:
     size = min(_LARGEST[arc.level - 1], 0.92 * min(along, FULL * radius))
     name = label(arc.name)
     # Level 1 is written along the ring where it fits, the others outwards where they fit; never upside down.
-    flat = wide(name, size) < 0.9 * min(along, 1.6 * radius) and (arc.level == 1 or wide(name, size) > deep - 6)
+    straight = 2 * math.sqrt((outer - size / 2) ** 2 - radius**2)
+    flat = wide(name, size) < 0.9 * min(along, straight) and (arc.level == 1 or wide(name, size) > deep - 6)
     if not flat:
         size = min(size, max(0.75 * size, (deep - 6) / wide(name, 1.0)))
     turn = math.degrees(middle) - (0 if flat else 90)

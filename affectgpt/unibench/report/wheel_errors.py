@@ -29,7 +29,7 @@ def summed(confusions: Iterable[Confusion]) -> dict[str, dict[str, float]]:
     for confusion in confusions:
         for true, row in confusion.counts.items():
             for predicted, count in row.items():
-                total[true][predicted] = count
+                total[true][predicted] += count
     return {true: dict(row) for true, row in total.items()}
 
 

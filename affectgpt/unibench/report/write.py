@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError, DataError, listed
 from affectgpt.unibench.report.scores_file import render_json
 from affectgpt.unibench.result import BenchmarkResult
+from affectgpt.unibench.whole_file import write_whole
 
 FORMATS = {"json": "scores.json", "markdown": "report.md", "latex": "report.tex", "html": "report.html"}
 """The formats and the names of their files."""
@@ -28,10 +27,12 @@ def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_write(folder / FORMATS[name], text) for name, text in texts.items()]
+        for name, text in texts.items():
+            write_whole(folder / FORMATS[name], text)
     except OSError as error:
         raise DataError("the report cannot be written", where=str(folder), found=error.strerror or str(error),
                         hint="choose another folder") from error  # fmt: skip
+    return [folder / FORMATS[name] for name in texts]
 
 
 def _renderer(name: str) -> Callable[[BenchmarkResult], str]:
@@ -49,19 +50,3 @@ def _renderer(name: str) -> Callable[[BenchmarkResult], str]:
     from affectgpt.unibench.report.html import render_html
 
     return render_html
-
-
-def _write(path: Path, text: str) -> Path:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    made = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp lets nobody else read what it makes.
-        made.chmod(0o644)
-        os.replace(made, path)
-    finally:
-        made.unlink(missing_ok=True)
-    return path

@@ -11,7 +11,7 @@ from affectgpt.unibench.wheels.wheel_set import WheelSet
 
 
 def read_wheel_file(path: str | Path) -> WheelSet:
-    """The wheels of a YAML file. Its own synonyms come before the shipped ones, which `shipped_synonyms: false` leaves out.
+    """The wheels of a YAML file. Its synonyms come before the shipped ones, which `shipped_synonyms: false` leaves out.
 
     Raises DataError holding every problem found, each with its line.
     """
@@ -21,11 +21,12 @@ def read_wheel_file(path: str | Path) -> WheelSet:
         raise DataError("the file holds no wheel", where=str(path), expected="wheels: a list of at least one wheel")
     groups = (*file.synonyms, *(shipped_synonyms() if file.shipped_synonyms else ()))
     synonyms = Synonyms(groups)
+    content = {"wheels": file.model_copy(update={"name": None}), "synonyms": WheelFile(synonyms=list(groups))}
     return WheelSet(
         name=file.name or path.stem,
         wheels=tuple(build_wheel(entry, synonyms) for entry in file.wheels),
         source=str(path),
         official=False,
-        fingerprint=fingerprint({"wheels": file.model_copy(update={"name": None}), "synonyms": WheelFile(synonyms=list(groups))}),
+        fingerprint=fingerprint(content),
         citations=tuple(entry.citation for entry in file.wheels if entry.citation),
     )

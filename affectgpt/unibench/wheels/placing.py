@@ -4,10 +4,12 @@ A label is looked up in this order; the first place found counts:
 
 1. among the wheel's words and sector names, as it is written;
 2. among them by its family (annoyed, annoying -> annoyance);
-3. among the synonyms, as it is written, then by its family: the first on the wheel of `near`, then of the group's words;
+3. among the synonyms, as it is written, then by its family: the first of `near`, then of the group's words, that the
+   wheel has;
 4. the same again for shorter forms of the label (very happy -> happy).
 
-The name of a level-1 sector lies, at level 2, in the level-2 sector that lists it or has the same name, else in the first.
+The name of a level-1 sector lies, at level 2, in the level-2 sector that lists it or has the same name, else in the
+first.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ def build_wheel(entry: WheelEntry, synonyms: Synonyms) -> Wheel:
                 return found
         return None
 
-    tree = {level1: {level2: tuple(words) for level2, words in parts.items()} for level1, parts in entry.sectors.items()}
+    tree = {
+        level1: {level2: tuple(words) for level2, words in parts.items()} for level1, parts in entry.sectors.items()
+    }
     return Wheel(entry.name, tree, _sector(place))
 
 

@@ -16,24 +16,25 @@ def _longest_first(text: str) -> tuple[str, ...]:
 
 
 _BEFORE = _longest_first(
-    "a, an, the, very, so, too, quite, rather, fairly, pretty, more, most, much, somewhat, slight, mild, moderate,"
-    "strong, intense, deep, great, extreme, utter, sheer, pure, genuine, little, bit, a little, a bit, a bit of, bit of,"
-    "kind of, sort of, some, sense of, feeling of, feelings of, full of, filled with, touch of, hint of, trace of, state of,"
-    "tone of, expression of, mood of, in, feel, feels, feeling, felt, being, be, is, was, appears, appear, seems, seem,"
-    "looks, look, looking, sounds, sounding, with, show, shows, showing, express, expresses, expressing"
+    "a, an, the, very, so, too, quite, rather, fairly, pretty, more, most, much, somewhat, slight, mild, "
+    "moderate, strong, intense, deep, great, extreme, utter, sheer, pure, genuine, little, bit, a little, "
+    "a bit, a bit of, bit of, kind of, sort of, some, sense of, feeling of, feelings of, full of, filled with, "
+    "touch of, hint of, trace of, state of, tone of, expression of, mood of, in, feel, feels, feeling, felt, "
+    "being, be, is, was, appears, appear, seems, seem, looks, look, looking, sounds, sounding, with, show, "
+    "shows, showing, express, expresses, expressing"
 )
 _AFTER = _longest_first(
-    "emotion, emotions, emotional, feeling, feelings, mood, state, emotional state, tone, attitude, expression, vibe,"
-    "about, at, of, to, with, for, towards, toward, by, in, it, a bit, a little"
+    "emotion, emotions, emotional, feeling, feelings, mood, state, emotional state, tone, attitude, "
+    "expression, vibe, about, at, of, to, with, for, towards, toward, by, in, it, a bit, a little"
 )
 _BEFORE_CHINESE = _longest_first(
-    "有一点儿, 有一点, 有点儿, 有点, 有些, 一点, 一些, 些许, 一丝, 稍微, 稍, 略微, 略带, 略显, 略, 轻微, 非常, 十分, 特别, 极其,"
-    "极度, 极为, 极, 格外, 异常, 相当, 比较, 较为, 很, 太, 挺, 好, 更, 最, 真, 超级, 强烈的, 强烈, 深深的, 深感, 深, 感到, 感觉,"
-    "觉得, 倍感, 显得, 充满, 带有, 带着, 内心, 情绪, 心情, 被, 的, 地"
+    "有一点儿, 有一点, 有点儿, 有点, 有些, 一点, 一些, 些许, 一丝, 稍微, 稍, 略微, 略带, 略显, 略, 轻微, 非常, "
+    "十分, 特别, 极其, 极度, 极为, 极, 格外, 异常, 相当, 比较, 较为, 很, 太, 挺, 好, 更, 最, 真, 超级, 强烈的, "
+    "强烈, 深深的, 深感, 深, 感到, 感觉, 觉得, 倍感, 显得, 充满, 带有, 带着, 内心, 情绪, 心情, 被, 的, 地"
 )
 _AFTER_CHINESE = _longest_first(
-    "的情绪, 的心情, 的感觉, 的样子, 的语气, 的态度, 情绪, 心情, 心理, 感觉, 之情, 之感, 语气, 态度, 不已, 极了, 万分, 起来, 感,"
-    "的, 地, 了, 着"
+    "的情绪, 的心情, 的感觉, 的样子, 的语气, 的态度, 情绪, 心情, 心理, 感觉, 之情, 之感, 语气, 态度, 不已, "
+    "极了, 万分, 起来, 感, 的, 地, 了, 着"
 )
 # An adverb before another word says how ("visibly upset"). These deny it, or are adjectives.
 _KEPT_ADVERBS = frozenset(

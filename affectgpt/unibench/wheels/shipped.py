@@ -1,4 +1,4 @@
-"""The wheels that come with this package: published wheels, with words and synonyms of our own. Not the official ones."""
+"""The wheels that are part of this package: published ones, with our own synonyms; not the official ones."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class WheelEntry(_Strict):
 
 
 class SynonymGroup(_Strict):
-    """Words of one meaning. Where a wheel lacks one, it stands for the first of `near`, then of `words`, that is there."""
+    """Words of one meaning. One that a wheel lacks stands for the first of `near`, then of `words`, that is there."""
 
     words: list[Word] = Field(min_length=1)
     near: list[Word] = []
@@ -139,12 +139,13 @@ def _wheel_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[
     for word, chosen in wheel.ambiguous.items():
         if not any(word in parts.get(chosen, ()) for parts in wheel.sectors.values()):
             yield Problem(f"ambiguous: {word!r} is not a word of the sector {chosen!r}",
-                          source.where((*path, "ambiguous", word)), expected="a sector that lists the word")  # fmt: skip
+                          source.where((*path, "ambiguous", word)), expected="one that lists the word")  # fmt: skip
 
 
 def _sector_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
     if not wheel.sectors:
-        yield Problem("the wheel has no sectors", source.where(path), expected="level-1 sector: {level-2 sector: [words]}")
+        expected = "level-1 sector: {level-2 sector: [words]}"
+        yield Problem("the wheel has no sectors", source.where(path), expected=expected)
     seen: set[str] = set()
     for level1, parts in wheel.sectors.items():
         if not parts:
@@ -167,7 +168,7 @@ def _word_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[P
             for index, word in enumerate(words):
                 at = source.where((*path, level1, level2, index))
                 if word in seen:
-                    yield Problem(f"the word {word!r} stands twice in the sector {level2!r}", at, hint="remove one of them")
+                    yield Problem(f"the word {word!r} stands twice in {level2!r}", at, hint="remove one of them")
                 elif (word in wheel.sectors and word != level1) or names.get(word, level2) != level2:
                     yield Problem(f"the word {word!r} is the name of another sector", at)
                 elif word not in wheel.ambiguous and owner.setdefault(word, level2) != level2:

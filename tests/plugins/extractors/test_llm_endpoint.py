@@ -34,6 +34,9 @@ def test_labels_come_back_in_the_order_of_the_texts(serve: Any, endpoint: Any) -
         assert request["model"] == "tiny" and request["temperature"] == 0 and request["max_tokens"] == 128
         assert [each["role"] for each in request["messages"]] == ["user"]
     assert set(server.paths) == {"/v1/chat/completions"}
+    server.url += "/"
+    endpoint(server).emotions(TEXTS)
+    assert len(server.requests) == 3, "an address with a slash at its end is another address"
 
 
 def test_the_second_step_of_a_sentiment_sees_the_labels_and_not_the_text(serve: Any, endpoint: Any) -> None:

@@ -1,0 +1,61 @@
+"""`affectgpt data doctor` and `affectgpt synth --layout unibench` as they are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def bench(run: Callable, tmp_path: Path) -> Path:
+    outcome = run("synth", tmp_path / "bench", "--layout", "unibench", "--clips", 1, "--workers", 1)
+    assert outcome.code == 0, outcome.err
+    assert "9 test sets of 1 clips" in outcome.out
+    return tmp_path / "bench"
+
+
+def test_doctor_and_synth(run: Callable, bench: Path) -> None:
+    outcome = run("data", "doctor", bench, "--workers", 1)
+    assert outcome.code == 0, outcome.out + outcome.err
+    for words in ("MER2023", "OV-MERD+", "all is well", "labels"):
+        assert words in outcome.out
+    assert "decoding MELD" in outcome.err and "decoding" not in outcome.out
+
+    facts = json.loads(run("data", "doctor", bench, "--no-decode", "--json").out)
+    assert facts["healthy"] and len(facts["sets"]) == 9 and facts["sets"][0]["decoded"] is None
+
+    video = next((bench / "meld-process" / "subvideo").glob("test*"))
+    video.write_bytes(b"words")
+    outcome = run("data", "doctor", bench, "--workers", 1)
+    assert outcome.code == 2 and "1 to mend" in outcome.out and str(video) in outcome.out.replace("\n", "")
+    assert "Traceback" not in outcome.out + outcome.err
+    again = run("data", "doctor", bench / "meld-process", "--json", "--workers", 1)
+    assert again.code == 2 and str(video) == json.loads(again.out)["sets"][0]["problems"][0]["where"]
+    assert run("data", "doctor", bench, "--no-decode").code == 0
+
+    again = run("synth", bench, "--layout", "unibench", "--clips", 1, "--workers", 1)
+    assert again.code == 0 and run("data", "doctor", bench, "--workers", 1).code == 0
+
+
+def test_doctor_of_nothing(place: Any, refused: Callable) -> None:
+    refused(["data", "doctor", "nowhere"], "nowhere", "no data set is found", "meld-process")
+    refused(["data", "doctor", place.folder()], "folder", "an empty folder")
+
+
+def test_doctor_of_a_manifest(run: Callable, place: Any) -> None:
+    place.good_clip()
+    place.write("mine.jsonl", '{"clip": "clip.mp4", "labels": ["[bold]happy[/bold]"]}\n')
+    outcome = run("data", "doctor", "mine.jsonl", "--workers", 1)
+    assert outcome.code == 0 and "[bold]happy[/bold] 1" in outcome.out
+    place.write("mine.csv", "clip\nlost.mp4\n")
+    outcome = run("data", "doctor", "mine.csv")
+    assert outcome.code == 2 and "lost.mp4" in outcome.out
+    assert run("data", "doctor", "mine.csv", "--manifest").code == 2
+
+
+def test_test_sets_are_made_of_test_clips(place: Any, refused: Callable) -> None:
+    refused(["synth", "out", "--layout", "unibench", "--split", "train"], "--split", "train")
