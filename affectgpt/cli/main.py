@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt import __version__
-from affectgpt.cli import check, demo, describe, generate, new, plugins, schema, score, synth, train, unibench
+from affectgpt.cli import check, data, demo, describe, generate, new, plugins, schema, score, synth, train, unibench
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 
@@ -33,6 +33,7 @@ app.command("check")(check.command)
 app.command("schema")(schema.command)
 app.command("synth")(synth.command)
 app.command("new")(new.command)
+app.add_typer(data.app, name="data")
 app.add_typer(plugins.app, name="plugins")
 
 

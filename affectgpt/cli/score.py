@@ -108,7 +108,8 @@ def command(
         truths = truths_in(data, sets)
         files = _files(predictions, truths, read, field)
         others = _files(against, truths, read, field) if against else {}
-    result = run(made, system or predictions.stem, pairs_of(truths, files, others), against.stem if against else "")
+    name = system or predictions.stem
+    result = run(made, name, pairs_of(truths, files, others), _name_beside(name, against))
     show(result, out, as_json=as_json)
 
 
@@ -162,6 +163,13 @@ def show(result: BenchmarkResult, out: Path | None, *, as_json: bool) -> None:
     print_result(result, console())
     for path in written:
         typer.echo(f"written: {path}")
+
+
+def _name_beside(system: str, other: Path | None) -> str:
+    """What the other system is called: its file's name, with its folder's when that is the first one's name too."""
+    if other is None:
+        return ""
+    return other.stem if other.stem != system else f"{other.resolve().parent.name}-{other.stem}"
 
 
 def _one_way(truth: Path | None, task: Task | None, data: Path | None, predictions: Path, sets: list[str]) -> None:

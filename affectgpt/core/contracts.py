@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Stream = Literal["face", "frame", "audio"]
 API_VERSION = 1
+SENTIMENTS = ("positive", "negative", "neutral")
 
 
 def _beside_the_file(value: str, info: ValidationInfo) -> str:

@@ -8,14 +8,12 @@ from typing import Any
 
 from affectgpt.core.config import ExtractorNode
 from affectgpt.core.construct import construct, plugin_place
-from affectgpt.core.contracts import Extraction
+from affectgpt.core.contracts import SENTIMENTS, Extraction
 from affectgpt.core.load_config import validate_node
 from affectgpt.core.plan import plan_llm
 from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog, Entry, summary_of
 from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError
-
-SENTIMENTS = ("positive", "negative", "neutral")
 
 
 def build_extractor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from affectgpt.data.processes import finished
 from affectgpt.data.survey import Survey
 from affectgpt.data.unibench.layouts import TEST_SETS
 from affectgpt.data.unibench.reading import find_test_sets, folder_of, survey_test_set
-from affectgpt.registry.errors import AffectGPTError, DataError, Problem, listed
+from affectgpt.registry.errors import AffectGPTError, DataError, MediaError, Problem, listed
 
 MER2025_FOLDER = "mer2025-dataset"
 Progress = Callable[[str, int, int], None]
@@ -102,7 +103,7 @@ def examine(
 ) -> Report:  # fmt: skip
     """Look at MER-UniBench, one of its data sets, a MER2025 folder, or a manifest (by its suffix, or `manifest=True`).
 
-    With `decode`, one frame and the sound of every clip are decoded (and one stored picture of its face), in `workers`
+    With `decode`, one frame and the sound of every clip are decoded and its stored faces checked, in `workers`
     processes; `progress(data set, done, total)` is called after each. Problems within a data set are reported, not
     raised. Raises DataError when `place` is none of these, RunError when a worker dies.
     """
@@ -133,14 +134,14 @@ def _sources(place: Path, manifest: bool) -> tuple[str, list[_Source]]:
             expected=f"folders of MER-UniBench ({listed(each.folder for each in TEST_SETS.values())}), one of them, a"
             f" folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
         )  # fmt: skip
-    whole = keys and not any(TEST_SETS[key].folder == place.resolve().name for key in keys)
+    whole = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(place)).name for key in keys)
     return "benchmark" if whole else "data set", sources
 
 
 def _test_set(key: str, place: Path) -> _Source:
     test_set = TEST_SETS[key]
     folder = folder_of(test_set, place)
-    expected = None if _is_synthetic(folder.resolve().parent) else test_set.clips
+    expected = None if _is_synthetic(Path(os.path.abspath(folder)).parent) else test_set.clips
     return _Source(key, test_set.title, folder, test_set.task, expected, _bound(survey_test_set, key, place))
 
 
@@ -237,7 +238,7 @@ def _decode_of(place: int, example: Example) -> tuple[int, Decoded]:
 
 
 def decode_example(example: Example) -> Decoded:
-    """Decode one frame, the sound, and one stored picture of the face; what cannot be is the `problem`."""
+    """Decode one frame and the sound, and check the stored faces; what cannot be decoded is the `problem`."""
     from affectgpt.data.opening import open_example
 
     seconds = 0.0
@@ -245,9 +246,8 @@ def decode_example(example: Example) -> Decoded:
         clip = open_example(example)
         seconds = clip.duration
         clip.frames(1)
-        clip.waveform()
-        if example.faces is not None:
-            clip.faces(1)
+        if clip.waveform() is None and clip.has_audio:
+            raise MediaError("no sound could be decoded", where=str(example.sound or example.video))
     except AffectGPTError as error:
         return Decoded(example.name, seconds, (), error.problems[0])
     return Decoded(example.name, seconds, tuple(clip.notes), None)

@@ -186,7 +186,7 @@ def _json_rows(path: Path) -> Iterator[_Row]:
             if not text.strip():
                 continue
             try:
-                row = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+                row = json.loads(text, object_pairs_hook=_unique)
             except (ValueError, RecursionError) as error:
                 raise DataError("a line is no JSON", where=f"{path}, line {number}", found=str(error)[:200],
                                 expected='{"clip": "a.mp4", ...}') from None  # fmt: skip
@@ -201,10 +201,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         raise ValueError("a key that repeats")
     return row
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text}, which is no JSON")
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:

@@ -18,6 +18,8 @@ LONGEST_FIELD = 1_000_000
 LARGEST_TABLE = 2**30
 
 _CHUNK = 2**20
+_BY_CHANCE = 8
+"""So many characters of one encoding may be read out of another."""
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def opened_text(path: Path) -> Iterator[IO[str]]:
 
 
 def encoding_of(path: Path) -> str:
-    """Which of [ENCODINGS][] the whole file fits. Raises as [opened_text][]."""
+    """Which of [ENCODINGS][] the whole file fits. Raises as [opened_text][], also for damaged UTF-8."""
     expected = "a text file in UTF-8 or GB 18030"
     if path.exists() and not path.is_file():
         raise DataError("is a folder, a device or a pipe", where=str(path), expected=expected)
@@ -50,22 +52,32 @@ def encoding_of(path: Path) -> str:
                 raise _unreadable(path, "a text in UTF-16")
             for encoding in ENCODINGS:
                 file.seek(0)
-                if _fits(file, encoding):
+                letters = _letters_that_fit(file, encoding)
+                if letters is None:
                     return encoding
+                if letters > _BY_CHANCE:
+                    # GB 18030 would take most of what follows, as other characters.
+                    raise _unreadable(path, f"{encoding} that is damaged or cut off after {letters:,} letters")
     except OSError as error:
         raise _unreadable(path, str(error)) from None
     raise _unreadable(path, "bytes that are neither")
 
 
-def _fits(file: IO[bytes], encoding: str) -> bool:
+def _letters_that_fit(file: IO[bytes], encoding: str) -> int | None:
+    """None when the whole file is in `encoding`, else how many characters beyond ASCII were before what is not."""
     decoder = codecs.getincrementaldecoder(encoding)()
+    letters = 0
     try:
         while chunk := file.read(_CHUNK):
-            decoder.decode(chunk)
+            letters += _beyond_ascii(decoder.decode(chunk))
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+    except UnicodeDecodeError as error:
+        return letters + _beyond_ascii(error.object[: error.start].decode(encoding))
+    return None
+
+
+def _beyond_ascii(text: str) -> int:
+    return sum(not letter.isascii() for letter in text) if not text.isascii() else 0
 
 
 def _unreadable(path: Path, found: str) -> DataError:

@@ -21,12 +21,12 @@ def affectgpt_plugins() -> Iterable[PluginSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def affectgpt_before_run(command: str, config: Any) -> None:
-    """Called before `train` and `describe` start work, with the command's name and the PipelineConfig."""
+    """Called before `train`, `describe` and `generate` start work, with the command's name and the PipelineConfig."""
 
 
 @hookspec
 def affectgpt_after_run(command: str, config: Any, result: Any) -> None:
-    """Called after `train` and `describe` end, with what they produced (JSON-like values)."""
+    """Called after `train`, `describe` and `generate` end, with what they produced (JSON-like values)."""
 
 
 @hookspec

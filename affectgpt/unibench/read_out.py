@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from affectgpt.core.contracts import Extraction, Extractor
-from affectgpt.unibench.metrics.sentiment import SENTIMENTS
+from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
 from affectgpt.unibench.row_file import opened
 from affectgpt.unibench.truth import Task
 from affectgpt.unibench.value_files import Row, ValueFile, value_file

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from affectgpt.core.contracts import SENTIMENTS
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench.confusion import ConfusionCounter
 from affectgpt.unibench.labels import label_list
 from affectgpt.unibench.metrics.hit_rate import HitRate
 from affectgpt.unibench.metrics.overlap import WheelOverlap
 from affectgpt.unibench.metrics.sector_table import SectorTable
-from affectgpt.unibench.metrics.sentiment import SENTIMENTS, SentimentScore
+from affectgpt.unibench.metrics.sentiment import SentimentScore
 from affectgpt.unibench.read_out import Prediction, chunks
 from affectgpt.unibench.resampling import Resampling, Tally
 from affectgpt.unibench.result import DatasetResult, WorstClip

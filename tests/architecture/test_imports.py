@@ -124,15 +124,19 @@ LIGHT = {
     "check": ["check", "configs/affectgpt-paper.yaml"],
     "check tiny": ["check", "configs/tiny.yaml", "--json"],
     "schema": ["schema"],
+    "score": ["score", "TEXTS.jsonl", "--truth", "LABELS.jsonl", "--task", "fine-grained", "--json"],
     "help": ["--help"],
 }
 HEAVY = {"torch", "transformers", "timm", "torchaudio", "av", "cv2", "accelerate", "peft"}
 
 
 @pytest.mark.parametrize("command", LIGHT)
-def test_a_command_that_only_looks_costs_no_torch(command: str) -> None:
+def test_a_command_that_only_looks_costs_no_torch(command: str, tmp_path: Path) -> None:
+    (tmp_path / "TEXTS.jsonl").write_text('{"id": "a", "text": "He is happy and not sad."}\n')
+    (tmp_path / "LABELS.jsonl").write_text('{"id": "a", "labels": ["happy"]}\n')
+    arguments = [str(tmp_path / each) if each.endswith(".jsonl") else each for each in LIGHT[command]]
     run_python(
-        f"import sys\nsys.argv = ['affectgpt', *{LIGHT[command]!r}]\n"
+        f"import sys\nsys.argv = ['affectgpt', *{arguments!r}]\n"
         "from affectgpt.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         f"loaded = {HEAVY!r} & set(sys.modules)\nassert not loaded, loaded"

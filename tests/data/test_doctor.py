@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -85,6 +86,36 @@ def test_clips_with_one_fault_are_told_together(meld: Path) -> None:
 def test_a_sound_that_cannot_be_decoded_is_told(meld: Path) -> None:
     (meld / "subaudio" / f"{read_test_set('meld', meld)[0].name}.wav").write_bytes(b"words")
     assert ".wav: the file cannot be opened as media" in problems(examine(meld, workers=1))
+
+
+def emptied(path: Path) -> None:
+    """The file keeps its header, its frames and its sound are lost."""
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    end = data.find(b"moov", start) - 4
+    path.write_bytes(data[:start] + bytes(end - start) + data[end:])
+
+
+def test_what_only_decoding_shows(meld: Path) -> None:
+    for example in read_test_set("meld", meld):
+        emptied(example.video)
+    assert examine(meld, decode=False).sets[0].problems == examine(meld, decode=False).sets[0].problems[:1]
+    health = only(examine(meld, workers=1))
+    assert health.decoded == 0 and "3 clips:" in problems(examine(meld, workers=1))
+
+
+def test_a_sound_of_which_nothing_can_be_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    (tmp_path / "clips.csv").write_text("clip\nsound.mp4\n")
+    assert examine(tmp_path / "clips.csv", workers=1).healthy
+    emptied(path)
+    assert "no sound could be decoded" in problems(examine(tmp_path / "clips.csv", workers=1))
 
 
 def test_labels_that_cannot_be_read_do_not_stop_the_others(benchmark_folder: Path, tmp_path: Path) -> None:

@@ -153,7 +153,9 @@ EMPTY = (RECONSTRUCT, NDARRAY, SHAPE0, CODE, b"\x87R")
 
 HOSTILE = {
     "an array of a class of ours": program(RECONSTRUCT, "os system", SHAPE0, CODE, b"\x87R"),
-    "an array of what is a dtype": program(RECONSTRUCT, DTYPE, SHAPE0, CODE, b"\x87R"),
+    "an array of what is a dtype": program(
+        RECONSTRUCT, DTYPE, SHAPE0, CODE, b"\x87R(K\x01K\x01\x85", *F8, b"\x89C\x08aaaaaaaatb"
+    ),
     "a called array class": program(NDARRAY, b"J\xff\xff\xff\x7f\x85R"),
     "a called text": program(b"\x8c\x01a)R"),
     "a shape that lies": program(*EMPTY, b"(K\x01J\xff\xff\xff\x7f\x85", *F8, b"\x89C\x08aaaaaaaatb"),

@@ -53,6 +53,18 @@ def test_other_encodings_are_refused(tmp_path: Path, content: bytes) -> None:
     assert "cannot be read" in told(tmp_path / "t.csv", content)
 
 
+WORDS_IN_UTF8 = "name,chinese\na,今天下午要下雨我们需要牛奶\n".encode()
+
+
+@pytest.mark.parametrize("content", [WORDS_IN_UTF8[:-2], WORDS_IN_UTF8[:-4], WORDS_IN_UTF8[:-1] + b"\xd2\xbb\xa3\xac\n"])
+@pytest.mark.parametrize("chunk", [5, 2**20])
+def test_damaged_utf8_is_not_taken_for_another_encoding(
+    tmp_path: Path, content: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_CHUNK", chunk)
+    assert "damaged or cut off" in told(tmp_path / "t.csv", content)
+
+
 def test_an_index_column_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", ",name,chinese\n0,a,x\n1,b,y\n") == {"a": "x", "b": "y"}
 
@@ -98,10 +110,14 @@ def test_a_pipe_and_a_table_too_large_are_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_the_limit_of_a_field_is_set_back(tmp_path: Path) -> None:
-    before = csv.field_size_limit()
-    told(tmp_path / "t.csv", "name,chinese\na," + "x" * 1_000_001)
-    read(tmp_path / "t.csv", TEXT)
-    assert csv.field_size_limit() == before
+    before = csv.field_size_limit(123_456)
+    try:
+        told(tmp_path / "t.csv", "name,chinese\na," + "x" * 1_000_001)
+        read(tmp_path / "t.csv", TEXT)
+        told(tmp_path / "t.csv", "name,english\na,x\nb,y\n")
+        assert csv.field_size_limit() == 123_456
+    finally:
+        csv.field_size_limit(before)
 
 
 @given(st.text(max_size=20))

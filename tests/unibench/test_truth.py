@@ -52,10 +52,8 @@ def test_ids_that_repeat_are_named(tmp_path: Path) -> None:
 
 
 def test_examples_of_a_data_set() -> None:
-    examples = [
-        Example("a", Path("a.mp4"), "", ("happy",), "", 0.25),
-        Example("b", Path("b.mp4"), "", ("sad",), "", -1.0),
-    ]
+    one = Example("a", Path("a.mp4"), "", ("happy",), "", 0.25)
+    examples = [one, Example("b", Path("b.mp4"), "", ("sad",), "", -1.0)]
     assert dict(truth_of_examples(examples, "k", "K", "basic", 9).values) == {"a": "happy", "b": "sad"}
     truth = truth_of_examples(examples, "k", "K", "sentiment", 9)
     assert dict(truth.values) == {"a": 0.25, "b": -1.0} and truth.expected == 9

@@ -184,7 +184,7 @@ def is_written(folder: Path, *, clips_per_set: int, seed: int) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what [write_unibench][] was writing beside `folder` when it was killed. Nobody else may be writing there."""
+    """Remove what [write_unibench][] left beside `folder` when it was killed. Nobody else may be writing there."""
     for room in folder.parent.glob(f".{folder.name}.*"):
         if (room / "new").is_dir():
             shutil.rmtree(room, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -111,7 +110,7 @@ class _Corpus:
         low, high = self.test_set.bounds
         if isinstance(value, Real) and not isinstance(value, bool):
             number = float(value)
-            if math.isfinite(number) and low - _BEYOND <= number <= high + _BEYOND:
+            if low - _BEYOND <= number <= high + _BEYOND:
                 return Truth(sentiment=number)
         self.add("sentiments that are not numbers in the range", f"{low:g} to {high:g}", f"{name}: {value!r}"[:80])
         return None

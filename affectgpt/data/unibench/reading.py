@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from affectgpt.data.example import Example
@@ -17,7 +18,7 @@ from affectgpt.registry.suggest import did_you_mean
 def find_test_sets(root: str | Path) -> list[str]:
     """The keys of the test sets whose folders are in `root`; of the one that `root` is, if it is one itself."""
     root = Path(root)
-    here = [key for key, each in TEST_SETS.items() if each.folder == root.resolve().name and root.is_dir()]
+    here = [key for key, each in TEST_SETS.items() if each.folder == Path(os.path.abspath(root)).name and root.is_dir()]
     return here or [key for key, each in TEST_SETS.items() if (root / each.folder).is_dir()]
 
 
@@ -70,7 +71,7 @@ def folder_of(test_set: TestSet, root: Path) -> Path:
     inside = root / test_set.folder
     if inside.is_dir():
         return inside
-    name = root.resolve().name
+    name = Path(os.path.abspath(root)).name
     others = {each.folder for each in TEST_SETS.values()} - {test_set.folder}
     named = name == test_set.folder or (name not in others and (root / test_set.label_file).is_file())
     if root.is_dir() and named:

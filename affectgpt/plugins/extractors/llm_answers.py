@@ -9,8 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from affectgpt.core.contracts import Extraction
-from affectgpt.core.extraction import SENTIMENTS
+from affectgpt.core.contracts import SENTIMENTS, Extraction
 
 LONGEST_LABEL = 40
 MOST_WORDS = 4

@@ -118,7 +118,7 @@ class SectorTable:
         return np.array(numbers, dtype=np.int64)
 
     def sets(self, written: Written) -> np.ndarray:
-        """The sectors of each clip, as bits: uint64 `[clips, W]`. To be compared with sets made after the same reads."""
+        """The sectors of each clip, as bits: uint64 `[clips, W]`. Reading more labels may widen W."""
         self._fill()
         bits = np.zeros((len(written.counts), self._bits.shape[1]), dtype=np.uint64)
         some = written.counts > 0
@@ -137,7 +137,8 @@ class SectorTable:
         count = len(self.sectors[column])
         place = np.arange(count)
         words = sets[:, self._starts[column] + place // _WORD]
-        return (words >> (place % _WORD).astype(np.uint64) & np.uint64(1)).astype(bool)
+        on: np.ndarray = (words >> (place % _WORD).astype(np.uint64) & np.uint64(1)).astype(bool)
+        return on
 
     def _number(self, piece: str) -> int:
         if piece not in self._known:

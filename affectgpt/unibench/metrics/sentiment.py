@@ -8,8 +8,6 @@ import numpy as np
 
 from affectgpt.unibench.metrics.metric import ratio
 
-SENTIMENTS = ("positive", "negative", "neutral")
-
 
 class SentimentScore:
     """Weighted F-score and accuracy of positive against not positive, over the clips whose true value is not 0.

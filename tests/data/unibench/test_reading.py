@@ -53,6 +53,14 @@ def relabel(folder: Path, key: str, change: dict[Any, Any], corpus: str = "") ->
 def test_the_table_is_that_of_the_paper_and_costs_no_numpy() -> None:
     assert {key: each.clips for key, each in TEST_SETS.items()} == COUNTS
     assert all(key == each.key for key, each in TEST_SETS.items())
+    six = ("worried", "happy", "neutral", "angry", "surprise", "sad")
+    seven = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
+    words = {"mer2023": six, "mer2024": six, "meld": seven, "iemocap": ("happy", "sad", "neutral", "anger")}
+    assert {key: each.words for key, each in TEST_SETS.items() if each.words} == words
+    assert [key for key, each in TEST_SETS.items() if each.indexed] == ["meld", "iemocap"]
+    bounds = {"cmumosi": 3, "cmumosei": 3, "sims": 1, "simsv2": 1}
+    assert {key: each.bounds[1] for key, each in TEST_SETS.items() if each.task == "sentiment"} == bounds
+    assert TEST_SETS["ovmerdplus"].task == "fine-grained" and TEST_SETS["iemocap"].session == "5"
     code = (
         "import sys, affectgpt.data.unibench.layouts as it; it.TEST_SETS['meld'];"
         "print(sorted({'torch', 'numpy', 'av'} & set(sys.modules)))"

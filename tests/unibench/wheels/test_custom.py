@@ -87,6 +87,7 @@ def test_the_fingerprint_follows_the_content_not_the_layout(write: Write) -> Non
     ("text", "line", "said"),
     [
         (SMALL + "colour: red\n", 9, "extra"),
+        (SMALL + "shipped_synonyms: 'no'\n", 9, "boolean"),
         (SMALL.replace("name: small", "name: small\n    size: 3"), 3, "extra"),
         (SMALL.replace("[furious]", "[furious, no]"), 8, "in quotes"),
         (SMALL.replace("[furious]", "[furious, 7]"), 8, "in quotes"),

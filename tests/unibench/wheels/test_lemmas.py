@@ -85,7 +85,7 @@ def test_words_of_degree_are_dropped(label: str, word: str) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["not happy", "no longer sad", "不太高兴", "never angry", "without joy", "hardly surprised", "friendly"],
+    ["not happy", "no longer sad", "不太高兴", "never angry", "without joy", "hardly surprised", "friendly", "chagrin"],
 )
 def test_a_denied_label_is_never_reduced_to_the_opposite(label: str) -> None:
     assert list(forms(label)) == [label]

@@ -78,8 +78,9 @@ def _hole(path: Path) -> None:
     ("name", "damage", "words"),
     [
         ("wheel2.xlsx", Path.unlink, "no wheel2.xlsx"), ("wheel3.xlsx", _cut, "cannot be read"),
-        ("synonym.xlsx", _without_columns, "no column synonym_run1"), ("wheel1.xlsx", _without_columns, "no column level1"),
-        ("wheel1.xlsx", _hole, "a cell is empty"), ("format.csv", lambda path: path.write_bytes(b"name,format\n\xff,a\n"), "UTF-8"),
+        ("synonym.xlsx", _without_columns, "no column synonym_run1"),
+        ("wheel1.xlsx", _without_columns, "no column level1"), ("wheel1.xlsx", _hole, "a cell is empty"),
+        ("format.csv", lambda path: path.write_bytes(b"name,format\n\xff,a\n"), "UTF-8"),
         ("format.csv", lambda path: path.write_text("a,b\n1,2\n"), "no table of forms"),
         ("wheel5.xlsx", lambda path: path.write_bytes(b"\0" * (2**24 + 1)), "too large"),
     ],

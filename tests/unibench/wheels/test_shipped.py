@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -114,6 +115,14 @@ def test_a_long_label_is_refused_at_once(wheel: Wheel) -> None:
         assert wheel.sector("very " * length + "happy", 1) is None
     assert time.perf_counter() - start < 1
     assert wheel.sector("very " * 5 + "happy", 1) is not None
+
+
+@each_wheel
+def test_a_long_label_is_not_kept_in_memory(wheel: Wheel) -> None:
+    label = "x" * 1_000_000
+    references = sys.getrefcount(label)
+    assert wheel.sector(label, 1) is None
+    assert sys.getrefcount(label) == references
 
 
 @each_wheel
