@@ -2,18 +2,19 @@
 
     python benchmarks/metrics.py [--wheels FOLDER] [--clips 20000] [--repeats 7] [--largest 1000000] [--out FILE.json]
 
-Part 1 scores the same written label sets on all wheels at both levels, both ways in one process, in turns: `loop` parses,
-maps and intersects per clip, wheel and level, with ready dictionaries; `vectorised` is `WheelOverlap` with `Tally`, without
-and with 1000 bootstrap replicates. The two must agree to 1e-12.
+Part 1 scores the same written label sets on all wheels at both levels, both ways in one process, in turns: `loop`
+parses, maps and intersects per clip, wheel and level, with ready dictionaries; `vectorised` is `WheelOverlap` with
+`Tally`, without and with 1000 bootstrap replicates. The two must agree to 1e-12.
 
-Part 2 streams ever more clips through `Tally`, each size in a process of its own; the clips are made as they are read, and
-the time to make them is measured apart and taken off.
+Part 2 streams ever more clips through `Tally`, each size in a process of its own; the clips are made as they are read,
+and the time to make them is measured apart and taken off.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import resource
@@ -22,7 +23,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def main() -> None:
         return
     result: dict[str, Any] = {
         "wheels": f"{wheels.name}, {len(wheels.wheels)} wheels, {len(LEVELS)} levels",
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, numpy {version('numpy')}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}",
         "compared": compare(wheels, options.clips, options.repeats), "growth": [],
     }  # fmt: skip
     print(json.dumps(result["compared"], indent=1))

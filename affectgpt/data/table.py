@@ -77,7 +77,7 @@ def _letters_that_fit(file: IO[bytes], encoding: str) -> int | None:
 
 
 def _beyond_ascii(text: str) -> int:
-    return sum(not letter.isascii() for letter in text) if not text.isascii() else 0
+    return len(text) - len(text.encode("ascii", errors="ignore"))
 
 
 def _unreadable(path: Path, found: str) -> DataError:
