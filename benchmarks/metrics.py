@@ -162,7 +162,8 @@ def main() -> None:
         return
     result: dict[str, Any] = {
         "wheels": f"{wheels.name}, {len(wheels.wheels)} wheels, {len(LEVELS)} levels",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},"
+        f" numpy {np.__version__}",
         "compared": compare(wheels, options.clips, options.repeats), "growth": [],
     }  # fmt: skip
     print(json.dumps(result["compared"], indent=1))

@@ -67,7 +67,7 @@ def _show(report: Report) -> None:
         table.add_column(column, justify="right")
     for each in report.sets:
         table.add_row(
-            escape(each.title), f"{each.clips:,}", "" if each.expected is None else f"{each.expected:,}",
+            escape(_printable(each.title)), f"{each.clips:,}", "" if each.expected is None else f"{each.expected:,}",
             f"{each.subtitles:,}", f"{each.sounds:,}", f"{each.faces:,}",
             "" if each.decoded is None else f"{each.decoded:,}", _length(each.seconds),
             f"[red]{len(each.problems)}[/red]" if each.problems else "none",
@@ -75,16 +75,21 @@ def _show(report: Report) -> None:
     out.print(table)
     out.print("\nlabels", style="bold")
     for each in report.sets:
-        out.print(f"  {each.title}: {_labels(each)}", markup=False, soft_wrap=True)
+        out.print(_printable(f"  {each.title}: {_labels(each)}"), markup=False, soft_wrap=True)
     if report.missing:
         out.print(f"\nnot there: {', '.join(report.missing)}", markup=False, soft_wrap=True)
     for each in report.sets:
         for note in each.notes:
-            out.print(f"note: {each.title}: {note}", markup=False, soft_wrap=True)
+            out.print(_printable(f"note: {each.title}: {note}"), markup=False, soft_wrap=True)
     problems = [problem for each in report.sets for problem in each.problems]
     for problem in problems:
-        out.print(f"problem: {problem}", markup=False, soft_wrap=True, style="red")
+        out.print(_printable(f"problem: {problem}"), markup=False, soft_wrap=True, style="red")
     out.print("\nall is well" if report.healthy else f"\n{len(problems)} to mend", style="bold")
+
+
+def _printable(text: str) -> str:
+    # Tables may hold anything, also what would command the terminal.
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def _labels(each: Health) -> str:

@@ -57,5 +57,13 @@ def test_doctor_of_a_manifest(run: Callable, place: Any) -> None:
     assert run("data", "doctor", "mine.csv", "--manifest").code == 2
 
 
+def test_labels_do_not_command_the_terminal(run: Callable, place: Any) -> None:
+    place.good_clip()
+    place.write("mine.csv", "clip,labels\nclip.mp4,[\x1b[31mred\x07]\n")
+    outcome = run("data", "doctor", "mine.csv", "--no-decode")
+    assert outcome.code == 0 and "\ufffd[31mred\ufffd 1" in outcome.out
+    assert "\x1b" not in outcome.out and "\x07" not in outcome.out
+
+
 def test_test_sets_are_made_of_test_clips(place: Any, refused: Callable) -> None:
     refused(["synth", "out", "--layout", "unibench", "--split", "train"], "--split", "train")
