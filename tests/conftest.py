@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Read once, when huggingface_hub is imported: without it, a missing model costs a minute of tries on the network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 import pytest
 
 from affectgpt.registry.catalog import Catalog

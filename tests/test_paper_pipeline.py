@@ -72,10 +72,9 @@ def test_the_pipeline_trains_saves_loads_and_answers(
     assert again.generate(batch) == pipeline.generate(batch)
 
 
-def test_a_missing_model_folder_is_named_with_what_to_do(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_folder_is_named_with_what_to_do(catalog: Catalog) -> None:
     from affectgpt.registry.errors import CheckpointError
 
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     config, source = load_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog)
     with pytest.raises(CheckpointError) as caught:
         assemble(make_plan(config, catalog, source), catalog)

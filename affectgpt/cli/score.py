@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from affectgpt.unibench.value_files import ValueFile
 
 
+FEWEST = 100
+
+
 class Task(str, Enum):
     """What the labels are."""
 
@@ -58,7 +61,9 @@ Extractor = Annotated[str, typer.Option(help="The plugin that reads labels out o
 ExtractorSet = Annotated[
     list[str], typer.Option("--set", help="Give the extractor an option, e.g. cache=./read. May be repeated.")
 ]
-Resamples = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap replicates; 0 for no intervals.")]
+Resamples = Annotated[int, typer.Option(
+    min=0, max=100_000, help="Bootstrap replicates, at least 100; 0 for no intervals.", callback=lambda n: enough(n),
+)]  # fmt: skip
 Seed = Annotated[int, typer.Option(min=0, help="Of the resampling.")]
 OnMissing = Annotated[Missing, typer.Option(help="A clip that has no prediction.")]
 OnUnreadable = Annotated[Unreadable, typer.Option(help="A prediction that is an error or cannot be read out.")]
@@ -79,6 +84,7 @@ def command(
     set_: ExtractorSet = [],  # noqa: B006
     read: Annotated[Reading, typer.Option(help="What the predictions are.")] = Reading.auto,
     field: Annotated[str | None, typer.Option(help="The field or column that holds the predictions.")] = None,
+    id_field: Annotated[str | None, typer.Option(help="The field or column that holds the ids, in each file.")] = None,
     truth_field: Annotated[str | None, typer.Option(help="The field or column that holds the true labels.")] = None,
     against: Annotated[Path | None, typer.Option(help="Another system's predictions: a paired test.")] = None,
     missing: OnMissing = Missing.error,
@@ -92,6 +98,8 @@ def command(
 ) -> None:  # fmt: skip
     """Score predictions with intervals; `--data` for whole data sets, `--truth` and `--task` for any two files."""
     _one_way(truth, task, data, predictions, sets)
+    if against is not None and not resamples:
+        raise ConfigError("--against needs replicates", where="--resamples", found="0", hint="leave it out")
     catalog = catalog_of(context, plugin)
     made = scorer(catalog, wheels, extractor, set_, resamples, seed, missing, unreadable, out)
     from affectgpt.unibench.score_run import pairs_of
@@ -100,17 +108,26 @@ def command(
         from affectgpt.unibench.truth import truth_of_file
 
         assert task is not None
-        truths = [truth_of_file(truth, task.value, field=truth_field)]
-        files = {truths[0].dataset: _file(predictions, read, field)}
-        others = {truths[0].dataset: _file(against, read, field)} if against else {}
+        truths = [truth_of_file(truth, task.value, field=truth_field, id_field=id_field)]
+        files = {truths[0].dataset: _file(predictions, read, field, id_field)}
+        others = {truths[0].dataset: _file(against, read, field, id_field)} if against else {}
     else:
         assert data is not None
         truths = truths_in(data, sets)
-        files = _files(predictions, truths, read, field)
-        others = _files(against, truths, read, field) if against else {}
+        files = _files(predictions, truths, read, field, id_field)
+        others = _files(against, truths, read, field, id_field) if against else {}
     name = system or predictions.stem
     result = run(made, name, pairs_of(truths, files, others), _name_beside(name, against))
     show(result, out, as_json=as_json)
+
+
+def enough(replicates: int) -> int:
+    """Refuse a number of replicates that says nothing of an interval of 95 %."""
+    if 0 < replicates < FEWEST:
+        raise ConfigError(
+            "too few replicates", where="--resamples", found=str(replicates), expected=f"0, or at least {FEWEST}"
+        )
+    return replicates
 
 
 def scorer(
@@ -118,6 +135,8 @@ def scorer(
     missing: Missing, unreadable: Unreadable, out: Path | None,
 ) -> Scorer:  # fmt: skip
     """The [Scorer][] that the options of the command line ask for."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise DataError("the place for the reports is not a folder", where=str(out), hint="choose another --out")
     from affectgpt.core.extraction import build_extractor
     from affectgpt.unibench.resampling import Resampling
     from affectgpt.unibench.score_run import Scorer
@@ -191,18 +210,20 @@ def _one_way(truth: Path | None, task: Task | None, data: Path | None, predictio
         raise DataError("there are no such predictions", where=str(predictions))
 
 
-def _file(path: Path, read: Reading, field: str | None) -> ValueFile:
+def _file(path: Path, read: Reading, field: str | None, id_field: str | None) -> ValueFile:
     from affectgpt.unibench.value_files import value_file
 
-    return value_file(path, reading=None if read is Reading.auto else read.value, field=field)
+    return value_file(path, reading=None if read is Reading.auto else read.value, field=field, id_field=id_field)
 
 
-def _files(folder: Path, truths: list[Truth], read: Reading, field: str | None) -> dict[str, ValueFile]:
+def _files(
+    folder: Path, truths: list[Truth], read: Reading, field: str | None, id_field: str | None
+) -> dict[str, ValueFile]:
     """The predictions of each data set: KEY.jsonl or another format in `folder`; a file, when there is one data set."""
-    from affectgpt.unibench.value_files import SUFFIXES
+    from affectgpt.unibench.records import SUFFIXES
 
     if folder.is_file() and len(truths) == 1:
-        return {truths[0].dataset: _file(folder, read, field)}
+        return {truths[0].dataset: _file(folder, read, field, id_field)}
     if not folder.is_dir():
         raise DataError("there is no folder of predictions", where=str(folder), expected="KEY.jsonl for each data set")
     found = {}
@@ -217,5 +238,5 @@ def _files(folder: Path, truths: list[Truth], read: Reading, field: str | None) 
                 "there are several files of predictions", where=truth.title, found=listed(path.name for path in there)
             )
         if there:
-            found[truth.dataset] = _file(there[0], read, field)
+            found[truth.dataset] = _file(there[0], read, field, id_field)
     return found

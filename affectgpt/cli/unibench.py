@@ -58,17 +58,20 @@ def command(
         )
     catalog = catalog_of(context, plugin)
     made = scorer(catalog, wheels, extractor, set_, resamples, seed, Missing.error, unreadable, out)
-    root = _synthetic(out / "data", synthetic, workers) if data is None and synthetic else data
-    assert root is not None
-    paths = predict(
-        catalog, root, out / "predictions", model=model, sets=sets, limit=limit, batch_size=batch_size, workers=workers,
-        question=question, device=device, allow_pickle=allow_pickle,
-    )  # fmt: skip
+    from affectgpt.unibench.locks import alone
     from affectgpt.unibench.score_run import pairs_of
     from affectgpt.unibench.value_files import value_file
 
-    files = {path.stem: value_file(path) for path in paths}
-    show(run(made, model.resolve().name, pairs_of(truths_in(root, sets, limit), files, {})), out, as_json=as_json)
+    truths = truths_in(data, sets, limit) if data else []
+    with alone(out):
+        root = data or _synthetic(out / "data", synthetic or 1, workers)
+        truths = truths or truths_in(root, sets, limit)
+        paths = predict(
+            catalog, root, out / "predictions", model=model, sets=sets, limit=limit, batch_size=batch_size,
+            workers=workers, question=question, device=device, allow_pickle=allow_pickle,
+        )  # fmt: skip
+        files = {path.stem: value_file(path) for path in paths}
+        show(run(made, model.resolve().name, pairs_of(truths, files, {})), out, as_json=as_json)
 
 
 def _synthetic(folder: Path, clips: int, workers: int) -> Path:

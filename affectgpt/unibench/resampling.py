@@ -23,6 +23,7 @@ from affectgpt.unibench.metrics.metric import Metric
 from affectgpt.unibench.result import Comparison, Figure
 
 _LANES = 4
+_DRAWS_AT_ONCE = 4_000_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -61,10 +62,13 @@ class Tally:
         if self.resampling.replicates:
             keys = np.frombuffer(b"".join(_digest(self.salt + name) for name in names), dtype="<u8").astype(np.uint64)
             self._keys += np.stack([keys, _mixed(keys.copy())]).sum(axis=1, dtype=np.uint64)
-            times = _POISSON[self.resampling.draws(keys, "bootstrap")]
-            self._resampled += times.T.astype(np.float64) @ terms
-            kept = self.resampling.draws(keys, "exchange") < 2**15
-            self._exchanged += kept.T.astype(np.float64) @ terms
+            block = max(1, _DRAWS_AT_ONCE // self.resampling.replicates)
+            for start in range(0, len(keys), block):
+                part, numbers = keys[start : start + block], terms[start : start + block]
+                times = _POISSON[self.resampling.draws(part, "bootstrap")]
+                self._resampled += times.T.astype(np.float64) @ numbers
+                kept = self.resampling.draws(part, "exchange") < 2**15
+                self._exchanged += kept.T.astype(np.float64) @ numbers
 
     @property
     def sums(self) -> np.ndarray:
@@ -78,8 +82,8 @@ class Tally:
         return {name: float(value) for name, value in self.metric.figures(self.sums).items()}
 
     def replicates(self) -> dict[str, np.ndarray]:
-        """The figures of each bootstrap replicate, `[R]`. A replicate in which one has no value counts as 0 there."""
-        return {name: np.nan_to_num(each) for name, each in self.metric.figures(self._resampled).items()}
+        """The figures of each bootstrap replicate, `[R]`. An F-score without a hit is 0; NaN where there is no clip."""
+        return self.metric.figures(self._resampled, empty=0.0)
 
     def figures(self) -> dict[str, Figure]:
         """The figures with their 95 % intervals."""
@@ -106,25 +110,29 @@ class Tally:
                 hint="give every clip a prediction in both, or use --unreadable wrong",
             )
         key = self.metric.primary
-        mine, theirs = self.values()[key], other.values()[key]
+        mine, theirs = (float(each.metric.figures(each.sums, empty=0.0)[key]) for each in (self, other))
         spread = self.replicates()[key] - other.replicates()[key]
         ours = self._exchanged + other.sums - other._exchanged
         given = other._exchanged + self.sums - self._exchanged
-        swapped = [np.nan_to_num(self.metric.figures(each)[key]) for each in (ours, given)]
-        least = abs(np.nan_to_num(mine) - np.nan_to_num(theirs))
+        one, two = (self.metric.figures(each, empty=0.0)[key] for each in (ours, given))
         # Rounding must not make an exact tie look smaller than the difference that was seen.
-        as_large = int((np.abs(swapped[0] - swapped[1]) >= least - 1e-12).sum())
+        as_large = int((np.abs(one - two) >= abs(mine - theirs) - 1e-12).sum())
         p_value = (as_large + 1) / (self.resampling.replicates + 1)
         return Comparison(dataset, name, figure(mine - theirs, spread), p_value, self.clips)
 
 
 def figure(value: float, replicates: np.ndarray | None) -> Figure:
-    """A [Figure][] with the 95 % percentile interval of its replicates; None for NaN."""
+    """A [Figure][] with the 95 % percentile interval of its replicates; None for NaN.
+
+    Replicates without a value (a wheel on which none of their clips counts) are left out; when they are more than half,
+    there is no interval.
+    """
     if math.isnan(value):
         return Figure(None)
-    if replicates is None or not len(replicates):
+    defined = np.empty(0) if replicates is None else replicates[~np.isnan(replicates)]
+    if replicates is None or not len(defined) or 2 * len(defined) < len(replicates):
         return Figure(value)
-    low, high = np.percentile(replicates, [2.5, 97.5])
+    low, high = np.percentile(defined, [2.5, 97.5])
     return Figure(value, float(low), float(high))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from affectgpt.registry.errors import DataError, RunError
+from affectgpt.unibench.locks import lock
 from affectgpt.unibench.whole_file import write_whole
 
 
@@ -79,7 +80,7 @@ def opened(path: Path, settings: Mapping[str, Any], ids: Sequence[str], batch: i
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
-            _lock(file, path)
+            lock(file, path)
             fresh = os.fstat(file.fileno()).st_size == 0
             if beside.is_file():
                 _same(read_settings(path), settings, path)
@@ -111,7 +112,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a row file; {} when it has none. Raises DataError when they cannot be read."""
     beside = settings_path(path)
     try:
-        found = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        text = beside.read_text(encoding="utf-8") if beside.is_file() else "{}"
+        found = json.loads(text, parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             "the settings of a run cannot be read",
@@ -120,6 +122,10 @@ def read_settings(path: Path) -> dict[str, Any]:
             hint="move the rows and their settings away, and run again",
         ) from None
     return found if isinstance(found, dict) else {}
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:
@@ -150,17 +156,3 @@ def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> No
             expected=", ".join(f"{key} {plain.get(key)!r}"[:160] for key in other),
             hint="run with the former settings to go on, choose another --out, or move the files away to begin again",
         )
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock: two writers there are the user's to avoid.
-        return
-    try:
-        # Not flock: processes that decode clips would inherit that, and outlive a killed parent for some seconds.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        raise DataError(
-            "another process is writing this file", where=str(path), hint="wait for it, or stop it"
-        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -93,7 +94,7 @@ class Scorer:
     def _predictions(self, truth: Truth, file: ValueFile, system: str) -> Any:
         if self.kept is None or file.reading == "labels":
             return read_out(file, truth.task, self.extractor)
-        name = f"{truth.dataset}.{system}.jsonl" if system else f"{truth.dataset}.jsonl"
+        plain = re.sub(r"[^\w.-]+", "_", system) or "system"
         settings = {
             "format": "affectgpt labels read out",
             "task": truth.task,
@@ -102,7 +103,9 @@ class Scorer:
             "extractor": self._extractor(),
             "versions": _versions(),
         }
-        return read_out_kept(file, truth.task, self.extractor, self.kept / name.replace("/", "_"), settings)
+        return read_out_kept(
+            file, truth.task, self.extractor, self.kept / f"{truth.dataset}.{plain[:100]}.jsonl", settings
+        )
 
     def _extractor(self) -> dict[str, Any]:
         return dict(self.extractor.node.model_dump(mode="json"))

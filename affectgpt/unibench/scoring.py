@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from affectgpt.unibench.confusion import ConfusionCounter
 from affectgpt.unibench.labels import label_list
 from affectgpt.unibench.metrics.hit_rate import HitRate
 from affectgpt.unibench.metrics.overlap import WheelOverlap
-from affectgpt.unibench.metrics.sector_table import SectorTable
+from affectgpt.unibench.metrics.sector_table import SectorTable, Written
 from affectgpt.unibench.metrics.sentiment import SentimentScore
 from affectgpt.unibench.read_out import Prediction, chunks
 from affectgpt.unibench.resampling import Resampling, Tally
@@ -23,6 +23,8 @@ from affectgpt.unibench.result import DatasetResult, WorstClip
 from affectgpt.unibench.truth import Truth, first_of
 
 CHUNK = 4096
+LARGEST_CHUNK = 4 * 2**20
+_SHOWN, _LABELS_SHOWN = 2000, 100
 Missing = Literal["error", "exclude", "wrong"]
 Unreadable = Literal["wrong", "exclude"]
 
@@ -63,8 +65,8 @@ class DatasetScore:
     def read(self, predictions: Iterable[Prediction]) -> DatasetResult:
         """Score all predictions. Raises DataError for ids that repeat, and for missing ones when that is an error."""
         left = dict.fromkeys(self.truth.values)
-        for chunk in chunks(self._usable(predictions, left), CHUNK):
-            self._add(chunk)
+        for portion in _portions(self._usable(predictions, left)):
+            self._add(portion)
         if left:
             self._miss(list(left))
         if self.tally.clips and self.notes[_ODD] == self.tally.clips:
@@ -106,26 +108,25 @@ class DatasetScore:
         return self.tally.clips - sum(self.excluded[reason] for reason in _UNCOUNTED)
 
     def _usable(self, predictions: Iterable[Prediction], left: dict[str, None]) -> Iterable[Prediction]:
-        repeated: list[str] = []
+        repeated: dict[str, int] = {}
         for said in predictions:
             if said.id not in left:
                 if said.id in self.truth.values:
-                    repeated.append(said.id)
+                    if said.id in repeated or len(repeated) < _NAMED:
+                        repeated[said.id] = repeated.get(said.id, 1) + 1
                 else:
                     self.notes["predictions of unknown clips, left out"] += 1
                 continue
             del left[said.id]
             if said.error and self.rules.unreadable == "exclude":
-                self.excluded["the prediction is an error or could not be read"] += 1
+                self.excluded[_UNREADABLE] += 1
                 continue
-            if said.error:
-                self.counted_wrong["the prediction is an error or could not be read"] += 1
             yield said
         if repeated:
             raise DataError(
                 "predictions repeat",
                 where=self.truth.title,
-                found=first_of(repeated),
+                found=", ".join(f"{name} {count} times" for name, count in repeated.items()),
                 expected="each id once",
                 hint="keep one prediction for each clip",
             )
@@ -140,11 +141,10 @@ class DatasetScore:
                 hint="predict them, or say what they count as: --missing exclude or --missing wrong",
             )
         if self.rules.missing == "exclude":
-            self.excluded["no prediction"] += len(names)
+            self.excluded[_MISSING] += len(names)
             return
-        self.counted_wrong["no prediction"] += len(names)
         for chunk in chunks(names, CHUNK):
-            self._add([Prediction(name, None, error="no prediction") for name in chunk])
+            self._add([Prediction(name, None, error=_MISSING) for name in chunk])
 
     def _add(self, said: Sequence[Prediction]) -> None:
         names = [each.id for each in said]
@@ -164,12 +164,22 @@ class DatasetScore:
             terms = self.metric.compared(written, read)
             self._confusion.add(written, read)
             scores = _clip_scores(self.metric, terms)
-            empty = written.counts == 0
+            empty = np.asarray(written.counts == 0)
             self.excluded["no true label"] += int(empty.sum())
             self.excluded["no true label has a place on the wheels"] += int((np.isnan(scores) & ~empty).sum())
+            self.notes[_NO_PLACE] += int(((read.counts > 0) & ~self._placed(read)).sum())
+        for each, score in zip(said, scores, strict=True):
+            if each.error and not np.isnan(score):
+                self.counted_wrong[_MISSING if each.error == _MISSING else _UNREADABLE] += 1
         self.excluded = +self.excluded
         self.tally.add(names, terms)
         self._keep_worst(said, true, values, scores)
+
+    def _placed(self, read: Written) -> np.ndarray:
+        """Which clips have a label with a sector on any wheel, bool `[n]`."""
+        level_1 = [index for index, column in enumerate(self.table.columns) if column.level == 1]
+        placed: np.ndarray = self.table.sizes(self.table.sets(read))[:, level_1].sum(axis=1) > 0
+        return placed
 
     def _read(self, values: Sequence[Any], names: Sequence[str]) -> Any:
         try:
@@ -181,6 +191,11 @@ class DatasetScore:
                 problem.what, where=f"{self.truth.title}, {name}", found=problem.found, expected=problem.expected
             ) from None
 
+    def _texts(self, value: Any) -> tuple[str, ...]:
+        if self.truth.task == "sentiment":
+            return (_cut(f"{value:g}" if isinstance(value, float) else str(value)),)
+        return tuple(_cut(label) for label in label_list(value)[:_LABELS_SHOWN])
+
     def _keep_worst(
         self, said: Sequence[Prediction], true: Sequence[Any], values: Sequence[Any], scores: np.ndarray
     ) -> None:
@@ -188,9 +203,9 @@ class DatasetScore:
         clips = [
             WorstClip(
                 said[index].id,
-                said[index].error or said[index].text,
-                _texts(values[index]),
-                _texts(true[index]),
+                _cut(said[index].error or said[index].text),
+                self._texts(values[index]),
+                self._texts(true[index]),
                 float(scores[index]),
             )
             for index in wrong[: self.rules.worst]
@@ -198,6 +213,10 @@ class DatasetScore:
         self._worst = sorted([*self._worst, *clips], key=lambda clip: (clip.score, clip.id))[: self.rules.worst]
 
 
+_MISSING = "no prediction"
+_UNREADABLE = "the prediction is an error or could not be read"
+_NO_PLACE = "predictions with labels none of which has a place on the wheels"
+_NAMED = 5
 _ODD = "values that are none of positive, negative and neutral, counted as not positive"
 _UNCOUNTED = ("no true label", "no true label has a place on the wheels", "the true value is 0")
 
@@ -222,10 +241,23 @@ def _sentiment(said: Prediction, value: float) -> Any:
     return said.value
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, int | float):
-        return (f"{value:g}",)
-    return tuple(label_list(value))
+def _portions(predictions: Iterable[Prediction]) -> Iterator[list[Prediction]]:
+    """Lists of predictions that are bounded in number and in what their texts and labels take."""
+    portion: list[Prediction] = []
+    size = 0
+    for said in predictions:
+        portion.append(said)
+        size += len(said.text) + (sum(map(len, map(str, said.value))) if isinstance(said.value, list) else 0)
+        size += len(said.value) if isinstance(said.value, str) else 0
+        if len(portion) == CHUNK or size > LARGEST_CHUNK:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
 
 
 def _or_none(value: Any) -> float | None:

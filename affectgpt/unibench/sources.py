@@ -49,6 +49,9 @@ def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, li
             expected=listed(TEST_SETS),
             hint=did_you_mean(unknown[0], TEST_SETS),
         )
+    own = data.is_file() or (not find_test_sets(data) and data.is_dir() and any(data.glob("track*.csv")))
+    if own and sets:
+        raise DataError("--sets chooses among the data sets of the benchmark", where=str(data), hint="leave it out")
     if data.is_file() and data.suffix.lower() in SUFFIXES:
         found = [_own(data.stem, read_manifest(data))]
     elif keys := find_test_sets(data):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal
 
 from affectgpt.data.example import Example
@@ -32,9 +33,9 @@ class Truth:
     expected: int | None = None
 
 
-def truth_of_file(path: Path, task: Task, *, field: str | None = None) -> Truth:
+def truth_of_file(path: Path, task: Task, *, field: str | None = None, id_field: str | None = None) -> Truth:
     """Read a file of true labels (see [value_file][]). Raises DataError naming every id that repeats or is unusable."""
-    rows = value_file(path, reading="labels", field=field).rows()
+    rows = value_file(path, reading="labels", field=field, id_field=id_field).rows()
     return Truth(Path(path).stem, Path(path).stem, task, _values(rows, task, str(path)))
 
 
@@ -52,8 +53,10 @@ def _values(rows: Iterable[Row], task: Task, where: str) -> dict[str, Any]:
             repeated.append(row.id)
             continue
         try:
+            if row.error:
+                raise ValueError(f"an error: {row.error[:80]}")
             values[row.id] = _READ[task](row.value)
-        except (DataError, ValueError, TypeError) as error:
+        except (DataError, ValueError, TypeError, OverflowError) as error:
             values[row.id] = None
             unusable.append(f"{row.id}: {str(error).splitlines()[0]}")
     if repeated:
@@ -76,16 +79,16 @@ def first_of(items: list[str], between: str = ", ") -> str:
 def _one_label(value: Any) -> str:
     found = label_list(value) if isinstance(value, list) or str(value).startswith("[") else [str(value).strip()]
     if value is None or len(found) != 1 or not found[0]:
-        raise ValueError(f"{value!r} is not one label")
+        raise ValueError(f"{short(value)} is not one label")
     return found[0]
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is not a number")
+        raise ValueError(f"{short(value)} is not a number")
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a finite number")
+        raise ValueError(f"{short(value)} is not a finite number")
     return number
 
 

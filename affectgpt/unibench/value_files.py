@@ -1,26 +1,28 @@
-"""Files of one value per clip, as anybody writes them: JSONL, CSV, a JSON object, the AffectGPT repository's .npz."""
+"""Files of one value per clip: which field holds the id, which the value, and whether values are labels or text."""
 
 from __future__ import annotations
 
-import csv
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal
 
-from affectgpt.data.npz import read_npz
 from affectgpt.registry.errors import DataError, listed
 from affectgpt.registry.suggest import did_you_mean
+from affectgpt.unibench.records import Record, records
 
 Reading = Literal["labels", "text"]
 ID_FIELDS = ("id", "name", "clip", "filename")
 LABEL_FIELDS = ("labels", "label", "openset", "emotion", "emotions", "sentiment", "value", "val", "fileitems")
 TEXT_FIELDS = ("text", "reason", "description", "response", "name2reason")
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".npz")
-LONGEST_ROW = 16 * 2**20
-LARGEST_WHOLE = 512 * 2**20
 _PROSE_WORDS = 5
+_SENTENCE_WORDS = 3
+# It has no blanks between its words.
+_CHINESE_SENTENCE = re.compile("[\u4e00-\u9fff，、]{13}")
+_SENTENCE_ENDS = tuple(".!?。！？")
+_NO_ERROR = ("", "false", "0", "no", "none", "null", "nan")
 
 
 @dataclass(frozen=True)
@@ -34,60 +36,84 @@ class Row:
 
 @dataclass(frozen=True)
 class ValueFile:
-    """A file whose rows can be read, one after the other, as often as wanted. `reading`: what its values are."""
+    """A file whose rows can be read, one after the other, as often as wanted.
+
+    `id_field` and `field` hold the ids and the values; `reading` says what the values are.
+    """
 
     path: Path
+    id_field: str
     field: str
     reading: Reading
 
     def rows(self) -> Iterator[Row]:
         """The rows, in the order of the file, read as they are asked for.
 
-        Raises DataError, with the line, for what cannot be read: no UTF-8, no JSON, no id, no value, a line of over
-        16 MiB.
+        Raises DataError, with the line, for what cannot be read (see [records][]), and for a row without id or value.
         """
-        for where, record in _records(self.path):
-            error = record.get("error") or ""
+        for where, record in records(self.path):
+            error = _error(record, where)
             if self.field not in record and not error:
                 raise DataError(
                     f"a row has no {self.field!r}",
                     where=where,
-                    found=f"fields {listed(map(str, record))}",
+                    found=f"fields {short(listed(map(str, record)))}",
                     hint="every row needs the fields of the first one",
                 )
-            yield Row(_id(record, where), record.get(self.field), str(error))
+            yield Row(_id(record, self.id_field, where), record.get(self.field), error)
 
 
-def value_file(path: Path, *, reading: Reading | None = None, field: str | None = None) -> ValueFile:
-    """Look at a file's head (a JSON object and .npz: at all of it) and decide which field holds the values.
+def value_file(
+    path: Path, *, reading: Reading | None = None, field: str | None = None, id_field: str | None = None
+) -> ValueFile:
+    """Look at a file's first row that is no error, and decide which fields hold the ids and the values.
 
-    `field` names it; `reading` says whether values are labels read out already, or text. Without `reading` the field's
-    name decides (labels, openset, emotion, ...: labels; text, reason, description, ...: text), and where it does not
-    (a JSON object has no names) the values: lists, numbers and short texts are labels; when one of them is a text with
-    more than 5 words between two commas, all are prose. Raises DataError when neither can be told.
+    `id_field` and `field` name them; `reading` says whether values are labels read out already, or text. Without
+    `reading` the field's name decides (labels, openset, emotion, ...: labels; text, reason, description, ...: text),
+    and where it does not (a JSON object has no names) all the values: when one of them is a text of 3 words or more
+    that ends like a sentence, or has more than 5 words between two commas, all are prose. Raises DataError when it
+    cannot be told.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(
-            "this kind of file is not read here",
-            where=str(path),
-            found=repr(path.suffix),
-            expected=f"a file ending in {' '.join(SUFFIXES)}",
-        )
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path))
-    head = next(_records(path), None)
-    if head is None:
+    first = where = None
+    for where, record in records(path):
+        first = record
+        if not _error(record, where):
+            break
+    if first is None or where is None:
         raise DataError("the file has no rows", where=str(path), expected="one row per clip")
-    where, record = head
-    _id(record, where)
-    named = _field(record, where, field)
-    if reading is None:
-        reading = _reading_of(named, path)
-    return ValueFile(path, named, reading)
+    ids = _id_field(first, where, id_field)
+    _id(first, ids, where)
+    if _error(first, where) and field is None:
+        return ValueFile(path, ids, TEXT_FIELDS[0], reading or "text")
+    named = _field(first, where, field)
+    return ValueFile(path, ids, named, reading or _reading_of(named, path))
 
 
-def _field(record: dict[str, Any], where: str, field: str | None) -> str:
+def _id_field(record: Record, where: str, named: str | None) -> str:
+    if named is not None:
+        if named not in record:
+            raise DataError(
+                f"there is no field {named!r}", where=where, expected=f"one of {short(listed(map(str, record)))}"
+            )
+        return named
+    found = [name for name in ID_FIELDS if name in record]
+    if not found:
+        raise DataError(
+            "a row has no id",
+            where=where,
+            found=f"fields {short(listed(map(str, record)))}",
+            expected=f"a text in one of {listed(ID_FIELDS)}",
+            hint="say which field it is with --id-field",
+        )
+    if len({str(record[name]) for name in found}) > 1:
+        raise DataError(
+            "several fields could be the id", where=where, found=listed(found), hint="say which with --id-field"
+        )
+    return found[0]
+
+
+def _field(record: Record, where: str, field: str | None) -> str:
     known = [str(name) for name in record if name not in ID_FIELDS]
     if field is not None:
         if field not in record:
@@ -109,7 +135,7 @@ def _field(record: dict[str, Any], where: str, field: str | None) -> str:
     raise DataError(
         "no field holds values",
         where=where,
-        found=f"fields {listed(known)}",
+        found=f"fields {short(listed(known))}",
         expected=f"one of {listed((*LABEL_FIELDS, *TEXT_FIELDS))}",
         hint="say which with --field",
     )
@@ -120,11 +146,14 @@ def _reading_of(field: str, path: Path) -> Reading:
         return "text"
     if field in LABEL_FIELDS and path.suffix.lower() != ".json":
         return "labels"
-    prose = lists = ""
-    for where, record in _records(path):
+    prose = sentence = lists = ""
+    for where, record in records(path):
         value = record.get(field)
-        prose = prose or (where if _is_prose(value) else "")
-        lists = lists or (where if isinstance(value, list | int | float) else "")
+        if isinstance(value, list | int | float) or (isinstance(value, str) and value.lstrip().startswith("[")):
+            lists = lists or where
+        elif isinstance(value, str):
+            prose = prose or (where if _is_long(value) else "")
+            sentence = sentence or (where if _is_sentence(value) else "")
     if prose and lists:
         raise DataError(
             "some values are lists of labels, others prose",
@@ -132,151 +161,34 @@ def _reading_of(field: str, path: Path) -> Reading:
             found=f"prose at {prose}, labels at {lists}",
             hint="say what they are with --read labels or --read text",
         )
-    return "text" if prose else "labels"
+    return "text" if prose or (sentence and not lists) else "labels"
 
 
-def _is_prose(value: Any) -> bool:
-    if not isinstance(value, str) or value.lstrip().startswith("["):
-        return False
-    pieces = value.replace("'", ",").replace('"', ",").split(",")
-    # A sentence in Chinese has no blanks between its words.
-    return any(len(piece.split()) > _PROSE_WORDS for piece in pieces) or "。" in value
+def _is_long(value: str) -> bool:
+    return bool(_CHINESE_SENTENCE.search(value)) or _words_in_a_row(value) > _PROSE_WORDS
 
 
-def _id(record: dict[str, Any], where: str) -> str:
-    name = next((record[field] for field in ID_FIELDS if field in record), None)
+def _is_sentence(value: str) -> bool:
+    # "negative." and "angry, sad." are labels with a full stop.
+    return value.rstrip().endswith(_SENTENCE_ENDS) and _words_in_a_row(value) >= _SENTENCE_WORDS
+
+
+def _words_in_a_row(value: str) -> int:
+    return max(len(piece.split()) for piece in value.replace("'", ",").replace('"', ",").split(","))
+
+
+def _id(record: Record, field: str, where: str) -> str:
+    name = record.get(field)
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
-        raise DataError(
-            "a row has no id", where=where, found=repr(name)[:80], expected=f"a text in one of {listed(ID_FIELDS)}"
-        )
+        raise DataError("a row has no id", where=where, found=short(name), expected=f"a text in {field!r}")
     return str(name).strip()
 
 
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix in (".jsonl", ".ndjson"):
-            yield from _jsonl(path)
-        elif suffix in (".csv", ".tsv"):
-            yield from _csv(path, "\t" if suffix == ".tsv" else ",")
-        elif suffix == ".json":
-            yield from _json_object(path)
-        else:
-            yield from _npz(path)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "the file is not UTF-8",
-            where=str(path),
-            found=f"byte {error.object[error.start]:#04x}",
-            expected="text in UTF-8",
-            hint="convert it, for example with iconv -f GB18030 -t UTF-8",
-        ) from None
-    except OSError as error:
-        raise DataError("the file cannot be read", where=str(path), found=error.strerror or str(error)) from None
-
-
-def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(LONGEST_ROW + 1):
-            number += 1
-            where = f"{path}:{number}"
-            if len(line) > LONGEST_ROW:
-                raise DataError("a line is too long", where=where, expected=f"at most {LONGEST_ROW:,} bytes a row")
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            record = _parsed(line.decode("utf-8"), where)
-            if not isinstance(record, dict):
-                raise DataError("a line is not a JSON object", where=where, found=type(record).__name__)
-            yield where, record
-
-
-def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    previous = csv.field_size_limit(LONGEST_ROW)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            header = reader.fieldnames or []
-            twice = sorted({name for name in header if header.count(name) > 1})
-            if twice:
-                raise DataError("columns repeat", where=str(path), found=listed(twice), expected="each column once")
-            for record in reader:
-                where = f"{path}:{reader.line_num}"
-                if None in record or None in record.values():
-                    raise DataError(
-                        "a row has more or fewer cells than the header",
-                        where=where,
-                        expected=f"{len(header)} cells",
-                        hint="quote cells that hold a comma",
-                    )
-                yield where, record
-    except csv.Error as error:
-        raise DataError("the file is no well-formed CSV", where=str(path), found=str(error)) from None
-    finally:
-        csv.field_size_limit(previous)
-
-
-def _json_object(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if path.stat().st_size > LARGEST_WHOLE:
-        raise DataError(
-            "a JSON object is read whole, and this one is too large",
-            where=str(path),
-            expected=f"at most {LARGEST_WHOLE:,} bytes",
-            hint="write it as JSONL, one row a clip",
-        )
-    found = _parsed(path.read_bytes().decode("utf-8-sig"), str(path))
-    if not isinstance(found, dict):
-        raise DataError(
-            "the file does not hold a JSON object",
-            where=str(path),
-            found=type(found).__name__,
-            expected="an object of name -> value",
-        )
-    for name, value in found.items():
-        if isinstance(value, dict):
-            raise DataError("a value is an object", where=f"{path}: {name!r}", expected="labels, a number or a text")
-        yield f"{path}: {name!r}", {"id": name, "value": value}
-
-
-def _npz(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    arrays = read_npz(path)
-    if isinstance(arrays.get("name2reason"), dict):
-        pairs, field = list(arrays["name2reason"].items()), "name2reason"
-    elif {"filenames", "fileitems"} <= set(arrays) and len(arrays["filenames"]) == len(arrays["fileitems"]):
-        pairs, field = list(zip(arrays["filenames"].tolist(), arrays["fileitems"].tolist(), strict=True)), "fileitems"
-    else:
-        raise DataError(
-            "not a result file of the AffectGPT repository",
-            where=str(path),
-            found=f"arrays {listed(arrays)}",
-            expected="name2reason, or filenames and fileitems of one length",
-        )
-    for name, value in pairs:
-        yield f"{path}: {name!r}", {"id": name, field: value}
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_each_key_once)
-    except _RepeatedKey as error:
-        raise DataError(
-            "a name repeats", where=where, found=repr(error.args[0])[:80], expected="each name once"
-        ) from None
-    except RecursionError:
-        raise DataError("JSON nested too deeply", where=where) from None
-    except ValueError as error:
-        raise DataError("not JSON", where=where, found=str(error)[:200]) from None
-
-
-class _RepeatedKey(Exception):
-    pass
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        raise _RepeatedKey(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
-    return found
+def _error(record: Record, where: str) -> str:
+    """Why a row has no value, "" when it has one. In a CSV every row has the column: "False" and the like say none."""
+    error = record.get("error")
+    if error is None or error is False:
+        return ""
+    if not isinstance(error, str):
+        raise DataError("a row's error is no text", where=where, found=short(error), expected="a text, or none")
+    return "" if error.strip().lower() in _NO_ERROR else error

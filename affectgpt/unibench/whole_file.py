@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file by way of `.NAME.part` beside it, which a kill may leave and the next writing replaces.
 
-    Raises OSError; the file is then as it was before.
+    Processes that write into one folder take turns. Raises OSError; the file is then as it was before.
     """
-    part = path.with_name(f".{path.name}.part")
+    write_all({path: text})
+
+
+def write_all(texts: Mapping[Path, str]) -> None:
+    """Write several text files as [write_whole][] does one; none is put in its place before all are on the disk."""
+    parts = {path: path.with_name(f".{path.name}.part") for path in texts}
+    with ExitStack() as turns:
+        for folder in sorted({path.parent for path in texts}):
+            turns.enter_context(_turn(folder))
+        try:
+            for path, part in parts.items():
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+                with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                    file.write(texts[path])
+                    file.flush()
+                    os.fsync(file.fileno())
+            for path, part in parts.items():
+                os.replace(part, path)
+        except OSError:
+            for part in parts.values():
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
     try:
-        with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+        import fcntl
+    except ImportError:  # Windows has no such lock: two writers there are the user's to avoid.
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +149,21 @@ def test_one_command_does_it_all_and_goes_on(run: Callable[..., Any], place: Any
     assert {path: path.read_bytes() for path in (place.here / "out").rglob("*") if path.is_file()} == files
 
 
+def test_two_runs_do_not_work_in_one_folder(run: Callable[..., Any], place: Any, benchmark_data: Path) -> None:
+    (place.here / "out").mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from pathlib import Path; from affectgpt.unibench.locks import alone\n"
+         "with alone(Path('out')): print('ready', flush=True); sys.stdin.read()"],
+        cwd=place.here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
+        outcome = run("unibench", "out", "--data", benchmark_data, "--model", place.model)
+        assert outcome.code == 2 and "another process" in outcome.err
+    finally:
+        holder.communicate()
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "no data": (["generate", "none", "--out", "out"], "no data set is found"),
     "an unknown set": (["generate", "CLIPS", "--out", "out", "--sets", "melt"], "meld"),
@@ -151,11 +171,14 @@ BAD: dict[str, tuple[list[str], str]] = {
     "no GPU": (["generate", "CLIPS", "--out", "out", "--device", "cuda"], "CUDA"),
     "no way": (["unibench", "out"], "--synthetic"),
     "both ways": (["unibench", "out", "--data", "CLIPS", "--synthetic", "2"], "--synthetic"),
+    "no labels": (["unibench", "out", "--data", "unlabelled.jsonl"], "no labels to score"),
     "no wheels": (["unibench", "out", "--data", "CLIPS", "--wheels", "none"], "wheels"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_refused_before_anything_is_written(refused: Callable[..., None], place: Any, case: str) -> None:
+    place.write("a.mp4")
+    place.write("unlabelled.jsonl", '{"clip": "a.mp4"}')
     arguments, words = BAD[case]
     refused([str(place.clips) if each == "CLIPS" else each for each in arguments], words)

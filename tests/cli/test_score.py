@@ -110,8 +110,8 @@ def test_resampling_follows_the_options(files: Path, run: Callable[..., Any]) ->
     command = ["said.json", "--truth", "true.json", "--task", "fine-grained"]
     first = scored(run, *command)["datasets"]
     assert first == scored(run, *command)["datasets"]
-    other = scored(run, *command, "--seed", "1", "--resamples", "77")
-    assert other["datasets"] != first and other["settings"]["resampling"] == {"replicates": 77, "seed": 1}
+    other = scored(run, *command, "--seed", "1", "--resamples", "177")
+    assert other["datasets"] != first and other["settings"]["resampling"] == {"replicates": 177, "seed": 1}
     none = scored(run, *command, "--resamples", "0")
     assert none["datasets"][0]["figures"]["f1"]["low"] is None
 
@@ -133,6 +133,12 @@ BAD: dict[str, tuple[list[str], str]] = {
     "no data": (["said.json", "--data", "folder"], "no data set is found"),
     "a pair of others": (
         ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "few.json"], "3: b, c, d"
+    ),
+    "few replicates": (
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--resamples", "7"], "at least 100"
+    ),
+    "no folder": (
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--out", "true.json"], "not a folder"
     ),
     "no test": (
         ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "said.json", "--resamples", "0"],

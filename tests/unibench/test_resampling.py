@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
+from affectgpt.unibench import resampling
 from affectgpt.unibench.resampling import Resampling, Tally, figure, mean_figure
+from affectgpt.unibench.result import Figure
 
 
 class Share:
@@ -21,7 +23,7 @@ class Share:
         right = np.asarray(truth) == np.asarray(predicted)
         return np.stack([right, np.ones(len(right))], axis=1).astype(float)
 
-    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+    def figures(self, sums: np.ndarray, *, empty: float = math.nan) -> dict[str, np.ndarray]:
         return {
             "share": np.divide(
                 sums[..., 0], sums[..., 1], out=np.full(sums[..., 1].shape, np.nan), where=sums[..., 1] != 0
@@ -137,3 +139,24 @@ def test_the_mean_is_the_plain_mean_with_an_interval_of_its_own() -> None:
     found = mean_figure(tallies)
     assert found.value == pytest.approx(0.75) and found.low is not None and 0.69 < found.low < 0.73
     assert figure(math.nan, np.zeros(3)).value is None
+
+
+def test_replicates_without_a_value_are_left_out_and_too_many_give_no_interval() -> None:
+    def rare(counted: int) -> Tally:
+        tally = Tally(Share(), Resampling(2000))
+        terms = np.zeros((200, 2))
+        terms[:counted] = 1
+        tally.add([f"clip {i}" for i in range(200)], terms)
+        return tally
+
+    # Of two clips that count, neither is drawn in e^-2 = 14 % of the replicates.
+    found = rare(2)
+    assert np.isnan(found.replicates()["share"]).mean() == pytest.approx(math.exp(-2), abs=0.03)
+    assert found.figures()["share"] == Figure(1.0, 1.0, 1.0)
+    assert figure(0.5, np.array([0.4, np.nan, np.nan])) == Figure(0.5)
+
+
+def test_few_draws_at_once_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tally_of([i % 3 == 0 for i in range(100)]).figures()
+    monkeypatch.setattr(resampling, "_DRAWS_AT_ONCE", 7000)
+    assert tally_of([i % 3 == 0 for i in range(100)]).figures() == whole

@@ -119,3 +119,10 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         fill(tmp_path / "rows.jsonl")
     monkeypatch.undo()
     fill(tmp_path / "rows.jsonl")
+
+
+def test_settings_that_are_no_json_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.with_suffix(".run.json").write_text('{"seed": NaN}')
+    with pytest.raises(DataError, match="NaN"):
+        read_settings(path)

@@ -60,7 +60,7 @@ def test_missing_predictions_stop_are_excluded_or_wrong() -> None:
 
 
 def test_predictions_that_repeat_stop() -> None:
-    with pytest.raises(DataError, match="1: a"):
+    with pytest.raises(DataError, match="a 2 times"):
         score("fine-grained", TRUE, [*SAID, SAID[0]])
 
 
@@ -129,3 +129,37 @@ def test_a_cell_that_is_no_set_of_labels_is_named() -> None:
 def test_no_clip_at_all_is_an_error() -> None:
     with pytest.raises(DataError, match="no clip to score"):
         score("fine-grained", TRUE, [], missing="exclude")
+
+
+def test_what_does_not_count_is_not_counted_as_wrong() -> None:
+    said = [("a", ["happy"]), ("b", "[sad]"), Prediction("c", [], "", "broken"), Prediction("d", [], "", "broken")]
+    result = score("fine-grained", TRUE, said)
+    assert result.counted_wrong == {} and result.clips == 2 and sum(result.excluded.values()) == 2
+    result = score("sentiment", {"a": 1.0, "b": 0.0}, [("a", "positive"), Prediction("b", "", "", "broken")])
+    assert result.counted_wrong == {} and result.excluded == {"the true value is 0": 1}
+    result = score("fine-grained", TRUE, [], missing="wrong")
+    assert result.counted_wrong == {"no prediction": 2} and result.clips == 2
+
+
+def test_labels_without_a_place_are_told() -> None:
+    result = score("basic", {"a": "happy", "b": "sad"}, [("a", ["he is happy"]), ("b", [])])
+    assert result.notes == {"predictions with labels none of which has a place on the wheels": 1}
+
+
+def test_a_sentiment_of_any_shape_is_no_sentiment() -> None:
+    true = {"a": 1.0, "b": -1.0, "c": 2.0, "d": 1.0}
+    for odd in ({"x": 1}, [0.5], "[", 10**400, None):
+        result = score("sentiment", true, [("a", odd), ("b", odd), ("c", "positive"), ("d", "positive")])
+        assert sum(result.notes.values()) == 2 and result.figures["accuracy"].value == 0.75
+        assert result.worst[0].id == "a"
+
+
+def test_large_predictions_are_scored_a_few_at_a_time_and_shown_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    add = DatasetScore._add
+    monkeypatch.setattr(DatasetScore, "_add", lambda self, said: (sizes.append(len(said)), add(self, said))[1])
+    monkeypatch.setattr(scoring, "LARGEST_CHUNK", 10_000)
+    true = {str(i): ["happy"] for i in range(20)}
+    result = score("fine-grained", true, [(str(i), ["sad"] * 1000, "text " * 500) for i in range(20)])
+    assert max(sizes) <= 2 and sum(sizes) == 20
+    assert len(result.worst[0].text) < 2100 and len(result.worst[0].predicted) == 100

@@ -55,3 +55,8 @@ def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "meld-process").mkdir()
     with pytest.raises(DataError, match="sims"):
         read_sources(tmp_path, ["sims"])
+
+
+def test_sets_are_of_the_benchmark_only(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--sets"):
+        read_sources(manifest(tmp_path, {"clip": "a.mp4", "labels": ["happy"]}), ["meld"])

@@ -36,7 +36,8 @@ def test_a_file_of_each_task(tmp_path: Path, task: Task, values: dict[str, Any],
 @pytest.mark.parametrize(
     ("task", "value"),
     [("basic", ""), ("basic", None), ("basic", ["a", "b"]), ("basic", "[]"), ("sentiment", "good"), ("sentiment", None),
-     ("sentiment", float("nan")), ("sentiment", "inf"), ("sentiment", True), ("fine-grained", 3), ("fine-grained", "[")],
+     ("sentiment", float("nan")), ("sentiment", "inf"), ("sentiment", True), ("sentiment", 10**400),
+     ("fine-grained", 3), ("fine-grained", "[")],
 )  # fmt: skip
 def test_an_unusable_label_is_named_with_its_clip(tmp_path: Path, task: Task, value: Any) -> None:
     good: dict[Task, Any] = {"basic": "happy", "sentiment": 1.0, "fine-grained": ["happy"]}
@@ -59,3 +60,10 @@ def test_examples_of_a_data_set() -> None:
     assert dict(truth.values) == {"a": 0.25, "b": -1.0} and truth.expected == 9
     with pytest.raises(DataError, match="no true labels"):
         truth_of_examples([], "k", "K", "basic", None)
+
+
+def test_a_true_row_that_is_an_error_is_not_an_empty_set(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id": "a", "labels": ["happy"]}\n{"id": "b", "error": "lost"}\n')
+    with pytest.raises(DataError, match="b: an error: lost"):
+        truth_of_file(path, "fine-grained")

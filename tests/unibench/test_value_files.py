@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench import value_files
+from affectgpt.unibench import records
 from affectgpt.unibench.value_files import value_file
 
 PROSE = "The man smiles and seems to be happy with what he hears."
@@ -51,7 +51,9 @@ def test_the_repository_s_descriptions_are_text(tmp_path: Path) -> None:
         ({"a": ["happy"], "b": None}, "labels"), ({"a": "[happy]", "b": "sad"}, "labels"),
         ({"a": 0.5, "b": -1}, "labels"),
         ({"a": "happy, very sad, a bit upset", "b": ""}, "labels"), ({"a": PROSE, "b": "sad"}, "text"),
-        ({"a": "他看起来很高兴。"}, "text"), ({"a": f"['{PROSE}']"}, "labels"),
+        ({"a": "他看起来很高兴，因为朋友来看他。"}, "text"), ({"a": "He is happy.", "b": "sad"}, "text"),
+        ({"a": "negative.", "b": "very happy."}, "labels"), ({"a": "He is happy.", "b": ["sad"]}, "labels"),
+        ({"a": f"['{PROSE}']"}, "labels"),
     ],
 )  # fmt: skip
 def test_a_json_object_is_told_by_its_values(tmp_path: Path, values: dict[str, Any], reading: str) -> None:
@@ -141,8 +143,8 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
 
 
 def test_a_line_and_a_whole_file_have_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(value_files, "LONGEST_ROW", 100)
-    monkeypatch.setattr(value_files, "LARGEST_WHOLE", 100)
+    monkeypatch.setattr(records, "LONGEST_ROW", 100)
+    monkeypatch.setattr(records, "LARGEST_WHOLE", 100)
     jsonl(tmp_path / "x.jsonl", {"id": "a", "labels": "x"}, {"id": "b", "labels": "x" * 200})
     with pytest.raises(DataError, match=r"x.jsonl:2.*too long"):
         rows(tmp_path / "x.jsonl")
@@ -150,10 +152,60 @@ def test_a_line_and_a_whole_file_have_a_largest_size(tmp_path: Path, monkeypatch
     with pytest.raises(DataError, match="JSONL"):
         rows(tmp_path / "x.json")
     (tmp_path / "x.csv").write_text("name,openset\na," + "x" * 200 + "\n")
-    with pytest.raises(DataError, match="CSV"):
+    with pytest.raises(DataError, match="too long"):
         rows(tmp_path / "x.csv")
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         value_file(tmp_path / "x.jsonl")
+
+
+def test_the_id_is_one_field_for_all_rows(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", {"id": 0, "name": "b", "labels": "x"}, {"id": 1, "name": "a", "labels": "y"})
+    with pytest.raises(DataError, match="--id-field"):
+        value_file(path)
+    assert rows(path, id_field="name") == [("b", "x"), ("a", "y")]
+    path = jsonl(tmp_path / "y.jsonl", {"name": "b", "labels": "x"}, {"name": "a", "id": "c", "labels": "y"})
+    assert [name for name, _ in rows(path)] == ["b", "a"]
+    with pytest.raises(DataError, match=r"x\.jsonl:2"):
+        rows(jsonl(tmp_path / "x.jsonl", {"name": "b", "labels": "x"}, {"id": "a", "labels": "y"}))
+
+
+def test_a_column_of_errors_may_say_that_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,labels,error\na,[x],False\nb,[y],\nc,,broken\nd,[z],0\n")
+    assert [row.error for row in value_file(tmp_path / "x.csv").rows()] == ["", "", "broken", ""]
+    path = jsonl(
+        tmp_path / "x.jsonl", {"id": "a", "labels": "x", "error": None}, {"id": "b", "labels": "y", "error": 3}
+    )
+    with pytest.raises(DataError, match="error is no text"):
+        rows(path)
+
+
+def test_a_file_may_begin_with_errors(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", {"id": "a", "error": "boom"}, {"id": "b", "sentiment": "positive"})
+    assert value_file(path).field == "sentiment"
+    assert [(row.value, row.error) for row in value_file(path).rows()] == [(None, "boom"), ("positive", "")]
+    only = value_file(jsonl(tmp_path / "y.jsonl", {"id": "a", "error": "boom"}))
+    assert [row.error for row in only.rows()] == ["boom"]
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"filenames": np.array(3), "fileitems": np.array(3)},
+        {"filenames": np.array(["a"]), "fileitems": np.array("b")},
+        {"filenames": np.array([["a"]]), "fileitems": np.array([["b"]])},
+        {"filenames": np.array(["a", "b"]), "fileitems": np.array(["c"])},
+        {"filenames": np.array(["a"])}, {"name2reason": np.array("x")},
+    ],
+)  # fmt: skip
+def test_arrays_of_another_shape_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(DataError, match="AffectGPT repository"):
+        value_file(tmp_path / "x.npz")
+
+
+def test_arrays_inside_an_archive_are_lists(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", name2reason=np.array({"a": np.array(["x", "y"])}, dtype=object))
+    assert rows(tmp_path / "x.npz") == [("a", ["x", "y"])]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -27,3 +28,20 @@ def test_what_a_kill_left_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".whole.txt.part").write_text("half")
     write_whole(tmp_path / "whole.txt", "new")
     assert os.listdir(tmp_path) == ["whole.txt"] and (tmp_path / "whole.txt").read_text() == "new"
+
+
+def _write(path: Path, letter: str) -> None:
+    for _ in range(60):
+        write_whole(path, letter * 50_000)
+
+
+def test_writers_of_one_file_take_turns(tmp_path: Path) -> None:
+    path, context = tmp_path / "whole.txt", multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write, args=(path, letter)) for letter in "abc"]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        if path.exists():
+            text = path.read_text()
+            assert len(text) == 50_000 and len(set(text)) == 1
+    assert [writer.exitcode for writer in writers] == [0, 0, 0] and os.listdir(tmp_path) == ["whole.txt"]

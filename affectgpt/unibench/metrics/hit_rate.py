@@ -56,11 +56,11 @@ class HitRate:
             "hit_rate": rate,
             "hit_share": share,
             "precision": precision,
-            "f1": np.where(rate == 0, 0.0, f_score(precision, rate)),
+            "f1": f_score(precision, rate, empty=0.0),
             "clips": kept,
         }
 
-    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+    def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
         """`hit_rate`, `hit_share` (the official scripts' mscore), `precision`, `f1`, `labels_per_clip`."""
         by_column = self.by_column(sums)
         figures = {name: by_column[name].mean(axis=-1) for name in ("hit_rate", "hit_share", "precision", "f1")}

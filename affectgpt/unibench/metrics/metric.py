@@ -23,8 +23,11 @@ class Metric(Protocol):
     def terms(self, truth: Sequence[Any], predicted: Sequence[Any]) -> np.ndarray:
         """What each clip adds, float64 `[n, K]`; K is always the same."""
 
-    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """Sums `[..., K]` -> figures `[...]` by name, as fractions; NaN where a figure has no value."""
+    def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
+        """Sums `[..., K]` -> figures `[...]` by name, as fractions; NaN where a figure has no value.
+
+        `empty` is what an official F-score is that has none because precision and recall are 0.
+        """
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -34,6 +37,7 @@ def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return out
 
 
-def f_score(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    """`2pr / (p + r)`, NaN where both are 0: the official scripts have no value there either."""
-    return ratio(2 * precision * recall, precision + recall)
+def f_score(precision: np.ndarray, recall: np.ndarray, *, empty: float = np.nan) -> np.ndarray:
+    """`2pr / (p + r)`; `empty` where both are 0 (the official scripts have no value there: NaN)."""
+    score = ratio(2 * precision * recall, precision + recall)
+    return np.where((precision == 0) & (recall == 0), empty, score)

@@ -38,15 +38,20 @@ class WheelOverlap:
         each = np.stack([both / np.maximum(given, 1), both / np.maximum(wanted, 1), wanted > 0], axis=2)
         return np.hstack([each.reshape(len(each), -1), said.counts[:, None], np.ones((len(each), 1))])
 
-    def by_column(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+    def by_column(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
         """Precision, recall, F and number of clips per comparison, `[..., C]`, in the order of `columns`."""
         each = sums[..., :-2].reshape(*sums.shape[:-1], len(self.columns), 3)
         precision, recall = ratio(each[..., 0], each[..., 2]), ratio(each[..., 1], each[..., 2])
-        return {"precision": precision, "recall": recall, "f1": f_score(precision, recall), "clips": each[..., 2]}
+        return {
+            "precision": precision,
+            "recall": recall,
+            "f1": f_score(precision, recall, empty=empty),
+            "clips": each[..., 2],
+        }
 
-    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+    def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
         """`f1`, `precision`, `recall` at level 1, the same at level 2, `f1_levels_1_2`, `labels_per_clip`."""
-        by_column = self.by_column(sums)
+        by_column = self.by_column(sums, empty=empty)
         figures = {}
         for level, suffix in ((1, ""), (2, "_level_2")):
             at = [index for index, column in enumerate(self.columns) if column.level == level]

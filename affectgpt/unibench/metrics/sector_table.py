@@ -15,6 +15,7 @@ from affectgpt.unibench.wheels.official import OfficialWheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, WheelSet
 
 _REMEMBERED = 200_000
+_LONGEST = 200
 _EMPTY, _END = -1, -2
 _MARK = "\x1e"
 _WORD = 64
@@ -141,6 +142,9 @@ class SectorTable:
         return on
 
     def _number(self, piece: str) -> int:
+        if len(piece) > _LONGEST:
+            label = piece.strip().lower()
+            return self._row(label) if label else _EMPTY
         if piece not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known = {_MARK: _END}

@@ -28,7 +28,7 @@ class SentimentScore:
         neutral = kept & np.array([each == "neutral" for each in predicted], dtype=bool)
         return np.stack([*cells, neutral, kept], axis=1).astype(np.float64)
 
-    def figures(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+    def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
         """`weighted_f1`, `accuracy`, and `neutral_rate`: how often neither was said."""
         both_positive, false_positive, false_negative, both_negative, neutral, clips = np.moveaxis(sums, -1, 0)
         wrong = false_positive + false_negative
