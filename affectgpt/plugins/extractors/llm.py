@@ -8,6 +8,7 @@ questions are those of [llm_prompts][affectgpt.plugins.extractors.llm_prompts].
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from affectgpt.plugins.extractors.llm_answers import Answer, read_emotions, read
 from affectgpt.plugins.extractors.llm_cache import AnswerCache, default_folder, key_of
 from affectgpt.plugins.extractors.llm_config import OFF, LLMExtractorConfig
 from affectgpt.registry.errors import AffectGPTError, Problem, RunError
+
+_SHORT = "She is happy."
 
 
 def _folder(cache: str | None) -> Path | None:
@@ -50,27 +53,38 @@ class LLMExtractor:
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
         """The emotion words of each text; a text of blanks names none. Raises RunError when no answer can be had."""
-        limit, template = self.config.max_characters, self.config.prompt or llm_prompts.EMOTIONS
+        limit = self.config.max_characters
         found = [
             Extraction(error=f"the text is longer than max_characters: {len(text)}, at most {limit}")
             if len(text) > limit else Extraction()
             for text in texts
         ]  # fmt: skip
-        asked = [index for index, text in enumerate(texts) if len(text) <= limit and text.strip()]
-        answers = self._answers([llm_prompts.ask_emotions(template, texts[index]) for index in asked])
+        asked = [index for index, text in enumerate(texts) if len(text) <= limit and not llm_prompts.is_blank(text)]
+        answers = self._answers([self._ask_emotions(texts[index]) for index in asked])
         for index, answer in zip(asked, answers, strict=True):
             found[index] = read_emotions(answer)
         return found
 
     def sentiments(self, texts: Sequence[str]) -> list[Extraction]:
-        """The sentiment of each text, asked from its emotion words. Raises RunError when no answer can be had."""
-        template = self.config.sentiment_prompt or llm_prompts.SENTIMENT
-        found = self.emotions(texts)
+        """The sentiment of each text, asked from its emotion words, also when there are none.
+
+        A text of blanks has no sentiment, which is an error. Raises RunError when no answer can be had.
+        """
+        found = [
+            Extraction(error="the text is empty") if llm_prompts.is_blank(text) else each
+            for text, each in zip(texts, self.emotions(texts), strict=True)
+        ]
         asked = [index for index, each in enumerate(found) if not each.error]
-        answers = self._answers([llm_prompts.ask_sentiment(template, found[index].labels) for index in asked])
+        answers = self._answers([self._ask_sentiment(found[index].labels) for index in asked])
         for index, answer in zip(asked, answers, strict=True):
             found[index] = read_sentiment(answer)
         return found
+
+    def _ask_emotions(self, text: str) -> str:
+        return llm_prompts.ask_emotions(self.config.prompt or llm_prompts.EMOTIONS, text)
+
+    def _ask_sentiment(self, labels: Sequence[str]) -> str:
+        return llm_prompts.ask_sentiment(self.config.sentiment_prompt or llm_prompts.SENTIMENT, labels)
 
     def _answers(self, questions: Sequence[str]) -> list[Answer]:
         """The answer of each question: from the cache, else from the model, which is asked once for equal ones."""
@@ -79,11 +93,17 @@ class LLMExtractor:
         missing = [question for question, answer in known.items() if answer is None]
         new: dict[str, Answer] = {}
         try:
-            for index, answer in self.model.answers(missing):
-                new[missing[index]] = answer
-                self.cache.keep(keys[missing[index]], answer)
+            with closing(self.model.answers(missing)) as arriving:
+                for index, answer in arriving:
+                    new[missing[index]] = answer
+                    if not answer.refused:
+                        self.cache.keep(keys[missing[index]], answer)
+            if new and all(answer.refused for answer in new.values()):
+                # Is it the texts that the server does not take, or everything?
+                self.model.check(self._ask_emotions(_SHORT))
         except RunError as error:
-            raise self._with_progress(error, len(known) - len(missing) + len(new)) from error
+            answered = len(known) - len(missing) + sum(not answer.refused for answer in new.values())
+            raise self._with_progress(error, answered) from error
         answers = {question: new.get(question) or known[question] for question in keys}
         return [answers[question] for question in questions]  # type: ignore[misc] # each is known or new
 

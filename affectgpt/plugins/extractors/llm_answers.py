@@ -34,19 +34,43 @@ _SENTENCE = (
     " were with would yes you"
 )
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
-_NONE = frozenset(("none", "null"))
+# "none", also as models put it: "none detected", "none clearly identifiable".
+_NONE = re.compile(
+    r"null|none(?: (?:at all|ascribed|clear(?:ly)?|described|detectable|detected|expressed|found|given|here"
+    r"|identifiable|identified|listed|mentioned|present|specified|stated))*"
+)
+# What is never an emotion. It stands for no answer: which of none and unknown is meant, nobody can tell.
+_NO_LABEL = re.compile(
+    r"(?:none|nothing|error|undefined|invalid|unspecified)(?: .*)?"
+    r"|no (?:\w+ )?(?:emotion|emotional|feeling|label|word)s?(?: .*)?"
+    r"|not (?:applicable|available|clear|detected|found|given|identified|mentioned|present|provided|specified|stated)"
+    r"|emotions?|labels?|words?|list|string|text|true|false|unclear|unknown|empty list|nan|nil"
+    r"|不明|不明确|不清楚|不知道|情绪|暂无|未提及|未知|空|(?:无|没有)(?:明显)?(?:的)?(?:情绪|情感)?"
+)
+# Outside a list, an address to the one who asked.
+_REPLY = re.compile(
+    r"(?:ok|okay|sorry|sure|alright|hello|hi)(?: .*)?|absolutely|all right|apologies|certainly|done|good|got it|great"
+    r"|here|noted|of course|please|right|thank you|thanks|understood|welcome"
+    r"|可以|好|好的|当然|您好|你好|对不起|抱歉|明白|是|是的|收到|谢谢"
+)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote; `cut` when it had not ended at the longest length."""
+    """What a model wrote; `cut` when it had not ended at the longest length.
+
+    `refused` is why a server did not take the question; there is no text then.
+    """
 
     text: str
     cut: bool = False
+    refused: str = ""
 
 
 def read_emotions(answer: Answer) -> Extraction:
     """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:"."""
+    if answer.refused:
+        return _refusal(answer)
     text = answer.text.strip()
     fence = _FENCE.fullmatch(text)
     text = fence[1].strip() if fence else text
@@ -58,26 +82,32 @@ def read_emotions(answer: Answer) -> Extraction:
         return _unreadable(_CUT, answer)
     if not text:
         return _unreadable("the answer is empty", answer)
-    items = _listed(text) if text[0] == "[" else _separated(text)
+    is_list = text[0] == "["
+    items = _listed(text) if is_list else _separated(text)
     if items is None:
         return _unreadable("the answer is no list of emotion words", answer)
-    labels = [" ".join(item.lower().split()) for item in items]
-    if len(labels) == 1 and labels[0] in _NONE:
-        return Extraction()
+    written = [" ".join(item.lower().split()) for item in items]
+    labels = [label for label in written if not _NONE.fullmatch(label)]
     for label in labels:
-        if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label):
+        if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label) or _says_nothing(label, is_list):
             return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", answer)
     return Extraction(tuple(dict.fromkeys(labels)))
 
 
 def read_sentiment(answer: Answer) -> Extraction:
     """Exactly one of the three words; case, quotes and punctuation around it do not count."""
+    if answer.refused:
+        return _refusal(answer)
     word = re.sub(r"^[\W_]+|[\W_]+$", "", answer.text).lower()
     if answer.cut:
         return _unreadable(_CUT, answer)
     if word in SENTIMENTS:
         return Extraction((word,))
     return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", answer)
+
+
+def _says_nothing(label: str, is_list: bool) -> bool:
+    return bool(_NO_LABEL.fullmatch(label) or (not is_list and _REPLY.fullmatch(label)))
 
 
 def _listed(text: str) -> list[str] | None:
@@ -111,6 +141,10 @@ def _separated(text: str) -> list[str] | None:
     # Chinese sentences have no blanks between words.
     is_prose = is_prose or any(len(_IDEOGRAPH.findall(item)) > LONGEST_CHINESE for item in items)
     return None if is_prose or "\n" in text else items
+
+
+def _refusal(answer: Answer) -> Extraction:
+    return Extraction(error=f"the server refuses the question: {answer.refused}")
 
 
 def _unreadable(why: str, answer: Answer) -> Extraction:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from affectgpt.plugins.extractors.llm_answers import Answer
 from affectgpt.registry.errors import ConfigError, RunError
@@ -65,28 +66,22 @@ class AnswerCache:
         if self.folder is None:
             return
         path = self._path(key)
+        part = path.with_name(f".{uuid4().hex}.part")
         content = json.dumps({"key": key, "text": answer.text, "cut": answer.cut}).encode("ascii")
         try:
             path.parent.mkdir(exist_ok=True)
-            _write_whole(path, content)
+            part.write_bytes(content)
+            part.replace(path)
         except OSError as error:
             raise RunError(
                 "an answer cannot be kept", where=str(path), found=error.strerror or str(error),
                 hint="make room, choose another folder with `cache: FOLDER`, or keep none with `cache: off`",
             ) from error
+        finally:
+            with suppress(OSError):
+                part.unlink()
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
         # Subfolders, because some file systems are slow with tens of thousands of files in one.
         return self.folder / key[:2] / f"{key}.json"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".answer-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

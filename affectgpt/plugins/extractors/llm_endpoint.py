@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from affectgpt.plugins.extractors.llm_answers import Answer
@@ -13,6 +14,8 @@ from affectgpt.plugins.extractors.llm_config import Endpoint
 from affectgpt.registry.errors import PluginError, RunError
 
 _LONGEST = 100_000
+_REFUSED = (400, 413, 422)
+"""What servers say of one question that they do not take, such as one longer than the model's context."""
 
 
 class Server:
@@ -23,18 +26,13 @@ class Server:
 
     def __init__(self, endpoint: Endpoint, *, max_new_tokens: int) -> None:
         try:
-            import openai
+            import openai  # noqa: F401
         except ModuleNotFoundError as error:
             raise PluginError(
                 "the `endpoint` of the extractor 'llm' needs a package that is not installed", found=str(error),
                 hint="pip install 'affectgpt[openai]'",
             ) from error
         self.endpoint, self.max_new_tokens = endpoint, max_new_tokens
-        # The client insists on a key; servers of one's own usually want none.
-        self.client = openai.OpenAI(
-            base_url=endpoint.url, api_key=os.environ.get(endpoint.api_key_env) or "none", timeout=endpoint.timeout,
-            max_retries=endpoint.retries,
-        )  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
         """What decides its answers beside the question, as far as this side knows."""
@@ -44,39 +42,62 @@ class Server:
         """Index and answer of every question, as they come.
 
         After a question that failed, no other is begun; what was under way is still given, then RunError is raised.
+        An interruption (Ctrl-C, or closing this iterator) waits for nothing.
         """
-        failure: RunError | None = None
-        waiting, running = iter(enumerate(questions)), dict[Future[Answer], int]()
-        pool = ThreadPoolExecutor(self.endpoint.parallel)
-        try:
+        if not questions:
+            return
+        failure: Exception | None = None
+        waiting, running = iter(enumerate(questions)), 0
+        done = SimpleQueue[tuple[int, Answer | Exception]]()
+        with self._client() as client:
             while True:
-                free = self.endpoint.parallel - len(running) if failure is None else 0
-                for index, question in islice(waiting, free):
-                    running[pool.submit(self._ask, question)] = index
+                for index, question in islice(waiting, self.endpoint.parallel - running if failure is None else 0):
+                    # Not a pool: Python waits for the threads of one when it ends, a daemon ends with it.
+                    Thread(target=self._put, args=(client, index, question, done), daemon=True).start()
+                    running += 1
                 if not running:
                     break
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    index = running.pop(done)
-                    try:
-                        answer = done.result()
-                    except RunError as error:
-                        failure = failure or error
-                    else:
-                        yield index, answer
-        finally:
-            pool.shutdown(wait=False)
+                index, found = done.get()
+                running -= 1
+                if isinstance(found, Answer):
+                    yield index, found
+                else:
+                    failure = failure or found
         if failure is not None:
             raise failure
 
-    def _ask(self, question: str) -> Answer:
+    def check(self, question: str) -> None:
+        """Raises RunError when the server refuses `question`, or gives no answer."""
+        for _, answer in self.answers([question]):
+            if answer.refused:
+                raise self._failure(answer.refused, "the server refuses every question: see what it said")
+
+    def _client(self) -> Any:
+        import openai
+
+        # The client insists on a key; servers of one's own usually want none.
+        return openai.OpenAI(
+            base_url=self.endpoint.url, api_key=os.environ.get(self.endpoint.api_key_env) or "none",
+            timeout=self.endpoint.timeout, max_retries=self.endpoint.retries,
+        )  # fmt: skip
+
+    def _put(self, client: Any, index: int, question: str, done: SimpleQueue[tuple[int, Answer | Exception]]) -> None:
+        try:
+            done.put((index, self._ask(client, question)))
+        except Exception as error:  # it is raised where the answers are waited for
+            done.put((index, error))
+
+    def _ask(self, client: Any, question: str) -> Answer:
         import openai
 
         try:
-            found: Any = self.client.chat.completions.create(
+            found: Any = client.chat.completions.create(
                 model=self.endpoint.model, messages=[{"role": "user", "content": question}], temperature=0,
                 max_tokens=self.max_new_tokens,
             )  # fmt: skip
         except openai.OpenAIError as error:
+            if getattr(error, "status_code", None) in _REFUSED:
+                return Answer("", refused=_said(error))
             raise self._failure(_said(error), _advice(error, self.endpoint)) from error
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             # The client trusts that what is called JSON is JSON, of the right form.
@@ -116,8 +137,6 @@ def _advice(error: Exception, endpoint: Endpoint) -> str:
         return f"the variable {endpoint.api_key_env} {is_set}: put the server's key there"
     if isinstance(error, openai.NotFoundError):
         return f"check `endpoint.url` and the name of the model: does the server know {endpoint.model!r}?"
-    if isinstance(error, openai.BadRequestError):
-        return "the server refuses the request: see what it said"
     if isinstance(error, openai.APITimeoutError):
         return "start it again later, or raise `endpoint.timeout` or `endpoint.retries`, or lower `endpoint.parallel`"
     if isinstance(error, openai.APIConnectionError):

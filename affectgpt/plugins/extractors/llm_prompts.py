@@ -49,6 +49,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
 
 
+def is_blank(text: str) -> bool:
+    """Whether `text` holds nothing to read."""
+    return not plain(text).strip()
+
+
 def ask_emotions(template: str, text: str) -> str:
     """The question about one text, which cannot end the place it is put in."""
     inside = _OWN_TAG.sub("‹", plain(text)).strip()

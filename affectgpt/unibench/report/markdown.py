@@ -10,15 +10,17 @@ from affectgpt.unibench.report.plain_text import label, plain
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult
 
 # Entities where renderers disagree about backslashes (HTML, math, table cells, mentions), backslashes elsewhere.
-_ESCAPES = {character: f"&#{ord(character)};" for character in "&<>|\\$`@"}
+_ESCAPES = {character: f"&#{ord(character)};" for character in "&<>|\\$`"}
 _ESCAPES |= {character: f"\\{character}" for character in "*_{}[]#+!~"}
+# Renderers that link addresses look for them where entities are read already, but not across a comment.
+_ESCAPES["@"] = "&#64;<!-- -->"
 _TABLE = str.maketrans(_ESCAPES)
 
 
 def escape(text: str) -> str:
     """`text` (on one line) so that Markdown shows it as it is: no link, no markup, no HTML, no new table cell."""
     escaped = text.translate(_TABLE).replace("://", "&#58;//")
-    return re.sub(r"(?i)(?<!\w)(www)\.", r"\1&#46;", escaped)
+    return re.sub(r"(?i)(www)\.", r"\1&#46;", escaped)
 
 
 def render_markdown(result: BenchmarkResult) -> str:

@@ -107,20 +107,26 @@ def notes(result: BenchmarkResult) -> list[str]:
     for each in result.datasets:
         for note in _about_clips(each):
             about.setdefault(note, []).append(label(each.title))
-    return said + [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
+    said += [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
+    if sizes := list(filter(None, map(_other_size, result.datasets))):
+        said.append(f"Clips instead of those of the published test sets: {', '.join(sizes)}.")
+    return said
 
 
 def _about_clips(result: DatasetResult) -> list[str]:
     kinds = {"excluded clips": result.excluded, "clips counted as wrong": result.counted_wrong, "note": result.notes}
-    said = [
+    return [
         f"{kind}: {'; '.join(f'{plain(why, 200)}: {count:,}' for why, count in reasons.items())}"
         for kind, reasons in kinds.items()
         if reasons
     ]
+
+
+def _other_size(result: DatasetResult) -> str:
     found = result.clips + sum(result.excluded.values())
-    if result.expected is not None and found != result.expected:
-        said.append(f"{found:,} clips instead of the {result.expected:,} of the published test set")
-    return said
+    if result.expected is None or found == result.expected:
+        return ""
+    return f"{label(result.title)} {found:,} of {result.expected:,}"
 
 
 def provenance(result: BenchmarkResult) -> list[tuple[str, str]]:

@@ -1,24 +1,30 @@
-"""Reports to files: each is there whole, or not at all."""
+"""Reports to files: all are there, whole, or none."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from affectgpt.registry.errors import ConfigError, DataError, listed
+from affectgpt.registry.errors import ConfigError, DataError, RunError, listed
 from affectgpt.unibench.report.scores_file import render_json
 from affectgpt.unibench.result import BenchmarkResult
-from affectgpt.unibench.whole_file import write_whole
+from affectgpt.unibench.whole_file import write_all
 
 FORMATS = {"json": "scores.json", "markdown": "report.md", "latex": "report.tex", "html": "report.html"}
 """The formats and the names of their files."""
+_UNUSABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP,
+    errno.ENAMETOOLONG, errno.EINVAL,
+}  # fmt: skip
 
 
 def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
     """Write `result` into `folder` in `formats` (of [FORMATS][]); returns the files, in the order of `formats`.
 
-    Everything is rendered before anything is written. Raises ConfigError for an unknown format, DataError when the
-    result cannot be rendered or the folder cannot be written to.
+    Everything is rendered before anything is written, and written before anything is put in its place. Raises
+    ConfigError for an unknown format, DataError when the result cannot be rendered or the folder is none to write to,
+    RunError when the disk fails.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -27,12 +33,17 @@ def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            write_whole(folder / FORMATS[name], text)
-    except OSError as error:
-        raise DataError("the report cannot be written", where=str(folder), found=error.strerror or str(error),
-                        hint="choose another folder") from error  # fmt: skip
+        write_all({folder / FORMATS[name]: text for name, text in texts.items()})
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise _failure(folder, error) from error
     return [folder / FORMATS[name] for name in texts]
+
+
+def _failure(folder: Path, error: OSError | ValueError) -> DataError | RunError:
+    what, found = "the report cannot be written", getattr(error, "strerror", None) or str(error)
+    if isinstance(error, ValueError) or error.errno in _UNUSABLE:
+        return DataError(what, where=str(folder), found=found, hint="choose another folder")
+    return RunError(what, where=str(folder), found=found, hint="check the disk and the space left, then run it again")
 
 
 def _renderer(name: str) -> Callable[[BenchmarkResult], str]:

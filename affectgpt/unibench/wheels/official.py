@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from affectgpt.unibench.wheels.wheel_set import LEVELS, Tree, Wheel, WheelSet
 WHEELS = ("wheel1", "wheel2", "wheel3", "wheel4", "wheel5")
 FILES = (*(f"{name}.xlsx" for name in WHEELS), "synonym.xlsx", "format.csv")
 RUNS = range(1, 9)
+MOST_ROWS, MOST_COLUMNS = 10_000, 64
 _LARGEST = 16 * 2**20
+_UNPACKED = 4 * 2**20
 _CITATION = "AffectGPT: Lian et al., 2025, arXiv:2501.16566"
 
 
@@ -173,10 +175,11 @@ def _sheet(path: Path, content: bytes) -> tuple[list[str], list[tuple[Any, ...]]
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-                raise DataError("a wheel file unpacks to too much", where=str(path), expected=f"{_LARGEST:,} bytes")
+            if sum(member.file_size for member in archive.infolist()) > _UNPACKED:
+                expected = f"at most {_UNPACKED:,} bytes"
+                raise DataError("a wheel file unpacks to too much", where=str(path), expected=expected)
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        rows = list(book.worksheets[0].iter_rows(values_only=True))
+        rows = list(_rows(path, book.worksheets[0]))
     except DataError:
         raise
     # openpyxl lets whatever its parsers raise through: a damaged workbook shows as any of many exceptions.
@@ -189,7 +192,20 @@ def _sheet(path: Path, content: bytes) -> tuple[list[str], list[tuple[Any, ...]]
         ) from error
     if not rows:
         raise DataError("the workbook is empty", where=str(path))
+    width = max(map(len, rows))
+    rows = [(*row, *[None] * (width - len(row))) for row in rows]
     return [str(cell) for cell in rows[0]], rows[1:]
+
+
+def _rows(path: Path, sheet: Any) -> Iterator[tuple[Any, ...]]:
+    sheet.reset_dimensions()  # the file's own word on its size, to which every row would be widened
+    for number, row in enumerate(sheet.iter_rows(max_row=MOST_ROWS + 1, values_only=True), 1):
+        if number > MOST_ROWS or len(row) > MOST_COLUMNS:
+            raise DataError(
+                "a wheel file has too many rows or columns", where=f"{path}:{number}",
+                expected=f"at most {MOST_ROWS:,} rows of {MOST_COLUMNS} columns",
+            )  # fmt: skip
+        yield row
 
 
 def _need(path: Path, header: Iterable[str], wanted: Iterable[str]) -> None:

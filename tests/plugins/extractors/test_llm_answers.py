@@ -38,6 +38,15 @@ READ = {
     "[None]": (),
     '["none"]': (),
     "Emotions: []": (),
+    "none detected": (),
+    "Answer: none found": (),
+    "None clearly identifiable.": (),
+    '["none found"]': (),
+    '["none", "happy"]': ("happy",),
+    "sad, none detected": ("sad",),
+    '["sorry", "good", "great joy", "sure"]': ("sorry", "good", "great joy", "sure"),
+    '["mixed emotions", "not happy", "没有安全感"]': ("mixed emotions", "not happy", "没有安全感"),
+    "无奈": ("无奈",),
 }
 REFUSED = [
     "", "  ", "I cannot answer that.", "I cannot", "I'm sorry, but no", "I can't, sorry", "Sorry, I can't help with it",
@@ -48,6 +57,10 @@ REFUSED = [
     '[""]', '["she is very happy about it"]', f'["{"a" * 41}"]', '["happy!"]', '["<b>happy</b>"]', '["happy\\n"]x',
     "[" * 3000, "[" * 3000 + "]" * 3000, '"happy', "I cannot do that: happy", "Note: happy because: sad",
     "我无法回答这个问题", "```json\n[\"happy\"]", "null, happy\x00", "True", "50%", "😀", "[😀]",
+    "undefined", "error", "Error message", "Sorry", "Okay", "Okay happy", "Sure, happy", "好的", "没有", "没有情绪",
+    "无", "none of these", "happy, none of them", '["undefined"]', '["error", "happy"]', '["没有"]', '["unknown"]',
+    '["no emotion detected"]', '["no clear emotions"]', '["nothing"]', '["none of these"]', '["not specified"]',
+    '["emotion", "happy"]', "抱歉，开心", "unknown",
 ]  # fmt: skip
 
 
@@ -75,6 +88,12 @@ def test_a_sentiment_is_read(text: str) -> None:
     assert read_sentiment(Answer(text)).labels == ("positive",)
 
 
+def test_a_refused_question_has_no_labels_and_no_sentiment() -> None:
+    for read in (read_emotions, read_sentiment):
+        found = read(Answer("", refused="too long"))
+        assert not found.labels and found.error == "the server refuses the question: too long"
+
+
 @given(st.text())
 def test_whatever_is_answered_keeps_the_form(text: str) -> None:
     emotions, sentiment = read_emotions(Answer(text)), read_sentiment(Answer(text))
@@ -82,8 +101,8 @@ def test_whatever_is_answered_keeps_the_form(text: str) -> None:
     assert emotions.labels or emotions.error or re.sub(r"\W", "", text).lower() in ("", "none", "null")
 
 
-@given(st.lists(st.from_regex(r"[a-z]{2,8}(?:[ -][a-z]{2,8}){0,2}", fullmatch=True)))
+@given(st.lists(st.from_regex(r"q[a-z]{2,8}(?:[ -][a-z]{2,8}){0,2}", fullmatch=True)))
 def test_a_written_list_is_read_back(labels: list[str]) -> None:
-    expected = () if labels == ["none"] or labels == ["null"] else tuple(dict.fromkeys(labels))
+    expected = tuple(dict.fromkeys(labels))
     for text in (json.dumps(labels), repr(labels), "Labels: " + str(labels)):
         assert read_emotions(Answer(text)).labels == expected

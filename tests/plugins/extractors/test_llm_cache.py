@@ -81,6 +81,15 @@ def test_a_second_run_asks_nothing(serve: Any, endpoint: Any) -> None:
     assert asked == 3 and len(server.requests) == asked
 
 
+def test_a_question_that_was_refused_is_asked_again(serve: Any, endpoint: Any, reply: Any) -> None:
+    server = serve(lambda question: reply(status=400) if "\nlong\n" in question else reply("[calm]"))
+    for asked in (2, 4):
+        found = endpoint(server).emotions(["a", "long"])
+        assert found[0] == Extraction(("calm",)) and "refused with 400" in found[1].error
+        # The second run knows the first answer, asks again, and makes sure that the server takes a short question.
+        assert len(server.requests) == asked
+
+
 def test_what_cannot_be_read_is_kept_too(serve: Any, endpoint: Any) -> None:
     server = serve(lambda question: "I cannot tell.")
     found = [endpoint(server).emotions(["a"]) for _ in range(2)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -82,9 +84,21 @@ def test_each_different_question_is_asked_once_and_some_at_a_time(serve: Any, en
 
 def test_blank_and_overlong_texts_ask_nothing(serve: Any, endpoint: Any) -> None:
     server = serve(by_text)
-    found = endpoint(server, max_characters=10).emotions(["", " \n", "x" * 11])
-    assert found[:2] == [Extraction(), Extraction()] and "longer than max_characters: 11" in found[2].error
+    extractor = endpoint(server, max_characters=10)
+    found = extractor.emotions(["", " \n", "\x00\n", "x" * 11])
+    assert found[:3] == [Extraction()] * 3 and "longer than max_characters: 11" in found[3].error
+    assert extractor.sentiments(["", " \n", "\x00\n", "x" * 11]) == [
+        *[Extraction(error="the text is empty")] * 3, found[3]
+    ]  # fmt: skip
     assert server.requests == []
+
+
+def test_the_sentiment_of_no_emotions_is_asked_for(serve: Any, endpoint: Any) -> None:
+    server = serve(lambda question: "[]" if "<description>" in question else "negative")
+    assert endpoint(server).sentiments(["", "A table."]) == [
+        Extraction(error="the text is empty"), Extraction(("negative",))
+    ]  # fmt: skip
+    assert len(server.questions) == 2 and "one person: []" in server.questions[1]
 
 
 # -- injection
@@ -133,6 +147,60 @@ def test_a_refusal_says_what_to_do(
     said = failure(endpoint(server))
     assert advice in said and server.url in said and "'tiny'" in said
     assert "0 answers already given are kept in" in said
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_one_question_that_is_refused_is_an_error_of_its_text(
+    serve: Any, endpoint: Any, reply: Any, status: int
+) -> None:
+    server = serve(lambda question: reply(status=status) if "\nlong\n" in question else reply(by_words(question)))
+    extractor = endpoint(server, retries=2)
+    found = extractor.sentiments(["happy", "long", "angry"])
+    assert [found[0].labels, found[2].labels] == [("positive",), ("negative",)]
+    assert not found[1].labels and "the server refuses the question" in found[1].error
+    assert f"refused with {status}" in found[1].error and len(server.requests) == 5
+    # Alone, it is the same: the server takes a short question.
+    assert extractor.emotions(["long"]) == [found[1]]
+
+
+def test_a_server_that_refuses_everything_is_an_error_of_the_run(serve: Any, endpoint: Any, reply: Any) -> None:
+    server = serve(lambda question: reply(status=400))
+    said = failure(endpoint(server), ["a", "b", "c"])
+    assert "refuses every question" in said and "0 answers already given" in said
+
+
+INTERRUPTED = """
+import sys
+from affectgpt import build_extractor, discover
+node = {"url": sys.argv[1], "model": "tiny", "timeout": 40, "retries": 5}
+build_extractor("llm", {"endpoint": node, "cache": "off"}, discover()).emotions(["a", "b", "c"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_an_interruption_waits_for_nothing(serve: Any, reply: Any) -> None:
+    server = serve(lambda question: reply("[]", wait=60))
+    command = [sys.executable, "-c", INTERRUPTED, server.url]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        began = time.monotonic()
+        while len(server.requests) < 3 and time.monotonic() - began < 30:
+            time.sleep(0.05)
+        assert len(server.requests) == 3
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=5)
+    finally:
+        running.kill()
+    assert running.returncode and "KeyboardInterrupt" in said and len(server.requests) == 3
+
+
+def test_after_an_interruption_it_can_be_asked_again(serve: Any, endpoint: Any) -> None:
+    server = serve(by_text)
+    model = endpoint(server).plugin.model
+    answers = model.answers(TEXTS)
+    next(answers)
+    answers.close()
+    assert len(list(model.answers(TEXTS))) == 3
 
 
 def test_a_server_that_hangs_is_given_up(serve: Any, endpoint: Any, reply: Any) -> None:

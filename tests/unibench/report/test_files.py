@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.registry.errors import ConfigError, DataError
+from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.unibench.report.scores_file import parse_result, read_result, render_json
 from affectgpt.unibench.report.write import FORMATS, write_reports
 from affectgpt.unibench.result import BenchmarkResult, Comparison, Confusion, DatasetResult, Figure, WorstClip
@@ -189,10 +190,54 @@ def test_a_failure_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, broken, fail)
-    with pytest.raises(DataError, match="No space left"):
+    with pytest.raises(RunError, match="No space left") as error:
         write_reports(whole, tmp_path, ["markdown"])
+    assert error.value.exit_code == 1 and "space" in error.value.problems[0].hint
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
     assert (tmp_path / "report.md").read_text() == "old"
+
+
+@pytest.mark.parametrize("failing", range(1, 5))
+def test_a_disk_that_is_full_halfway_leaves_all_files_as_they_were(
+    whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    for name in FORMATS.values():
+        (tmp_path / name).write_text("old")
+    synced, calls = os.fsync, list[int]()
+
+    def fill(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synced(handle)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(RunError, match="No space left"):
+        write_reports(whole, tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(FORMATS.values(), "old")
+
+
+@pytest.mark.parametrize(("number", "kind"), [
+    (errno.ENOSPC, RunError), (errno.EDQUOT, RunError), (errno.EIO, RunError), (errno.EMFILE, RunError),
+    (errno.EACCES, DataError), (errno.EROFS, DataError), (errno.ENAMETOOLONG, DataError),
+])  # fmt: skip
+def test_a_failing_disk_is_told_from_a_place_that_cannot_be_used(
+    whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(kind, match="the report cannot be written"):
+        write_reports(whole, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_the_others_alone(whole: BenchmarkResult, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(DataError, match="directory"):
+        write_reports(whole, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_bad_requests_are_errors(whole: BenchmarkResult, tmp_path: Path) -> None:
@@ -200,8 +245,9 @@ def test_bad_requests_are_errors(whole: BenchmarkResult, tmp_path: Path) -> None
         write_reports(whole, tmp_path, ["json", "pdf"])
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="cannot be written"):
-        write_reports(whole, tmp_path / "file", ["json"])
+    for place in (tmp_path / "file", tmp_path / "file" / "inside", tmp_path / "null\0", tmp_path / ("a" * 300)):
+        with pytest.raises(DataError, match="cannot be written"):
+            write_reports(whole, place, ["json"])
     assert set(FORMATS) == {"json", "markdown", "latex", "html"}
 
 

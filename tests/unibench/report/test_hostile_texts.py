@@ -36,6 +36,7 @@ HOSTILE = {
     "latex row": r"\\[1cm] * -- ?` \end{tabular}\end{table}",
     "pipe": "a | b \\| c ` d",
     "link": "[click](javascript:alert(1)) ![x](http://evil.example/x.png) http://evil.example www.evil.example a@b.cd",
+    "address": "_www.evil.example xWWW.evil.example mailto:a@b.cd xmpp:a@b.cd/e ftp://evil.example",
     "lines": "first\n\n# head\r\n- item\n| a |\n|---|\n<b>x</b>",
     "escape codes": "\x1b[31mred\x1b[0m\x1b]8;;http://evil.example\x07link\x9b2J\x00",
     "markup": "[red]x[/red][link=http://evil.example]y[/link][/]",
@@ -73,6 +74,13 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] != "style":
             self.texts.append(data)
+
+
+class MarkdownPage(Page):
+    """A page whose texts go on after a comment, as they are shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text.replace("<!-- -->", ""))
 
 
 def check_page(text: str) -> Page:
@@ -124,7 +132,7 @@ def test_the_policy_allows_the_style_sheet_and_nothing_else(whole: BenchmarkResu
 def test_markdown_shows_the_text_itself(with_texts: Make, case: str) -> None:
     document = render_markdown(with_texts(HOSTILE[case]))
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(document)
-    page = Page(html)
+    page = MarkdownPage(html)
     allowed = {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "a", "blockquote", "strong"}
     assert {tag for tag, _ in page.elements} <= allowed
     links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
@@ -134,11 +142,38 @@ def test_markdown_shows_the_text_itself(with_texts: Make, case: str) -> None:
         assert len({row.count(" | ") for row in table.splitlines()}) == 1
 
 
+# What GitHub makes a link of: the first two where they are written, addresses of mail where entities are read already.
+WRITTEN = re.compile(r"(?i)www\.|(?:https?|ftp)://")
+MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w-]")
+
+
+def links_of_github(document: str) -> list[str]:
+    """What would be linked, the links written as such aside."""
+    inline = [token for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(document)]
+    texts = [part.content for token in inline for part in token.children or () if part.type == "text"]
+    return WRITTEN.findall(document.replace(f"({published.SOURCE_URL})", "")) + MAIL.findall("\n".join(texts))
+
+
+def test_what_github_links_is_known() -> None:
+    for text in ("www.evil.example", r"\_www.a.b", "http://a.b", "a@b.cd", "a&#64;b.cd", "mailto:a@b.cd", "x a\\@b.cd"):
+        assert links_of_github(text), text
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_markdown_links_no_address_in_a_text(with_texts: Make, case: str) -> None:
+    assert links_of_github(render_markdown(with_texts(HOSTILE[case]))) == []
+
+
+@given(st.text("w.:/@aB_ ~(", max_size=40))
+def test_no_text_is_an_address(text: str) -> None:
+    assert links_of_github(f"- {escape(text)}") == []
+
+
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=0x4FFF), max_size=60))
 def test_markdown_gives_any_line_back(text: str) -> None:
     shown = plain(text)
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"| {escape(shown)} |\n| --- |\n")
-    page = Page(html)
+    page = MarkdownPage(html)
     assert {tag for tag, _ in page.elements} == {"table", "thead", "tr", "th"}
     assert "".join(page.texts).strip() == shown
 

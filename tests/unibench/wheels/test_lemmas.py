@@ -77,7 +77,9 @@ def test_long_words_stand_for_themselves() -> None:
     ("label", "word"),
     [("a bit sad", "sad"), ("slightly annoyed", "annoyed"), ("kind of happy", "happy"), ("full of joy", "joy"),
      ("有点生气", "生气"), ("非常开心的", "开心"), ("悲伤的情绪", "悲伤"), ("very lonely", "lonely"),
-     ("self-blame", "self blame"), ("friendly", "friendly"), ("positive emotions", "positive")],
+     ("self-blame", "self blame"),
+     ("extremely angry", "angry"), ("visibly upset", "upset"), ("a little bit sad", "sad"), ("little bit sad", "sad"),
+     ("being deeply moved", "moved"), ("friendly", "friendly"), ("positive emotions", "positive")],
 )  # fmt: skip
 def test_words_of_degree_are_dropped(label: str, word: str) -> None:
     assert word in list(forms(label))
@@ -85,7 +87,9 @@ def test_words_of_degree_are_dropped(label: str, word: str) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["not happy", "no longer sad", "不太高兴", "never angry", "without joy", "hardly surprised", "friendly", "chagrin"],
-)
+    ["not happy", "no longer sad", "不太高兴", "never angry", "without joy", "hardly surprised", "friendly", "chagrin",
+     "rarely happy", "unlikely happy", "insufficiently happy", "formerly angry", "seemingly calm", "nearly happy",
+     "little joy"],
+)  # fmt: skip
 def test_a_denied_label_is_never_reduced_to_the_opposite(label: str) -> None:
     assert list(forms(label)) == [label]

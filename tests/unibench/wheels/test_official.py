@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,59 @@ def _hole(path: Path) -> None:
     book.save(path)
 
 
+def _rewritten(path: Path, sheet: str) -> None:
+    """The sheet's XML in place of what the workbook holds."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    place = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    members["xl/worksheets/sheet1.xml"] = f'<worksheet xmlns="{place}">{sheet}</worksheet>'.encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _wide(path: Path) -> None:
+    rows = "".join(f'<row r="{number}"><c r="XFD{number}"><v>1</v></c></row>' for number in range(1, 40_000))
+    _rewritten(path, f'<dimension ref="A1:C3"/><sheetData>{rows}</sheetData>')
+
+
+def _long(path: Path) -> None:
+    rows = "".join(f'<row r="{number}"><c r="A{number}"><v>1</v></c></row>' for number in range(1, 10_002))
+    _rewritten(path, f"<sheetData>{rows}</sheetData>")
+
+
+def _far(path: Path) -> None:
+    _rewritten(path, '<sheetData><row r="1048576"><c r="A1048576"><v>1</v></c></row></sheetData>')
+
+
+def _large(path: Path) -> None:
+    _rewritten(path, f"<sheetData>{' ' * 2**22}</sheetData>")
+
+
+def test_a_sheet_takes_little_memory_whatever_it_says(tmp_path: Path, write_wheels: WriteWheels) -> None:
+    folder = write_wheels(tmp_path)
+    for damage in (_wide, _long, _far):
+        damage(folder / "wheel1.xlsx")
+        tracemalloc.start()
+        with pytest.raises(DataError, match="too many rows or columns"):
+            read_official(folder)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 50 * 2**20, damage.__name__
+
+
+def test_a_sheet_that_tells_no_size_or_a_wrong_one_is_read_all_the_same(
+    tmp_path: Path, write_wheels: WriteWheels, miniature: OfficialWheels
+) -> None:
+    folder = write_wheels(tmp_path)
+    with zipfile.ZipFile(folder / "wheel1.xlsx") as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    rows = sheet[sheet.index("<sheetData>") : sheet.index("</sheetData>") + len("</sheetData>")]
+    for dimension in ("", '<dimension ref="A1:A1"/>', '<dimension ref="A1:XFD1048576"/>'):
+        _rewritten(folder / "wheel1.xlsx", dimension + rows)
+        assert read_official(folder).wheels[0].tree == miniature.wheels[0].tree
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "words"),
     [
@@ -82,6 +137,9 @@ def _hole(path: Path) -> None:
         ("wheel1.xlsx", _without_columns, "no column level1"), ("wheel1.xlsx", _hole, "a cell is empty"),
         ("format.csv", lambda path: path.write_bytes(b"name,format\n\xff,a\n"), "UTF-8"),
         ("format.csv", lambda path: path.write_text("a,b\n1,2\n"), "no table of forms"),
+        ("wheel4.xlsx", _wide, r"wheel4.xlsx:1: a wheel file has too many"),
+        ("synonym.xlsx", _far, "at most 10,000 rows"),
+        ("wheel1.xlsx", _large, "unpacks to too much"),
         ("wheel5.xlsx", lambda path: path.write_bytes(b"\0" * (2**24 + 1)), "too large"),
     ],
 )  # fmt: skip
