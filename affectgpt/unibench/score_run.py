@@ -69,13 +69,14 @@ class Scorer:
         tallies: dict[str, Tally] = {}
         comparisons: list[Comparison] = []
         for pair in pairs:
-            score = DatasetScore(pair.truth, table, self.resampling, self.rules)
+            paired = pair.other is not None
+            score = DatasetScore(pair.truth, table, self.resampling, self.rules, paired=paired)
             results.append(
                 score.read(_watched(self._predictions(pair.truth, pair.predictions, system), pair.truth, progress))
             )
             tallies[pair.truth.dataset] = score.tally
             if pair.other is not None:
-                against = DatasetScore(pair.truth, table, self.resampling, self.rules)
+                against = DatasetScore(pair.truth, table, self.resampling, self.rules, paired=paired)
                 against.read(_watched(self._predictions(pair.truth, pair.other, other), pair.truth, progress))
                 comparisons.append(score.tally.against(against.tally, pair.truth.dataset, other))
         mean, incomplete = _mean(tallies)

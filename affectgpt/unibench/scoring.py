@@ -46,7 +46,9 @@ class ScoringRules:
 class DatasetScore:
     """Scores one data set in a stream of predictions; memory grows with the truth, not with the texts."""
 
-    def __init__(self, truth: Truth, table: SectorTable, resampling: Resampling, rules: ScoringRules) -> None:
+    def __init__(
+        self, truth: Truth, table: SectorTable, resampling: Resampling, rules: ScoringRules, *, paired: bool = False
+    ) -> None:
         self.truth, self.table, self.rules = truth, table, rules
         self.metric: WheelOverlap | HitRate | SentimentScore
         if truth.task == "fine-grained":
@@ -55,7 +57,7 @@ class DatasetScore:
             self.metric = HitRate(table, truth.values.values())
         else:
             self.metric = SentimentScore()
-        self.tally = Tally(self.metric, resampling, truth.dataset)
+        self.tally = Tally(self.metric, resampling, truth.dataset, paired=paired)
         self.excluded: Counter[str] = Counter()
         self.counted_wrong: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()

@@ -33,7 +33,7 @@ class Share:
 
 def tally_of(right: Sequence[bool], *, names: Sequence[str] | None = None, chunk: int = 1000, **options: int) -> Tally:
     metric = Share()
-    tally = Tally(metric, Resampling(**options))  # type: ignore[arg-type]
+    tally = Tally(metric, Resampling(**options), paired=True)  # type: ignore[arg-type]
     names = names or [f"clip {i}" for i in range(len(right))]
     for start in range(0, len(right), chunk):
         part = [int(each) for each in right[start : start + chunk]]
