@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, console, progress
+from affectgpt.cli.printable import one_line, printable
 
 if TYPE_CHECKING:
     from affectgpt.data.doctor import Health, Report
@@ -37,6 +38,8 @@ def doctor(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that decode clips.")] = 2,
 ) -> None:  # fmt: skip
     """Say what is there, what is missing and what cannot be decoded. Exits 2 when something is wrong."""
+    from rich.markup import escape
+
     from affectgpt.data.doctor import examine
 
     with progress() as bar:
@@ -44,7 +47,7 @@ def doctor(
 
         def tell(title: str, done: int, total: int) -> None:
             if title not in tasks:
-                tasks[title] = bar.add_task(f"decoding {title}", total=total, note="")
+                tasks[title] = bar.add_task(f"decoding {escape(one_line(title))}", total=total, note="")
             bar.update(tasks[title], completed=done)
 
         report = examine(place, manifest=manifest, decode=decode, workers=workers, progress=tell)
@@ -67,7 +70,7 @@ def _show(report: Report) -> None:
         table.add_column(column, justify="right")
     for each in report.sets:
         table.add_row(
-            escape(_printable(each.title)), f"{each.clips:,}", "" if each.expected is None else f"{each.expected:,}",
+            escape(one_line(each.title)), f"{each.clips:,}", "" if each.expected is None else f"{each.expected:,}",
             f"{each.subtitles:,}", f"{each.sounds:,}", f"{each.faces:,}",
             "" if each.decoded is None else f"{each.decoded:,}", _length(each.seconds),
             f"[red]{len(each.problems)}[/red]" if each.problems else "none",
@@ -75,21 +78,16 @@ def _show(report: Report) -> None:
     out.print(table)
     out.print("\nlabels", style="bold")
     for each in report.sets:
-        out.print(_printable(f"  {each.title}: {_labels(each)}"), markup=False, soft_wrap=True)
+        out.print(one_line(f"  {each.title}: {_labels(each)}"), markup=False, soft_wrap=True)
     if report.missing:
         out.print(f"\nnot there: {', '.join(report.missing)}", markup=False, soft_wrap=True)
     for each in report.sets:
         for note in each.notes:
-            out.print(_printable(f"note: {each.title}: {note}"), markup=False, soft_wrap=True)
+            out.print(one_line(f"note: {each.title}: {note}"), markup=False, soft_wrap=True)
     problems = [problem for each in report.sets for problem in each.problems]
     for problem in problems:
-        out.print(_printable(f"problem: {problem}"), markup=False, soft_wrap=True, style="red")
+        out.print(printable(f"problem: {problem}"), markup=False, soft_wrap=True, style="red")
     out.print("\nall is well" if report.healthy else f"\n{len(problems)} to mend", style="bold")
-
-
-def _printable(text: str) -> str:
-    # Tables may hold anything, also what would command the terminal.
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def _labels(each: Health) -> str:

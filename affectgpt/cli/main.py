@@ -12,6 +12,7 @@ import typer
 
 from affectgpt import __version__
 from affectgpt.cli import check, data, demo, describe, generate, new, plugins, schema, score, synth, train, unibench
+from affectgpt.cli.printable import printable
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 
@@ -87,7 +88,7 @@ def main() -> None:
             found = error.strerror or str(error)
             _show(AffectGPTError("this path cannot be used", where=str(error.filename), found=found), as_json=as_json)
             raise SystemExit(AffectGPTError.exit_code) from None
-        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+        typer.echo(printable(f"error: {type(error).__name__}: {error}"), err=True)
         typer.echo("  to do: run again with --debug for the traceback", err=True)
         raise SystemExit(1) from None
     raise SystemExit(code if isinstance(code, int) else 0)
@@ -101,7 +102,7 @@ def _show(error: AffectGPTError, *, as_json: bool) -> None:
     if len(error.problems) > 1:
         typer.echo(f"{len(error.problems)} problems:", err=True)
     for problem in error.problems:
-        typer.echo(f"error: {problem}", err=True)
+        typer.echo(printable(f"error: {problem}"), err=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from affectgpt.data.decoding import Decoded, decode_example
 from affectgpt.data.example import Example
 from affectgpt.data.manifest import SUFFIXES, survey_manifest
 from affectgpt.data.mer2025 import find_parts, survey_mer2025
@@ -18,20 +19,10 @@ from affectgpt.data.processes import finished
 from affectgpt.data.survey import Survey
 from affectgpt.data.unibench.layouts import TEST_SETS
 from affectgpt.data.unibench.reading import find_test_sets, folder_of, survey_test_set
-from affectgpt.registry.errors import AffectGPTError, DataError, MediaError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, listed
 
 MER2025_FOLDER = "mer2025-dataset"
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What decoding one frame and the sound of a clip showed; `problem` is None when all went well."""
-
-    name: str
-    seconds: float
-    notes: tuple[str, ...]
-    problem: Problem | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +86,7 @@ class _Source:
     task: str
     expected: int | None
     survey: Callable[[], Survey]
+    pictured: bool = True
 
 
 def examine(
@@ -103,9 +95,9 @@ def examine(
 ) -> Report:  # fmt: skip
     """Look at MER-UniBench, one of its data sets, a MER2025 folder, or a manifest (by its suffix, or `manifest=True`).
 
-    With `decode`, one frame and the sound of every clip are decoded and its stored faces checked, in `workers`
-    processes; `progress(data set, done, total)` is called after each. Problems within a data set are reported, not
-    raised. Raises DataError when `place` is none of these, RunError when a worker dies.
+    With `decode`, one frame, the sound and one stored face of every clip are decoded, in `workers` processes (see
+    [decode_example][]); `progress(data set, done, total)` is called after each. Problems within a data set are told,
+    not raised. Raises DataError when `place` is none of these, RunError when a worker dies.
     """
     place = Path(place)
     kind, sources = _sources(place, manifest)
@@ -119,7 +111,9 @@ def examine(
 
 def _sources(place: Path, manifest: bool) -> tuple[str, list[_Source]]:
     if manifest or (place.is_file() and place.suffix.lower() in SUFFIXES):
-        return "manifest", [_Source(place.stem, place.name, place, "", None, lambda: survey_manifest(place))]
+        # A clip of one's own may be a recording of a voice.
+        survey = _bound(survey_manifest, place)
+        return "manifest", [_Source(place.stem, place.name, place, "", None, survey, pictured=False)]
     keys = find_test_sets(place)
     parts = {folder: find_parts(folder) for folder in (place, place / MER2025_FOLDER)}
     sources = [_test_set(key, place) for key in keys]
@@ -182,8 +176,7 @@ def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> H
     notes = _lacks(examples)
     if decoded is not None:
         problems += _grouped([each.problem for each in decoded if each.problem is not None])
-        told = Counter(note for each in decoded for note in each.notes)
-        notes += [f"{count} of {len(examples)} clips: {note}" for note, count in told.most_common(20)]
+        notes += _told(decoded, len(examples))
     return Health(
         source.key, source.title, str(source.folder), source.task, source.expected, survey.named, len(examples),
         subtitles=sum(bool(each.subtitle) for each in examples),
@@ -202,11 +195,25 @@ def _lacks(examples: Sequence[Example]) -> list[str]:
         "separate sound": [each.name for each in examples if each.sound is None],
         "stored face pictures": [each.name for each in examples if each.faces is None],
     }
+    # Sounds and faces are extras, which a set may be without; words are not.
     return [
-        f"{len(names)} of {len(examples)} clips without {what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+        f"{len(names)} of {len(examples)} clips without {what}: {_names(names)}"
         for what, names in lacking.items()
-        if 0 < len(names) < len(examples)
+        if len(names) > 0 and (len(names) < len(examples) or what == "subtitle")
     ]
+
+
+def _told(decoded: Sequence[Decoded], clips: int) -> list[str]:
+    of: dict[str, list[str]] = {}
+    for each in decoded:
+        for note in each.notes:
+            of.setdefault(note, []).append(each.name)
+    most = sorted(of.items(), key=lambda item: -len(item[1]))[:20]
+    return [f"{len(names)} of {clips} clips: {note}: {_names(names)}" for note, names in most]
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:3])}{', ...' * (len(names) > 3)}"
 
 
 def _histogram(examples: Sequence[Example]) -> dict[str, int]:
@@ -221,7 +228,7 @@ def _histogram(examples: Sequence[Example]) -> dict[str, int]:
 def _decoded(
     sources: list[_Source], surveys: list[Survey], workers: int, progress: Progress | None
 ) -> list[list[Decoded]]:
-    tasks = [(place, each) for place, survey in enumerate(surveys) for each in survey.examples]
+    tasks = [(place, each, sources[place].pictured) for place, survey in enumerate(surveys) for each in survey.examples]
     found: list[list[Decoded]] = [[] for _ in sources]
     if not tasks:
         return found
@@ -233,24 +240,8 @@ def _decoded(
     return [sorted(each, key=lambda decoded: decoded.name) for each in found]
 
 
-def _decode_of(place: int, example: Example) -> tuple[int, Decoded]:
-    return place, decode_example(example)
-
-
-def decode_example(example: Example) -> Decoded:
-    """Decode one frame and the sound, and check the stored faces; what cannot be decoded is the `problem`."""
-    from affectgpt.data.opening import open_example
-
-    seconds = 0.0
-    try:
-        clip = open_example(example)
-        seconds = clip.duration
-        clip.frames(1)
-        if clip.waveform() is None and clip.has_audio:
-            raise MediaError("no sound could be decoded", where=str(example.sound or example.video))
-    except AffectGPTError as error:
-        return Decoded(example.name, seconds, (), error.problems[0])
-    return Decoded(example.name, seconds, tuple(clip.notes), None)
+def _decode_of(place: int, example: Example, pictured: bool) -> tuple[int, Decoded]:
+    return place, decode_example(example, pictured=pictured)
 
 
 def _grouped(problems: list[Problem]) -> list[Problem]:

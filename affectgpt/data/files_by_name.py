@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from affectgpt.data.table import first
+from affectgpt.data.showing import first_of
 from affectgpt.registry.errors import Problem
 
 
@@ -24,7 +24,7 @@ def present(folder: Path, problems: list[Problem]) -> set[str]:
 def find_videos(
     folder: Path, names: Collection[str], suffixes: Sequence[str], problems: list[Problem]
 ) -> dict[str, Path]:
-    """Name -> NAME with the first of `suffixes` that is there. A folder or a video that is missing is a problem."""
+    """Name -> NAME with the first of `suffixes` that is a file there. What is missing is a problem."""
     if not folder.is_dir():
         problems.append(Problem("no such folder", str(folder), expected="the videos of the dataset"))
         return {}
@@ -36,19 +36,24 @@ def find_videos(
         name: folder / f"{name}{suffix}"
         for name in names
         for suffix in reversed(suffixes)
-        if f"{name}{suffix}" in there
+        if f"{name}{suffix}" in there and os.path.isfile(folder / f"{name}{suffix}")
     }
     lost = [name for name in names if name not in found]
     if lost:
         expected = f"NAME with one of {', '.join(suffixes)}" if len(suffixes) > 1 else f"NAME{suffixes[0]}"
-        problems.append(Problem("names without a video", str(folder), first(lost), expected))
+        problems.append(Problem("names without a video", str(folder), first_of(lost), expected))
     return found
 
 
 def find_beside(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
-    """Name -> NAME`suffix` of those that are there."""
+    """Name -> NAME`suffix` of those that are there. One that is no file is a problem."""
     there = present(folder, problems)
-    return {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in there}
+    beside = {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in there}
+    found = {name: path for name, path in beside.items() if os.path.isfile(path)}
+    if odd := [path.name for name, path in beside.items() if name not in found]:
+        problems.append(Problem("no files, but folders, devices or links to nowhere", str(folder), first_of(odd),
+                                f"files NAME{suffix}"))  # fmt: skip
+    return found
 
 
 def find_inside(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:

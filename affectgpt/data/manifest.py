@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import reprlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from affectgpt.data.example import Example
+from affectgpt.data.parquet_rows import parquet_rows
+from affectgpt.data.showing import first_of, shown
 from affectgpt.data.survey import Survey
-from affectgpt.data.table import first, is_plain, opened_text, parse_labels, rows
+from affectgpt.data.table import is_plain, opened_text, parse_labels, rows
 from affectgpt.registry.errors import DataError, Problem, listed
 from affectgpt.registry.suggest import did_you_mean
 
@@ -35,8 +36,9 @@ _Row = tuple[str, dict[str, Any]]
 def read_manifest(path: str | Path, *, outside: bool = False) -> list[Example]:
     """The clips that `path` lists, in its order; its suffix (one of [SUFFIXES][]) says its format.
 
-    A relative clip lies in the manifest's folder or below it; an absolute one is taken as it stands. With
-    `outside=True` a relative one may also lead out of the folder. CSV and JSON Lines are in UTF-8 or GB 18030.
+    A relative clip lies in the manifest's folder or below it, where links lead included, and holds no `..`; an
+    absolute one is taken as it stands. With `outside=True` a relative one may also lead out of the folder. CSV and JSON
+    Lines are in UTF-8 or GB 18030.
 
     Raises DataError with every problem found: no such file, an unknown format or column, no column clip, a value of
     the wrong kind, a clip that is not there or outside the folder, an id that repeats or is no plain file name.
@@ -66,6 +68,7 @@ def survey_manifest(path: str | Path, *, outside: bool = False) -> Survey:
 class _Listing:
     def __init__(self, path: Path, outside: bool) -> None:
         self.path, self.outside = path, outside
+        self.folder = os.path.realpath(path.parent)
         self.examples: list[Example] = []
         self.ids: set[str] = set()
         self.rows = 0
@@ -74,14 +77,15 @@ class _Listing:
     def add(self, place: str, row: dict[str, Any]) -> None:
         self.rows += 1
         for column in row.keys() - set(COLUMNS):
-            hint = did_you_mean(column, COLUMNS) or "leave it out"
+            hint = did_you_mean(column[:80], COLUMNS) or "leave it out"
             self.note(f"an unknown column {column[:80]!r}", f"columns among {', '.join(COLUMNS)}", place, hint)
         video = self.video(place, row.get("clip"))
         if video is None:
             return
         name = self.text(place, row, "id") or video.stem
         if not is_plain(name):
-            self.note("ids that are not plain file names", "no / \\ : or ..", f"{place}: {name!r}"[:120])
+            self.note("ids that are not plain file names", "no / \\ : or .., nothing unseen, at most 255 characters",
+                      f"{place}: {shown(name)}")  # fmt: skip
         elif name in self.ids:
             self.note("ids that repeat", "each id once", name, "give each clip an id of its own in the column id")
         self.ids.add(name)
@@ -94,24 +98,32 @@ class _Listing:
 
     def video(self, place: str, value: Any) -> Path | None:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            self.note("rows without a clip", "a path in the column clip", f"{place}: {_shown(value)}")
+            self.note("rows without a clip", "a path in the column clip", f"{place}: {shown(value)}")
             return None
         given = Path(value.strip())
-        if not given.is_absolute() and not self.outside and os.path.normpath(given).split(os.sep)[0] == "..":
-            self.note("clips outside the manifest's folder", f"paths below {self.path.parent}", f"{place}: {given}",
+        found = self.path.parent / given
+        told = f"{place}: {value.strip()[:200]}"
+        if not given.is_absolute() and not self.outside and (".." in given.parts or not self.is_inside(found)):
+            self.note("clips outside the manifest's folder", f"paths below {self.path.parent}, without ..", told,
                       "write an absolute path, or move the manifest")  # fmt: skip
             return None
-        found = self.path.parent / given
         if not _is_file(found):
-            self.note("clips that are not there", f"files below {self.path.parent}", f"{place}: {given}")
+            self.note("clips that are not there", f"files below {self.path.parent}", told)
             return None
         return found
+
+    def is_inside(self, path: Path) -> bool:
+        # Where links lead counts, not where they lie.
+        try:
+            return Path(os.path.realpath(path)).is_relative_to(self.folder)
+        except (OSError, ValueError):
+            return True
 
     def text(self, place: str, row: dict[str, Any], column: str) -> str:
         value = row.get(column)
         if value is None or isinstance(value, str):
             return (value or "").strip()
-        self.note(f"a {column} that is no text", "a text", f"{place}: {_shown(value)}")
+        self.note(f"a {column} that is no text", "a text", f"{place}: {shown(value)}")
         return ""
 
     def labels(self, place: str, value: Any) -> tuple[str, ...]:
@@ -121,7 +133,7 @@ class _Listing:
             return tuple(parse_labels(value))
         if isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value):
             return tuple(dict.fromkeys(item.strip() for item in value))
-        self.note("labels that are no list of words", "a list, or a text like [a, b]", f"{place}: {_shown(value)}")
+        self.note("labels that are no list of words", "a list, or a text like [a, b]", f"{place}: {shown(value)}")
         return ()
 
     def sentiment(self, place: str, value: Any) -> float | None:
@@ -133,7 +145,7 @@ class _Listing:
             number = math.nan
         if math.isfinite(number):
             return number
-        self.note("sentiments that are no numbers", "a number", f"{place}: {_shown(value)}")
+        self.note("sentiments that are no numbers", "a number", f"{place}: {shown(value)}")
         return None
 
     def note(self, what: str, expected: str, item: str, hint: str = "") -> None:
@@ -143,15 +155,10 @@ class _Listing:
         if not self.examples and not self.wrong:
             self.note("there is no clip", "one clip a row", "no row")
         problems = [
-            Problem(what, str(self.path), first(items), expected, hint)
+            Problem(what, str(self.path), first_of(items), expected, hint)
             for (what, expected, hint), items in self.wrong.items()
         ]
         return Survey(self.examples, self.rows, problems)
-
-
-def _shown(value: Any) -> str:
-    # Of any size and depth.
-    return reprlib.repr(value)
 
 
 def _is_file(path: Path) -> bool:
@@ -169,7 +176,7 @@ def _no_clip_column(path: Path, columns: list[str]) -> DataError:
 
 def _csv_rows(path: Path) -> Iterator[_Row]:
     with opened_text(path) as file:
-        for line, row in rows(file, path):
+        for line, row in rows(file, path, whole=True):
             if "clip" not in row:
                 raise _no_clip_column(path, list(row))
             yield f"line {line}", dict(row)
@@ -204,26 +211,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise DataError("pyarrow is needed to read Parquet", where=str(path),
-                        hint="pip install 'affectgpt[parquet]', or write the manifest as CSV") from None  # fmt: skip
-    if not path.is_file():
-        raise DataError("is a folder, a device or a pipe", where=str(path), expected="a Parquet file")
-    try:
-        with parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            if "clip" not in columns:
-                raise _no_clip_column(path, columns)
-            if file.metadata.num_rows > MAX_CLIPS:
-                raise DataError("too many clips", where=str(path), expected=f"at most {MAX_CLIPS:,}")
-            number = 0
-            for batch in file.iter_batches(batch_size=1000):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"row {number}", row
-    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise DataError("cannot be read", where=str(path), found=str(error)[:200],
-                        expected="a Parquet file") from None  # fmt: skip
+    columns, found = parquet_rows(path, COLUMNS, most=MAX_CLIPS)
+    if "clip" not in columns:
+        raise _no_clip_column(path, columns)
+    unknown = dict.fromkeys(set(columns) - set(COLUMNS))
+    for number, row in enumerate(found, 1):
+        yield f"row {number}", {**unknown, **row}

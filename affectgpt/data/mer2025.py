@@ -20,6 +20,7 @@ from typing import Literal
 
 from affectgpt.data.example import Example
 from affectgpt.data.files_by_name import find_beside, find_inside, find_videos
+from affectgpt.data.subtitle_table import read_subtitles
 from affectgpt.data.survey import Survey
 from affectgpt.data.table import parse_labels, read_column
 from affectgpt.registry.errors import DataError, Problem, listed
@@ -68,7 +69,7 @@ def survey_mer2025(
         raise DataError("no such dataset folder", where=str(folder), expected="a folder in the layout of MER2025")
     problems: list[Problem] = []
     openset, reason, names = _tables(folder, part, problems)
-    subtitle = read_column(folder / SUBTITLE_FILE, language, problems) or {}
+    subtitle = read_subtitles(folder / SUBTITLE_FILE, language, names, problems)
     videos = find_videos(folder / "video", names, VIDEO_SUFFIXES, problems)
     sounds = find_beside(folder / "audio", names, ".wav", problems)
     faces = find_inside(folder / "openface_face", names, ".npy", problems)

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from affectgpt.data.restricted_pickle import RefusedPickle, array_of, read_pickle
+from affectgpt.data.restricted_pickle import RefusedPickle, read_pickle
+from affectgpt.data.stated_array import array_of
 from affectgpt.registry.errors import DataError
 
 MAX_BYTES = 2**30

@@ -3,25 +3,26 @@
 A pickle is a program. This module runs the instructions that build dicts, lists, tuples, texts, bytes and numbers
 itself, and knows the few names by which numpy writes its arrays, scalars and dtypes; it never imports or calls what a
 pickle asks for. Every other name and instruction is refused. What may be built is bounded: by the number of
-instructions, by bytes, by nesting, and by the number of values that a reader would meet (a pickle may refer to one
-list a thousand times, from a list that is itself referred to a thousand times).
+instructions, by bytes, by nesting, and by the values that a reader would meet (a pickle may refer to one list a
+thousand times, from a list that is itself referred to a thousand times; see [plain_values][]).
 """
 
 from __future__ import annotations
 
-import math
 import pickletools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
-MAX_STEPS = 5_000_000
-"""Instructions in one pickle, and values that it may unfold to."""
-MAX_DEPTH = 64
+from affectgpt.data.plain_values import MAX_STEPS, RefusedPickle, check_values
+from affectgpt.data.showing import shown
+from affectgpt.data.stated_array import array_of, count_of, shaped
+
+__all__ = ["RefusedPickle", "read_pickle"]
 
 _NUMPY = ("numpy.core.", "numpy._core.")
 _GLOBALS = {
@@ -35,20 +36,16 @@ _GLOBALS = {
     **{(f"{home}numeric", "_frombuffer"): "frombuffer" for home in _NUMPY},
 }
 _DTYPE = re.compile(r"[<>=|]?(\?|O8?|[biufc]\d{1,2}|[SU]\d{1,6})")
-_PLAIN = (str, bytes, bool, int, float, type(None), np.number, np.bool_)
 _KEYS = (str, bytes, bool, int, type(None))
-
-
-class RefusedPickle(ValueError):
-    """The pickle is damaged, or holds more than plain data; the text says what."""
 
 
 def read_pickle(data: bytes, *, max_bytes: int) -> Any:
     """The value that `data` (protocols 2 to 5) describes. Arrays may share memory with `data` and be read-only.
 
-    `max_bytes` bounds what is copied while building it. Raises RefusedPickle for anything but dicts (keys: texts,
-    bytes, whole numbers, bools, None), lists, tuples, texts, bytes, numbers, bools, None, and numpy arrays, scalars
-    and dtypes of numbers, texts and objects of these kinds.
+    `max_bytes` bounds what is copied while building it, and the texts, bytes and arrays in it, each as often as it is
+    referred to. Raises RefusedPickle for anything but dicts (keys: texts, bytes, whole numbers, bools, None), lists,
+    tuples, texts, bytes, numbers (whole ones of 64 bits), bools, None, and numpy arrays, scalars and dtypes of
+    numbers, texts and objects of these kinds.
     """
     machine = _Machine(max_bytes)
     try:
@@ -57,7 +54,7 @@ def read_pickle(data: bytes, *, max_bytes: int) -> Any:
         raise
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError) as error:
         raise RefusedPickle(f"a damaged pickle ({type(error).__name__}: {error})") from None
-    _check_values(value)
+    check_values(value, max_bytes)
     return value
 
 
@@ -100,6 +97,12 @@ class _Machine:
                 raise RefusedPickle(f"the instruction {name}, which plain data does not need")
         raise RefusedPickle("no end")
 
+    def push_whole(self, number: int) -> None:
+        # Larger ones overflow a float, and past some thousand digits cannot even be written.
+        if not -(2**63) <= number < 2**64:
+            raise RefusedPickle(f"a whole number of {number.bit_length():,} bits, more than 64")
+        self.stack.append(number)
+
     def spend(self, count: int) -> None:
         self.left -= count
         if self.left < 0:
@@ -119,11 +122,14 @@ class _Machine:
         if len(self.stack) < count:
             raise RefusedPickle("a damaged pickle (too few values)")
         items = self.stack[len(self.stack) - count :]
+        if any(item is _MARK for item in items):
+            raise RefusedPickle("a damaged pickle (a mark in the place of a value)")
         del self.stack[len(self.stack) - count :]
         return items
 
     def put(self, slot: int) -> None:
-        value = self.stack[-1]
+        (value,) = self.last(1)
+        self.stack.append(value)
         self.memo[slot] = value
         if isinstance(value, _Unfinished):
             value.memo.append(slot)
@@ -133,8 +139,8 @@ class _Machine:
         if type(target) is not dict:
             raise RefusedPickle("a damaged pickle (items of what is no dict)")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Tuples would be hashed by unfolding them, and numbers of any size can be chosen to collide.
-            if not isinstance(key, _KEYS) or (type(key) is int and abs(key) >= 2**63):
+            # Tuples would be hashed by unfolding them.
+            if not isinstance(key, _KEYS):
                 raise RefusedPickle(f"a dict key of type {type(key).__name__}")
             target[key] = value
 
@@ -147,7 +153,7 @@ class _Machine:
     def find(self, module: Any, name: Any) -> None:
         meaning = _GLOBALS.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if meaning is None:
-            raise RefusedPickle(f"the name {str(module)[:80]}.{str(name)[:80]}, which is no plain data")
+            raise RefusedPickle(f"the name {_name(module)}.{_name(name)}, which is no plain data")
         self.stack.append(_Global(meaning))
 
     def reduce(self) -> None:
@@ -163,6 +169,8 @@ class _Machine:
         value = self.array(*state) if unfinished.what == "array" else self.dtype(unfinished.text, *state)
         for slot in unfinished.memo:
             self.memo[slot] = value
+        # Not again when another reference to it is built: that could be done without end.
+        unfinished.memo.clear()
         self.stack.append(value)
 
     # What the known names stand for.
@@ -175,13 +183,13 @@ class _Machine:
 
     def make_encode(self, text: str, encoding: str) -> bytes:
         if type(text) is not str or encoding != "latin1":
-            raise RefusedPickle(f"a text in the encoding {str(encoding)[:80]}")
+            raise RefusedPickle(f"a text in the encoding {shown(encoding)}")
         self.spend(len(text))
         return text.encode("latin1")
 
     def make_dtype(self, text: str, align: Any, copy: Any) -> _Unfinished:
         if type(text) is not str or not _DTYPE.fullmatch(text):
-            raise RefusedPickle(f"an array of type {str(text)[:80]!r}")
+            raise RefusedPickle(f"an array of type {shown(text)}")
         return _Unfinished("dtype", text)
 
     def dtype(self, text: str, version: Any, order: Any, *parts: Any) -> np.dtype[Any]:
@@ -200,13 +208,13 @@ class _Machine:
         order = "F" if fortran is True else "C"
         if not isinstance(dtype, np.dtype) or dtype.kind != "O":
             return self.make_frombuffer(data, dtype, shape, order)
-        if type(data) is not list or len(data) != _count(shape):
+        if type(data) is not list or len(data) != count_of(shape):
             raise RefusedPickle("an array whose size is not that of its data")
         self.spend(8 * len(data))
         items = np.empty(len(data), object)
         for place, item in enumerate(data):
             items[place] = item
-        return _shaped(items, shape, order)
+        return shaped(items, shape, order)
 
     def make_frombuffer(self, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
         if not isinstance(dtype, np.dtype) or dtype.kind == "O" or not isinstance(data, bytes | bytearray):
@@ -222,58 +230,12 @@ class _Machine:
         return np.frombuffer(data, dtype)[0] if data else dtype.type()
 
 
-def array_of(data: bytes | bytearray, dtype: np.dtype[Any], shape: Any, order: Any) -> np.ndarray:
-    """A view of `data` as an array. Raises RefusedPickle unless `data` has exactly the size that is stated."""
-    if dtype.itemsize * _count(shape) != len(data) or (dtype.itemsize == 0 and _count(shape)):
-        raise RefusedPickle("an array whose size is not that of its data")
-    if not data:
-        return np.zeros(shape, dtype)
-    return _shaped(np.frombuffer(data, dtype), shape, order)
-
-
-def _shaped(flat: np.ndarray, shape: Any, order: Any) -> np.ndarray:
-    return np.reshape(flat, shape, order="F" if order == "F" else "C")
-
-
-def _count(shape: Any) -> int:
-    if type(shape) is not tuple or len(shape) > 32 or not all(type(side) is int and side >= 0 for side in shape):
-        raise RefusedPickle(f"an array of shape {str(shape)[:80]}")
-    return math.prod(shape)
-
-
-def _check_values(value: Any) -> None:
-    """Raise RefusedPickle unless `value` unfolds to few enough values, all of them plain, none inside itself."""
-    seen = 0
-    open_ = [iter((value,))]
-    while open_:
-        item = next(open_[-1], _MARK)
-        if item is _MARK:
-            open_.pop()
-            continue
-        seen += 1
-        if seen > MAX_STEPS:
-            raise RefusedPickle(f"values that unfold to more than {MAX_STEPS:,}")
-        inner = _inside(item)
-        if inner is not None:
-            if len(open_) > MAX_DEPTH:
-                raise RefusedPickle(f"values nested more than {MAX_DEPTH} deep, or inside themselves")
-            open_.append(iter(inner))
-
-
-def _inside(item: Any) -> Iterable[Any] | None:
-    if type(item) is dict:
-        return item.values()
-    if type(item) in (list, tuple):
-        return item  # type: ignore[no-any-return]
-    if isinstance(item, np.ndarray):
-        return item.ravel() if item.dtype.kind == "O" else None
-    if isinstance(item, _PLAIN) or (isinstance(item, np.dtype) and item.kind != "V"):
-        return None
-    raise RefusedPickle("a name or an unfinished array in the place of a value")
+def _name(part: Any) -> str:
+    return part[:80] if isinstance(part, str) else shown(part)
 
 
 _PUSHED = {
-    *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
 
@@ -284,6 +246,8 @@ _STEPS: dict[str, _Step] = {
     "MARK": lambda vm, _: vm.stack.append(_MARK),
     "POP": lambda vm, _: vm.stack.pop(),
     "POP_MARK": lambda vm, _: vm.to_mark(),
+    "LONG1": lambda vm, number: vm.push_whole(number),
+    "LONG4": lambda vm, number: vm.push_whole(number),
     "NONE": lambda vm, _: vm.stack.append(None),
     "NEWTRUE": lambda vm, _: vm.stack.append(True),
     "NEWFALSE": lambda vm, _: vm.stack.append(False),

@@ -5,19 +5,24 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from affectgpt.data.showing import first_of, shown
+from affectgpt.media.western import Evidence
 from affectgpt.registry.errors import DataError, Problem, listed
 
 ENCODINGS = ("utf-8-sig", "gb18030")
 """What a table may be written in, tried in this order on the whole file."""
 LONGEST_FIELD = 1_000_000
 LARGEST_TABLE = 2**30
+LONGEST_NAME = 255
 
 _CHUNK = 2**20
+_UNSEEN = ("Cc", "Cf", "Cs")
 _BY_CHANCE = 8
 """So many characters of one encoding may be read out of another."""
 
@@ -54,6 +59,8 @@ def encoding_of(path: Path) -> str:
                 file.seek(0)
                 letters = _letters_that_fit(file, encoding)
                 if letters is None:
+                    if encoding == "gb18030":
+                        _refuse_western(file, path)
                     return encoding
                 if letters > _BY_CHANCE:
                     # GB 18030 would take most of what follows, as other characters.
@@ -76,41 +83,64 @@ def _letters_that_fit(file: IO[bytes], encoding: str) -> int | None:
     return None
 
 
+def _refuse_western(file: IO[bytes], path: Path) -> None:
+    # GB 18030 fits most Western text too, and makes it Chinese.
+    file.seek(0)
+    decoder, evidence = codecs.getincrementaldecoder("gb18030")(), Evidence()
+    while chunk := file.read(_CHUNK):
+        evidence.add(decoder.decode(chunk))
+    if evidence.is_western:
+        raise _unreadable(path, "text in Windows-1252 or another Western encoding")
+
+
 def _beyond_ascii(text: str) -> int:
     return len(text) - len(text.encode("ascii", errors="ignore"))
 
 
 def _unreadable(path: Path, found: str) -> DataError:
     return DataError("cannot be read", where=str(path), found=found, expected="a text file in UTF-8 or GB 18030",
-                     hint="save it again as UTF-8")  # fmt: skip
+                     hint="save it again as UTF-8; English from Windows may be in Windows-1252")  # fmt: skip
 
 
-def rows(file: IO[str], path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+def rows(file: IO[str], path: Path, *, whole: bool = False) -> Iterator[tuple[int, dict[str, str | None]]]:
     """(line number, column -> text or None where the line is short) of a CSV file; the first line is the header.
 
-    Raises DataError for a file without a header, a header that repeats a name, a line with more fields than the
-    header (an unquoted comma would lose what is behind it), a field above [LONGEST_FIELD][], and malformed CSV.
+    A column without a name is left out. Raises DataError for a file without a header, a header that repeats a name, a
+    line with more fields than the header (an unquoted comma would lose what is behind it), a field above
+    [LONGEST_FIELD][], and malformed CSV; with `whole` also for a column without a name and a line that is short.
     """
     previous = csv.field_size_limit(LONGEST_FIELD)
     try:
         reader = csv.DictReader(file, restkey="", strict=True)
-        header = reader.fieldnames or []
-        twice = sorted({name for name in header if header.count(name) > 1 and name})
-        if twice:
-            raise DataError("columns that repeat", where=str(path), found=listed(twice), expected="each name once")
+        header = list(reader.fieldnames or [])
+        _check_header(header, path, whole)
         for row in reader:
+            place = f"{path}, line {reader.line_num}"
             extra: object = row.pop("", None)
             if isinstance(extra, list) and any(extra):
-                raise DataError(
-                    "a line has more fields than the header", where=f"{path}, line {reader.line_num}",
-                    found=f"{len(header) + len(extra)} fields", expected=f"{len(header)}: {', '.join(header)}"[:200],
-                    hint="put a text that holds a comma into double quotes",
-                )  # fmt: skip
+                raise _uneven("more", place, len(header) + len(extra), header)
+            if whole and None in row.values():
+                raise _uneven("fewer", place, sum(value is not None for value in row.values()), header)
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError("cannot be read", where=str(path), found=str(error), expected="a CSV file") from None
     finally:
         csv.field_size_limit(previous)
+
+
+def _check_header(header: list[str], path: Path, whole: bool) -> None:
+    twice = sorted({name for name in header if header.count(name) > 1 and name})
+    if twice:
+        raise DataError("columns that repeat", where=str(path), found=listed(twice)[:200], expected="each name once")
+    if whole and "" in header:
+        raise DataError("a column has no name", where=str(path), found=f"column {header.index('') + 1}",
+                        expected="a name for each column", hint="leave it out (pandas: index=False)")  # fmt: skip
+
+
+def _uneven(than: str, place: str, fields: int, header: list[str]) -> DataError:
+    hints = {"more": "put a text that holds a comma into double quotes", "fewer": "an empty field needs its comma too"}
+    return DataError(f"a line has {than} fields than the header", where=place, found=f"{fields} fields",
+                     expected=f"{len(header)}: {', '.join(header)}"[:200], hint=hints[than])  # fmt: skip
 
 
 def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, str] | None:
@@ -133,7 +163,7 @@ def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, s
                         break
                 name, text = (row["name"] or "").strip(), row[column]
                 if not is_plain(name):
-                    unsafe.append(f"line {line}: {name!r}")
+                    unsafe.append(f"line {line}: {shown(name)}")
                 elif name in values:
                     repeated.append(name)
                 elif text is None:
@@ -156,7 +186,7 @@ def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, s
         (f"lines that end before the column {column}", short, "a field for every column"),
     ):
         if items:
-            problems.append(Problem(what, str(path), first(items), expected))
+            problems.append(Problem(what, str(path), first_of(items), expected))
     return values
 
 
@@ -173,10 +203,14 @@ def parse_labels(text: str) -> list[str]:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a file of this name lies in the folder that it is looked for in, on every system."""
-    return bool(name) and name not in (".", "..") and ".." not in name and not re.search(r"[/\\:\x00-\x1f]", name)
+    """Whether a file of this name lies in the folder that it is looked for in, on every system.
 
-
-def first(items: Sequence[str]) -> str:
-    """How many `items` there are, and the first five."""
-    return f"{len(items)}: {', '.join(items[:5])}{', ...' if len(items) > 5 else ''}"
+    Names of over 255 characters and names with control or format characters, which are not seen, are not plain.
+    """
+    return (
+        0 < len(name) <= LONGEST_NAME
+        and name != "."
+        and ".." not in name
+        and not re.search(r"[/\\:]", name)
+        and not any(unicodedata.category(letter) in _UNSEEN for letter in name)
+    )

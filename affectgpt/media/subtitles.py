@@ -7,6 +7,7 @@ import html
 import re
 from pathlib import Path
 
+from affectgpt.media.western import Evidence
 from affectgpt.registry.errors import MediaError
 
 SUFFIXES = (".srt", ".vtt", ".txt")
@@ -56,20 +57,28 @@ def read_subtitle(path: Path) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Bytes to text: by the byte order mark, else the first of UTF-8, GB 18030 and Latin-1 that fits.
+    """Bytes to text: by the byte order mark, else the first of UTF-8, GB 18030, Windows-1252 and Latin-1 that fits.
 
-    The same on every machine: the locale is not asked. Bytes that a byte order mark promised and that do not fit
-    become U+FFFD. NUL bytes are removed.
+    GB 18030 does not fit what is Western text by [Evidence][]. The same on every machine: the locale is not asked.
+    Bytes that a byte order mark promised and that do not fit become U+FFFD. NUL bytes are removed.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace").replace("\0", "")
-    for encoding in ("utf-8", "gb18030"):
+    for encoding in ("utf-8", "gb18030", "cp1252"):
         try:
-            return data.decode(encoding).replace("\0", "")
+            text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
+        if encoding != "gb18030" or not _is_western(text):
+            return text.replace("\0", "")
     return data.decode("latin-1").replace("\0", "")
+
+
+def _is_western(text: str) -> bool:
+    evidence = Evidence()
+    evidence.add(text)
+    return evidence.is_western
 
 
 def spoken(text: str, *, vtt: bool) -> str:

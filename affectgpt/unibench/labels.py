@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reprlib import repr as short
 from typing import Any
 
+from affectgpt.data.showing import shown
 from affectgpt.registry.errors import DataError
 
 
@@ -22,14 +22,14 @@ def label_list(value: Any) -> list[str]:
     if isinstance(value, list):
         odd = [item for item in value if not isinstance(item, str)]
         if odd:
-            raise DataError("a label is not a text", found=short(odd[0]), expected="a list of texts")
+            raise DataError("a label is not a text", found=shown(odd[0]), expected="a list of texts")
         return value
     if value is None or (isinstance(value, float) and value != value):
         return []
     if not isinstance(value, str):
         raise DataError(
             "a set of labels is neither a text nor a list",
-            found=f"{type(value).__name__} {short(value)}",
+            found=f"{type(value).__name__} {shown(value)}",
             expected='"[happy, sad]" or ["happy", "sad"]',
         )
     return [piece for piece in map(str.strip, cut(value)) if piece]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any, TypeVar
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
+from affectgpt.data.showing import shown
 from affectgpt.unibench.row_file import opened
 from affectgpt.unibench.truth import Task
 from affectgpt.unibench.value_files import Row, ValueFile, value_file
@@ -75,7 +75,7 @@ def _extracted(rows: list[Row], task: Task, extractor: Extractor) -> list[Extrac
     found = iter(read([text for text in texts if text is not None]) if any(text is not None for text in texts) else [])
     return [
         next(found) if text is not None
-        else Extraction(error=row.error or f"the prediction is not a text: {short(row.value)}")
+        else Extraction(error=row.error or f"the prediction is not a text: {shown(row.value)}")
         for row, text in zip(rows, texts, strict=True)
     ]  # fmt: skip
 

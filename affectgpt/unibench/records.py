@@ -9,12 +9,12 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
 from affectgpt.data.npz import read_npz
+from affectgpt.data.showing import shown
 from affectgpt.registry.errors import DataError, listed
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".npz")
@@ -123,9 +123,9 @@ def _json_object(path: Path) -> Iterator[tuple[str, Record]]:
     for name, value in found.items():
         if isinstance(value, dict):
             raise DataError(
-                "a value is an object", where=f"{path}: {short(name)}", expected="labels, a number or a text"
+                "a value is an object", where=f"{path}: {shown(name)}", expected="labels, a number or a text"
             )
-        yield f"{path}: {short(name)}", {"id": name, "value": value}
+        yield f"{path}: {shown(name)}", {"id": name, "value": value}
 
 
 def _npz(path: Path) -> Iterator[tuple[str, Record]]:
@@ -144,18 +144,18 @@ def _npz(path: Path) -> Iterator[tuple[str, Record]]:
         raise DataError(
             "not a result file of the AffectGPT repository",
             where=str(path),
-            found=f"arrays {short(listed(arrays))}",
+            found=f"arrays {shown(listed(arrays))}",
             expected="name2reason, or filenames and fileitems of one length",
         )
     for name, value in pairs:
-        yield f"{path}: {short(name)}", {"id": name, field: value.tolist() if hasattr(value, "tolist") else value}
+        yield f"{path}: {shown(name)}", {"id": name, field: value.tolist() if hasattr(value, "tolist") else value}
 
 
 def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_each_key_once)
     except _RepeatedKey as error:
-        raise DataError("a name repeats", where=where, found=short(error.args[0]), expected="each name once") from None
+        raise DataError("a name repeats", where=where, found=shown(error.args[0]), expected="each name once") from None
     except RecursionError:
         raise DataError("JSON nested too deeply", where=where) from None
     except ValueError as error:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from affectgpt.core.contracts import SENTIMENTS
+from affectgpt.data.showing import first_of
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench.confusion import ConfusionCounter
 from affectgpt.unibench.labels import label_list
@@ -20,7 +21,7 @@ from affectgpt.unibench.metrics.sentiment import SentimentScore
 from affectgpt.unibench.read_out import Prediction, chunks
 from affectgpt.unibench.resampling import Resampling, Tally
 from affectgpt.unibench.result import DatasetResult, WorstClip
-from affectgpt.unibench.truth import Truth, first_of
+from affectgpt.unibench.truth import Truth
 
 CHUNK = 4096
 LARGEST_CHUNK = 4 * 2**20

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any, Literal
 
 from affectgpt.data.example import Example
+from affectgpt.data.showing import first_of, shown
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench.labels import label_list
 from affectgpt.unibench.value_files import Row, value_file
@@ -71,24 +71,19 @@ def _values(rows: Iterable[Row], task: Task, where: str) -> dict[str, Any]:
     return values
 
 
-def first_of(items: list[str], between: str = ", ") -> str:
-    """How many `items` there are, and the first five."""
-    return f"{len(items)}: {between.join(items[:5])}{', ...' if len(items) > 5 else ''}"
-
-
 def _one_label(value: Any) -> str:
     found = label_list(value) if isinstance(value, list) or str(value).startswith("[") else [str(value).strip()]
     if value is None or len(found) != 1 or not found[0]:
-        raise ValueError(f"{short(value)} is not one label")
+        raise ValueError(f"{shown(value)} is not one label")
     return found[0]
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{short(value)} is not a number")
+        raise ValueError(f"{shown(value)} is not a number")
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{short(value)} is not a finite number")
+        raise ValueError(f"{shown(value)} is not a finite number")
     return number
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any, Literal
 
+from affectgpt.data.showing import shown
 from affectgpt.registry.errors import DataError, listed
 from affectgpt.registry.suggest import did_you_mean
 from affectgpt.unibench.records import Record, records
@@ -57,7 +57,7 @@ class ValueFile:
                 raise DataError(
                     f"a row has no {self.field!r}",
                     where=where,
-                    found=f"fields {short(listed(map(str, record)))}",
+                    found=f"fields {shown(listed(map(str, record)))}",
                     hint="every row needs the fields of the first one",
                 )
             yield Row(_id(record, self.id_field, where), record.get(self.field), error)
@@ -94,7 +94,7 @@ def _id_field(record: Record, where: str, named: str | None) -> str:
     if named is not None:
         if named not in record:
             raise DataError(
-                f"there is no field {named!r}", where=where, expected=f"one of {short(listed(map(str, record)))}"
+                f"there is no field {named!r}", where=where, expected=f"one of {shown(listed(map(str, record)))}"
             )
         return named
     found = [name for name in ID_FIELDS if name in record]
@@ -102,7 +102,7 @@ def _id_field(record: Record, where: str, named: str | None) -> str:
         raise DataError(
             "a row has no id",
             where=where,
-            found=f"fields {short(listed(map(str, record)))}",
+            found=f"fields {shown(listed(map(str, record)))}",
             expected=f"a text in one of {listed(ID_FIELDS)}",
             hint="say which field it is with --id-field",
         )
@@ -135,7 +135,7 @@ def _field(record: Record, where: str, field: str | None) -> str:
     raise DataError(
         "no field holds values",
         where=where,
-        found=f"fields {short(listed(known))}",
+        found=f"fields {shown(listed(known))}",
         expected=f"one of {listed((*LABEL_FIELDS, *TEXT_FIELDS))}",
         hint="say which with --field",
     )
@@ -180,7 +180,7 @@ def _words_in_a_row(value: str) -> int:
 def _id(record: Record, field: str, where: str) -> str:
     name = record.get(field)
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
-        raise DataError("a row has no id", where=where, found=short(name), expected=f"a text in {field!r}")
+        raise DataError("a row has no id", where=where, found=shown(name), expected=f"a text in {field!r}")
     return str(name).strip()
 
 
@@ -190,5 +190,5 @@ def _error(record: Record, where: str) -> str:
     if error is None or error is False:
         return ""
     if not isinstance(error, str):
-        raise DataError("a row's error is no text", where=where, found=short(error), expected="a text, or none")
+        raise DataError("a row's error is no text", where=where, found=shown(error), expected="a text, or none")
     return "" if error.strip().lower() in _NO_ERROR else error

@@ -65,5 +65,30 @@ def test_labels_do_not_command_the_terminal(run: Callable, place: Any) -> None:
     assert "\x1b" not in outcome.out and "\x07" not in outcome.out
 
 
+COMMANDS = "\x1b]0;x\x07\x9b2J\u202e"
+
+
+def test_nothing_in_a_file_commands_the_terminal(run: Callable, place: Any) -> None:
+    place.good_clip()
+    row = {"clip": "clip.mp4", "id": f"a{COMMANDS}", "labels": [f"joy{COMMANDS}\n\nall is well"]}
+    rows = [row, {"clip": f"lost{COMMANDS}"}, {"clip": "clip.mp4", f"n{COMMANDS}": 1}, {"clip": "clip.mp4", "id": "b"}]
+    for name in ("mine.jsonl", "[red]m\x1b[31m.jsonl"):
+        place.write(name, "\n".join(map(json.dumps, rows)))
+        outcome = run("data", "doctor", name, "--workers", 1)
+        assert outcome.code == 2 and "lost" in outcome.out and "decoding" in outcome.err
+        assert not set(outcome.out + outcome.err) & {"\x1b", "\x07", "\x9b", "\u202e"}
+        assert "all is well" not in outcome.out.splitlines()
+    assert "decoding [red]m" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["gone\x1b[31m\x9b2J\u202e", "a\x07.csv"])
+def test_errors_do_not_command_the_terminal(run: Callable, place: Any, name: str) -> None:
+    outcome = run("data", "doctor", name)
+    assert outcome.code == 2 and "\ufffd" in outcome.err
+    assert not set(outcome.out + outcome.err) & {"\x1b", "\x07", "\x9b", "\u202e"}
+    again = json.loads(run("data", "doctor", name, "--json").out)
+    assert again["problems"][0]["where"] == name, "machines get it as it is"
+
+
 def test_test_sets_are_made_of_test_clips(place: Any, refused: Callable) -> None:
     refused(["synth", "out", "--layout", "unibench", "--split", "train"], "--split", "train")

@@ -118,6 +118,61 @@ def test_a_sound_of_which_nothing_can_be_decoded(tmp_path: Path) -> None:
     assert "no sound could be decoded" in problems(examine(tmp_path / "clips.csv", workers=1))
 
 
+def test_a_table_of_subtitles_without_a_row_is_noted(meld: Path) -> None:
+    (meld / "transcription-engchi-polish.csv").write_text("name,english\n")
+    report = examine(meld, decode=False)
+    assert len(only(report).problems) == 1, "the number of clips"
+    assert any(note.startswith("3 of 3 clips without subtitle: ") for note in only(report).notes)
+    (meld / "transcription-engchi-polish.csv").write_text("name,english\nother,x\n")
+    assert "no subtitle is of a clip" in problems(examine(meld, decode=False))
+
+
+def written_sound(path: Path, seconds: float) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac" if path.suffix == ".mp4" else "pcm_s16le", rate=16000, layout="mono")
+        samples = np.zeros((1, int(16000 * seconds)), np.float32 if path.suffix == ".mp4" else np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp" if path.suffix == ".mp4" else "s16", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_a_video_that_is_only_sound_is_told(meld: Path) -> None:
+    video = meld / "subvideo" / f"{read_test_set('meld', meld)[0].name}.mp4"
+    written_sound(video, 1)
+    text = problems(examine(meld, workers=1))
+    assert f"{video}: the video holds no picture" in text
+    assert "picture" not in problems(examine(meld, decode=False))
+
+
+@pytest.mark.parametrize(("seconds", "noted"), [(120, True), (2.4, True), (1.3, False), (0.5, False)])
+def test_a_sound_of_another_length_is_noted(meld: Path, seconds: float, noted: bool) -> None:
+    first = read_test_set("meld", meld)[0]
+    written_sound(meld / "subaudio" / f"{first.name}.wav", seconds)
+    notes = [note for note in only(examine(meld, workers=1)).notes if "differ in length" in note]
+    assert bool(notes) == noted and all(note.startswith("1 of 3") and note.endswith(first.name) for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("side", "words"), [((1, 1), "under 16"), ((2, 5000), "under 16"), ((15, 15), "under 16"), ((16, 16), ""),
+                        ((40, 160), "over 3 times"), ((160, 40), "over 3 times"), ((112, 100), "")],
+)  # fmt: skip
+def test_faces_that_cannot_be_faces_are_noted(meld: Path, side: tuple[int, int], words: str) -> None:
+    for example in read_test_set("meld", meld):
+        assert example.faces is not None
+        np.save(example.faces, np.zeros((2, *side, 3), np.uint8))
+    notes = [note for note in only(examine(meld, workers=1)).notes if "face" in note]
+    assert len(notes) == bool(words) and all(words in note and note.startswith("3 of 3") for note in notes)
+
+
+def test_a_folder_is_no_clip_even_undecoded(meld: Path) -> None:
+    video = read_test_set("meld", meld)[0].video
+    video.unlink()
+    video.mkdir()
+    health = only(report := examine(meld, decode=False))
+    assert health.clips == 2 and f"1: {video.stem}" in problems(report)
+
+
 def test_labels_that_cannot_be_read_do_not_stop_the_others(benchmark_folder: Path, tmp_path: Path) -> None:
     for name in ("meld-process", "sims-process"):
         shutil.copytree(benchmark_folder / name, tmp_path / name)

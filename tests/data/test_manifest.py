@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from affectgpt.data import manifest
+from affectgpt.data import manifest, parquet_rows
 from affectgpt.data.example import Example
 from affectgpt.data.manifest import read_manifest
 from affectgpt.registry.errors import DataError
@@ -76,7 +77,7 @@ def test_text_in_two_encodings(place: Path, encoding: str, suffix: str) -> None:
 
 
 def test_the_column_clip_is_enough(place: Path) -> None:
-    path = written(place / "clips.csv", [{"clip": "a.mp4"}, {"clip": "./deep/../deep/b.mp4"}])
+    path = written(place / "clips.csv", [{"clip": "a.mp4"}, {"clip": "./deep//b.mp4"}])
     assert [each.name for each in read_manifest(path)] == ["a", "b"]
 
 
@@ -87,12 +88,45 @@ def test_labels_in_json_may_be_a_written_list(place: Path) -> None:
 
 def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
     outside = place.parent / "outside.mp4"
-    for given in ("../outside.mp4", "deep/../../outside.mp4", "deep/.././../outside.mp4"):
+    (place.parent / "other").mkdir()
+    (place / "link").symlink_to(place.parent / "other")
+    (place / "alias.mp4").symlink_to(outside)
+    for given in ("../outside.mp4", "deep/../../outside.mp4", "deep/.././../outside.mp4", "link/../outside.mp4",
+                  "alias.mp4", "../data/../outside.mp4"):  # fmt: skip
         path = written(place / "clips.csv", [{"clip": given}])
         text = refusal(path)
-        assert "outside the manifest's folder" in text and str(Path(given)) in text
+        assert "outside the manifest's folder" in text and given in text
         assert read_manifest(path, outside=True)[0].video.resolve() == outside
     assert read_manifest(written(place / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
+
+
+def test_links_within_the_folder_and_to_it_are_followed(place: Path) -> None:
+    (place / "alias.mp4").symlink_to("deep/b.mp4")
+    assert "outside" in refusal(written(place / "clips.csv", [{"clip": "deep/../a.mp4"}]))
+    path = written(place / "clips.csv", [{"clip": "alias.mp4"}])
+    (place.parent / "way").symlink_to(place)
+    for manifest_ in (path, place.parent / "way" / "clips.csv"):
+        assert [each.video.name for each in read_manifest(manifest_)] == ["alias.mp4"]
+    assert "not there" in refusal(written(place / "clips.csv", [{"clip": "lost.mp4"}]))
+
+
+@pytest.mark.parametrize("content", [",clip\n0,a.mp4\n", "clip,\na.mp4,\n", "clip,,id\na.mp4,x,y\n"])
+def test_a_column_without_a_name_is_refused(place: Path, content: str) -> None:
+    (place / "clips.csv").write_text(content)
+    assert "a column has no name" in refusal(place / "clips.csv")
+
+
+def test_a_line_that_is_short_is_refused(place: Path) -> None:
+    (place / "clips.csv").write_text("clip,subtitle,labels\na.mp4,Hello,[x]\n\ndeep/b.mp4,Hi\n")
+    text = refusal(place / "clips.csv")
+    assert "line 4" in text and "fewer fields than the header" in text and "2 fields" in text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_western_text_is_not_read_as_chinese(place: Path, suffix: str) -> None:
+    path = written(place / f"clips{suffix}", [{"clip": "a.mp4", "subtitle": "I don’t care"}])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    assert "Windows-1252" in refusal(path)
 
 
 def test_all_problems_come_at_once(place: Path) -> None:
@@ -195,3 +229,44 @@ def test_parquet_without_pyarrow_says_what_to_install(place: Path, monkeypatch: 
     path = written(place / "clips.parquet", ROWS)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "affectgpt[parquet]" in refusal(path)
+
+
+def unfolding(path: Path, cell: Any, rows: int, **options: Any) -> Path:
+    """A file of one cell that many rows refer to."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    texts: Any = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * rows, "int32"), ["".join(cell)])
+    column = "subtitle"
+    if isinstance(cell, list):
+        texts, column = pyarrow.ListArray.from_arrays(pyarrow.array(range(rows + 1), "int32"), texts), "labels"
+    table = pyarrow.table({"clip": ["a.mp4"] * rows, "id": list(map(str, range(rows))), column: texts})
+    parquet.write_table(table, path, compression="zstd", **options)
+    return path
+
+
+@pytest.mark.parametrize("cell", ["x" * 4_000_000, ["x" * 4_000_000]])
+def test_a_cell_that_unfolds_is_refused_before_it_does(place: Path, cell: Any) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    path = unfolding(place / "clips.parquet", cell, 100, dictionary_pagesize_limit=2**30)
+    assert path.stat().st_size < 100_000
+    assert "4,000,000 bytes" in refusal(path)
+    assert (pyarrow.default_memory_pool().max_memory() or 0) < 200_000_000
+
+
+def test_the_texts_of_all_rows_are_bounded(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = unfolding(place / "clips.parquet", "x" * 1000, 120)
+    assert {each.subtitle for each in read_manifest(path)} == {"x" * 1000}
+    monkeypatch.setattr(parquet_rows, "LARGEST_TEXT", 100_000)
+    assert "texts that are too long" in refusal(path)
+    monkeypatch.setattr(parquet_rows, "LARGEST_TEXT", 2**29)
+    for limit in ("LARGEST_FILE", "MOST_VALUES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(parquet_rows, limit, 300)
+            assert "when unpacked" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [["x"]], b"words", datetime.datetime(2000, 1, 1)])
+def test_columns_of_other_types_are_refused(place: Path, value: Any) -> None:
+    path = written(place / "clips.parquet", [{"clip": "a.mp4", "subtitle": value}])
+    assert "the column subtitle is of another type" in refusal(path)

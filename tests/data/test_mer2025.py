@@ -51,6 +51,14 @@ def test_labels_alone_and_descriptions_alone(tmp_path: Path) -> None:
     assert [(e.labels, e.description) for e in read_mer2025(described)] == [((), "A smile.")]
 
 
+def test_a_table_of_subtitles_of_other_clips_is_told(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, labels="name,openset\na,[happy]\n", subtitles="name,english\na.mp4,Hello\n")
+    with pytest.raises(DataError, match=r"no subtitle is of a clip"):
+        read_mer2025(folder)
+    (folder / SUBTITLES).write_text("name,english\n")
+    assert read_mer2025(folder)[0].subtitle == ""
+
+
 def test_byte_order_mark_and_extra_columns_are_no_obstacle(tmp_path: Path) -> None:
     folder = dataset(tmp_path, labels="\ufeffname,length,openset\na,3,[happy]\n")
     assert read_mer2025(folder)[0].labels == ("happy",)

@@ -111,6 +111,14 @@ def test_arrays_that_lie_are_refused(tmp_path: Path, case: str) -> None:
     refusal(archive(tmp_path / "a.npz", {"a.npy": BAD_ARRAYS[case]}))
 
 
+def test_a_text_that_is_shared_thousands_of_times_is_refused(tmp_path: Path) -> None:
+    word = "x" * 1_000_000
+    labels = {f"n{number}": {"emo": word} for number in range(3000)}
+    path = archive(tmp_path / "a.npz", {"test_corpus.npy": npy(labels)})
+    assert path.stat().st_size < 50_000
+    assert "unfold" in refusal(path)
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.npz", {"a.npy": npy(np.zeros(30_000_000, np.uint8))})
     assert path.stat().st_size < 100_000

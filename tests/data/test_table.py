@@ -53,6 +53,30 @@ def test_other_encodings_are_refused(tmp_path: Path, content: bytes) -> None:
     assert "cannot be read" in told(tmp_path / "t.csv", content)
 
 
+WESTERN = ("I don’t care", "naïve", "“Well…” she said", "Café, mañana, Übermut", "it’s", "Ça va? Où ça?")
+
+
+@pytest.mark.parametrize("words", WESTERN)
+@pytest.mark.parametrize("chunk", [1, 3, 2**20])
+def test_western_text_is_not_read_as_chinese(
+    tmp_path: Path, words: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_CHUNK", chunk)
+    text = told(tmp_path / "t.csv", f'name,chinese\na,"{words}"\nb,words\n'.encode("cp1252"))
+    assert "Windows-1252" in text
+
+
+CHINESE = (
+    "我不知道", "T恤和A和B", "朱镕基说话", "OK啊yes嗯no", "這個時候我們說話", "café 咖啡", "他说：don't", "😀好",
+    "今天下午要下雨我们需要牛奶朱镕基",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", CHINESE)
+def test_chinese_among_english_is_read(tmp_path: Path, words: str) -> None:
+    assert read(tmp_path / "t.csv", f"name,chinese\na,{words}\n".encode("gb18030")) == {"a": words}
+
+
 IN_UTF8 = "name,chinese\na,今天下午要下雨我们需要牛奶\n".encode()
 
 
@@ -118,6 +142,19 @@ def test_the_limit_of_a_field_is_set_back(tmp_path: Path) -> None:
         assert csv.field_size_limit() == 123_456
     finally:
         csv.field_size_limit(before)
+
+
+@pytest.mark.parametrize("name", ["a\x9b", "a\u202eb", "\u200ba", "a\x7f", "a\n", "a\ud800", "\ufeffa", "a" * 256])
+def test_what_is_not_seen_is_no_plain_name(name: str) -> None:
+    assert not is_plain(name)
+
+
+def test_names_of_any_script_are_plain() -> None:
+    assert all(map(is_plain, ["a 1", "你好", "a\u3000b", "café", "é" * 255, ".a", "x\U0001f600"]))
+
+
+def test_a_long_name_is_told_short(tmp_path: Path) -> None:
+    assert len(told(tmp_path / "t.csv", "name,chinese\n" + f"{'x' * 500_000}\x1b,y\n" * 5)) < 1000
 
 
 @given(st.text(max_size=20))

@@ -78,7 +78,18 @@ def test_encodings(encoding: str) -> None:
 
 def test_bytes_of_no_other_encoding_are_latin_1() -> None:
     assert decoded(b"caf\xe9") == "café"
+    assert decoded(b"\x81\xff") == "\x81ÿ", "of which the first is not in Windows-1252"
     assert decoded(b"a\0b") == "ab"
+
+
+@pytest.mark.parametrize("words", ["I don’t care", "naïve", "“Well…” she said", "Où ça? Übermut, mañana"])
+def test_western_text_is_not_read_as_chinese(words: str) -> None:
+    assert decoded(words.encode("cp1252")) == words
+
+
+@pytest.mark.parametrize("words", ["T恤和A", "朱镕基说话", "OK啊yes嗯no", "這個時候我們說話", "們們這這", "你好 café"])
+def test_chinese_among_english_is_read(words: str) -> None:
+    assert decoded(words.encode("gb18030")) == words
 
 
 @given(st.binary(max_size=200))

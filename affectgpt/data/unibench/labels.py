@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.data.npz import read_npz
-from affectgpt.data.table import first, is_plain, parse_labels, read_column
+from affectgpt.data.showing import first_of, shown
+from affectgpt.data.table import is_plain, parse_labels, read_column
 from affectgpt.data.unibench.layouts import TestSet
 from affectgpt.registry.errors import DataError, Problem, listed
 
@@ -64,7 +65,7 @@ class _Corpus:
                 if truth is not None:
                     truths[str(name)] = truth
         problems.extend(
-            Problem(what, f"{self.path}, {self.test_set.corpus}", first(items), expected)
+            Problem(what, f"{self.path}, {self.test_set.corpus}", first_of(items), expected)
             for (what, expected), items in self.wrong.items()
         )
         if not truths and not self.wrong:
@@ -75,7 +76,7 @@ class _Corpus:
     def is_named(self, name: Any) -> bool:
         if isinstance(name, str) and is_plain(name) and name == name.strip():
             return True
-        self.add("names that are not plain file names", "NAME of the video NAME.mp4", repr(name)[:80])
+        self.add("names that are not plain file names", "NAME of the video NAME.mp4", shown(name))
         return False
 
     def is_kept(self, name: str) -> bool:
@@ -99,11 +100,11 @@ class _Corpus:
             numbered = ", ".join(f"{place} {word}" for place, word in enumerate(words))
             if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < len(words):
                 return Truth(labels=(words[int(value)],))
-            self.add("labels that are none of the numbers of emotions", numbered, f"{name}: {value!r}"[:80])
+            self.add("labels that are none of the numbers of emotions", numbered, f"{name}: {shown(value)}")
         else:
             if isinstance(value, str) and value in words:
                 return Truth(labels=(str(value),))
-            self.add("labels that are none of the emotions", listed(words), f"{name}: {value!r}"[:80])
+            self.add("labels that are none of the emotions", listed(words), f"{name}: {shown(value)}")
         return None
 
     def sentiment(self, name: str, value: Any) -> Truth | None:
@@ -112,7 +113,7 @@ class _Corpus:
             number = float(value)
             if low - _BEYOND <= number <= high + _BEYOND:
                 return Truth(sentiment=number)
-        self.add("sentiments that are not numbers in the range", f"{low:g} to {high:g}", f"{name}: {value!r}"[:80])
+        self.add("sentiments that are not numbers in the range", f"{low:g} to {high:g}", f"{name}: {shown(value)}")
         return None
 
     def add(self, what: str, expected: str, item: str) -> None:

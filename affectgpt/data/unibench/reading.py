@@ -7,8 +7,8 @@ from pathlib import Path
 
 from affectgpt.data.example import Example
 from affectgpt.data.files_by_name import find_beside, find_videos
+from affectgpt.data.subtitle_table import read_subtitles
 from affectgpt.data.survey import Survey
-from affectgpt.data.table import read_column
 from affectgpt.data.unibench.labels import Truth, read_labels
 from affectgpt.data.unibench.layouts import TEST_SETS, TestSet
 from affectgpt.registry.errors import DataError, Problem, listed
@@ -25,10 +25,10 @@ def find_test_sets(root: str | Path) -> list[str]:
 def read_test_set(key: str, root: str | Path, *, media: bool = True) -> list[Example]:
     """The test clips of one data set, in the order of its label file.
 
-    `root` is the folder that holds the data sets' folders, or the data set's folder itself. A basic set gives one
-    label, a fine-grained one any number, none included; a sentiment set gives `sentiment` in its own range. A clip
-    without a row in the table of subtitles has the subtitle "". With `media=False` only the labels are read:
-    `video` is then where the video should be, subtitles are "", `sound` and `faces` None.
+    `root` is the folder that holds the data sets' folders, or the data set's folder itself, under its own name. A
+    basic set gives one label, a fine-grained one any number, none included; a sentiment set gives `sentiment` in its
+    own range. A clip without a row in the table of subtitles has the subtitle "". With `media=False` only the labels
+    are read: `video` is then where the video should be, subtitles are "", `sound` and `faces` None.
 
     Raises DataError with every problem found: no such folder, a missing or unreadable file, missing columns or
     labels, names that repeat or are no plain file names, labels of the wrong kind or outside their range, names
@@ -67,20 +67,22 @@ def test_set_of(key: str) -> TestSet:
 
 
 def folder_of(test_set: TestSet, root: Path) -> Path:
-    """The folder of `test_set`: in `root`, or `root` itself. Raises DataError when it is neither."""
+    """The folder of `test_set`: in `root`, or `root` itself by its name. Raises DataError when it is neither.
+
+    Not by what it holds: the label files of six sets have one name, and the words of one may pass for another's.
+    """
     inside = root / test_set.folder
     if inside.is_dir():
         return inside
     name = Path(os.path.abspath(root)).name
-    others = {each.folder for each in TEST_SETS.values()} - {test_set.folder}
-    named = name == test_set.folder or (name not in others and (root / test_set.label_file).is_file())
-    if root.is_dir() and named:
+    if root.is_dir() and name == test_set.folder:
         return root
     there = [each.folder for each in TEST_SETS.values() if (root / each.folder).is_dir()]
     raise DataError(
         f"the folder of {test_set.title} is not there", where=str(inside),
         found=listed(there) if root.is_dir() else f"no folder {root}",
         expected=f"{test_set.folder} in this folder, or that folder itself",
+        hint="a data set is known by the name of its folder: rename it, or make a link of this name",
     )  # fmt: skip
 
 
@@ -89,7 +91,7 @@ def _with_media(test_set: TestSet, folder: Path, truths: dict[str, Truth], probl
     if not table.exists():
         problems.append(Problem("there is no table of subtitles", str(table),
                                 expected=f"columns name, {test_set.subtitle_column}"))  # fmt: skip
-    subtitles = read_column(table, test_set.subtitle_column, problems) or {}
+    subtitles = read_subtitles(table, test_set.subtitle_column, truths, problems)
     videos = find_videos(folder / test_set.videos, truths, test_set.suffixes, problems)
     sounds = find_beside(folder / test_set.sounds, truths, ".wav", problems)
     faces = find_beside(folder / test_set.faces, truths, ".npy", problems)

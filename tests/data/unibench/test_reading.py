@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,13 @@ def test_sets_are_found_by_their_folders(benchmark_folder: Path, tmp_path: Path)
 
 def test_a_set_is_not_read_from_the_folder_of_another(benchmark_folder: Path, folder: Any) -> None:
     assert "MELD is not there" in refusal("meld", benchmark_folder / "cmumosi-process")
-    renamed = folder("meld").rename(folder("sims").parent / "mine")
-    assert len(read_test_set("meld", renamed)) == 3
-    assert "sims-process" in refusal("mer2023", renamed.parent)
+    assert "sims-process" in refusal("mer2023", folder("sims").parent)
+    renamed = folder("meld").rename(folder("cmumosi").parent / "mine")
+    # Six sets have a label.npz.
+    for key in TEST_SETS:
+        assert f"{TEST_SETS[key].title} is not there" in refusal(key, renamed)
+    (renamed.parent / "meld-process").symlink_to(renamed)
+    assert len(read_test_set("meld", renamed.parent / "meld-process")) == 3
     with pytest.raises(DataError, match="did you mean 'meld'"):
         read_test_set("mled", benchmark_folder)
 
@@ -130,7 +135,7 @@ def test_labels_are_what_their_number_stands_for(folder: Any) -> None:
 
 
 WRONG = {
-    ("meld", 7): "meld-process", ("meld", -1): "0 anger", ("meld", "joy"): "0 anger", ("meld", True): "0 anger",
+    ("meld", 7): "0 anger", ("meld", -1): "0 anger", ("meld", "joy"): "0 anger", ("meld", True): "0 anger",
     ("meld", 1.5): "0 anger", ("iemocap", 4): "3 anger", ("mer2023", 1): "worried", ("mer2023", "Happy"): "worried",
     ("mer2024", "joy"): "worried", ("mer2023", None): "worried", ("cmumosi", float("nan")): "-3 to 3",
     ("cmumosi", 3.5): "-3 to 3", ("sims", 1.5): "-1 to 1", ("simsv2", "0.5"): "-1 to 1", ("sims", True): "-1 to 1",
@@ -147,7 +152,53 @@ def test_labels_of_the_wrong_kind_are_refused(folder: Any, key: str, value: Any)
     assert "Ses05_bad" in text and "1: " in text and WRONG[key, value] in text and repr(value) in text
 
 
-@pytest.mark.parametrize("name", ["../../x", "a/b", "", " a", "a\0b", 5, "x\\y", "C:x"])
+@pytest.mark.parametrize("key", ["meld", "mer2023", "sims"])
+def test_a_text_that_a_value_holds_over_and_over_is_told_short(folder: Any, key: str) -> None:
+    place = folder(key)
+    value = ["x" * 1_000_000] * 100
+    relabel(place, key, {name: {"emo": value, "val": value} for name in "ab"})
+    tracemalloc.start()
+    text = refusal(key, place, media=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "2: a: ['xxx" in text and len(text) < 2000 and peak < 30_000_000
+
+
+def test_numbers_beyond_64_bits_are_refused(folder: Any) -> None:
+    for key, number in (("sims", 10**400), ("meld", 10**5000), ("mer2023", -(10**5000))):
+        place = folder(key)
+        relabel(place, key, {"a": {"emo": number, "val": number}})
+        assert "more than 64" in refusal(key, place, media=False)
+
+
+def test_a_table_of_subtitles_of_other_clips_is_told(folder: Any) -> None:
+    place = folder("meld")
+    names = [each.name for each in read_test_set("meld", place)]
+    table = place / "transcription-engchi-polish.csv"
+    table.write_text("name,english\n" + "".join(f"{name}.mp4,Hello\n" for name in names))
+    text = refusal("meld", place)
+    assert "no subtitle is of a clip" in text and f"'{names[0]}.mp4'" in text
+    table.write_text(f"name,english\nother,x\n{names[2]},Hello\n")
+    assert [each.subtitle for each in read_test_set("meld", place)] == ["", "", "Hello"]
+    table.write_text("name,english\n")
+    assert [each.subtitle for each in read_test_set("meld", place)] == [""] * 3
+
+
+def test_a_folder_is_no_clip(folder: Any) -> None:
+    place = folder("mer2023")
+    first, second, third = read_test_set("mer2023", place)
+    first.video.unlink()
+    first.video.with_suffix(".mp4").mkdir()
+    assert second.sound is not None and third.faces is not None
+    for path in (second.sound, third.faces):
+        path.unlink()
+        path.mkdir()
+    text = refusal("mer2023", place)
+    assert f"names without a video\n  found: 1: {first.name}" in text
+    assert f"found: 1: {second.name}.wav" in text and f"found: 1: {third.name}.npy" in text
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\u202eb", "../../x", "a/b", "", " a", "a\0b", 5, "x\\y", "C:x"])
 def test_names_that_lead_elsewhere_are_refused(folder: Any, name: Any) -> None:
     place = folder("meld")
     relabel(place, "meld", {"a": {"emo": 0, "val": 0}, name: {"emo": 0, "val": 0}})

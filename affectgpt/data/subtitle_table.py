@@ -1,0 +1,26 @@
+"""The table of subtitles that lies beside the clips of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from affectgpt.data.showing import first_of, shown
+from affectgpt.data.table import read_column
+from affectgpt.registry.errors import Problem
+
+
+def read_subtitles(path: Path, column: str, names: Collection[str], problems: list[Problem]) -> dict[str, str]:
+    """Name -> subtitle of the clips `names` that have a row; empty without a table.
+
+    Adds the problems of [read_column][], and one when the table has rows and none of them is of a clip: it is that of
+    another data set, or writes the names in another way.
+    """
+    rows = read_column(path, column, problems) or {}
+    found = {name: rows[name] for name in names if name in rows}
+    if rows and names and not found:
+        problems.append(
+            Problem("no subtitle is of a clip", str(path), first_of([shown(name) for name in rows]),
+                    f"names such as {shown(next(iter(names)))}", "is this the table of this data set?")
+        )  # fmt: skip
+    return found
