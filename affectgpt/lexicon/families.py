@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,7 @@ import yaml
 
 Valence = Literal["positive", "negative", "neutral", "either"]
 FamilyKind = Literal["emotion", "attitude", "tone", "state"]
+_CHOICE = re.compile(r"\(([^()]*)\)")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -26,6 +28,7 @@ class Family:
     - `kind`: an emotion, or an attitude towards others, the tone of a voice or scene, a state of body or mind.
     - `opposite`: the label that a plain "not <label>" says, "" when it says none.
     - `english`, `chinese`: its words and phrases, the label among the English ones.
+    - `after_be`: English words that are of the family only behind be, seem, look or feel.
     """
 
     label: str
@@ -35,6 +38,7 @@ class Family:
     opposite: str
     english: tuple[str, ...]
     chinese: tuple[str, ...]
+    after_be: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,16 @@ class Lexicon:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    return tuple(phrase for word in text.split(",") if word.strip() for phrase in _spelt_out(word))
+
+
+def _spelt_out(phrase: str) -> list[str]:
+    """ "heavy (heart|mood)" as its two phrases; an empty choice leaves nothing."""
+    choice = _CHOICE.search(phrase)
+    if choice is None:
+        return [" ".join(phrase.split())]
+    head, tail = phrase[: choice.start()], phrase[choice.end() :]
+    return [spelt for word in choice[1].split("|") for spelt in _spelt_out(head + word + tail)]
 
 
 def _table(name: str) -> Any:
@@ -64,6 +77,7 @@ def _family(label: str, row: Mapping[str, Any]) -> Family:
     return Family(
         label=label, valence=row["valence"], strength=row["strength"], kind=row.get("kind", "emotion"),
         opposite=row.get("opposite", ""), english=(label, *_split(row["en"])), chinese=_split(row["zh"]),
+        after_be=_split(row.get("after_be", "")),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,20 @@ from affectgpt.lexicon.families import lexicon
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 _TOKEN = re.compile(rf"[a-z0-9]+(?:['-][a-z0-9]+)*|[{CHINESE}]+|\n+|\S")
 _CHINESE = re.compile(f"[{CHINESE}]")
-_PLAIN = str.maketrans({"’": "'", "‘": "'", "‑": "-", "–": "-", "—": ","})
+_PLAIN = str.maketrans({"’": "'", "‑": "-", "–": "-", "—": ","})
+_OPENED = re.compile(r"(?<![^\s(\[:,\"“])'(?=\S)")
+_BE = frozenset({
+    "be", "am", "is", "are", "was", "were", "been", "being", "he's", "she's", "they're", "i'm", "isn't",
+    "aren't", "wasn't", "weren't", "seem", "seems", "seemed", "seeming", "look", "looks", "looked", "looking",
+    "feel", "feels", "felt", "feeling", "appear", "appears", "appeared", "sound", "sounds", "sounded",
+})  # fmt: skip
+_ADVERBS = frozenset({
+    "very", "so", "quite", "really", "too", "rather", "extremely", "truly", "deeply", "always", "also", "both",
+    "more", "not", "never", "and", ",", "or", "somewhat", "genuinely", "clearly", "obviously", "a bit",
+    "a little",
+})  # fmt: skip
+_NEAR = 6
+"""Tokens: how far behind a form of be an adjective stands."""
 _LONGEST = 32
 """Characters: no listed word is longer, so a longer one is not looked up."""
 _REMEMBERED = 65536
@@ -37,11 +50,12 @@ class Finder:
     """Splits texts into [Token][]s: the lexicon's words and phrases as one token each, so also those in `grammar`."""
 
     def __init__(self, grammar: Iterable[str] = ()) -> None:
-        table = lexicon()
+        self.table = table = lexicon()
         self.meaning: dict[str, Token] = {word: Token(word) for word in table.traps}
         self.meaning.update({word: Token(word) for word in grammar})
         self.meaning.update({word: Token(word, label, True) for word, label in table.signs.items()})
         self.meaning.update({word: Token(word, label) for word, label in table.words.items()})
+        self.after_be = {word: Token(word, f.label) for f in table.families.values() for word in f.after_be}
         self._inflected: dict[str, Token] = {}
         self.phrases: dict[str, Any] = {}
         self.longest: dict[str, int] = {}
@@ -52,8 +66,11 @@ class Finder:
                 _plant(self.phrases, word.split())
 
     def tokens(self, text: str) -> list[Token]:
-        """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token."""
-        pieces = _TOKEN.findall(text.lower().translate(_PLAIN))
+        """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token.
+
+        A single quotation mark in front of a word is "‘", one behind a word "'"; those inside of words stay there.
+        """
+        pieces = _TOKEN.findall(_OPENED.sub("‘", text.lower().translate(_PLAIN)))
         out: list[Token] = []
         at = 0
         while at < len(pieces):
@@ -63,7 +80,10 @@ class Finder:
                 at += 1
                 continue
             taken = _longest_phrase(self.phrases, pieces, at)
-            out.append(self._word(piece) if taken == 1 else self.meaning[" ".join(pieces[at : at + taken])])
+            if taken > 1:
+                out.append(self.meaning[" ".join(pieces[at : at + taken])])
+            else:
+                out.append(self.after_be[piece] if piece in self.after_be and _after_be(out) else self._word(piece))
             at += taken
         return out
 
@@ -85,6 +105,16 @@ class Finder:
             word = run[at : at + size]
             yield self.meaning.get(word) or Token(word)
             at += size
+
+
+def _after_be(before: Sequence[Token]) -> bool:
+    """A form of be, seem, look or feel stands before the next word, with nothing between but adverbs and a list."""
+    for token in before[: -_NEAR - 1 : -1]:
+        if token.text in _BE:
+            return True
+        if not token.label and token.text not in _ADVERBS:
+            return False
+    return False
 
 
 def _plant(tree: dict[str, Any], words: list[str]) -> None:

@@ -44,6 +44,19 @@ def test_opposites_are_of_the_other_valence() -> None:
             assert table.families[family.opposite].valence != family.valence, family.label
 
 
+def test_choices_are_spelt_out() -> None:
+    words = lexicon().words
+    assert words["heavy heart"] == words["heavy mood"] == words["mood feels so heavy"] == "heavy-hearted"
+    assert words["情绪稳定"] == words["情绪很稳定"] == "calm"
+    assert not [word for word in (*words, *lexicon().signs, *lexicon().traps) if set(word) & set("()|") or "  " in word]
+
+
+def test_words_that_need_a_form_of_be_are_no_words_alone() -> None:
+    table = lexicon()
+    needy = [word for family in table.families.values() for word in family.after_be]
+    assert len(set(needy)) == len(needy) > 2 and not set(needy) & set(table.words)
+
+
 @pytest.mark.parametrize(
     "apart", [("worried", "anxious", "nervous"), ("sad", "aggrieved", "disappointed"), ("angry", "dissatisfied")]
 )

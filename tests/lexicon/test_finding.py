@@ -39,6 +39,10 @@ def named(finder: Finder, text: str) -> list[str]:
         ("情感激动", ["excited"]),
         ("感激", ["grateful"]),
         ("he is 生气 and sad", ["angry", "sad"]),
+        ("she's very kind", ["friendly"]),
+        ("is sad, calm and kind", ["sad", "calm", "friendly"]),
+        ("is the other kind", []),
+        ("kind is", []),
     ],
 )
 def test_words_and_phrases(finder: Finder, text: str, labels: list[str]) -> None:
@@ -56,6 +60,19 @@ def test_phrases_of_the_grammar_stay_together(finder: Finder) -> None:
 
 def test_an_endless_word_is_not_looked_up() -> None:
     assert lemma("a" * 100_000) == "a" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("'so it's' he", ["‘", "so", "it's", "'", "he"]),
+        ("‘so it’s’ he", ["‘", "so", "it's", "'", "he"]),
+        ("the boys' toys", ["the", "boys", "'", "toys"]),
+        ("says:'so'", ["says", ":", "‘", "so", "'"]),
+    ],
+)
+def test_an_apostrophe_is_no_quotation_mark(finder: Finder, text: str, tokens: list[str]) -> None:
+    assert [token.text for token in finder.tokens(text)] == tokens
 
 
 @given(st.text())

@@ -11,7 +11,9 @@ from affectgpt.lexicon.finding import Finder
 from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
 from affectgpt.plugins.extractors.lexicon_evidence import evidence
 from affectgpt.plugins.extractors.lexicon_grammar import GRAMMAR
+from affectgpt.plugins.extractors.lexicon_json import spoken
 from affectgpt.plugins.extractors.lexicon_lists import listed
+from affectgpt.plugins.extractors.lexicon_negators import ASSERTION
 from affectgpt.plugins.extractors.lexicon_sentiment import sentiment
 
 NOTHING_READ = "the text names no emotion, so no sentiment can be read from it"
@@ -23,7 +25,7 @@ class Lexicon:
     def __init__(self, config: LexiconConfig, llm: Any = None) -> None:
         self.config = config
         self.table = lexicon()
-        self.finder = Finder(GRAMMAR)
+        self.finder = Finder(GRAMMAR | ASSERTION)
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
         """The labels of each text, in order of appearance; none for a text that names no emotion."""
@@ -41,6 +43,7 @@ class Lexicon:
 
     def _weighed(self, text: str) -> Mapping[str, float]:
         """The kept labels with their evidence."""
+        text = spoken(text)
         labels = listed(text, self.finder)
         if labels is not None:
             return dict.fromkeys(labels, 1.0)

@@ -18,7 +18,8 @@ from affectgpt.plugins.extractors.lexicon_grammar import (
     SITUATIONS,
     TURNS,
 )
-from affectgpt.plugins.extractors.lexicon_scope import denied, of_another
+from affectgpt.plugins.extractors.lexicon_others import of_another
+from affectgpt.plugins.extractors.lexicon_scope import denied, says
 from affectgpt.plugins.extractors.lexicon_sentences import clauses, sentences
 
 _CONCLUSION = 3.0
@@ -64,16 +65,11 @@ def _of_sentence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool) -> It
                 place = _CONCLUSION
             if token.text in GENERIC:
                 generic = _GENERIC
-            label = _asserted(token, fates[at], lexicon) if not others[at] and (signs or not token.sign) else ""
-            if label:
+            if not token.label or others[at] or (token.sign and not signs):
+                continue
+            if label := says(token.label, fates[at], lexicon):
                 manner = _manner(clause, at) * _KIND[lexicon.families[label].kind]
                 yield label, place * opening * conceded * generic * manner
-
-
-def _asserted(token: Token, fate: str, lexicon: Lexicon) -> str:
-    if not token.label or fate == "dropped":
-        return ""
-    return lexicon.families[token.label].opposite if fate == "opposite" else token.label
 
 
 def _manner(clause: Sequence[Token], at: int) -> float:

@@ -1,86 +1,197 @@
-"""Whether a clause asserts an emotion word of the person described: negation, doubt, wishes, pretence, other people."""
+"""Whether a clause asserts an emotion word: negation, doubt, wishes, pretence, conditions, what is no longer so."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
+from affectgpt.lexicon.families import Lexicon, lexicon
 from affectgpt.lexicon.finding import Token
 from affectgpt.plugins.extractors.lexicon_grammar import (
-    BETWEEN,
     COORDINATORS,
+    DIMINISHERS,
     FEELING,
-    NEGATORS,
-    NOT_NEGATING,
-    OTHERS,
+    INTENSIFIERS,
     PAUSES,
-    PLAIN_NOT,
-    PREPOSITIONS,
-    PRETENCE,
     TURNS,
+)
+from affectgpt.plugins.extractors.lexicon_negators import (
+    ALTERNATIVES,
+    BETWEEN,
+    BOUND_NEGATORS,
+    CONDITIONED,
+    CONDITIONS,
+    FACTS,
+    HIDING,
+    NEGATORS,
+    NEVER,
+    NOBODY,
+    NOT_NEGATING,
+    OF_NOUNS,
+    ONLY,
+    PLAIN_NOT,
+    POTENTIAL,
+    PRETENCE,
+    REASONS,
+    SHOWN,
+    SUCH,
     UNDECIDED,
+    UNREACHED,
+    UNSURPASSED,
     WISHES,
 )
 
-_DETERMINERS = frozenset({"the", "other", "another"})
 Fate = Literal["", "dropped", "opposite"]
-_NEAR, _FAR = 5, 12
-"""How many tokens a negator reaches, and a verb whose whole complement is not asserted (whether, hope)."""
+_REACH = {
+    "negator": 5, "bound": 5, "alternative": 5, "nobody": 8, "than": 2, "pretence": 5, "unreached": 5, "doubt": 12,
+}  # fmt: skip
+"""How many tokens each kind reaches; of a verb of doubt or wishing the whole complement is not asserted."""
 _LISTED = 2
 """How many more after a negated word, so that the next in a list is reached: "no anger, fear or sadness"."""
+_HIDDEN_BY = 3
+"""Tokens from a negator to the verb of hiding that it negates."""
+_ROLES: dict[str, str] = {
+    word: role
+    for role, words in (
+        ("coordinator", COORDINATORS), ("reason", REASONS), ("only", ONLY), ("fact", FACTS), ("hiding", HIDING),
+        ("condition", CONDITIONS), ("than", {"than"}), ("potential", POTENTIAL), ("pretence", PRETENCE),
+        ("unreached", UNREACHED), ("negator", NEGATORS), ("bound", BOUND_NEGATORS), ("nobody", NOBODY),
+        ("alternative", ALTERNATIVES), ("doubt", UNDECIDED | WISHES), ("lift", NOT_NEGATING | TURNS), ("pause", PAUSES),
+    )
+    for word in words
+}  # fmt: skip
+_NEGATING = frozenset({"negator", "bound", "alternative", "nobody"})
+_OPENING = _NEGATING | {"than", "pretence", "unreached", "doubt"}
+_AT_ONCE = SHOWN | FEELING | BETWEEN | HIDING | INTENSIFIERS | DIMINISHERS
+_LIST_ENDS = frozenset({"or", "nor", "and/or", "和", "或", "或者", "以及", "及", "与"})
+_MORE = frozenset({"more", "更", "更加"})
 
 
 def denied(clause: Sequence[Token]) -> list[Fate]:
     """Per token: "" when asserted, "opposite" when plainly negated ("not very happy"), else "dropped"."""
-    fates: list[Fate] = [""] * len(clause)
-    reach, far, plain = 0, False, False
-    for at, token in enumerate(clause):
-        word = token.text
-        if word in NOT_NEGATING or word in TURNS:
-            reach = 0
-        elif word in UNDECIDED or word in WISHES:
-            reach, far, plain = _FAR, True, False
-        elif word in NEGATORS or word in PRETENCE:
-            reach, far, plain = _NEAR, False, word in PLAIN_NOT
-        elif word in PAUSES:
-            reach = reach if far or _list_goes_on(clause, at) else 0
-        elif reach and token.label:
-            fates[at] = "opposite" if plain else "dropped"
-            reach, plain = (reach - 1 if far else _LISTED), False
-        elif reach:
-            reach, plain = reach - 1, plain and word in BETWEEN
-    return fates
+    return _Reading(clause).fates
 
 
-def _list_goes_on(clause: Sequence[Token], comma: int) -> bool:
-    after = clause[comma + 1] if comma + 1 < len(clause) else None
-    return after is not None and bool(clause[comma - 1].label) and (bool(after.label) or after.text in COORDINATORS)
+def says(label: str, fate: Fate, lexicon: Lexicon) -> str:
+    """The label that a word of this fate leaves, "" for none."""
+    return lexicon.families[label].opposite if fate == "opposite" else "" if fate else label
 
 
-def of_another(clause: Sequence[Token]) -> list[bool]:
-    """Per token: True for an emotion word that the clause says of another person than the one described.
+class _Reading:
+    """One pass over a clause. At most one word at a time (`cause`, of `kind`, at `since`) denies what follows it."""
 
-    So in "the other person's anger", "the other person is angry" and "makes the other person angry", but not in
-    "angry at the other person" or "accuses the other person angrily".
-    """
-    found = [False] * len(clause)
-    reach = 0
-    for at, token in enumerate(clause):
-        word = token.text.removesuffix("'s")
-        if word in OTHERS or (word == "person" and at > 0 and clause[at - 1].text in {"other", "another"}):
-            owner = word != token.text or (at + 1 < len(clause) and clause[at + 1].text == "的")
-            reach = _NEAR if owner or not _governed(clause, at) else 0
-        elif token.label and reach:
-            found[at] = not word.endswith("ly")
-            reach = 1
-        elif word in PAUSES:
-            reach = 0
-        elif word not in FEELING and word not in COORDINATORS:
-            reach = max(reach - 2, 0)
-    return found
+    def __init__(self, clause: Sequence[Token]) -> None:
+        self.clause = clause
+        self.fates: list[Fate] = [""] * len(clause)
+        self.list_ends: list[str] | None = None
+        self._lift()
+        conditional = less = False
+        for at, token in enumerate(clause):
+            role = _ROLES.get(token.text, "")
+            conditional = conditional or role == "condition"
+            less = less or token.text == "less"
+            if role in _OPENING:
+                self._open(role, at, less)
+            elif role == "potential":
+                self._not_done(at)
+            elif self.reach and not self._closes(role, at):
+                self._deny(at, token)
+        if conditional:
+            self._unreal()
+
+    def _lift(self) -> None:
+        self.reach, self.kind, self.cause, self.since, self.plain, self.spent = 0, "", "", 0, False, False
+
+    def _open(self, role: str, at: int, less: bool) -> None:
+        word = self.clause[at].text
+        negating = role in _NEGATING
+        if role == "bound" and not self._at_once(at):
+            return
+        if self.reach and negating and self.kind == "doubt":
+            return
+        if self.reach and word == "less" and self.cause in UNSURPASSED:
+            return
+        cancels = self.reach and not self.spent and (self.kind in _NEGATING or self.kind == "pretence")
+        if (negating and role != "alternative" and cancels) or (role == "than" and less):
+            self._lift()
+            return
+        self.reach, self.kind, self.cause, self.since = _REACH[role], role, word, at
+        self.plain, self.spent = word in PLAIN_NOT, False
+
+    def _at_once(self, at: int) -> bool:
+        """An emotion word, a degree or a verb of feeling stands right behind: 不高兴, 不太高兴, but not 不同的快乐."""
+        if at + 1 == len(self.clause):
+            return False
+        after = self.clause[at + 1]
+        return bool(after.label) or after.text in _AT_ONCE
+
+    def _not_done(self, at: int) -> None:
+        """V不C: 压抑不住 says that nothing is held back, 高兴不起来 that there is no joy."""
+        if at and self.clause[at - 1].label:
+            self.fates[at - 1] = "opposite" if self.clause[at].text == "不起来" else "dropped"
+
+    def _closes(self, role: str, at: int) -> bool:
+        """Whether what was opened ends at this token."""
+        negating = self.kind in _NEGATING
+        if role == "pause":
+            ends = self.kind != "doubt" and not self._list_goes_on(at)
+        elif role == "hiding":
+            ends = negating and at - self.since <= _HIDDEN_BY
+            self.fates[at] = "dropped" if ends and self.clause[at].label else ""
+        elif role == "reason":
+            ends = negating and at - self.since > 1
+        elif self.cause in NEVER and self.clause[at].text in SUCH:
+            ends = True
+        else:
+            ends = role == "lift" or (role == "fact" and negating) or (role == "only" and self.spent)
+            self.spent = self.spent or role == "coordinator"
+        if ends:
+            self._lift()
+        return ends or role == "pause"
+
+    def _deny(self, at: int, token: Token) -> None:
+        if not token.label:
+            self.reach, self.plain = self.reach - 1, self.plain and token.text in BETWEEN
+        elif self.cause in UNSURPASSED and self._comparative(at):
+            self._lift()
+        else:
+            if not (self.kind == "unreached" and token.sign):
+                self.fates[at] = "opposite" if self.plain else "dropped"
+            self.reach = self.reach - 1 if self.kind == "doubt" else _LISTED
+            self.plain, self.spent = False, True
+
+    def _comparative(self, at: int) -> bool:
+        """ "happier", "more disappointed": the form itself is no word of the lexicon, as "bitter" is."""
+        text = self.clause[at].text
+        return self.clause[at - 1].text in _MORE or (text.endswith("er") and text not in lexicon().words)
+
+    def _list_goes_on(self, pause: int) -> bool:
+        """A negation goes on behind a pause when a coordinator ends the list: "no anger, fear or sadness"."""
+        if not self.clause[pause - 1].label:
+            return False
+        if self.list_ends is None:
+            self.list_ends = _list_ends(self.clause)
+        end = self.list_ends[pause]
+        return end in _LIST_ENDS or (end == "and" and self.cause in OF_NOUNS)
+
+    def _unreal(self) -> None:
+        """ "If he were angry, he would shout": nothing is so from the earlier of both words on."""
+        marks = [at for at, token in enumerate(self.clause) if token.text in CONDITIONS or token.text in CONDITIONED]
+        if any(self.clause[at].text in CONDITIONED for at in marks):
+            for at in range(marks[0], len(self.clause)):
+                self.fates[at] = "dropped"
 
 
-def _governed(clause: Sequence[Token], at: int) -> bool:
-    """A preposition stands before the noun: it is no subject."""
-    before = [token.text for token in clause[max(0, at - 3) : at] if token.text not in _DETERMINERS]
-    return bool(before) and before[-1] in PREPOSITIONS
+def _list_ends(clause: Sequence[Token]) -> list[str]:
+    """Per pause: the coordinator that ends the list of emotion words behind it, "" without one."""
+    ends = [""] * (len(clause) + 3)
+    for at in range(len(clause) - 2, -1, -1):
+        if clause[at].text not in PAUSES:
+            continue
+        after = clause[at + 1]
+        if after.text in COORDINATORS:
+            ends[at] = after.text
+        elif after.label and at + 2 < len(clause):
+            text = clause[at + 2].text
+            ends[at] = ends[at + 2] if text in PAUSES else text if text in COORDINATORS else ""
+    return ends

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from affectgpt.lexicon.finding import Token
-from affectgpt.plugins.extractors.lexicon_grammar import CONCESSIONS, ENDS, PAUSES, SPEECH, TURNS
+from affectgpt.plugins.extractors.lexicon_grammar import (
+    CONCESSIONS,
+    ENDS,
+    PAUSES,
+    SPEECH,
+    SPEECH_VERBS,
+    TURNS,
+)
 
-_PAIRS = {'"': '"', "“": "”", "「": "」", "『": "』", "《": "》", "«": "»"}
+_SINGLE = "‘"
+_PAIRS = {'"': '"', "“": "”", _SINGLE: "'", "「": "」", "『": "』", "《": "》", "«": "»"}
 _FEW = 4
 """Tokens: a quotation of no more, outside of speech, names a word (the emotion "joy") and is read."""
+_SAID_WITHIN = 3
+"""Tokens behind a quotation in which a verb of speech makes it speech: "...", the man whispers."""
 
 
 def sentences(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    """Sentences, each with its end mark. What stands in quotation marks after a word of speech is left out.
+    """Sentences, each with its end mark. Quoted speech is left out: see [_names_a_word][].
 
     A quotation that never closes is no quotation. One that ends with an end mark ends the sentence around it.
     """
@@ -26,7 +36,7 @@ def sentences(tokens: Sequence[Token]) -> Iterator[list[Token]]:
         end = closing.get(at)
         if end is not None:
             ended = tokens[end - 1].text in ENDS
-            if not speech and end - at - 1 <= _FEW:
+            if not speech and _names_a_word(tokens, at, end):
                 sentence.extend(t for t in tokens[at + 1 : end] if t.text not in ENDS)
         else:
             ended = token.text in ENDS or token.text[0] == "\n"
@@ -42,6 +52,17 @@ def sentences(tokens: Sequence[Token]) -> Iterator[list[Token]]:
         yield sentence
 
 
+def _names_a_word(tokens: Sequence[Token], opening: int, closing: int) -> bool:
+    """A short quotation is a word that is mentioned, unless it is a sentence or a verb of speech follows it."""
+    size = closing - opening - 1
+    if size > _FEW or any(token.text in SPEECH_VERBS for token in tokens[closing + 1 : closing + 1 + _SAID_WITHIN]):
+        return False
+    if tokens[closing - 1].text not in ENDS:
+        return True
+    # "The emotion is "joy."": the full stop is that of the sentence around it
+    return size == 2 and tokens[closing - 1].text in {".", "。"}
+
+
 def _closings(tokens: Sequence[Token]) -> dict[int, int]:
     """Opening mark -> its closing mark, by position. A quotation does not go over a blank line."""
     found: dict[int, int] = {}
@@ -51,7 +72,7 @@ def _closings(tokens: Sequence[Token]) -> dict[int, int]:
         if opened >= 0 and mark == wanted:
             found[opened] = at
             opened = -1
-        elif opened < 0 and mark in _PAIRS:
+        elif mark in _PAIRS and (opened < 0 or (wanted == _PAIRS[_SINGLE] and mark != _SINGLE)):
             opened, wanted = at, _PAIRS[mark]
         elif mark.startswith("\n\n"):
             opened = -1

@@ -72,7 +72,8 @@ def test_its_own_list_of_labels_is_read_back(labels: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "unit", ["He is very happy but the other person's anger is not sad. ", "他非常高兴，但是对方没有生气。", "happy ",
-             "not ", "happy,", '"', "“", "[", "\n", "Emotion:", "a", "不", "at a ", "1. ", "the other "],
+             "not ", "happy,", '"', "“", "[", "\n", "Emotion:", "a", "不", "at a ", "1. ", "the other ",
+             "'", "‘", "{", '{"emotion":', '{"emotion": "sad"}', "no fear, ", "if ", "sad ", "没有愤怒，", "is kind "],
 )  # fmt: skip
 def test_time_grows_with_the_length(unit: str) -> None:
     def seconds(length: int) -> float:
@@ -101,10 +102,11 @@ def mean_f(folder: Path, language: str) -> float:
     return float(overlap.figures(terms.sum(axis=0))["f1"])
 
 
-@pytest.mark.parametrize("language", ["english", "chinese"])
-def test_it_agrees_with_human_labels(shared: Path, language: str) -> None:
+@pytest.mark.parametrize(("language", "least"), [("english", 0.797), ("chinese", 0.804)])
+def test_it_agrees_with_human_labels(shared: Path, language: str, least: float) -> None:
+    """`least` is what was measured less 0.02."""
     folder = shared / "reference"
     if not (folder / "ovmerd" / "descriptions_dev.csv").is_file():
         pytest.skip("the descriptions are not in the reference folder")
     pytest.importorskip("openpyxl")
-    assert mean_f(folder, language) >= 0.70
+    assert mean_f(folder, language) >= least

@@ -1,0 +1,41 @@
+"""Which emotion words a clause says of another person than the one described."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from affectgpt.lexicon.finding import Token
+from affectgpt.plugins.extractors.lexicon_grammar import COORDINATORS, FEELING, OTHERS, PAUSES, PREPOSITIONS
+
+_DETERMINERS = frozenset({"the", "other", "another"})
+_NEAR = 5
+"""How many tokens the other person reaches."""
+
+
+def of_another(clause: Sequence[Token]) -> list[bool]:
+    """Per token: True for an emotion word that the clause says of another person than the one described.
+
+    So in "the other person's anger", "the other person is angry" and "makes the other person angry", but not in
+    "angry at the other person" or "accuses the other person angrily".
+    """
+    found = [False] * len(clause)
+    reach = 0
+    for at, token in enumerate(clause):
+        word = token.text.removesuffix("'s")
+        if word in OTHERS or (word == "person" and at > 0 and clause[at - 1].text in {"other", "another"}):
+            owner = word != token.text or (at + 1 < len(clause) and clause[at + 1].text == "的")
+            reach = _NEAR if owner or not _governed(clause, at) else 0
+        elif token.label and reach:
+            found[at] = not word.endswith("ly")
+            reach = 1
+        elif word in PAUSES:
+            reach = 0
+        elif word not in FEELING and word not in COORDINATORS:
+            reach = max(reach - 2, 0)
+    return found
+
+
+def _governed(clause: Sequence[Token], at: int) -> bool:
+    """A preposition stands before the noun: it is no subject."""
+    before = [token.text for token in clause[max(0, at - 3) : at] if token.text not in _DETERMINERS]
+    return bool(before) and before[-1] in PREPOSITIONS
