@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/affectgpt demo --clip $(CLIP)
 
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check affectgpt tests examples benchmarks

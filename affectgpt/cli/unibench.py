@@ -35,7 +35,7 @@ from affectgpt.cli.score import (
     show,
     truths_in,
 )
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import ConfigError, DataError
 
 
 def command(
@@ -60,8 +60,10 @@ def command(
     made = scorer(catalog, wheels, extractor, set_, resamples, seed, Missing.error, unreadable, out)
     from affectgpt.unibench.locks import alone
     from affectgpt.unibench.score_run import pairs_of
+    from affectgpt.unibench.sources import check_sets
     from affectgpt.unibench.value_files import value_file
 
+    sets = check_sets(sets)
     truths = truths_in(data, sets, limit) if data else []
     with alone(out):
         root = data or _synthetic(out / "data", synthetic or 1, workers)
@@ -79,6 +81,11 @@ def _synthetic(folder: Path, clips: int, workers: int) -> Path:
     from affectgpt.data.synthetic.unibench import is_written, remove_leftovers, write_unibench
 
     if not is_written(folder, clips_per_set=clips, seed=0):
+        if (folder.parent / "predictions").exists():
+            raise DataError(
+                "there are predictions of other synthetic data here", where=str(folder.parent),
+                expected=f"no predictions, or those of --synthetic {clips}", hint="choose another folder",
+            )  # fmt: skip
         remove_leftovers(folder)
         with progress() as bar:
             task = bar.add_task("writing synthetic data", total=None, note="")

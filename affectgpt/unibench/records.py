@@ -113,9 +113,12 @@ def _json_object(path: Path) -> Iterator[tuple[str, Record]]:
             hint="write it as JSONL, one row a clip",
         )
     found = _parsed(path.read_bytes().decode("utf-8-sig"), str(path))
+    if isinstance(found, list) and all(isinstance(row, dict) for row in found):
+        yield from ((f"{path}: row {number}", row) for number, row in enumerate(found, 1))
+        return
     if not isinstance(found, dict):
         raise DataError(
-            "the file does not hold a JSON object",
+            "the file holds neither a JSON object nor a list of objects",
             where=str(path),
             found=type(found).__name__,
             expected="an object of name -> value",

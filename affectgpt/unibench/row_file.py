@@ -58,7 +58,7 @@ class RowFile:
                     where=f"{self.path}:{number}",
                     found=f"id {found!r}",
                     expected=repr(self._ids[number - 1]) if number <= len(self._ids) else f"{len(self._ids)} rows",
-                    hint="choose another --out, or move the file away",
+                    hint="choose another folder for the output, or move the file away",
                 )
             place += len(line)
             ends.append(place)
@@ -89,7 +89,7 @@ def opened(path: Path, settings: Mapping[str, Any], ids: Sequence[str], batch: i
                     "there is a file here that this command did not begin",
                     where=str(path),
                     expected=f"its settings in {beside.name}",
-                    hint="choose another --out, or move the file away",
+                    hint="choose another folder for the output, or move the file away",
                 )
             else:
                 write_whole(beside, json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
@@ -154,5 +154,5 @@ def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> No
             where=str(path),
             found=", ".join(f"{key} {found.get(key)!r}"[:160] for key in other),
             expected=", ".join(f"{key} {plain.get(key)!r}"[:160] for key in other),
-            hint="run with the former settings to go on, choose another --out, or move the files away to begin again",
+            hint="run with the former settings to go on, or choose another folder for the output",
         )

@@ -6,7 +6,7 @@ import math
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ class Scorer:
             if pair.other is not None:
                 against = DatasetScore(pair.truth, table, self.resampling, self.rules, paired=paired)
                 against.read(_watched(self._predictions(pair.truth, pair.other, other), pair.truth, progress))
-                comparisons.append(score.tally.against(against.tally, pair.truth.dataset, other))
+                found = score.tally.against(against.tally, pair.truth.dataset, other)
+                comparisons.append(replace(found, clips=results[-1].clips))
         mean, incomplete = _mean(tallies)
         return BenchmarkResult(
             system=system,

@@ -64,10 +64,13 @@ class DatasetScore:
         self.notes: Counter[str] = Counter()
         self._confusion = ConfusionCounter(table)
         self._worst: list[WorstClip] = []
+        self._unknown: list[str] = []
 
     def read(self, predictions: Iterable[Prediction]) -> DatasetResult:
         """Score all predictions. Raises DataError for ids that repeat, and for missing ones when that is an error."""
         left = dict.fromkeys(self.truth.values)
+        if self.truth.synthetic:
+            self.notes["synthetic clips in the data set's layout: nothing to compare with published scores"] = len(left)
         for portion in _portions(self._usable(predictions, left)):
             self._add(portion)
         if left:
@@ -118,7 +121,9 @@ class DatasetScore:
                     if said.id in repeated or len(repeated) < _NAMED:
                         repeated[said.id] = repeated.get(said.id, 1) + 1
                 else:
-                    self.notes["predictions of unknown clips, left out"] += 1
+                    self.notes[_UNKNOWN] += 1
+                    if len(self._unknown) < _NAMED:
+                        self._unknown.append(said.id)
                 continue
             del left[said.id]
             if said.error and self.rules.unreadable == "exclude":
@@ -135,6 +140,14 @@ class DatasetScore:
             )
 
     def _miss(self, names: list[str]) -> None:
+        if self.notes[_UNKNOWN] and len(names) == len(self.truth.values):
+            raise DataError(
+                "no prediction is of a clip of the truth",
+                where=self.truth.title,
+                found=f"predictions of {', '.join(self._unknown)}, ...; truth of {', '.join(names[:_NAMED])}, ...",
+                expected="the same ids in both",
+                hint="say which field holds them with --id-field; give a manifest or data set as --data, not --truth",
+            )
         if self.rules.missing == "error":
             raise DataError(
                 "clips have no prediction",
@@ -217,6 +230,7 @@ class DatasetScore:
 
 
 _MISSING = "no prediction"
+_UNKNOWN = "predictions of unknown clips, left out"
 _UNREADABLE = "the prediction is an error or could not be read"
 _NO_PLACE = "predictions with labels none of which has a place on the wheels"
 _NAMED = 5

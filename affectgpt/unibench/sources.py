@@ -26,12 +26,14 @@ class Source:
     task: Task | None
     examples: tuple[Example, ...]
     expected: int | None = None
+    synthetic: bool = False
 
     def truth(self) -> Truth:
         """Its true labels. Raises DataError when it has none."""
         if self.task is None:
             raise DataError("this data set has no labels to score against", where=self.title)
-        return truth_of_examples(self.examples, self.key, self.title, self.task, self.expected)
+        truth = truth_of_examples(self.examples, self.key, self.title, self.task, self.expected)
+        return replace(truth, synthetic=self.synthetic)
 
 
 def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, limit: int | None = None) -> list[Source]:
@@ -40,15 +42,7 @@ def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, li
     Without `media` only labels are read, which needs no video. Raises DataError for what is none of the four kinds,
     for an unknown name in `sets`, and as the readers do.
     """
-    unknown = [name for name in sets if name not in TEST_SETS]
-    if unknown:
-        raise DataError(
-            "there is no such data set",
-            where="--sets",
-            found=listed(unknown),
-            expected=listed(TEST_SETS),
-            hint=did_you_mean(unknown[0], TEST_SETS),
-        )
+    sets = check_sets(sets)
     own = data.is_file() or (not find_test_sets(data) and data.is_dir() and any(data.glob("track*.csv")))
     if own and sets:
         raise DataError("--sets chooses among the data sets of the benchmark", where=str(data), hint="leave it out")
@@ -60,7 +54,12 @@ def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, li
             raise DataError(
                 "the folder does not hold this data set", where=str(data), found=listed(keys), expected=listed(lost)
             )
-        found = [_benchmark(key, read_test_set(key, data, media=media)) for key in keys if not sets or key in sets]
+        made = any((folder / "synthetic.json").is_file() for folder in (data, data.resolve().parent))
+        found = [
+            _benchmark(key, read_test_set(key, data, media=media), synthetic=made)
+            for key in keys
+            if not sets or key in sets
+        ]
     elif data.is_dir() and any(data.glob("track*.csv")):
         found = [_own(data.resolve().name, read_mer2025(data))]
     else:
@@ -75,9 +74,24 @@ def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, li
     return [_cut(source, limit) for source in found]
 
 
-def _benchmark(key: str, examples: Sequence[Example]) -> Source:
+def check_sets(sets: Sequence[str]) -> list[str]:
+    """The keys of data sets as they were named, in any case. Raises DataError for one that does not exist."""
+    keys = [name.lower() for name in sets]
+    unknown = [name for name in keys if name not in TEST_SETS]
+    if unknown:
+        raise DataError(
+            "there is no such data set",
+            where="--sets",
+            found=listed(unknown),
+            expected=listed(TEST_SETS),
+            hint=did_you_mean(unknown[0], TEST_SETS),
+        )
+    return keys
+
+
+def _benchmark(key: str, examples: Sequence[Example], *, synthetic: bool) -> Source:
     test_set = TEST_SETS[key]
-    return Source(key, test_set.title, test_set.task, tuple(examples), test_set.clips)
+    return Source(key, test_set.title, test_set.task, tuple(examples), test_set.clips, synthetic)
 
 
 def _own(name: str, examples: Sequence[Example]) -> Source:

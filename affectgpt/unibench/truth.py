@@ -23,7 +23,8 @@ class Truth:
     """What is true of each clip of a data set, in the data set's order.
 
     `values` by id: for "fine-grained" the list of labels (may be empty), for "basic" one label, for "sentiment" a
-    number. `expected` is how many clips the published test set has, None when that is unknown.
+    number. `expected` is how many clips the published test set has, None when that is unknown; `synthetic` says that
+    the clips only have its layout.
     """
 
     dataset: str
@@ -31,6 +32,7 @@ class Truth:
     task: Task
     values: Mapping[str, Any]
     expected: int | None = None
+    synthetic: bool = False
 
 
 def truth_of_file(path: Path, task: Task, *, field: str | None = None, id_field: str | None = None) -> Truth:
@@ -81,7 +83,10 @@ def _one_label(value: Any) -> str:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or value is None:
         raise ValueError(f"{shown(value)} is not a number")
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{shown(value)} is not a number") from None
     if not math.isfinite(number):
         raise ValueError(f"{shown(value)} is not a finite number")
     return number

@@ -14,7 +14,7 @@ from affectgpt.registry.suggest import did_you_mean
 from affectgpt.unibench.records import Record, records
 
 Reading = Literal["labels", "text"]
-ID_FIELDS = ("id", "name", "clip", "filename")
+ID_FIELDS = ("id", "name", "clip", "filename", "file")
 LABEL_FIELDS = ("labels", "label", "openset", "emotion", "emotions", "sentiment", "value", "val", "fileitems")
 TEXT_FIELDS = ("text", "reason", "description", "response", "name2reason")
 _PROSE_WORDS = 5
@@ -81,7 +81,12 @@ def value_file(
         if not _error(record, where):
             break
     if first is None or where is None:
-        raise DataError("the file has no rows", where=str(path), expected="one row per clip")
+        raise DataError(
+            "the file has no rows",
+            where=str(path),
+            expected="one row per clip",
+            hint="if it was being generated, run the same command again: it goes on where it stopped",
+        )
     ids = _id_field(first, where, id_field)
     _id(first, ids, where)
     if _error(first, where) and field is None:

@@ -119,7 +119,8 @@ def test_the_nine_data_sets_are_generated_and_scored(run: Callable[..., Any], pl
     assert result["mean"] is None if None in values else result["mean"]["value"] == pytest.approx(sum(values) / 9)
     assert {each["task"] for each in result["datasets"]} == {"fine-grained", "basic", "sentiment"}
     assert result["datasets"][0]["expected"] == 411
-    some = run("score", "out", "--data", benchmark_data, "--sets", "meld", "--sets", "sims", "--json")
+    assert all(any("synthetic" in note for note in each["notes"]) for each in result["datasets"])
+    some = run("score", "out", "--data", benchmark_data, "--sets", "MELD", "--sets", "sims", "--json")
     assert [each["dataset"] for each in json.loads(some.out)["datasets"]] == ["meld", "sims"]
     (place.here / "out" / "meld.jsonl").unlink()
     outcome = run("score", "out", "--data", benchmark_data)
@@ -162,6 +163,12 @@ def test_two_runs_do_not_work_in_one_folder(run: Callable[..., Any], place: Any,
         assert outcome.code == 2 and "another process" in outcome.err
     finally:
         holder.communicate()
+
+
+def test_other_synthetic_data_does_not_replace_what_predictions_are_of(run: Callable[..., Any], place: Any) -> None:
+    (place.here / "out" / "predictions").mkdir(parents=True)
+    outcome = run("unibench", "out", "--synthetic", "1")
+    assert outcome.code == 2 and "other synthetic data" in outcome.err and not (place.here / "out" / "data").exists()
 
 
 BAD: dict[str, tuple[list[str], str]] = {

@@ -163,3 +163,15 @@ def test_large_predictions_are_scored_a_few_at_a_time_and_shown_cut(monkeypatch:
     result = score("fine-grained", true, [(str(i), ["sad"] * 1000, "text " * 500) for i in range(20)])
     assert max(sizes) <= 2 and sum(sizes) == 20
     assert len(result.worst[0].text) < 2100 and len(result.worst[0].predicted) == 100
+
+
+def test_predictions_of_other_clips_altogether_are_told_with_both_ids() -> None:
+    with pytest.raises(DataError, match=r"predictions of folder/a\.mp4, \.\.\.; truth of a, b"):
+        score("fine-grained", TRUE, [("folder/a.mp4", ["happy"])])
+
+
+def test_synthetic_clips_are_told() -> None:
+    truth = Truth("d", "D", "fine-grained", TRUE, synthetic=True)
+    found = DatasetScore(truth, SectorTable(WHEELS), Resampling(0), ScoringRules())
+    result = found.read([Prediction(*each) for each in SAID])
+    assert [note for note in result.notes if "synthetic" in note] and result.clips == 2

@@ -108,7 +108,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "no value": ("x.jsonl", b'{"id": "a", "seconds": 1}\n', "no field holds values"),
     "a row without": ("x.jsonl", b'{"id": "a", "labels": "x"}\n{"id": "b"}\n', "x.jsonl:2"),
     "a key twice": ("x.json", b'{"a": "x", "b": "y", "a": "z"}', "repeats"),
-    "a json list": ("x.json", b'["a"]', "does not hold a JSON object"),
+    "a json list": ("x.json", b'["a"]', "neither a JSON object nor a list"),
     "a nested object": ("x.json", b'{"a": {"b": 1}}', "a value is an object"),
     "deep json": ("x.json", b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deeply"),
     "empty": ("x.jsonl", b"", "no rows"),
@@ -209,3 +209,8 @@ def test_arrays_of_another_shape_are_refused(tmp_path: Path, arrays: dict[str, n
 def test_arrays_inside_an_archive_are_lists(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", name2reason=np.array({"a": np.array(["x", "y"])}, dtype=object))
     assert rows(tmp_path / "x.npz") == [("a", ["x", "y"])]
+
+
+def test_a_list_of_rows_is_read_as_rows(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps([{"file": "a.mp4", "text": PROSE, "error": ""}]))
+    assert rows(tmp_path / "x.json") == [("a.mp4", PROSE)] and value_file(tmp_path / "x.json").reading == "text"
