@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 # Read once, when huggingface_hub is imported: without it, a missing model costs a minute of tries on the network.
@@ -29,3 +32,23 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference folder is not here: set AFFECTGPT_SHARED to it")
     return folder
+
+
+@contextmanager
+def _stopped_after(seconds: int) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise AssertionError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def stopped_after() -> Callable[[int], AbstractContextManager[None]]:
+    """Fails what hangs: to be given a time that is far beyond what the work takes on any machine."""
+    return _stopped_after

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import given
@@ -133,11 +134,8 @@ def test_denying_adds_no_label_of_its_own(words: list[str]) -> None:
     assert set(READER.emotions([" ".join(words)])[0].labels) <= {"angry", "sad"}
 
 
-def test_lists_of_negated_words_are_read_in_linear_time() -> None:
-    def seconds(count: int) -> float:
-        start = time.process_time()
-        READER.emotions(["He shows no anger" + ", fear" * count + ", not x"])
-        return time.process_time() - start
-
-    seconds(1000)
-    assert seconds(40_000) < 12 * max(seconds(10_000), 0.02)
+def test_a_long_list_of_negated_words_does_not_hang(
+    stopped_after: Callable[[int], AbstractContextManager[None]],
+) -> None:
+    with stopped_after(90):
+        assert READER.emotions(["He shows no anger" + ", fear" * 100_000 + ", not x"])

