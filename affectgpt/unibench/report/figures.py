@@ -13,7 +13,9 @@ TITLES = {
     "f1_levels_1_2": "F-score, levels 1 and 2",
 }  # fmt: skip
 COUNTS = frozenset({"labels_per_clip"})
-"""The figures that are numbers of things, not fractions: written as they are."""
+"""The figures that are means of numbers of things, not fractions: written as they are."""
+WHOLE = frozenset({"clips"})
+"""The figures that are numbers of things: written without decimals."""
 
 
 def title(name: str) -> str:
@@ -22,7 +24,9 @@ def title(name: str) -> str:
 
 
 def scaled(name: str, value: float) -> str:
-    """`value` as it is written: x 100 with two decimals, or as it is for a count."""
+    """`value` as it is written: x 100 with two decimals, as it is for a count, without decimals for a whole one."""
+    if name in WHOLE:
+        return f"{value:,.0f}"
     return f"{value if name in COUNTS else 100 * value:.2f}"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from affectgpt.unibench.report import colours, figures, interval_plot, published, summary, sunburst, wheel_errors
+from affectgpt.unibench.report import colours, interval_plot, published, summary, sunburst, wheel_errors
 from affectgpt.unibench.report.plain_text import label, plain
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult
 
@@ -47,19 +47,27 @@ def render_html(result: BenchmarkResult) -> str:
     style = files(_PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     score, interval = summary.mean(result)
+    on_wheels, beside = summary.on_wheels(result), summary.beside_published(result)
     return _environment().get_template("page.html.jinja").render(
         # Markup: the package's own file, and the hash has to fit it to the letter.
         style=Markup(style), policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
         "form-action 'none'", system=label(result.system), official=result.official_wheels,
-        warning=summary.UNOFFICIAL, caption=summary.CAPTION, rows=summary.rows(result),
+        kind=summary.kind(result), heading=summary.heading(result), in_benchmark=summary.in_benchmark(result),
+        on_wheels=on_wheels, beside=beside, warning=summary.warning(result), not_comparable=summary.NOT_COMPARABLE,
+        caption=summary.CAPTION, rows=summary.rows(result),
         mean=score, mean_interval=interval,
-        notes=summary.notes(result), published=published,
+        notes=summary.notes(result), published=published, systems=published.SYSTEMS if beside else (),
         plot=interval_plot.draw(result), shapes=interval_plot.SHAPES,
-        per_wheel=[(label(each.title), *summary.per_wheel(each)) for each in result.datasets if each.per_wheel],
-        wheels=[_wheel(result, name) for name in result.wheel_trees], legend=_legend(),
-        matrices=[(label(each.title), _matrices(each, result)) for each in result.datasets if each.confusion],
+        per_wheel=[
+            (label(each.title), *summary.per_wheel(each)) for each in result.datasets if on_wheels and each.per_wheel
+        ],
+        wheels=[_wheel(result, name) for name in result.wheel_trees if on_wheels], legend=_legend(),
+        matrices=[
+            (label(each.title), _matrices(each, result)) for each in result.datasets if on_wheels and each.confusion
+        ],
         worst=[(label(each.title), _worst(each)) for each in result.datasets if each.worst],
-        comparisons=_comparisons(result), provenance=summary.provenance(result), half=sunburst.SIZE,
+        compared=summary.COMPARED, comparisons=summary.comparisons(result),
+        provenance=summary.provenance(result), half=sunburst.SIZE,
         hub_radius=sunburst.HUB, clips=f"{sum(each.clips for each in result.datasets):,}",
         excluded=f"{sum(sum(each.excluded.values()) for each in result.datasets):,}",
     ) + "\n"  # fmt: skip
@@ -150,12 +158,4 @@ def _worst(result: DatasetResult) -> list[dict[str, Any]]:
             "shared": {label(each) for each in clip.true} & {label(each) for each in clip.predicted},
         }
         for clip in result.worst
-    ]  # fmt: skip
-
-
-def _comparisons(result: BenchmarkResult) -> list[tuple[str, ...]]:
-    return [
-        (summary.title_of(result, each.dataset), label(each.other), figures.signed(each.difference),
-         figures.interval("difference", each.difference), figures.p_value(each.p_value), f"{each.clips:,}")
-        for each in result.comparisons
     ]  # fmt: skip

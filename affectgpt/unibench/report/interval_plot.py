@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from affectgpt.unibench.report import published
+from affectgpt.unibench.report import published, summary
 from affectgpt.unibench.report.plain_text import label
 from affectgpt.unibench.report.sunburst import fit
 from affectgpt.unibench.result import BenchmarkResult, Figure
@@ -56,12 +56,13 @@ class Plot:
 def draw(result: BenchmarkResult) -> Plot:
     """The plot of the primary figures of `result`; its axis spans whole tens, within 0 and 100."""
     rows: list[tuple[str, Figure | None, dict[str, float]]] = []
+    systems = published.SYSTEMS if summary.beside_published(result) else ()
     for each in result.datasets:
         column = published.column_of(each.dataset, each.title)
-        others = {system.name: system.scores[column] for system in published.SYSTEMS} if column else {}
+        others = {system.name: system.scores[column] for system in systems} if column else {}
         rows.append((label(each.title), each.figures.get(each.primary), others))
-    if result.mean is not None:
-        rows.append(("Mean", result.mean, {system.name: system.mean for system in published.SYSTEMS}))
+    if result.mean is not None and summary.in_benchmark(result):
+        rows.append(("Mean", result.mean, {system.name: system.mean for system in systems}))
     low, high = _span(rows)
 
     def x_of(percent: float) -> float:

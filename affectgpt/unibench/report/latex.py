@@ -1,4 +1,4 @@
-"""A result as LaTeX: two tables for a paper, with booktabs."""
+"""A result as LaTeX: tables for a paper, with booktabs."""
 
 from __future__ import annotations
 
@@ -25,29 +25,36 @@ def escape(text: str) -> str:
 
 
 def render_latex(result: BenchmarkResult) -> str:
-    """`result` as two `table` environments: the score beside the published rows, then the other figures."""
-    parts = [_PREAMBLE, _beside_published(result), _other_figures(result)]
+    """`result` as `table` environments: scores beside the published ones, other figures, paired comparisons if any."""
+    parts = [_PREAMBLE, _scores(result), _other_figures(result)]
+    if result.comparisons:
+        parts.append(_comparisons(result))
     return "\n\n".join(parts) + "\n"
 
 
-def _beside_published(result: BenchmarkResult) -> str:
-    systems = published.SYSTEMS
+def _scores(result: BenchmarkResult) -> str:
+    systems = published.SYSTEMS if summary.beside_published(result) else ()
     heads = ["", "This system", "95\\,\\% interval", *(escape(each.name) for each in systems)]
-    lines = []
+    lines: list[list[str] | None] = []
     for row in summary.rows(result):
         others = [f"{each.scores[row.column]:.2f}" if row.column else _NOTHING for each in systems]
         lines.append([escape(row.title), _score(row.score), _interval(row.interval), *others])
-    score, interval = summary.mean(result)
-    mean = ["Mean", _score(score), _interval(interval), *(f"{each.mean:.2f}" for each in systems)]
-    caption = f"MER-UniBench scores of {escape(label(result.system))} ($\\times 100$)"
-    if not result.official_wheels:
-        caption += f". \\textbf{{{summary.UNOFFICIAL}}}"
-    caption += f". Published rows: {escape(published.SOURCE)}"
-    later = "; ".join(f"{escape(each.name)} {each.mean:.2f}" for each in published.SECOND_HAND)
-    caption += f". Means reported later, second-hand: {later}."
-    return _table(
-        caption, "tab:unibench", heads, [*lines, None, mean], "l" + "r" * (len(heads) - 1), summary.notes(result)
-    )
+    if summary.in_benchmark(result):
+        score, interval = summary.mean(result)
+        lines += [None, ["Mean", _score(score), _interval(interval), *(f"{each.mean:.2f}" for each in systems)]]
+    align = "l" + "r" * (len(heads) - 1)
+    return _table(_caption(result), "tab:unibench", heads, lines, align, summary.notes(result))
+
+
+def _caption(result: BenchmarkResult) -> str:
+    kind = "MER-UniBench scores" if summary.in_benchmark(result) else "Scores"
+    said = [f"{kind} of {escape(label(result.system))} ($\\times 100$)."]
+    if warning := summary.warning(result):
+        said.append(f"\\textbf{{{warning}}}")
+    if summary.beside_published(result):
+        later = "; ".join(f"{escape(each.name)} {each.mean:.2f}" for each in published.SECOND_HAND)
+        said += [f"Published rows: {escape(published.SOURCE)}.", f"Means reported later, second-hand: {later}."]
+    return " ".join(said)
 
 
 def _other_figures(result: BenchmarkResult) -> str:
@@ -60,6 +67,20 @@ def _other_figures(result: BenchmarkResult) -> str:
             lines.append([escape(first[0]), escape(first[1]), *middle, first[2], first[3]])
     caption = f"Metrics, other figures ($\\times 100$, counts as they are) and clips of {escape(label(result.system))}."
     return _table(caption, "tab:unibench-figures", heads, lines, "lllrrrr", [])
+
+
+def _comparisons(result: BenchmarkResult) -> str:
+    heads = ["Data set", "System", "Against", "Difference", "95\\,\\% interval", "$p$", "Clips"]
+    lines = []
+    for title, system, other, difference, interval, p, clips in summary.comparisons(result):
+        names = [escape(title), escape(system), escape(other)]
+        lines.append([*names, _minus(_score(difference)), _minus(_interval(interval)), escape(p), clips])
+    caption = "Paired comparisons: the system minus the other on the same clips, primary figure ($\\times 100$)."
+    return _table(caption, "tab:unibench-comparisons", heads, lines, "lllrrrr", [])
+
+
+def _minus(numbers: str) -> str:
+    return re.sub(r"-(?=\d)", "$-$", numbers)
 
 
 def _score(score: str) -> str:

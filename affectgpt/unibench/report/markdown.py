@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from affectgpt.unibench.report import figures, published, summary
+from affectgpt.unibench.report import published, summary
 from affectgpt.unibench.report.plain_text import label, plain
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult
 
@@ -25,16 +25,21 @@ def escape(text: str) -> str:
 
 def render_markdown(result: BenchmarkResult) -> str:
     """`result` as one Markdown document."""
-    parts = [f"# MER-UniBench: {escape(label(result.system))}"]
-    if not result.official_wheels:
-        parts.append(f"> **Note.** {summary.UNOFFICIAL}")
+    parts = [f"# {escape(summary.heading(result))}"]
+    warning = summary.warning(result)
+    if warning:
+        parts.append(f"> **Note.** {warning}")
     parts += [f"{summary.CAPTION}.", _scores(result)]
     if notes := summary.notes(result):
         parts.append("\n".join(f"- {escape(note)}" for note in notes))
-    parts += [part for each in result.datasets if each.per_wheel for part in _per_wheel(each)]
-    parts += ["## Published scores", _published(), f"Source: [{published.SOURCE}]({published.SOURCE_URL})."]
+    if summary.on_wheels(result):
+        parts += [part for each in result.datasets if each.per_wheel for part in _per_wheel(each)]
+    if summary.in_benchmark(result):
+        parts += ["## Published scores", *([summary.NOT_COMPARABLE] if warning else []), _published()]
+        parts += [f"Source: [{published.SOURCE}]({published.SOURCE_URL})."]
     if result.comparisons:
-        parts += ["## Paired comparisons", _comparisons(result)]
+        table = _table(summary.COMPARISON_HEADS, summary.comparisons(result), "lllrlrr")
+        parts += ["## Paired comparisons", f"{summary.COMPARED}.", table]
     parts += [part for each in result.datasets if each.worst for part in _worst(each)]
     said = summary.provenance(result)
     if said:
@@ -44,15 +49,19 @@ def render_markdown(result: BenchmarkResult) -> str:
 
 def _scores(result: BenchmarkResult) -> str:
     heads = ["data set", "task", "metric", "score", "95 % interval", "other figures", "clips", "excluded"]
+    beside = summary.beside_published(result)
     cells = [
         (row.title, row.task, row.metric, row.score, row.interval,
          "; ".join(row.other_lines()),
-         f"{row.clips:,}", f"{row.excluded:,}", row.published)
+         f"{row.clips:,}", f"{row.excluded:,}", *([row.published] if beside else []))
         for row in summary.rows(result)
     ]  # fmt: skip
-    score, interval = summary.mean(result)
-    cells.append(("mean", "", "", score, interval, "", "", "", f"{published.REFERENCE.mean:.2f}"))
-    return _table([*heads, f"published: {published.REFERENCE.name}"], cells, "lllrllrrr")
+    if summary.in_benchmark(result):
+        score, interval = summary.mean(result)
+        mean = [f"{published.REFERENCE.mean:.2f}"] if beside else []
+        cells.append(("mean", "", "", score, interval, "", "", "", *mean))
+    heads += [f"published: {published.REFERENCE.name}"] if beside else []
+    return _table(heads, cells, "lllrllrrr"[: len(heads)])
 
 
 def _published() -> str:
@@ -62,15 +71,6 @@ def _published() -> str:
         for each in (*published.SYSTEMS, *published.SECOND_HAND)
     ]  # fmt: skip
     return _table(["system", "input", *published.TITLES.values(), "mean", "note"], rows, "ll" + "r" * 10 + "l")
-
-
-def _comparisons(result: BenchmarkResult) -> str:
-    rows = [
-        (summary.title_of(result, each.dataset), label(each.other), figures.signed(each.difference),
-         figures.interval("difference", each.difference), figures.p_value(each.p_value), f"{each.clips:,}")
-        for each in result.comparisons
-    ]  # fmt: skip
-    return _table(["data set", "against", "difference x 100", "95 % interval", "p", "clips"], rows, "llrlrr")
 
 
 def _per_wheel(result: DatasetResult) -> list[str]:

@@ -10,6 +10,40 @@ from affectgpt.unibench.result import BenchmarkResult, DatasetResult, Figure
 
 UNOFFICIAL = "The emotion wheels are not the official ones: these numbers must not be compared with published ones."
 CAPTION = "Scores x 100 with 95 % intervals"
+PUBLISHED_EXTRACTOR = "those behind the published scores by Qwen2.5-7B-Instruct"
+NOT_COMPARABLE = "Of the official wheels; not comparable with the scores above."
+COMPARED = "The system minus the other on the same clips, primary figure x 100"
+COMPARISON_HEADS = ("data set", "system", "against", "difference", "95 % interval", "p", "clips")
+
+
+def in_benchmark(result: BenchmarkResult) -> bool:
+    """Whether any data set of the result is one of the nine of the benchmark."""
+    return any(published.column_of(each.dataset, each.title) for each in result.datasets)
+
+
+def beside_published(result: BenchmarkResult) -> bool:
+    """Whether published scores stand beside those of the result: for the benchmark, on its official wheels."""
+    return result.official_wheels and in_benchmark(result)
+
+
+def on_wheels(result: BenchmarkResult) -> bool:
+    """Whether wheels have a part in the scores: not when every data set has the task sentiment."""
+    return not result.datasets or any(each.task != "sentiment" for each in result.datasets)
+
+
+def warning(result: BenchmarkResult) -> str:
+    """[UNOFFICIAL][] where it holds, else ""."""
+    return UNOFFICIAL if on_wheels(result) and not result.official_wheels else ""
+
+
+def kind(result: BenchmarkResult) -> str:
+    """What the scores are of: the benchmark, or just scores."""
+    return "MER-UniBench" if in_benchmark(result) else "Scores"
+
+
+def heading(result: BenchmarkResult) -> str:
+    """The title of a report."""
+    return f"{kind(result)}: {label(result.system)}"
 
 
 @dataclass(frozen=True)
@@ -17,7 +51,7 @@ class Row:
     """The scores of one data set as text; texts from outside are plain, but not escaped for any format.
 
     `others`: the secondary figures as (name, score, interval); `published`: the score of [REFERENCE][], or "";
-    `column`: the data set's key in the published table.
+    `column`: the data set's key in the published table. Both are empty unless [beside_published][].
     """
 
     title: str
@@ -38,12 +72,12 @@ class Row:
 
 def rows(result: BenchmarkResult) -> list[Row]:
     """One row per data set, in the order of the result."""
-    return [_row(each) for each in result.datasets]
+    beside = beside_published(result)
+    return [_row(each, published.column_of(each.dataset, each.title) if beside else None) for each in result.datasets]
 
 
-def _row(result: DatasetResult) -> Row:
+def _row(result: DatasetResult, column: str | None) -> Row:
     primary = result.figures.get(result.primary)
-    column = published.column_of(result.dataset, result.title)
     return Row(
         title=label(result.title), task=label(result.task), metric=figures.title(result.primary),
         score=figures.score(result.primary, primary), interval=figures.interval(result.primary, primary),
@@ -87,15 +121,21 @@ def why_no_mean(result: BenchmarkResult) -> str:
     return f"no mean: no value on {', '.join(without)}" if without else "no mean: data sets are missing"
 
 
-def title_of(result: BenchmarkResult, dataset: str) -> str:
-    """The title of the data set with the key `dataset`, or the key."""
-    return label(next((each.title for each in result.datasets if each.dataset == dataset), dataset))
+def comparisons(result: BenchmarkResult) -> list[tuple[str, ...]]:
+    """The paired comparisons as texts under [COMPARISON_HEADS][]."""
+    titles = {each.dataset: each.title for each in result.datasets}
+    return [
+        (label(titles.get(each.dataset, each.dataset)), label(result.system), label(each.other),
+         figures.signed(each.difference), figures.interval("difference", each.difference),
+         figures.p_value(each.p_value), f"{each.clips:,}")
+        for each in result.comparisons
+    ]  # fmt: skip
 
 
 def notes(result: BenchmarkResult) -> list[str]:
     """What a reader must know beside the numbers: missing values, excluded clips. [UNOFFICIAL][] is not among them."""
     said = []
-    if reason := why_no_mean(result):
+    if in_benchmark(result) and (reason := why_no_mean(result)):
         said.append(f"{reason[0].upper()}{reason[1:]}.")
     for each in result.datasets:
         for name in dict.fromkeys([each.primary, *each.figures]):
@@ -110,7 +150,15 @@ def notes(result: BenchmarkResult) -> list[str]:
     said += [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
     if sizes := list(filter(None, map(_other_size, result.datasets))):
         said.append(f"Clips instead of those of the published test sets: {', '.join(sizes)}.")
-    return said
+    return said + _about_extractor(result)
+
+
+def _about_extractor(result: BenchmarkResult) -> list[str]:
+    extractor = result.settings.get("extractor")
+    name = extractor.get("plugin") if isinstance(extractor, dict) else None
+    if not result.official_wheels or name is None or name == "llm":
+        return []
+    return [f"Labels were read out of the texts by {label(str(name))}; {PUBLISHED_EXTRACTOR}."]
 
 
 def _about_clips(result: DatasetResult) -> list[str]:

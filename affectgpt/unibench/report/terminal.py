@@ -7,53 +7,53 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from affectgpt.unibench.report import figures, published, summary
-from affectgpt.unibench.report.plain_text import label
+from affectgpt.unibench.report import published, summary
 from affectgpt.unibench.result import BenchmarkResult
 
 
 def print_result(result: BenchmarkResult, console: Console) -> None:
     """Print `result` as tables with notes under them. Texts are shown as they are: no markup, no control codes."""
-    if not result.official_wheels:
-        console.print(Text(f"Note: {summary.UNOFFICIAL}", style="bold yellow"))
+    if warning := summary.warning(result):
+        console.print(Text(f"Note: {warning}", style="bold yellow"))
     console.print(_scores(result))
     if result.comparisons:
         console.print(_comparisons(result))
     for note in summary.notes(result):
         console.print(Text(f"- {note}"))
-    console.print(Text(f"- AffectGPT: {published.REFERENCE.name}, published in {published.SOURCE}.", style="dim"))
+    if summary.beside_published(result):
+        console.print(Text(f"- AffectGPT: {published.REFERENCE.name}, published in {published.SOURCE}.", style="dim"))
 
 
 def _scores(result: BenchmarkResult) -> Table:
-    table = _table(f"MER-UniBench: {label(result.system)}", summary.CAPTION)
+    table = _table(summary.heading(result), summary.CAPTION)
+    beside = summary.beside_published(result)
     table.add_column("data set")
     table.add_column("task, metric")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("other figures")
-    for name in ("clips", "excl.", "AffectGPT"):
+    for name in ("clips", "excl.", *(["AffectGPT"] if beside else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary.rows(result):
         table.add_row(*map(Text, (
             row.title, f"{row.task}\n{row.metric}", f"{row.score}\n{row.interval}".strip(),
             "\n".join(f"{name} {score}" for name, score, _ in row.others),
-            f"{row.clips:,}", f"{row.excluded:,}", row.published or "-",
+            f"{row.clips:,}", f"{row.excluded:,}", *([row.published or "-"] if beside else []),
         )))  # fmt: skip
-    score, interval = summary.mean(result)
-    table.add_section()
-    cells = ("mean", "", f"{score}\n{interval}".strip(), "", "", "", f"{published.REFERENCE.mean:.2f}")
-    table.add_row(*(Text(cell, style="bold") for cell in cells))
+    if summary.in_benchmark(result):
+        score, interval = summary.mean(result)
+        table.add_section()
+        cells = ["mean", "", f"{score}\n{interval}".strip(), "", "", ""]
+        cells += [f"{published.REFERENCE.mean:.2f}"] if beside else []
+        table.add_row(*(Text(cell, style="bold") for cell in cells))
     return table
 
 
 def _comparisons(result: BenchmarkResult) -> Table:
-    table = _table("Paired comparisons", "difference of the primary figure, x 100")
-    for name in ("data set", "against", "difference", "95 % interval", "p", "clips"):
-        table.add_column(name)
-    for each in result.comparisons:
-        table.add_row(*map(Text, (
-            summary.title_of(result, each.dataset), label(each.other), figures.signed(each.difference),
-            figures.interval("difference", each.difference), figures.p_value(each.p_value), f"{each.clips:,}",
-        )))  # fmt: skip
+    table = _table("Paired comparisons", summary.COMPARED)
+    for place, name in enumerate(summary.COMPARISON_HEADS):
+        table.add_column(name, no_wrap=place > 2, overflow="ellipsis" if place > 2 else "fold")
+    for cells in summary.comparisons(result):
+        table.add_row(*map(Text, cells))
     return table
 
 

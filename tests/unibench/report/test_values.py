@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from affectgpt.unibench.report import published, summary
+from affectgpt.unibench.report import figures, published, summary
 from affectgpt.unibench.report.html import render_html
 from affectgpt.unibench.report.latex import render_latex
 from affectgpt.unibench.report.markdown import render_markdown
@@ -81,6 +81,14 @@ def test_each_wheel_has_its_figures(whole: BenchmarkResult, name: str) -> None:
                 assert written("f1", value) in text
 
 
+@pytest.mark.parametrize("name", ["markdown", "html"])
+def test_clips_on_a_wheel_are_a_whole_number(one: BenchmarkResult, name: str) -> None:
+    per_wheel: dict[str, dict[str, float | None]] = {"feelings": {"f1": 0.51, "clips": 37}, "simple": {"clips": 1234.0}}
+    text = FORMATS[name](replace(one, datasets=(replace(one.datasets[0], per_wheel=per_wheel),)))
+    assert re.findall(r"(?:\| |>)(37|1,234)(?: \||<)", text) == ["37", "1,234"]
+    assert figures.score("clips", Figure(30.0)) == "30" and figures.score("clips", Figure(None)) == figures.NO_VALUE
+
+
 def test_the_reference_is_beside_every_score(whole: BenchmarkResult) -> None:
     shown = {row.title: row.published for row in summary.rows(whole)}
     assert shown == {title: f"{published.REFERENCE.scores[key]:.2f}" for key, title in published.TITLES.items()}
@@ -124,7 +132,7 @@ def test_a_test_set_of_another_size_is_told(one: BenchmarkResult, render: Callab
 
 def test_test_sets_of_other_sizes_are_told_in_one_line(whole: BenchmarkResult) -> None:
     datasets = tuple(replace(each, expected=(each.expected or 0) + 5) for each in whole.datasets[:3])
-    (note,) = [note for note in summary.notes(replace(whole, datasets=datasets)) if "published" in note]
+    (note,) = [note for note in summary.notes(replace(whole, datasets=datasets)) if "test sets" in note]
     assert note == (
         "Clips instead of those of the published test sets: OV-MERD+ 532 of 537, MER2023 411 of 416, "
         "MER2024 1,169 of 1,174."
@@ -167,7 +175,8 @@ def test_a_value_without_an_interval_stands_alone(render: Callable[[BenchmarkRes
 
 
 def test_an_empty_result_renders(render: Callable[[BenchmarkResult], str]) -> None:
-    assert "no value" in render(BenchmarkResult("nothing", (), None))
+    text = render(BenchmarkResult("nothing", (), None))
+    assert "nothing" in text and "None" not in text
 
 
 def test_published_means_are_those_of_their_rows() -> None:
