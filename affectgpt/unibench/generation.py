@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,7 @@ from affectgpt.unibench.sources import Source
 
 FORMAT = "affectgpt predictions"
 _DIGITS = 6
+_PR_SET_PDEATHSIG = 1
 
 
 def generate(
@@ -79,8 +85,19 @@ def _digest(texts: Sequence[str]) -> str:
 def _batches(examples: Sequence[Example], pipeline: Pipeline, size: int, workers: int) -> Iterator[list[Any]]:
     # Sent to workers by forking: the clips are decoded there, a few ahead of the model.
     clips = ClipDataset(examples, pipeline.prepare)
-    loader = DataLoader(clips, batch_size=size, num_workers=min(workers, len(examples)), collate_fn=list)
+    loader = DataLoader(
+        clips, batch_size=size, num_workers=min(workers, len(examples)), collate_fn=list,
+        worker_init_fn=partial(_end_with, os.getpid()),
+    )  # fmt: skip
     yield from loader
+
+
+def _end_with(parent: int, _: int) -> None:
+    # torch's own watch takes whoever is the parent when the worker starts: one that is killed before then is missed.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _described(pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], question: str | None) -> list[dict[str, Any]]:

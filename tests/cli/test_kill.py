@@ -41,6 +41,19 @@ def size(folder: Path, suffix: str) -> int:
     return sizes
 
 
+def left_behind(folder: Path) -> list[str]:
+    """The processes whose command names `folder`, a while after the last one of ours ended."""
+    for _ in range(100):
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                found += [place.name] if str(folder).encode() in (place / "cmdline").read_bytes() else []
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
+
+
 @pytest.mark.slow
 def test_ten_kills_change_nothing(tmp_path: Path) -> None:
     whole, killed, log = (tmp_path / name for name in ("whole", "killed", "log"))
@@ -59,3 +72,4 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
         process.wait(timeout=60)
     run(killed, log)
     assert contents(killed) == contents(whole)
+    assert not left_behind(tmp_path), "processes outlive the killed one"
