@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import platform
 import re
@@ -103,6 +104,8 @@ class Scorer:
             "predictions": hash_of(file.path)[:16],
             "field": file.field,
             "extractor": self._extractor(),
+            # A plugin's file may change without its version: labels that the former code read are not the new one's.
+            "extractor_code": _code_of(self.extractor.plugin),
             "versions": _versions(),
         }
         return read_out_kept(
@@ -165,6 +168,13 @@ def _watched(predictions: Any, truth: Truth, progress: Callable[[str, int, int],
             progress(truth.title, count, len(truth.values))
     if progress:
         progress(truth.title, len(truth.values), len(truth.values))
+
+
+def _code_of(plugin: object) -> str:
+    try:
+        return hash_of(Path(inspect.getfile(type(plugin))))[:16]
+    except (OSError, TypeError):
+        return ""
 
 
 def _versions() -> dict[str, str]:

@@ -83,6 +83,9 @@ def test_labels_that_were_read_out_are_not_read_again(files: Path, run: Callable
     assert scored(run, *command) == first and len((files / "count").read_text()) == len(TEXTS)
     outcome = run("score", *command, "--set", "word=sad")
     assert outcome.code == 2 and "other settings" in outcome.err and "sad" in outcome.err
+    plugin.write_text(plugin.read_text() + "# changed\n")
+    changed = run("score", *command)
+    assert changed.code == 2 and "extractor_code" in changed.err
     command[-1] = "elsewhere"
     assert scored(run, *command, "--set", "word=sad") != first
 
