@@ -153,7 +153,7 @@ def _job(name: str, seed: int, changes: tuple[str, ...], save_to: Path | None) -
         save(pipeline, save_to, dtype="float16")
     trained = sum(parameter.numel() for parameter in pipeline.parameters() if parameter.requires_grad)
     return Row(
-        name, seed, score_texts(texts, [sample.answer for sample in _samples["test"]]), trained,
+        name, seed, score_texts(texts, [sample.description for sample in _samples["test"]]), trained,
         sum(history.losses[-10:]) / len(history.losses[-10:]), history.seconds,
     )  # fmt: skip
 

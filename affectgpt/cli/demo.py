@@ -63,11 +63,11 @@ def command(
     if as_json:
         result = {
             "rows": [asdict(row) for row in rows], "described": [asdict(each) for each in described],
-            "truth": samples["test"][0].answer, "seconds": round(took, 1),
+            "truth": samples["test"][0].description, "seconds": round(took, 1),
         }  # fmt: skip
         typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
         return
-    _print(rows, described, samples["test"][0].answer, train, test, took)
+    _print(rows, described, samples["test"][0].description, train, test, took)
 
 
 def _describe(model: Path, files: list[Path], catalog: Any, subtitle: str) -> list[Any]:

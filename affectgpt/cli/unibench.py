@@ -58,7 +58,7 @@ def command(
         )
     catalog = catalog_of(context, plugin)
     made = scorer(catalog, wheels, extractor, set_, resamples, seed, Missing.error, unreadable, out)
-    from affectgpt.unibench.locks import alone
+    from affectgpt.data.locks import alone
     from affectgpt.unibench.score_run import pairs_of
     from affectgpt.unibench.sources import check_sets
     from affectgpt.unibench.value_files import value_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -16,16 +16,21 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import PluginError
 
 
-def assemble(plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None = None) -> Pipeline:
+def assemble(
+    plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, without: Collection[str] = ()
+) -> Pipeline:
     """Build the modules of a plan; weights that are not read from files are drawn from the config's seed.
 
-    `on_node` is told each node's name before it is built. Raises PluginError when a plugin fails, and
-    whatever error a plugin raises on purpose (a missing model folder, for example).
+    `on_node` is told each node's name before it is built. The encoders in `without` are not built: such a pipeline
+    reads clips that are encoded already. Raises PluginError when a plugin fails, and whatever error a plugin raises on
+    purpose (a missing model folder, for example).
     """
     torch.manual_seed(plan.config.seed)
     tell = on_node or (lambda name: None)
     encoders = NodeModules()
     for name, node in plan.encoders.items():
+        if name in without:
+            continue
         tell(name)
         encoders[name] = build_module(node, catalog, node.config, node.output)
         if node.config.frozen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
@@ -66,6 +67,15 @@ class PromptConfig(Section):
     template: str = "affectgpt"
     order: list[str] = Field(default_factory=list)
     question: str = "What does this person feel, and what shows it?"
+    labels_question: str | None = Field(default=None, description="asked when labels are learned; default: question")
+    labels_answer: str = Field(default="{labels}", description="how labels are written as an answer")
+    answer_end: str = Field(default="", description="text that ends an answer: learned, and generation stops there")
+    training_prefix: str = Field(
+        default="", description="text, markers read as such, before the prompt in training only (released AffectGPT)"
+    )
+    joined: bool = Field(
+        default=False, description="text, subtitle and question between two nodes become tokens together (released)"
+    )
     max_subtitle_tokens: int = Field(default=256, ge=0, le=8192)
 
     @model_validator(mode="after")
@@ -74,6 +84,8 @@ class PromptConfig(Section):
             raise ValueError("a template with placeholders sets the order itself: leave `order` out")
         if not self.inline and not self.order:
             raise ValueError("`order` must name what the prompt holds, for example [multi, subtitle]")
+        if self.labels_answer.count("{labels}") != 1 or re.search(r"[{}]", self.labels_answer.replace("{labels}", "")):
+            raise ValueError("`labels_answer` must hold {labels} once and no other brace")
         return self
 
     @property
@@ -89,37 +101,55 @@ class GenerationConfig(Section):
     sample: bool = False
     temperature: float = Field(default=1.0, gt=0, le=10)
     top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0, description="0: no limit")
     beams: int = Field(default=1, ge=1, le=32)
     repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=16, description="an answer ends before the first of these texts"
+    )
 
     @model_validator(mode="after")
     def _no_dead_options(self) -> GenerationConfig:
-        if not self.sample and (self.temperature != 1.0 or self.top_p != 1.0):
-            raise ValueError("temperature and top_p have no effect without `sample: true`")
+        if not self.sample and (self.temperature != 1.0 or self.top_p != 1.0 or self.top_k != 0):
+            raise ValueError("temperature, top_p and top_k have no effect without `sample: true`")
         return self
 
 
 class TrainingConfig(Section):
     """The training loop: AdamW, linear warm-up, then cosine decay to `min_lr`.
 
-    `target` says what the answer is learned from: the description, or the open-vocabulary labels.
-    `precision` is Accelerate's mixed precision.
+    `batch_size` is that of one process and one backward pass: a step sees batch_size x gradient_accumulation x
+    processes clips. `target` says what the answer is learned from: the description, the open-vocabulary labels, or for
+    each clip and time one of the two at random (`mixed`). `precision` is Accelerate's mixed precision.
     """
 
     steps: int = Field(default=1000, ge=1)
     batch_size: int = Field(default=8, ge=1)
     lr: float = Field(default=1e-4, gt=0)
-    llm_lr: float | None = Field(default=None, gt=0, description="rate of the LLM or its adapter; default: lr")
+    rates: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="lr of a part, e.g. {llm: 1.0e-5, fusers.multi: 1.0e-4}; longest name wins"
+    )
     min_lr: float = Field(default=0.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.05, ge=0)
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     gradient_accumulation: int = Field(default=1, ge=1)
+    gradient_checkpointing: bool = Field(default=False, description="of the LLM: less memory, more time")
     precision: Literal["no", "bf16", "fp16"] = "no"
-    target: Literal["description", "labels"] = "description"
+    target: Literal["description", "labels", "mixed"] = "description"
     modality_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="chance that a clip is trained on without one of its modalities or words"
+    )
+    checkpoint_every: int | None = Field(default=500, ge=1, description="steps between two checkpoints; null: none")
+    keep_checkpoints: int = Field(default=2, ge=1, description="how many of the newest are kept")
+    validation_share: float = Field(default=0.0, ge=0, lt=1, description="share of the clips that is held out")
+    validate_every: int = Field(default=500, ge=1, description="steps between two measurements of the held-out loss")
+    patience: int | None = Field(
+        default=None, ge=1, description="stop after this many measurements without a lower held-out loss"
+    )
+    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(
+        default_factory=list, description="where the log goes besides log.jsonl"
     )
 
     @field_validator("precision", mode="before")

@@ -66,6 +66,10 @@ class EncoderConfig(PluginConfig):
         """Number of weights, or None when it cannot be known without building the model."""
         return None
 
+    def reads_whole_batch(self) -> bool:
+        """True when a clip's tokens depend on its batch's other clips: to be described, it is then encoded alone."""
+        return False
+
 
 class FuserConfig(PluginConfig):
     """Options of a fuser. `arity` is the least and the most inputs it takes (None = any number)."""

@@ -13,10 +13,12 @@ from torch.nn import functional
 from affectgpt.core.batch import Batch, pad
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
-from affectgpt.core.tokens import Prepared, Tokens
-from affectgpt.registry.errors import ConfigError
+from affectgpt.core.prompt_ids import PromptIds
+from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 
 IGNORED = -100
+Question = str | Sequence[str] | None
+"""What is asked: of all clips, of each one, or (None) what the config says."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Pipeline(nn.Module):
             {name: nn.Linear(plan.output(name).dim, plan.llm.output.dim) for name in plan.projected}
         )
         self.llm: Any = llm
-        self._ids: dict[str, list[int]] = {}
+        self._ids = PromptIds(plan, llm)
 
     @property
     def device(self) -> torch.device:
@@ -52,33 +54,49 @@ class Pipeline(nn.Module):
     def train(self, mode: bool = True) -> Pipeline:
         """Training mode for what is trained; frozen encoders stay in evaluation mode (no dropout, fixed statistics)."""
         super().train(mode)
-        for name, node in self.plan.encoders.items():
-            if node.config.frozen:
-                self.encoders[name].eval()
+        for name, encoder in self.encoders.items():
+            if self.plan.encoders[name].config.frozen:
+                encoder.eval()
         return self
 
     def prepare(self, clip: Any) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
         return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}  # type: ignore[operator]
 
-    def encode(self, batch: Batch) -> dict[str, Tokens]:
-        """Tokens per encoder. Where no clip of the batch has the stream: one position, all-False mask."""
+    def encode(self, batch: Batch, *, alone: bool = False) -> dict[str, Tokens]:
+        """Tokens per encoder. Where no clip of the batch has the stream: one position, all-False mask.
+
+        With `alone`, an encoder that reads the whole batch is given one clip at a time.
+        """
         tokens = {}
-        for name, encoder in self.encoders.items():
+        for name, node in self.plan.encoders.items():
             media = batch.media[name]
             if media is None:
-                shape = (len(batch), 1)
-                tokens[name] = Tokens(
-                    torch.zeros(*shape, self.plan.encoders[name].output.dim, device=self.device),
-                    torch.zeros(shape, dtype=torch.bool, device=self.device),
-                    torch.zeros(shape, device=self.device),
-                )
-            elif self.plan.encoders[name].config.frozen:
-                with torch.no_grad():
-                    tokens[name] = encoder(media)
+                tokens[name] = self._nothing(name, len(batch))
+            elif media.encoded:
+                tokens[name] = Tokens(media.values.float(), media.mask, media.times)
             else:
-                tokens[name] = encoder(media)
+                with torch.set_grad_enabled(torch.is_grad_enabled() and not node.config.frozen):
+                    tokens[name] = self._encoded(name, media, alone and node.config.reads_whole_batch())
         return tokens
+
+    def _encoded(self, name: str, media: MediaBatch, alone: bool) -> Tokens:
+        if not alone:
+            tokens: Tokens = self.encoders[name](media)
+            return tokens
+        rows = [self.encoders[name](row) if row is not None else self._nothing(name, 1) for row in media.rows()]
+        values, mask = pad([row.values[0] for row in rows], "right")
+        places, _ = pad([row.valid()[0] for row in rows], "right")
+        times = [row.times for row in rows if row.times is not None]
+        return Tokens(values, mask & places, pad([each[0] for each in times], "right")[0] if times else None)
+
+    def _nothing(self, name: str, clips: int) -> Tokens:
+        shape, width = (clips, 1), self.plan.encoders[name].output.dim
+        return Tokens(
+            torch.zeros(*shape, width, device=self.device),
+            torch.zeros(shape, dtype=torch.bool, device=self.device),
+            torch.zeros(shape, device=self.device),
+        )
 
     def fuse(self, encoded: Mapping[str, Tokens]) -> dict[str, Tokens]:
         """Encoder tokens -> the tokens of every node, fusers run in order."""
@@ -88,52 +106,19 @@ class Pipeline(nn.Module):
         return tokens
 
     def prompts(
-        self, tokens: Mapping[str, Tokens], subtitles: Sequence[str], question: str | None = None
-    ) -> list[Tensor]:
+        self, tokens: Mapping[str, Tokens], subtitles: Sequence[str], question: Question = None, *,
+        training: bool = False,
+    ) -> list[Tensor]:  # fmt: skip
         """One prompt per clip as embeddings `[T_i, D]`. Sections of what a clip lacks are left out."""
         projected = {name: self.projectors[name](tokens[name].zeroed()) for name in self.plan.projected}
         valid = {name: tokens[name].valid() for name in self.plan.projected}
         asked = self.plan.config.prompt.question if question is None else question
-        rows: list[list[list[int] | Tensor]] = []
-        for row, subtitle in enumerate(subtitles):
-            absent = {name for name in self.plan.projected if not bool(valid[name][row].any())}
-            if not subtitle.strip():
-                absent.add("subtitle")
-            pieces: list[list[int] | Tensor] = []
-            for part in self.plan.parts:
-                if part.section in absent or (part.kind != "text" and part.value in absent):
-                    continue
-                if part.kind == "node":
-                    pieces.append(projected[part.value][row][valid[part.value][row]])
-                elif part.kind == "text":
-                    pieces.append(self._text_ids(part.value))
-                elif part.kind == "subtitle":
-                    # Somebody else's words: markers in them are text, and their length is bounded.
-                    limit = self.plan.config.prompt.max_subtitle_tokens
-                    pieces.append(self.llm.encode(subtitle, special=False)[:limit])
-                else:
-                    pieces.append(self.llm.encode(asked, special=False))
-            rows.append(pieces)
-        return self._embed(rows)
+        questions = [asked] * len(subtitles) if isinstance(asked, str) else asked
+        return self._embed(self._ids.rows(projected, valid, subtitles, questions, training=training))
 
     def check_question(self, question: str) -> None:
         """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
-        budget = self.plan.budget
-        text = sum(len(self._text_ids(part.value)) for part in self.plan.parts if part.kind == "text")
-        asked = len(self.llm.encode(question, special=False))
-        room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
-        if asked > room:
-            raise ConfigError(
-                "the question does not fit into the LLM's context", where="question",
-                found=f"{asked} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
-                f" subtitle + {budget.answer} of answer",
-                expected=f"at most {budget.context}", hint=f"ask in at most {max(0, room)} tokens",
-            )  # fmt: skip
-
-    def _text_ids(self, text: str) -> list[int]:
-        if text not in self._ids:
-            self._ids[text] = self.llm.encode(text, special=True)
-        return self._ids[text]
+        self._ids.check_question(question)
 
     def _embed(self, rows: Sequence[Sequence[list[int] | Tensor]]) -> list[Tensor]:
         """Rows of ids and embeddings -> one `[T_i, D]` each, with a single look-up for the whole batch."""
@@ -151,10 +136,12 @@ class Pipeline(nn.Module):
             embedded.append(torch.cat(pieces))
         return embedded
 
-    def _answer_logits(self, batch: Batch, answers: Sequence[str], question: str | None) -> tuple[Tensor, Tensor]:
-        prompts = self.prompts(self.fuse(self.encode(batch)), batch.subtitles, question)
-        ends = self.llm.end_ids()[:1]
-        ids = [[*self.llm.encode(answer, special=False), *ends] for answer in answers]
+    def _answer_logits(
+        self, batch: Batch, answers: Sequence[str], question: Question, *, training: bool
+    ) -> tuple[Tensor, Tensor]:
+        tokens = self.fuse(self.encode(batch, alone=not training))
+        prompts = self.prompts(tokens, batch.subtitles, question, training=training)
+        ids = [self._ids.answer(answer) for answer in answers]
         answered = self._embed([[row] for row in ids])
         embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answered, strict=True)], "right")
         labels = [
@@ -166,24 +153,24 @@ class Pipeline(nn.Module):
             targets[index, : len(label)] = label
         return self.llm.logits(embeds, mask)[:, :-1], targets[:, 1:].to(embeds.device)
 
-    def forward(self, batch: Batch, answers: Sequence[str], question: str | None = None) -> Tensor:
+    def forward(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:
         """The training loss: mean cross-entropy over the answers' tokens, end marker included (a scalar)."""
-        logits, targets = self._answer_logits(batch, answers, question)
+        logits, targets = self._answer_logits(batch, answers, question, training=True)
         return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
 
     @torch.no_grad()
-    def log_likelihood(self, batch: Batch, answers: Sequence[str], question: str | None = None) -> Tensor:
+    def log_likelihood(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:
         """The log-probability of each answer given its clip, `[B]` float32, in nats."""
-        logits, targets = self._answer_logits(batch, answers, question)
+        logits, targets = self._answer_logits(batch, answers, question, training=False)
         losses = functional.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
         )
         return -losses.view(targets.shape).sum(dim=1)
 
     @torch.no_grad()
-    def generate(self, batch: Batch, question: str | None = None) -> list[Answer]:
+    def generate(self, batch: Batch, question: Question = None) -> list[Answer]:
         """Answer for every clip of a batch, as the config's `generation` says; the module must be in eval mode."""
-        tokens = self.fuse(self.encode(batch))
+        tokens = self.fuse(self.encode(batch, alone=True))
         embeds, mask = pad(self.prompts(tokens, batch.subtitles, question), "left")
         settings = self.plan.config.generation
         if settings.sample:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,11 +43,13 @@ class Tokens:
 class Prepared:
     """What one encoder needs of one clip, ready to be batched: `values [T, ...]`, `times [T]` float32 seconds.
 
-    The dtype of `values` is the encoder's choice (uint8 pixels travel four times lighter than floats).
+    The dtype of `values` is the encoder's choice (uint8 pixels travel four times lighter than floats). With `encoded`
+    they are that encoder's tokens `[T, D]` already, kept from an earlier run.
     """
 
     values: Tensor
     times: Tensor
+    encoded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +59,23 @@ class MediaBatch:
     values: Tensor
     mask: Tensor
     times: Tensor
+    encoded: bool = False
 
     def to(self, device: torch.device | str) -> MediaBatch:
         """The same batch on `device`."""
-        return MediaBatch(self.values.to(device), self.mask.to(device), self.times.to(device))
+        return replace(self, values=self.values.to(device), mask=self.mask.to(device), times=self.times.to(device))
+
+    def rows(self) -> Iterator[MediaBatch | None]:
+        """Each clip as a batch of its own, without padding; None for a clip that lacks the stream."""
+        for values, mask, times in zip(self.values, self.mask, self.times, strict=True):
+            some = bool(mask.any())
+            yield MediaBatch(values[mask][None], mask[mask][None], times[mask][None], self.encoded) if some else None
 
 
 def stack(samples: Sequence[Prepared | None]) -> MediaBatch | None:
     """Right-pad `samples` along T into one batch; an absent one (None) becomes an all-False row.
 
-    Returns None when every sample is absent. Raises ValueError when shapes beyond T differ.
+    Returns None when every sample is absent. Raises ValueError when shapes beyond T differ, or only some are encoded.
     """
     present = [sample for sample in samples if sample is not None]
     if not present:
@@ -74,6 +83,8 @@ def stack(samples: Sequence[Prepared | None]) -> MediaBatch | None:
     first = present[0].values
     if any(sample.values.shape[1:] != first.shape[1:] for sample in present):
         raise ValueError(f"samples differ in shape: {sorted({tuple(s.values.shape[1:]) for s in present})}")
+    if any(sample.encoded != present[0].encoded for sample in present):
+        raise ValueError("some samples are encoded and some are not")
     length = max(sample.values.shape[0] for sample in present)
     values = first.new_zeros((len(samples), length, *first.shape[1:]))
     mask = torch.zeros((len(samples), length), dtype=torch.bool)
@@ -82,4 +93,4 @@ def stack(samples: Sequence[Prepared | None]) -> MediaBatch | None:
         if sample is not None:
             count = sample.values.shape[0]
             values[row, :count], mask[row, :count], times[row, :count] = sample.values, True, sample.times
-    return MediaBatch(values, mask, times)
+    return MediaBatch(values, mask, times, present[0].encoded)

@@ -12,24 +12,27 @@ from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.opening import open_example
+from affectgpt.data.showing import first_of
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem
 
-Target = Literal["description", "labels"]
+Target = Literal["description", "labels", "mixed"]
 Prepare = Callable[[Clip], dict[str, Prepared | None]]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A clip ready for a pipeline: the media per encoder, the subtitle, and the answer to learn ("" when unknown).
+    """A clip ready for a pipeline: the media per encoder, the subtitle, and what a model may learn to say of it.
 
-    `seconds` is the clip's length, `notes` what a reader should know of it (see [Clip][]).
+    `description` is "" and `labels` are empty when unknown. `seconds` is the clip's length, `notes` what a reader
+    should know of it (see [Clip][]).
     """
 
     name: str
     media: dict[str, Prepared | None]
     subtitle: str
-    answer: str
+    description: str = ""
+    labels: tuple[str, ...] = ()
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -42,25 +45,25 @@ class BrokenClip:
     problem: Problem
 
 
-def answer_of(example: Example, target: Target) -> str:
-    """The text to learn: the description, or the labels in a row. Raises DataError when the example has none."""
-    answer = example.description if target == "description" else ", ".join(example.labels)
-    if not answer:
+def refuse_untold(examples: Sequence[Example], target: Target) -> None:
+    """Raise DataError when an example lacks what a model is to learn: a description, labels, or (mixed) either."""
+    there: dict[Target, Callable[[Example], object]] = {
+        "description": lambda each: each.description, "labels": lambda each: each.labels,
+        "mixed": lambda each: each.description or each.labels,
+    }  # fmt: skip
+    without = [each.name for each in examples if not there[target](each)]
+    if without:
         raise DataError(
-            f"a training clip has no {target}", where=example.name,
-            hint="set training.target to the other of description and labels, or leave the clip out",
+            f"{len(without)} training clips have no {'description and no labels' if target == 'mixed' else target}",
+            found=first_of(without), hint="set training.target to what the clips have, or leave these clips out",
         )
-    return answer
 
 
 class ClipDataset(Dataset[Any]):
-    """Decodes and prepares an example when it is asked for; gives a [Sample][] or a [BrokenClip][].
+    """Decodes and prepares an example when it is asked for; gives a [Sample][] or a [BrokenClip][]."""
 
-    Without a `target` the samples have no answer.
-    """
-
-    def __init__(self, examples: Sequence[Example], prepare: Prepare, target: Target | None = None) -> None:
-        self.examples, self.prepare, self.target = examples, prepare, target
+    def __init__(self, examples: Sequence[Example], prepare: Prepare) -> None:
+        self.examples, self.prepare = examples, prepare
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -72,8 +75,9 @@ class ClipDataset(Dataset[Any]):
             media = self.prepare(clip)
         except AffectGPTError as error:
             return BrokenClip(example.name, error.problems[0])
-        answer = answer_of(example, self.target) if self.target else ""
-        return Sample(example.name, media, example.subtitle, answer, clip.duration, tuple(clip.notes))
+        return Sample(
+            example.name, media, example.subtitle, example.description, example.labels, clip.duration, tuple(clip.notes)
+        )
 
 
 def read_samples(
@@ -84,11 +88,10 @@ def read_samples(
 
     Raises DataError naming every broken clip unless `skip_broken`, and when no clip is left.
     """
-    for example in examples:
-        answer_of(example, target)
+    refuse_untold(examples, target)
     samples: list[Sample] = []
     broken: list[BrokenClip] = []
-    loader = DataLoader(ClipDataset(examples, prepare, target), batch_size=None, num_workers=workers)
+    loader = DataLoader(ClipDataset(examples, prepare), batch_size=None, num_workers=workers)
     for done, item in enumerate(loader, 1):
         if isinstance(item, BrokenClip):
             broken.append(item)

@@ -44,7 +44,7 @@ def parameter_groups(pipeline: Pipeline, config: TrainingConfig) -> list[dict[st
     trained = [(name, each) for name, each in pipeline.named_parameters() if each.requires_grad]
     groups = []
     for of_llm in (False, True):
-        scale = config.llm_lr / config.lr if of_llm and config.llm_lr is not None else 1.0
+        scale = config.rates.get("llm", config.lr) / config.lr if of_llm else 1.0
         chosen = [each for name, each in trained if name.startswith("llm.") == of_llm]
         matrices, vectors = [each for each in chosen if each.ndim >= 2], [each for each in chosen if each.ndim < 2]
         groups.append({"params": matrices, "weight_decay": config.weight_decay, "scale": scale})
@@ -73,7 +73,7 @@ def refuse_long_answers(pipeline: Pipeline, samples: Sequence[Sample]) -> None:
     """Raise DataError when an answer and the longest prompt do not fit into the LLM's context."""
     budget = pipeline.plan.budget
     room = budget.context - (budget.total - budget.answer)
-    long = [each.name for each in samples if len(pipeline.llm.encode(each.answer, special=False)) + 1 > room]
+    long = [each.name for each in samples if len(pipeline.llm.encode(each.description, special=False)) + 1 > room]
     if long:
         raise DataError(
             f"{len(long)} answers do not fit into the LLM's context", found=", ".join(long[:5]),
@@ -112,7 +112,7 @@ def train(
             chosen = [drop.apply(samples[next(order)]) for _ in range(config.batch_size)]
             batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
             with accelerator.autocast():
-                loss = model(batch.to(accelerator.device), [each.answer for each in chosen])
+                loss = model(batch.to(accelerator.device), [each.description for each in chosen])
             accelerator.backward(loss / config.gradient_accumulation)
             total += loss.item() / config.gradient_accumulation
         if not math.isfinite(total):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -20,14 +17,14 @@ from affectgpt.core.batch import collate
 from affectgpt.core.influence import influence
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import BrokenClip, ClipDataset, Sample
+from affectgpt.data.end_with_parent import end_with
 from affectgpt.data.example import Example
-from affectgpt.unibench.file_hash import hash_of
-from affectgpt.unibench.row_file import opened
+from affectgpt.data.file_hash import hash_of
+from affectgpt.data.row_file import opened
 from affectgpt.unibench.sources import Source
 
 FORMAT = "affectgpt predictions"
 _DIGITS = 6
-_PR_SET_PDEATHSIG = 1
 
 
 def generate(
@@ -87,17 +84,9 @@ def _batches(examples: Sequence[Example], pipeline: Pipeline, size: int, workers
     clips = ClipDataset(examples, pipeline.prepare)
     loader = DataLoader(
         clips, batch_size=size, num_workers=min(workers, len(examples)), collate_fn=list,
-        worker_init_fn=partial(_end_with, os.getpid()),
+        worker_init_fn=partial(end_with, os.getpid()),
     )  # fmt: skip
     yield from loader
-
-
-def _end_with(parent: int, _: int) -> None:
-    # torch's own watch takes whoever is the parent when the worker starts: one that is killed before then is missed.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _described(pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], question: str | None) -> list[dict[str, Any]]:

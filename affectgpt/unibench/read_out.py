@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
+from affectgpt.data.row_file import opened
 from affectgpt.data.showing import shown
-from affectgpt.unibench.row_file import opened
 from affectgpt.unibench.truth import Task
 from affectgpt.unibench.value_files import Row, ValueFile, value_file
 

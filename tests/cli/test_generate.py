@@ -153,7 +153,7 @@ def test_one_command_does_it_all_and_goes_on(run: Callable[..., Any], place: Any
 def test_two_runs_do_not_work_in_one_folder(run: Callable[..., Any], place: Any, benchmark_data: Path) -> None:
     (place.here / "out").mkdir()
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from affectgpt.unibench.locks import alone\n"
+        [sys.executable, "-c", "import sys; from pathlib import Path; from affectgpt.data.locks import alone\n"
          "with alone(Path('out')): print('ready', flush=True); sys.stdin.read()"],
         cwd=place.here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip

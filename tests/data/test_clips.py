@@ -58,7 +58,7 @@ def test_samples_come_in_order_with_everything_known(example: Callable[..., Exam
     assert [sample.name for sample in samples] == ["clip4", "clip1", "clip3", "clip0", "clip2"]
     for sample in samples:
         number = float(sample.name[-1])
-        assert sample.subtitle == f"words {number:.0f}" and sample.answer == f"About {sample.name}."
+        assert sample.subtitle == f"words {number:.0f}" and sample.description == f"About {sample.name}."
         assert sample.media["face"] is None and sample.media["audio"] is not None
         assert sample.media["audio"].values.tolist() == [[number] * 3] * 2
         assert sample.media["audio"].times.tolist() == [0.0, 1.0]
@@ -98,9 +98,9 @@ def test_the_separate_sound_and_faces_are_used(example: Callable[..., Example], 
     assert faces is not None and faces.images[0][0, 0].tolist() == [3, 2, 1]
 
 
-def test_labels_are_learned_when_asked(example: Callable[..., Example]) -> None:
+def test_labels_are_enough_where_they_are_learned(example: Callable[..., Example]) -> None:
     (sample,), _ = read_samples([example("clip1", description="")], prepare, "labels", workers=0)
-    assert sample.answer == "clip1-label, other"
+    assert sample.labels == ("clip1-label", "other") and sample.description == ""
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -154,8 +154,9 @@ def test_an_answer_that_is_missing_is_told_before_any_clip_is_opened(
         return prepare(clip)
 
     examples = [example("bad0", broken=True), example("clip1"), example("clip2", **missing)]
-    with pytest.raises(DataError, match=f"clip2: a training clip has no {target}"):
+    with pytest.raises(DataError, match=f"1 training clips have no {target}") as caught:
         read_samples(examples, look, target, workers=0)
+    assert "clip2" in str(caught.value) and "clip1" not in str(caught.value)
     assert not opened
 
 

@@ -47,7 +47,7 @@ def test_the_first_loss_is_the_untrained_pipelines(build: Build, samples: list[S
     chosen = [samples[index] for index in watched.asked]
     batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
     with torch.no_grad():
-        assert history.losses == pytest.approx([float(build()(batch, [each.answer for each in chosen]))], rel=1e-5)
+        assert history.losses == pytest.approx([float(build()(batch, [each.description for each in chosen]))], rel=1e-5)
 
 
 def test_a_seed_gives_its_losses_and_its_weights(build: Build, samples: list[Sample]) -> None:
@@ -189,7 +189,7 @@ def test_the_precision_of_training_does_not_stay_with_the_pipeline(build: Build,
     pipeline = build("training.precision=bf16")
     train(pipeline, samples)
     batch = collate([each.media for each in samples], [each.subtitle for each in samples]).to(pipeline.device)
-    answers = [each.answer for each in samples]
+    answers = [each.description for each in samples]
     with torch.no_grad():
         assert torch.equal(pipeline(batch, answers), Pipeline.forward(pipeline, batch, answers))
 

@@ -48,7 +48,7 @@ def test_a_rate_that_is_its_own_minimum_is_constant() -> None:
     assert {learning_rate(step, config) for step in range(10)} == {1e-5}
 
 
-@pytest.mark.parametrize(("option", "share"), [((), 1.0), (("training.llm_lr=0.0001",), 0.1)])
+@pytest.mark.parametrize(("option", "share"), [((), 1.0), (("training.rates={llm: 0.0001}",), 0.1)])
 def test_the_loop_follows_the_schedule(
     build: Callable, samples: list[Sample], steps: list[Any], option: tuple[str, ...], share: float
 ) -> None:
@@ -64,7 +64,7 @@ def test_the_loop_follows_the_schedule(
 
 
 def test_the_llms_own_rate_is_for_its_parameters_only(build: Callable) -> None:
-    pipeline = build("training.llm_lr=0.00025")
+    pipeline = build("training.rates={llm: 0.00025}")
     scales = {
         id(each): group["scale"]
         for group in parameter_groups(pipeline, pipeline.plan.config.training)

@@ -68,6 +68,9 @@ class SpeechConfig(WeightsConfig):
             count = (count - kernel) // stride + 1
         return count
 
+    def reads_whole_batch(self) -> bool:
+        return self.normalize == "batch"
+
     def infer(self) -> TokenSpec:
         values = self.model_values()
         kind = values.get("model_type")

@@ -6,10 +6,10 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from affectgpt.data.whole_file import write_all
 from affectgpt.registry.errors import ConfigError, DataError, RunError, listed
 from affectgpt.unibench.report.scores_file import render_json
 from affectgpt.unibench.result import BenchmarkResult
-from affectgpt.unibench.whole_file import write_all
 
 FORMATS = {"json": "scores.json", "markdown": "report.md", "latex": "report.tex", "html": "report.html"}
 """The formats and the names of their files."""

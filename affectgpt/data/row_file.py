@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from affectgpt.data.locks import lock
+from affectgpt.data.whole_file import write_whole
 from affectgpt.registry.errors import DataError, RunError
-from affectgpt.unibench.locks import lock
-from affectgpt.unibench.whole_file import write_whole
 
 
 class RowFile:

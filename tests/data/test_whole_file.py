@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt.unibench import whole_file
-from affectgpt.unibench.whole_file import write_whole
+from affectgpt.data import whole_file
+from affectgpt.data.whole_file import write_whole
 
 
 def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

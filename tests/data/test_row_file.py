@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from affectgpt.data import row_file
+from affectgpt.data.row_file import opened, read_settings
 from affectgpt.registry.errors import DataError, RunError
-from affectgpt.unibench import row_file
-from affectgpt.unibench.row_file import opened, read_settings
 
 SETTINGS = {"model": "m", "seed": 0}
 IDS = [f"clip {i}" for i in range(10)]

@@ -1,0 +1,103 @@
+"""A pipeline's prompts as rows of token ids and embeddings, ready to be looked up and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from affectgpt.core.plan import Plan
+from affectgpt.core.prompt import Part
+from affectgpt.registry.errors import ConfigError
+
+Piece = list[int] | Tensor
+"""Token ids, or a node's tokens in the LLM's width `[T, D]`."""
+
+
+class PromptIds:
+    """Writes the prompts of `plan` in the tokens of `llm`."""
+
+    def __init__(self, plan: Plan, llm: Any) -> None:
+        self.plan, self.llm = plan, llm
+        self.prompt = plan.config.prompt
+        self._known: dict[str, list[int]] = {}
+
+    def rows(
+        self, projected: Mapping[str, Tensor], valid: Mapping[str, Tensor], subtitles: Sequence[str],
+        questions: Sequence[str], *, training: bool = False,
+    ) -> list[list[Piece]]:  # fmt: skip
+        """One row of pieces per clip; `projected[name] [B, T, D]` where `valid[name] [B, T]`.
+
+        Sections of what a clip lacks are left out. `training` puts the config's `training_prefix` before each.
+        """
+        rows = []
+        for row, (subtitle, question) in enumerate(zip(subtitles, questions, strict=True)):
+            absent = {name for name in projected if not bool(valid[name][row].any())}
+            if not subtitle.strip():
+                absent.add("subtitle")
+            pieces: list[Piece] = []
+            if training and self.prompt.training_prefix:
+                pieces.append(self._text(self.prompt.training_prefix))
+            for run in self._runs(absent):
+                if run[0].kind == "node":
+                    name = run[0].value
+                    pieces.append(projected[name][row][valid[name][row]])
+                else:
+                    pieces.append(self._run(run, subtitle, question))
+            rows.append(pieces)
+        return rows
+
+    def answer(self, text: str) -> list[int]:
+        """The ids of an answer to learn: its end and the LLM's end marker included."""
+        ids: list[int] = self.llm.encode(text + self.prompt.answer_end, special=False)
+        return [*ids, *self.llm.end_ids()[:1]]
+
+    def check_question(self, question: str) -> None:
+        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
+        budget = self.plan.budget
+        text = sum(len(self._text(part.value)) for part in self.plan.parts if part.kind == "text")
+        asked = len(self.llm.encode(question, special=False))
+        room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
+        if asked > room:
+            raise ConfigError(
+                "the question does not fit into the LLM's context", where="question",
+                found=f"{asked} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
+                f" subtitle + {budget.answer} of answer",
+                expected=f"at most {budget.context}", hint=f"ask in at most {max(0, room)} tokens",
+            )  # fmt: skip
+
+    def _runs(self, absent: set[str]) -> Iterator[list[Part]]:
+        """The parts that are tokenised together: with `joined` all between two nodes, else one at a time."""
+        run: list[Part] = []
+        for part in self.plan.parts:
+            if part.section in absent or (part.kind != "text" and part.value in absent):
+                continue
+            if run and (part.kind == "node" or run[0].kind == "node" or not self.prompt.joined):
+                yield run
+                run = []
+            run.append(part)
+        if run:
+            yield run
+
+    def _run(self, run: list[Part], subtitle: str, question: str) -> list[int]:
+        if all(part.kind == "text" for part in run):
+            return self._text("".join(part.value for part in run))
+        if len(run) == 1:
+            # Somebody else's words: markers in them are text, and their length is bounded.
+            limit = self.prompt.max_subtitle_tokens if run[0].kind == "subtitle" else None
+            ids: list[int] = self.llm.encode(subtitle if run[0].kind == "subtitle" else question, special=False)
+            return ids[:limit]
+        words = {"subtitle": self._bounded(subtitle), "question": question}
+        joined: list[int] = self.llm.encode("".join(words.get(part.kind, part.value) for part in run), special=False)
+        return joined
+
+    def _bounded(self, subtitle: str) -> str:
+        ids = self.llm.encode(subtitle, special=False)
+        limit = self.prompt.max_subtitle_tokens
+        return subtitle if len(ids) <= limit else str(self.llm.decode(ids[:limit]))
+
+    def _text(self, text: str) -> list[int]:
+        if text not in self._known:
+            self._known[text] = self.llm.encode(text, special=True)
+        return self._known[text]
