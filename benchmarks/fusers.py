@@ -95,7 +95,8 @@ def main() -> None:
                     workers=arguments.workers, progress=_tell)  # fmt: skip
         samples = read_clips(path, tiny_plan(catalog, 0), catalog, arguments.workers, _tell)
     truths = [sample.description for sample in samples["test"]]
-    floor = max(score_texts([text] * len(truths), truths).exact for text in {each.description for each in samples["train"]})
+    texts = {each.description for each in samples["train"]}
+    floor = max(score_texts([text] * len(truths), truths).exact for text in texts)
     speed = {name: milliseconds(catalog, changes, samples["test"]) for name, changes in variants.items()}
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in names]
     steps = [f"training.steps={arguments.steps}"] if arguments.steps else []

@@ -5,6 +5,8 @@
     adapter/            LoRA, in PEFT's own format
     plugins.json        name, origin and version of every plugin used
     tokenizer/          the LLM's tokenizer
+    README.md           (optional) the model card
+    released/           (optional) what a converted checkpoint holds beside the pipeline
 
 Loading is strict: a missing, unexpected or misshapen tensor is named, none is skipped. No pickle is read.
 """
@@ -36,6 +38,7 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 
 CONFIG, WEIGHTS, PLUGINS, ADAPTER = "pipeline.yaml", "model.safetensors", "plugins.json", "adapter"
+EXTRAS = ("README.md", "released")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -67,9 +70,12 @@ def _trained_beside(name: str, parameters: Mapping[str, Any]) -> bool:
     return any(each.startswith(prefix) and parameter.requires_grad for each, parameter in parameters.items())
 
 
-def save(pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32") -> None:
+def save(
+    pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32", also: Callable[[Path], None] | None = None
+) -> None:
     """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
 
+    `also` is called with the folder in the making, to write one of `EXTRAS` into it.
     An existing saved model there is replaced. Raises CheckpointError when the folder holds anything else or
     cannot be made, and RunError when a tensor holds a value that is not finite, in `dtype`.
     """
@@ -83,6 +89,8 @@ def save(pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32") -> N
         raise unwritable(folder, error) from error
     try:
         _write(pipeline, made, tensors)
+        if also is not None:
+            also(made)
         # mkdtemp and safetensors let nobody else read what they make.
         for path in (made, *made.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -93,7 +101,8 @@ def save(pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32") -> N
 
 def _refuse_other(folder: Path) -> None:
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
-    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer"}
+    own = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
+    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= own
     if folder.exists() and inside != set() and not ours:
         raise CheckpointError(
             "there is something else at this place", where=str(folder), expected="a new folder or a saved model",
