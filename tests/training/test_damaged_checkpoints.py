@@ -1,0 +1,179 @@
+"""Resume passes over a checkpoint that was damaged or made up, says why, and goes on from the one before."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from affectgpt.registry.errors import CheckpointError, RunError
+from affectgpt.training import checkpoint_files
+from affectgpt.training.checkpoint_files import FACTS, MARKER, TENSORS, Saved, newest_checkpoint, write_checkpoint
+
+
+def saved(step: int) -> Saved:
+    return Saved(step, {"model.a": torch.full((9,), float(step)), "model.b": torch.tensor(step)}, {"step": step})
+
+
+def same(found: Saved | None, wanted: Saved) -> bool:
+    assert found is not None
+    assert found.step == wanted.step and found.facts == wanted.facts
+    assert found.tensors.keys() == wanted.tensors.keys()
+    return all(found.tensors[name].equal(tensor) for name, tensor in wanted.tensors.items())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def _change_marker(path: Path, **changes: Any) -> None:
+    marker = json.loads((path / MARKER).read_text())
+    (path / MARKER).write_text(json.dumps(marker | changes))
+
+
+def _change_file(path: Path, name: str, **changes: Any) -> None:
+    marker = json.loads((path / MARKER).read_text())
+    marker["files"][name] |= changes
+    (path / MARKER).write_text(json.dumps(marker))
+
+
+def _resealed(path: Path, name: str, content: bytes) -> None:
+    """Another content, to which the marker was made to fit."""
+    (path / name).write_bytes(content)
+    _change_file(path, name, size=len(content), sha256=checkpoint_files.hash_of(path / name))
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def _linked(path: Path) -> None:
+    shutil.move(path, path.with_name("away"))
+    path.symlink_to(path.with_name("away"))
+
+
+def _piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _foldered(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _sparse(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+class _Code:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("executed",)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no marker": (lambda path: (path / MARKER).unlink(), "cut short"),
+    "no tensors": (lambda path: (path / TENSORS).unlink(), "missing"),
+    "no facts": (lambda path: (path / FACTS).unlink(), "missing"),
+    "truncated": (lambda path: os.truncate(path / TENSORS, 50), "has 50 bytes, not"),
+    "empty": (lambda path: os.truncate(path / TENSORS, 0), "has 0 bytes"),
+    "longer": (lambda path: _sparse(path / TENSORS, 2**30), "bytes, not"),
+    "altered tensors": (lambda path: _flip(path / TENSORS), "altered"),
+    "altered facts": (lambda path: _flip(path / FACTS), "altered"),
+    "empty marker": (lambda path: (path / MARKER).write_bytes(b""), "no JSON"),
+    "half a marker": (lambda path: os.truncate(path / MARKER, 30), "no JSON"),
+    "binary marker": (lambda path: (path / MARKER).write_bytes(b"\xff\xfe\x00"), "no JSON"),
+    "huge marker": (lambda path: _sparse(path / MARKER, 2**40), "more than"),
+    "deep marker": (lambda path: (path / MARKER).write_text("[" * 60000), "no JSON"),
+    "list marker": (lambda path: (path / MARKER).write_text("[]"), "no JSON object"),
+    "NaN marker": (lambda path: _change_marker(path, step=float("nan")), "no JSON"),
+    "other step": (lambda path: _change_marker(path, step=2), "of step 2"),
+    "step is true": (lambda path: _change_marker(path, step=True), "does not hold a step"),
+    "files is a list": (lambda path: _change_marker(path, files=[TENSORS, FACTS]), "does not hold"),
+    "a path in the marker": (lambda path: _change_marker(path, files={"../../secret": {}, FACTS: {}}), "does not hold"),
+    "one more file": (lambda path: _change_marker(path, files={TENSORS: {}, FACTS: {}, "/etc/passwd": {}}), "not hold"),
+    "size is a list": (lambda path: _change_file(path, TENSORS, size=[1]), "bytes, not"),
+    "hash is null": (lambda path: _change_file(path, TENSORS, sha256=None), "altered"),
+    "no sizes": (lambda path: _change_marker(path, files={TENSORS: 1, FACTS: "x"}), "bytes, not None"),
+    "the folder is a link": (_linked, "no folder"),
+    "tensors are a link": (lambda path: _linked(path / TENSORS), "no regular file"),
+    "facts are a link": (lambda path: _linked(path / FACTS), "no regular file"),
+    "the marker is a link": (lambda path: _linked(path / MARKER), "no regular file"),
+    "tensors are a pipe": (lambda path: _piped(path / TENSORS), "no regular file"),
+    "the marker is a pipe": (lambda path: _piped(path / MARKER), "no regular file"),
+    "the marker is a folder": (lambda path: _foldered(path / MARKER), "no regular file"),
+    "infinite facts": (lambda path: _resealed(path, FACTS, b'{"best": 1e400}'), "no JSON"),
+    "NaN facts": (lambda path: _resealed(path, FACTS, b'{"best": NaN}'), "no JSON"),
+    "deep facts": (lambda path: _resealed(path, FACTS, b'{"a":' * 100000), "no JSON"),
+    "a number too long": (lambda path: _resealed(path, FACTS, b'{"a": ' + b"9" * 9999 + b"}"), "no JSON"),
+    "facts are a list": (lambda path: _resealed(path, FACTS, b"[1]"), "no JSON object"),
+    "a pickle with code": (lambda path: _resealed(path, TENSORS, pickle.dumps(_Code())), "no whole safetensors"),
+    "tensors are text": (lambda path: _resealed(path, TENSORS, b"x" * 999), "no whole safetensors"),
+    "a header too long": (lambda path: _resealed(path, TENSORS, b"\xff" * 8 + b"{}"), "no whole safetensors"),
+    "no tensors at all": (lambda path: _resealed(path, TENSORS, b""), "no whole safetensors"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_one_is_passed_over_with_the_reason(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_after: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "checkpoints"
+    write_checkpoint(folder, saved(1), keep=2)
+    path = write_checkpoint(folder, saved(3), keep=2)
+    damage, reason = DAMAGES[name]
+    damage(path)
+    with stopped_after(60):
+        found, notes = newest_checkpoint(folder)
+    assert same(found, saved(1))
+    assert len(notes) == 1 and str(path) in notes[0] and reason in notes[0], notes
+    assert len(notes[0]) < 600
+    assert not Path("executed").exists()
+    # Training goes on from step 1, and comes to step 3 again.
+    if name != "the folder is a link":
+        write_checkpoint(folder, saved(3), keep=2)
+        assert same(newest_checkpoint(folder)[0], saved(3))
+        assert names(folder) == ["step-00000001", "step-00000003"]
+
+
+def test_all_damaged_is_none(tmp_path: Path) -> None:
+    for step in (1, 2):
+        os.truncate(write_checkpoint(tmp_path, saved(step), keep=2) / TENSORS, 9)
+    found, notes = newest_checkpoint(tmp_path)
+    assert found is None and ["00000002" in notes[0], "00000001" in notes[1]] == [True, True]
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="folder of checkpoints"):
+        newest_checkpoint(tmp_path / "file")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_checkpoint(tmp_path / "file", saved(1), keep=1)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_change_of_a_byte_is_taken_for_the_run(tmp_path: Path, data: st.DataObject) -> None:
+    folder = tmp_path / "bytes"
+    path = write_checkpoint(folder, saved(3), keep=1)
+    name = data.draw(st.sampled_from([TENSORS, FACTS, MARKER]))
+    content = bytearray((path / name).read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    (path / name).write_bytes(content)
+    found, notes = newest_checkpoint(folder)
+    # White space in the marker may change.
+    assert (found is None and len(notes) == 1) or (name == MARKER and same(found, saved(3)))
