@@ -11,6 +11,7 @@ import numpy as np
 from affectgpt.media.face_array import ChannelOrder, FaceArray
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
 from affectgpt.media.limits import Limits
+from affectgpt.media.sampling import Resampling, Spread
 from affectgpt.media.subtitles import read_subtitle, sidecar
 from affectgpt.registry.errors import MediaError
 
@@ -68,10 +69,9 @@ class Clip:
         self._stored_faces = stored_faces
         self._limits = limits
         self._detector = detector
-        self._frames: dict[int, Pictures] = {}
-        self._faces: dict[int, Pictures] = {}
-        self._waveform: np.ndarray | None = None
-        self._heard = not self.has_audio
+        self._frames: dict[tuple[int, Spread], Pictures] = {}
+        self._faces: dict[tuple[int, Spread], Pictures] = {}
+        self._waveforms: dict[Resampling, np.ndarray | None] = {}
 
     @classmethod
     def open(
@@ -111,7 +111,7 @@ class Clip:
             clip._note(f"subtitle read from {beside.name}")
         return clip
 
-    def frames(self, count: int) -> Pictures | None:
+    def frames(self, count: int, spread: Spread = "middles") -> Pictures | None:
         """`count` frames evenly spaced over the picture's length, or None when the clip has no picture.
 
         Frame i of n is the one on screen at `start + (i + 0.5) * length / n`: the last whose time is not later. Start
@@ -120,23 +120,26 @@ class Clip:
         frame at several of these times, gives fewer than `count`. Rotation and mirroring stated in the file are
         applied. Frames that cannot be decoded are left out before choosing, with a note.
 
+        With `spread: released`, as the released AffectGPT chooses: frame i of n is number `i * T / n` of the clip's T
+        frames, rounded down.
+
         Raises MediaError when not one frame can be decoded, ValueError when `count` is below 1.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, found {count}")
         if not self.has_video:
             return None
-        if count not in self._frames:
+        if (count, spread) not in self._frames:
             from affectgpt.media.picture import sample
 
-            found = sample(self.path, self._header, self._limits, count)
-            self._frames[count] = Pictures(found.images, np.asarray(found.times, dtype=np.float32))
+            found = sample(self.path, self._header, self._limits, count, spread)
+            self._frames[count, spread] = Pictures(found.images, np.asarray(found.times, dtype=np.float32))
             for note in found.notes:
                 self._note(note)
-        return self._frames[count]
+        return self._frames[count, spread]
 
-    def faces(self, count: int) -> Pictures | None:
-        """A square around the largest face of each of `frames(count)`, at the frames' times; None without a picture.
+    def faces(self, count: int, spread: Spread = "middles") -> Pictures | None:
+        """A square around the largest face of each of `frames(count, spread)`, at their times; None without a picture.
 
         A frame without a face gets the place of the nearest frame that has one. When no frame has one, the frames come
         back whole (not square), and a note says so. Raises as [Clip.frames][].
@@ -146,36 +149,39 @@ class Clip:
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, found {count}")
-        if count in self._faces:
-            return self._faces[count]
+        if (count, spread) in self._faces:
+            return self._faces[count, spread]
         if self._stored_faces is not None:
-            images, times = self._stored_faces.pictures(count, self.duration)
-            self._faces[count] = Pictures(images, np.asarray(times, dtype=np.float32))
-            return self._faces[count]
-        frames = self.frames(count)
+            images, times = self._stored_faces.pictures(count, self.duration, spread)
+            self._faces[count, spread] = Pictures(images, np.asarray(times, dtype=np.float32))
+            return self._faces[count, spread]
+        frames = self.frames(count, spread)
         if frames is None:
             return None
         crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
         for note in notes:
             self._note(note)
-        self._faces[count] = Pictures(crops, frames.times)
-        return self._faces[count]
+        self._faces[count, spread] = Pictures(crops, frames.times)
+        return self._faces[count, spread]
 
-    def waveform(self) -> np.ndarray | None:
+    def waveform(self, resampling: Resampling = "libav") -> np.ndarray | None:
         """The sound, float32 `[S]`, mono, 16 kHz, in [-1, 1]; None when there is none or none can be decoded.
 
         Resampled first, then the channels are averaged. Sample 0 is the clip's start: a sound that begins later than
         the picture is preceded by silence. Samples that are not finite become 0, samples beyond full scale are cut;
         both with a note. Damaged packets are skipped with a note, and the sound behind them moves forward.
+
+        `resampling: sinc` takes torchaudio's windowed sinc (of its default width) instead of libav's filter.
         """
-        if not self._heard:
+        if not self.has_audio:
+            return None
+        if resampling not in self._waveforms:
             from affectgpt.media.sound import read_waveform
 
-            self._waveform, notes = read_waveform(*self._sound, self._limits, SAMPLE_RATE)
-            self._heard = True
+            self._waveforms[resampling], notes = read_waveform(*self._sound, self._limits, SAMPLE_RATE, resampling)
             for note in notes:
                 self._note(note)
-        return self._waveform
+        return self._waveforms[resampling]
 
     def _note(self, note: str) -> None:
         if note not in self.notes:

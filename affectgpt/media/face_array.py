@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from affectgpt.media.limits import Limits
-from affectgpt.media.sampling import targets
+from affectgpt.media.sampling import Spread, released, targets
 from affectgpt.registry.errors import MediaError
 
 ChannelOrder = Literal["bgr", "rgb"]
@@ -34,16 +34,22 @@ class FaceArray:
         """Check the header of `path`. Raises MediaError when it is no such array or above `limits`."""
         return cls(path, len(_mapped(path, limits)), order, limits)
 
-    def pictures(self, count: int, duration: float) -> tuple[list[np.ndarray], list[float]]:
+    def pictures(
+        self, count: int, duration: float, spread: Spread = "middles"
+    ) -> tuple[list[np.ndarray], list[float]]:
         """`count` pictures evenly spaced, RGB, each once, and when each is first shown.
 
         Picture k of T is shown from `k * duration / T` on; number i of `count` is the one shown at
-        `(i + 0.5) * duration / count`. A clip without a length has one moment: one picture.
+        `(i + 0.5) * duration / count`. A clip without a length has one moment: one picture. With `spread: released`
+        those that the released AffectGPT takes, see [released][affectgpt.media.sampling.released].
         """
         stored = _mapped(self.path, self.limits)
         if len(stored) != self.count:
             raise MediaError("the array of faces changed while it was read", where=str(self.path))
-        chosen = sorted({int(target) for target in targets(self.count, count if duration > 0 else 1)})
+        if spread == "released":
+            chosen = released(self.count, count)
+        else:
+            chosen = sorted({int(target) for target in targets(self.count, count if duration > 0 else 1)})
         step = -1 if self.order == "bgr" else 1
         images = [np.array(stored[place][..., ::step], order="C") for place in chosen]
         return images, [place * duration / self.count for place in chosen]

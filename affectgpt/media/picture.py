@@ -16,7 +16,7 @@ from affectgpt.media.container import Header, allowed_pixels, check_pixels, chec
 from affectgpt.media.limits import Limits
 from affectgpt.media.orientation import picture
 from affectgpt.media.packets import Track, demuxed, frames, rate, scan, span
-from affectgpt.media.sampling import choose, runs, targets
+from affectgpt.media.sampling import Spread, chosen, runs
 from affectgpt.registry.errors import MediaError
 
 ROUNDS = 8
@@ -41,13 +41,13 @@ class _Shown:
     guessed: bool
 
 
-def sample(path: Path, header: Header, limits: Limits, count: int) -> Sampled:
+def sample(path: Path, header: Header, limits: Limits, count: int, spread: Spread) -> Sampled:
     """Up to `count` frames: see `Clip.frames`. Raises MediaError when not one frame can be decoded."""
     with opened(path, limits) as container:
         stream = container.streams[header.video]
         track = scan(container, [stream], limits, path)[stream.index]
     reader = _Reader(path, header, limits, track)
-    found = reader.by_packets(count) or reader.by_frames(count)
+    found = reader.by_packets(count, spread) or reader.by_frames(count, spread)
     if not found:
         raise MediaError(
             "no frame of the picture can be decoded",
@@ -78,7 +78,7 @@ class _Reader:
     track: Track
     end: Fraction = Fraction(0)
 
-    def by_packets(self, count: int) -> dict[Fraction, _Shown]:
+    def by_packets(self, count: int, spread: Spread) -> dict[Fraction, _Shown]:
         """Choose among the packets' stamps, then decode what the chosen frames need. Empty when that fails."""
         tick = self.track.tick
         if not self.track.complete:
@@ -90,7 +90,7 @@ class _Reader:
                 break
             length = span(stamps, self.track.lengths[stamps[-1]])
             self._ends(stamps[0] * tick, length * tick)
-            wanted = [stamps[i] for i in choose(stamps, [stamps[0] + target for target in targets(length, count)])]
+            wanted = [stamps[i] for i in chosen(stamps, length, count, spread)]
             images |= self._decode([stamp for stamp in wanted if stamp not in images])
             if not self.track.complete:
                 break
@@ -100,7 +100,7 @@ class _Reader:
             stamps = [stamp for stamp in stamps if stamp not in lost]
         return {}
 
-    def by_frames(self, count: int) -> dict[Fraction, _Shown]:
+    def by_frames(self, count: int, spread: Spread) -> dict[Fraction, _Shown]:
         """Decode the whole file to learn when its frames are shown, then once more to keep the chosen ones.
 
         For files whose packets carry no stamps, or stamps that the decoded frames do not have.
@@ -120,8 +120,7 @@ class _Reader:
             return {}
         length = span(stamps, step if None in known else 0)
         self._ends(stamps[0], length)
-        chosen = [stamps[i] for i in choose(stamps, [stamps[0] + target for target in targets(length, count)])]
-        wanted = {ordinals[stamp]: stamp for stamp in chosen}
+        wanted = {ordinals[stamps[i]]: stamps[i] for i in chosen(stamps, length, count, spread)}
         found: dict[Fraction, _Shown] = {}
         with opened(self.path, self.limits) as container:
             stream = self._stream(container)

@@ -5,6 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import Literal
+
+Spread = Literal["middles", "released"]
+"""Which pictures stand for a clip: see [Clip.frames][]."""
+
+Resampling = Literal["libav", "sinc"]
+"""How sound is brought to another rate: see [Clip.waveform][]."""
 
 SEEK_COST = 4
 """What one seek costs, counted in packets decoded: the decoder is emptied and fills its reorder buffer again."""
@@ -32,6 +39,21 @@ def choose(pts: Sequence[Fraction | int | float], wanted: Iterable[Fraction | in
     """
     found = (max(bisect_right(pts, target) - 1, 0) for target in wanted)
     return sorted(set(found)) if pts else []
+
+
+def released(frames: int, count: int) -> list[int]:
+    """The frames that the released AffectGPT takes of `frames`: number i at `i * frames / n`, rounded down, where n is
+    the smaller of `frames` and `count`. In floats, as numpy's `arange` counts: a fraction may fall one frame short.
+    """
+    taken = min(frames, count)
+    return [int(index * (frames / taken)) for index in range(taken)]
+
+
+def chosen(pts: Sequence[Fraction | int], length: Fraction | int, count: int, spread: Spread) -> list[int]:
+    """The indices of the frames with the sorted stamps `pts` that stand for a picture of `length`."""
+    if spread == "released":
+        return released(len(pts), count)
+    return choose(pts, [pts[0] + target for target in targets(length, count)])
 
 
 def runs(ranges: Iterable[tuple[int, int]], seek_cost: int = SEEK_COST) -> list[tuple[int, int]]:

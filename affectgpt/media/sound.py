@@ -13,6 +13,7 @@ from av import AudioResampler
 from affectgpt.media.container import Header, check_seconds, counted, opened
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import demuxed, frames
+from affectgpt.media.sampling import Resampling
 from affectgpt.registry.errors import MediaError
 
 RATES = (100, 768_000)
@@ -20,7 +21,9 @@ RATES = (100, 768_000)
 it fill the memory."""
 
 
-def read_waveform(path: Path, header: Header, limits: Limits, rate: int) -> tuple[np.ndarray | None, list[str]]:
+def read_waveform(
+    path: Path, header: Header, limits: Limits, rate: int, resampling: Resampling = "libav"
+) -> tuple[np.ndarray | None, list[str]]:
     """The sound as float32 `[S]` at `rate` Hz, and notes: see `Clip.waveform`. None when nothing was decoded."""
     damaged: set[tuple[int, int]] = set()
     parts: list[np.ndarray] = []
@@ -29,7 +32,7 @@ def read_waveform(path: Path, header: Header, limits: Limits, rate: int) -> tupl
         stream = container.streams[header.audio]
         stream.codec_context.thread_count = 1
         first: Fraction | None = None
-        resampler = _Resampler(path, rate)
+        resampler = _Resampler(path, rate) if resampling == "libav" else _SincResampler(path, rate)
         for frame, _ in frames(demuxed(container, stream), damaged):
             if not frame.samples:
                 continue
@@ -66,13 +69,17 @@ class _Resampler:
         self.layout: tuple[str, str, int] | None = None
         self.inner: AudioResampler | None = None
 
+    def made(self, rate: int) -> AudioResampler:
+        """libav's own for sound of `rate`."""
+        return AudioResampler(format="flt", rate=self.rate)
+
     def feed(self, frame: Any) -> Iterator[np.ndarray]:
         layout = (frame.format.name, frame.layout.name, frame.sample_rate)
         if layout != self.layout:
             # A stream may change its layout on the way (joined files, HE-AAC): what is buffered comes out first.
             yield from self.finish()
             _check_rate(self.path, frame.sample_rate)
-            self.layout, self.inner = layout, AudioResampler(format="flt", rate=self.rate)
+            self.layout, self.inner = layout, self.made(frame.sample_rate)
         frame.pts = None
         yield from self._mono(frame)
 
@@ -82,14 +89,35 @@ class _Resampler:
             self.inner = None
 
     def _mono(self, frame: Any) -> Iterator[np.ndarray]:
+        for channels in self._channels(frame):
+            # A float file may hold values whose sum is no float32: they become inf here and are mended at the end.
+            with np.errstate(over="ignore", invalid="ignore"):
+                yield channels.mean(axis=1, dtype=np.float32)
+
+    def _channels(self, frame: Any) -> Iterator[np.ndarray]:
         assert self.inner is not None
         for part in self.inner.resample(frame):
             # Interleaved on purpose: PyAV reads past the end of the plane table of planar sound with over 8 channels,
             # which a damaged packet may claim to have.
-            channels = part.to_ndarray().reshape(-1, part.layout.nb_channels)
-            # A float file may hold values whose sum is no float32: they become inf here and are mended at the end.
-            with np.errstate(over="ignore", invalid="ignore"):
-                yield channels.mean(axis=1, dtype=np.float32)
+            yield part.to_ndarray().reshape(-1, part.layout.nb_channels)
+
+
+class _SincResampler(_Resampler):
+    # libav decodes only; a run of sound of one layout is resampled as a whole, as the filter's ends ask for.
+    parts: list[np.ndarray]
+
+    def made(self, rate: int) -> AudioResampler:
+        self.parts, self.found = [], rate
+        return AudioResampler(format="flt", rate=rate)
+
+    def _mono(self, frame: Any) -> Iterator[np.ndarray]:
+        self.parts += self._channels(frame)
+        if frame is None and self.parts:
+            import torch
+            from torchaudio.functional import resample
+
+            whole = torch.from_numpy(np.concatenate(self.parts).T.copy())
+            yield resample(whole, self.found, self.rate).mean(dim=0).numpy()
 
 
 def _check_rate(path: Path, rate: int) -> None:

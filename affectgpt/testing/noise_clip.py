@@ -38,8 +38,8 @@ class NoiseClip:
         """Seconds, as long as its sound, or half a second per picture."""
         return self.seconds or self.pictures / 2
 
-    def frames(self, count: int) -> NoisePictures | None:
-        """At most `count` frames, half a second apart; None without pictures."""
+    def frames(self, count: int, spread: str = "middles") -> NoisePictures | None:
+        """At most `count` frames, half a second apart, whatever the `spread`; None without pictures."""
         shown = min(count, self.pictures)
         if not shown:
             return None
@@ -49,12 +49,12 @@ class NoiseClip:
         ]  # fmt: skip
         return NoisePictures(images, (np.arange(shown) / 2).astype(np.float32))
 
-    def faces(self, count: int) -> NoisePictures | None:
+    def faces(self, count: int, spread: str = "middles") -> NoisePictures | None:
         """The frames, taken for face crops."""
-        return self.frames(count)
+        return self.frames(count, spread)
 
-    def waveform(self) -> NDArray[np.float32] | None:
-        """Mono sound at 16 kHz, float32; None without sound."""
+    def waveform(self, resampling: str = "libav") -> NDArray[np.float32] | None:
+        """Mono sound at 16 kHz, float32, whatever the `resampling`; None without sound."""
         samples = round(self.seconds * RATE)
         if not samples:
             return None

@@ -53,7 +53,10 @@ FORBIDDEN = {
     "lexicon imports core": ("lexicon/__init__.py", "import affectgpt.core.tokens", "lexicon imports only"),
     "unibench imports training": ("unibench/result.py", "import affectgpt.training.loop", "unibench imports only"),
     "unibench imports plugins": ("unibench/result.py", "import affectgpt.plugins.fusers.mean", "unibench imports only"),
+    "released imports training": ("released/facts.py", "import affectgpt.training.loop", "released imports only"),
     "testing imports training": ("testing/cases.py", "import affectgpt.training.loop", "testing imports only"),
+    "hub imports training": ("hub/names.py", "import affectgpt.training.loop", "hub imports only"),
+    "serving imports hub": ("serving/client.py", "import affectgpt.hub.loading", "serving imports only"),
     "data imports plugins": ("data/clips.py", "import affectgpt.plugins.fusers.mean", "plugins are reached"),
 }
 

@@ -14,6 +14,7 @@ from affectgpt.plugins.encoders.windows import RATE, Spread
 from affectgpt.plugins.known_models import config_size
 from affectgpt.registry.errors import InterfaceError, listed
 
+Resampling = Literal["libav", "sinc"]
 Family = Literal["hubert", "wavlm", "wav2vec2", "data2vec-audio"]
 FAMILIES: tuple[Family, ...] = ("hubert", "wavlm", "wav2vec2", "data2vec-audio")
 
@@ -54,6 +55,9 @@ class SpeechConfig(WeightsConfig):
     layers: int = Field(default=4, ge=1, description="how many of the last hidden states are averaged")
     normalize: Literal["window", "clip", "batch", "none"] = Field(default="clip", description="scope of mean and scale")
     spread: Spread = Field(default="ends", description='"released" places the windows as the released AffectGPT does')
+    resample: Resampling = Field(
+        default="libav", description='how sound of another rate is brought to 16 kHz; "sinc": as the released AffectGPT'
+    )
     tokens: Literal["pooled", "all"] = Field(
         default="pooled", description='"pooled": one per window; "all": every frame of the model (20 ms)'
     )

@@ -46,7 +46,10 @@ class ClipVision(nn.Module):
 
     def prepare(self, clip: Clip) -> Prepared | None:
         """Pixels `[T, 3, S, S]` uint8, T at most `frames`; None when the clip has no such pictures."""
-        return prepare_pictures(clip, self.output.modality, self.config.frames, self.size, self.config.channel_order)
+        config = self.config
+        return prepare_pictures(
+            clip, self.output.modality, config.frames, self.size, config.channel_order, config.spread, config.resize
+        )
 
     def forward(self, batch: MediaBatch) -> Tokens:
         """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T * P, D]` float32."""

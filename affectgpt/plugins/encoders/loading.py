@@ -19,9 +19,8 @@ from affectgpt.registry.errors import CheckpointError
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # transformers lists every tensor of the checkpoint that is not used, which here is the whole text tower, and
-    # draws a progress bar. Both are put back as they were.
+def quiet() -> Iterator[None]:
+    """Meanwhile transformers neither lists the tensors of a checkpoint that are not used nor draws a progress bar."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -57,7 +56,7 @@ def load_pretrained(
     if folder is not None:
         _check_files(folder, allow_pickle)
     try:
-        with _quiet():
+        with quiet():
             model, report = model_class.from_pretrained(
                 str(folder or name),
                 config=config,

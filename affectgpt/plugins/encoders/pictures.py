@@ -42,16 +42,35 @@ def square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(resized, dtype=np.uint8)
 
 
-def prepare_pictures(clip: Clip, stream: str, count: int, size: int, channel_order: str) -> Prepared | None:
-    """At most `count` pictures of the clip's `stream` ("face" or "frame") as `[T, 3, size, size]` uint8."""
-    pictures = clip.faces(count) if stream == "face" else clip.frames(count)
+def squashed(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """`[H, W, 3]` uint8 -> `[size, size, 3]`: the whole picture, its aspect given up, bilinear without smoothing.
+
+    By OpenCV, whose fixed-point arithmetic the released AffectGPT's face pictures went through.
+    """
+    import cv2
+
+    return np.asarray(cv2.resize(np.ascontiguousarray(picture), (size, size)), dtype=np.uint8)
+
+
+def prepare_pictures(
+    clip: Clip, stream: str, count: int, size: int, channel_order: str, spread: str = "middles", resize: str = "crop"
+) -> Prepared | None:
+    """At most `count` pictures of the clip's `stream` ("face" or "frame") as `[T, 3, size, size]` uint8.
+
+    With `spread: released` exactly `count`: the last is repeated where the clip has fewer.
+    """
+    read = clip.faces if stream == "face" else clip.frames
+    pictures = read(count, "released") if spread == "released" else read(count)
     if pictures is None or not len(pictures.images):
         return None
-    squares = np.stack([square(image, size) for image in pictures.images])
+    fit = squashed if resize == "squash" else square
+    squares, times = np.stack([fit(image, size) for image in pictures.images]), np.array(pictures.times, np.float32)
+    if spread == "released":
+        places = np.minimum(np.arange(count), len(squares) - 1)
+        squares, times = squares[places], times[places]
     if channel_order == "bgr":
         squares = squares[..., ::-1]
-    values = torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2)))
-    return Prepared(values, torch.from_numpy(np.array(pictures.times, dtype=np.float32)))
+    return Prepared(torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2))), torch.from_numpy(times))
 
 
 def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

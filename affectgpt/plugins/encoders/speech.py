@@ -60,7 +60,7 @@ class Speech(nn.Module):
 
         A waveform shorter than a window is filled up with zeros after its scale was taken.
         """
-        waveform = clip.waveform()
+        waveform = clip.waveform("sinc") if self.config.resample == "sinc" else clip.waveform()
         if waveform is None or waveform.shape[0] == 0:
             return None
         samples, scope = waveform.shape[0], self.config.normalize

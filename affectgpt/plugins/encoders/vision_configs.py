@@ -20,6 +20,8 @@ from affectgpt.registry.errors import InterfaceError, listed
 
 ChannelOrder = Literal["rgb", "bgr"]
 Granularity = Literal["pooled", "all"]
+PictureSpread = Literal["middles", "released"]
+Resize = Literal["crop", "squash"]
 _CHANNELS = 'order in which the model is given the colours; "bgr" reproduces the released AffectGPT'
 
 
@@ -47,6 +49,12 @@ class ClipVisionConfig(WeightsConfig):
     architecture: ClipArchitecture | None = Field(default=None, description="sizes, instead of a model's name")
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
     channel_order: ChannelOrder = Field(default="rgb", description=_CHANNELS)
+    spread: PictureSpread = Field(
+        default="middles", description='"released" takes the frames that the released AffectGPT takes, always `frames`'
+    )
+    resize: Resize = Field(
+        default="crop", description='"squash": the whole picture made square, bilinear, as the released AffectGPT does'
+    )
     tokens: Granularity = Field(default="pooled", description='"pooled": one per frame; "all": every patch')
 
     def per_picture(self) -> int:

@@ -16,14 +16,22 @@ def linear(given: int, wanted: int) -> int:
     return (given + 1) * wanted
 
 
-class MeanConfig(FuserConfig):
+class CopiesConfig(FuserConfig):
+    """A fuser whose one token may be given several times."""
+
+    copies: int = Field(
+        default=1, ge=1, le=256, description="how many times the token is given; the released AffectGPT repeats it"
+    )
+
+
+class MeanConfig(CopiesConfig):
     """`mean`: one token, the average over time of one input."""
 
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
 
     def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
         (only,) = inputs.values()
-        return TokenSpec(modality=only.modality, dim=only.dim, tokens=1)
+        return TokenSpec(modality=only.modality, dim=only.dim, tokens=self.copies)
 
     def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:
         return 0
@@ -44,7 +52,7 @@ class TemporalAttentionConfig(MeanConfig):
         return linear(only.dim, 1)
 
 
-class ModalityAttentionConfig(FuserConfig):
+class ModalityAttentionConfig(CopiesConfig):
     """`modality-attention`: one token, a weighted sum of the inputs' averages, weighted by what they hold."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
@@ -62,7 +70,7 @@ class ModalityAttentionConfig(FuserConfig):
         return self.dim or max(spec.dim for spec in inputs.values())
 
     def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
-        return TokenSpec(modality=joined_modality(dict(inputs)), dim=self.width(inputs), tokens=1)
+        return TokenSpec(modality=joined_modality(dict(inputs)), dim=self.width(inputs), tokens=self.copies)
 
     def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:
         width, count = self.width(inputs), len(inputs)

@@ -10,7 +10,7 @@ from torch import nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.configs import ModalityAttentionConfig
-from affectgpt.plugins.fusers.pooling import masked_mean, present
+from affectgpt.plugins.fusers.pooling import masked_mean, present, repeated
 
 
 class ModalityAttention(nn.Module):
@@ -19,7 +19,7 @@ class ModalityAttention(nn.Module):
     Scores are scale * Linear(Linear(concatenation of all e_m)), `[B, M]`, without an activation between (AffectGPT,
     arXiv 2501.16566, section 3). `normalize: softmax` takes w over the modalities that are there;
     `normalize: none` takes the raw scores, as the released AffectGPT does. `attribution [B, M]` is the share
-    of each |w_m| ||e_m||.
+    of each |w_m| ||e_m||. The token is given `copies` times.
     """
 
     def __init__(self, config: ModalityAttentionConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
@@ -27,6 +27,7 @@ class ModalityAttention(nn.Module):
         self.names = tuple(inputs)
         self.softmax = config.normalize == "softmax"
         self.scale = config.scale
+        self.copies = config.copies
         width, count = output.dim, len(inputs)
         self.projections = nn.ModuleList(nn.Linear(spec.dim, width) for spec in inputs.values())
         self.mix = nn.Linear(count * width, width)
@@ -45,4 +46,4 @@ class ModalityAttention(nn.Module):
         fused = (weights[..., None] * pooled).sum(dim=1, keepdim=True)
         size = weights.detach().abs() * pooled.detach().norm(dim=-1)
         attribution = size / size.sum(dim=1, keepdim=True).clamp(min=torch.finfo(size.dtype).tiny)
-        return Tokens(fused, there.any(dim=1, keepdim=True), None, attribution)
+        return repeated(Tokens(fused, there.any(dim=1, keepdim=True), None, attribution), self.copies)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -27,3 +29,15 @@ def mean_time(tokens: Tokens) -> Tensor | None:
     valid = tokens.valid()
     times = torch.where(valid, tokens.times, torch.zeros_like(tokens.times))
     return times.sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def repeated(tokens: Tokens, copies: int) -> Tokens:
+    """One token per clip, `[B, 1, D]`, given `copies` times: `[B, copies, D]`, its mask and time likewise."""
+    if copies == 1:
+        return tokens
+    return replace(
+        tokens,
+        values=tokens.values.expand(-1, copies, -1),
+        mask=None if tokens.mask is None else tokens.mask.expand(-1, copies),
+        times=None if tokens.times is None else tokens.times.expand(-1, copies),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,7 +13,6 @@ from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.attention import Attention
 from affectgpt.plugins.fusers.attention_configs import QFormerConfig
 from affectgpt.plugins.fusers.pooling import present
-from affectgpt.registry.errors import CheckpointError
 
 _EPSILON = 1e-12  # of BERT's layer norms
 
@@ -62,58 +60,6 @@ class QFormer(nn.Module):
         places = torch.cat(list(masks), dim=1).cumsum(dim=1).sub(1).clamp(min=0)
         lengths = [mask.shape[1] for mask in masks]
         return [each + self.positions(at) for each, at in zip(values, torch.split(places, lengths, dim=1), strict=True)]
-
-    def load_released(self, state: Mapping[str, Tensor], branch: str) -> None:
-        """Load the Q-Former `branch` ("video", "audio" or "multi") of a released AffectGPT's `state` in place.
-
-        Of several inputs, the first takes the projection of video and the second that of audio. Raises CheckpointError
-        naming every tensor that is missing, unexpected or of another shape.
-        """
-        own = self.state_dict()
-        found = {name: _released(name, branch) for name in own}
-        ours = set(found.values()) | {f"{branch}_Qformer.bert.embeddings.position_ids"}
-        missing = [name for name in found.values() if name not in state]
-        stray = [name for name in state if name.startswith(f"{branch}_Qformer.") and name not in ours]
-        wrong = [
-            f"{theirs} {list(state[theirs].shape)}, expected {list(own[name].shape)}"
-            for name, theirs in found.items() if theirs in state and state[theirs].shape != own[name].shape
-        ]  # fmt: skip
-        if missing or stray or wrong:
-            raise CheckpointError(
-                f"these are not the weights of this Q-Former ({branch})",
-                found="; ".join([*(f"no {name}" for name in missing), *(f"also {name}" for name in stray), *wrong]),
-                hint="queries, dim, heads, layers, intermediate and positions must be those of the checkpoint",
-            )
-        self.load_state_dict({name: state[theirs] for name, theirs in found.items()})
-
-
-_LAYER = r"{branch}_Qformer.bert.encoder.layer.\1"
-_RELEASED = (
-    (r"queries", "{branch}_query_tokens"),
-    (r"norm\.(\w+)", r"{branch}_Qformer.bert.embeddings.LayerNorm.\1"),
-    (r"projections\.0\.(\w+)", r"{branch}_video_embs.\1"),
-    (r"projections\.1\.(\w+)", r"{branch}_audio_embs.\1"),
-    (r"layers\.(\d+)\.ask\.(query|key|value)\.(\w+)", r"{layer}.attention.self.\2.\3"),
-    (r"layers\.(\d+)\.ask\.out\.(\w+)", r"{layer}.attention.output.dense.\2"),
-    (r"layers\.(\d+)\.ask_norm\.(\w+)", r"{layer}.attention.output.LayerNorm.\2"),
-    (r"layers\.(\d+)\.read\.(query|key|value)\.(\w+)", r"{layer}.crossattention.self.\2.\3"),
-    (r"layers\.(\d+)\.read\.out\.(\w+)", r"{layer}.crossattention.output.dense.\2"),
-    (r"layers\.(\d+)\.read_norm\.(\w+)", r"{layer}.crossattention.output.LayerNorm.\2"),
-    (r"layers\.(\d+)\.widen\.(\w+)", r"{layer}.intermediate_query.dense.\2"),
-    (r"layers\.(\d+)\.narrow\.(\w+)", r"{layer}.output_query.dense.\2"),
-    (r"layers\.(\d+)\.narrow_norm\.(\w+)", r"{layer}.output_query.LayerNorm.\2"),
-)
-
-
-def _released(name: str, branch: str) -> str:
-    """The name that the tensor `name` has in a released AffectGPT."""
-    if name == "positions.weight":
-        return f"{branch}{'_frame' if branch == 'video' else ''}_position_embedding.weight"
-    for pattern, theirs in _RELEASED:
-        found = re.fullmatch(pattern, name)
-        if found:
-            return found.expand(theirs.replace("{layer}", _LAYER)).format(branch=branch)
-    raise KeyError(name)
 
 
 class _Layer(nn.Module):

@@ -31,7 +31,7 @@ class FakeClip:
     def duration(self) -> float:
         return 4.0
 
-    def frames(self, count: int) -> FakePictures | None:
+    def frames(self, count: int, spread: str = "middles") -> FakePictures | None:
         if self.pictures is None:
             return None
         shown = self.pictures[:count]
@@ -39,7 +39,7 @@ class FakeClip:
 
     faces = frames
 
-    def waveform(self) -> NDArray[np.float32] | None:
+    def waveform(self, resampling: str = "libav") -> NDArray[np.float32] | None:
         return self.sound
 
 

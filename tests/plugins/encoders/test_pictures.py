@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from affectgpt.plugins.encoders.pictures import CLIP_MEAN, CLIP_STD, normalise, square
+from affectgpt.plugins.encoders.pictures import CLIP_MEAN, CLIP_STD, normalise, prepare_pictures, square, squashed
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -50,3 +50,37 @@ def test_normalise_equals_the_reference_processor() -> None:
     expected = CLIPImageProcessorPil()(given, return_tensors="pt")["pixel_values"]
     pixels = torch.from_numpy(given.transpose(2, 0, 1).copy())[None]
     torch.testing.assert_close(normalise(pixels, CLIP_MEAN, CLIP_STD), expected, rtol=0, atol=1e-6)
+
+
+class Shown:
+    """A clip of `count` pictures, picture k of the level k in its first channel and 100 + k in its last."""
+
+    def __init__(self, count: int) -> None:
+        levels = np.array([[k, 50, 100 + k] for k in range(count)], dtype=np.uint8)
+        self.images = [np.broadcast_to(level, (30, 20, 3)) for level in levels]
+
+    def faces(self, count: int, spread: str = "middles") -> object:
+        places = list(range(min(count, len(self.images)))) if spread == "released" else [0]
+        times = np.array(places, dtype=np.float32) / 2
+        return type("Pictures", (), {"images": [self.images[place] for place in places], "times": times})()
+
+
+@pytest.mark.parametrize(("stored", "levels"), [(3, [0, 1, 2, 2, 2]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])])
+def test_the_last_picture_is_repeated_where_the_released_model_does(stored: int, levels: list[int]) -> None:
+    found = prepare_pictures(Shown(stored), "face", 5, 16, "rgb", "released", "squash")  # type: ignore[arg-type]
+    assert found is not None and found.values.shape == (5, 3, 16, 16)
+    assert found.values[:, 0, 0, 0].tolist() == levels and found.times.tolist() == [level / 2 for level in levels]
+    turned = prepare_pictures(Shown(stored), "face", 5, 16, "bgr", "released", "squash")  # type: ignore[arg-type]
+    assert turned is not None and torch.equal(turned.values, found.values.flip(1))
+    plain = prepare_pictures(Shown(stored), "face", 5, 16, "rgb")  # type: ignore[arg-type]
+    assert plain is not None and len(plain.values) == 1
+
+
+def test_squashed_shows_the_whole_picture() -> None:
+    given = np.zeros((40, 80, 3), np.uint8)
+    given[:, :8] = 200
+    result = squashed(given, 20)
+    assert result.shape == (20, 20, 3) and (result[:, :2] == 200).all() and not result[:, 3:].any()
+    # The middle that a crop takes does not reach the left.
+    assert not square(given, 20)[:, :2].all()
+    assert np.array_equal(squashed(given[:20, :20], 20), given[:20, :20])

@@ -1,0 +1,97 @@
+"""`affectgpt convert`: a checkpoint of the released AffectGPT into a saved model, and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from affectgpt.cli.options import Json, catalog_of, progress
+from affectgpt.cli.printable import printable
+from affectgpt.core.place import check_place
+from affectgpt.registry.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from affectgpt.released.account import Account
+
+app = typer.Typer(no_args_is_help=True, help="Convert checkpoints of the released AffectGPT, and back.")
+_MODEL = "A model's folder, or its name."
+
+
+@app.command("affectgpt")
+def affectgpt(
+    context: typer.Context,
+    checkpoint: Annotated[Path, typer.Argument(help="A .pth file of the original.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where to save the model.", show_default=False)],
+    source: Annotated[
+        Path | None, typer.Option(help="Your copy of the original's source; its wording is read, nothing is run.")
+    ] = None,
+    prompt: Annotated[Path | None, typer.Option(help="A YAML file with the wording, instead of --source.")] = None,
+    llm: Annotated[str, typer.Option(help=_MODEL)] = "Qwen/Qwen2.5-7B-Instruct",
+    vision: Annotated[str, typer.Option(help=_MODEL)] = "openai/clip-vit-large-patch14",
+    speech: Annotated[str, typer.Option(help=_MODEL)] = "TencentGameMate/chinese-hubert-large",
+    bert: Annotated[
+        Path | None, typer.Option(help="A folder with the config.json of the Q-Formers' BERT. [bert-base-uncased's]")
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"], typer.Option(help="In which the LLM's weights are held.")
+    ] = "bfloat16",
+    face_or_frame: Annotated[
+        str | None, typer.Option(help="What is read, as the original calls it; default: as the checkpoint says.")
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Answer by sampling, as the original does, not greedily.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Let encoders without safetensors read a .bin (weights only).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a saved model of a released checkpoint and three public model folders."""
+    catalog = catalog_of(context, [])
+    catalog.load_deferred()
+    _refuse_taken(out)
+    check_place(out)
+    with progress() as bar:
+        task = bar.add_task("converting", total=None, note="")
+        from affectgpt.released.convert import Request, convert
+        from affectgpt.released.pipeline_tree import Models
+
+        models = Models(llm, vision, speech, dtype, allow_pickle)
+        request = Request(checkpoint, models, source, prompt, bert, face_or_frame, sample)
+        account = convert(request, out, catalog, lambda name: bar.update(task, note=name))
+        bar.update(task, total=1, completed=1, note="")
+    _tell(account, out, as_json)
+
+
+@app.command("back")
+def back(
+    folder: Annotated[Path, typer.Argument(help="A saved model that was converted.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The .pth file to write.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Write a converted model, trained further or not, as a checkpoint of the original."""
+    from affectgpt.released.back import convert_back
+
+    _tell(convert_back(folder, out), out, as_json)
+
+
+def _refuse_taken(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new folder")
+
+
+def _tell(account: Account, out: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), **account.as_json()}, indent=1, ensure_ascii=False))
+        return
+    counts = account.as_json()["counts"]
+    tensors = sum(counts.values()) - counts["not carried"]
+    typer.echo(f"{tensors} tensors: {counts['mapped']} mapped, {counts['tied']} tied, {counts['kept']} kept beside")
+    for row in [*account.of("tied"), *account.of("kept"), *account.of("not carried")]:
+        typer.echo(printable(f"  {row.fate:<12}{row.name}" + (f": {row.why}" if row.why else "")))
+    for note in account.notes:
+        typer.echo(printable(f"note: {note}"))
+    typer.echo(printable(f"wrote {out}"))

@@ -1,0 +1,175 @@
+"""Reading a released checkpoint without running anything in it and without unfolding more than the file holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affectgpt.data.showing import shown
+from affectgpt.registry.errors import CheckpointError
+from affectgpt.released.pickle_depth import nested
+
+MAX_BYTES = 64 * 2**30
+MAX_RECORDS = 100_000
+MAX_PICKLE = 64 * 2**20
+"""Bytes of the part of the file that is a pickle: names and shapes, no values."""
+MAX_CONFIG = 2**20
+MAX_VALUES = 100_000
+MAX_EPOCH = 2**31
+MAX_DEPTH = 32
+_EXPECTED = "a checkpoint as the released AffectGPT saves it (torch.save of model, optimizer, config, scaler, epoch)"
+
+
+@dataclass(frozen=True)
+class ReleasedCheckpoint:
+    """The `model` tensors by name in their order, the `config` (JSON values), the `epoch`, and what else was there."""
+
+    where: str
+    model: dict[str, Tensor]
+    config: dict[str, Any]
+    epoch: int
+    others: tuple[str, ...]
+
+
+def read_checkpoint(path: Path) -> ReleasedCheckpoint:
+    """Read a `.pth` file. Raises CheckpointError when it is missing, damaged, something else, or holds code."""
+    where = str(path)
+    refuse_bombs(path)
+    content = _loaded(path)
+    if not isinstance(content, Mapping) or not isinstance(content.get("model"), Mapping):
+        keys = ", ".join(map(_key, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+        raise CheckpointError("this is not a checkpoint of AffectGPT", where=where, found=keys, expected=_EXPECTED)
+    model = dict(content["model"])
+    config = content.get("config")
+    if not isinstance(config, Mapping) or not is_json(config):
+        raise CheckpointError(
+            "the checkpoint holds no config", where=where,
+            found="values of other kinds, or too many" if isinstance(config, Mapping) else type(config).__name__,
+            expected="the config of the training run, as the released code stores it",
+        )  # fmt: skip
+    epoch = content.get("epoch", 0)
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch <= MAX_EPOCH:
+        raise CheckpointError("the checkpoint's epoch is no number", where=where, found=type(epoch).__name__)
+    for name, tensor in model.items():
+        _refuse_odd(name, tensor, where)
+    others = tuple(_key(key) for key in content if key not in ("model", "config", "epoch"))
+    return ReleasedCheckpoint(where, model, json.loads(json.dumps(config)), epoch, others)
+
+
+def refuse_bombs(path: Path) -> None:
+    """Raise CheckpointError unless `path` is a file of torch's whose records unfold to no more than it holds."""
+    where = str(path)
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise CheckpointError("this is not a file", where=where, expected=_EXPECTED)
+        if found.st_size > MAX_BYTES:
+            raise CheckpointError(
+                "the checkpoint is too large", where=where, found=f"{found.st_size:,} bytes",
+                expected=f"at most {MAX_BYTES:,}",
+            )  # fmt: skip
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+    except (OSError, ValueError) as error:
+        raise CheckpointError("the checkpoint cannot be read", where=where, found=_words(error)) from None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise CheckpointError(
+            "this is not a whole checkpoint", where=where, found=f"no file of torch.save ({_words(error)})",
+            expected=_EXPECTED, hint="if it was downloaded or copied, do that again",
+        ) from None  # fmt: skip
+    pickles = [each for each in records if each.filename.endswith("/data.pkl")]
+    total = sum(each.file_size for each in records)
+    if len(pickles) != 1 or total > found.st_size or len(records) > MAX_RECORDS:
+        raise CheckpointError(
+            "this is not a file that torch.save made", where=where,
+            found=f"{len(records)} records of {total:,} bytes in a file of {found.st_size:,}, {len(pickles)} data.pkl",
+            expected="records that are stored as they are, one of them data.pkl",
+        )  # fmt: skip
+    if pickles[0].file_size > MAX_PICKLE:
+        raise CheckpointError(
+            "the checkpoint's table of tensors is too large", where=where, found=f"{pickles[0].file_size:,} bytes",
+            expected=f"at most {MAX_PICKLE:,}",
+        )  # fmt: skip
+
+
+def _key(key: Any) -> str:
+    return key[:40] if isinstance(key, str) else f"a {type(key).__name__}"
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            table = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            if nested(archive.read(table), MAX_DEPTH):
+                raise ValueError("tuples nested without end")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Not mapped into memory: reading whole records is what compares their sizes with those the pickle claims.
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        called = re.search(r"\bGLOBAL (\S+)", str(error))
+        if called:
+            raise CheckpointError(
+                "the checkpoint asks for code to be run: it is refused, and nothing in it was run", where=str(path),
+                found=called[1][:120], expected="tensors, texts and numbers only",
+                hint="get it from its authors again; a file that needs code is not one of theirs",
+            ) from None  # fmt: skip
+        raise CheckpointError(
+            "this is not a whole checkpoint", where=str(path), found=_words(error), expected=_EXPECTED,
+            hint="if it was downloaded or copied, do that again",
+        ) from None  # fmt: skip
+
+
+def _refuse_odd(name: Any, tensor: Any, where: str) -> None:
+    plain = (
+        isinstance(name, str) and len(name) <= 300 and name.isprintable()
+        and isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.device.type == "cpu"
+        and not tensor.is_quantized
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    )  # fmt: skip
+    if not plain:
+        raise CheckpointError(
+            "an entry of the checkpoint's model is no plain tensor", where=where,
+            found=f"{shown(name)}: {type(tensor).__name__}", expected="names and dense tensors",
+        )  # fmt: skip
+
+
+def is_json(value: Any) -> bool:
+    """Whether `value` is made of what JSON has, of at most `MAX_VALUES` parts (what is shared counts each time)."""
+    waiting, seen = [(value, 0)], 0
+    while waiting:
+        each, depth = waiting.pop()
+        seen += 1
+        if isinstance(each, Mapping):
+            if not all(isinstance(key, str) for key in each):
+                return False
+            inside = list(each.values())
+        elif isinstance(each, list | tuple):
+            inside = list(each)
+        elif each is None or isinstance(each, str | int | float | bool):
+            continue
+        else:
+            return False
+        if depth > MAX_DEPTH or seen + len(waiting) + len(inside) > MAX_VALUES:
+            return False
+        waiting += [(part, depth + 1) for part in inside]
+    try:
+        return len(json.dumps(value)) <= MAX_CONFIG
+    except ValueError:  # A whole number of thousands of digits.
+        return False
+
+
+def _words(error: BaseException) -> str:
+    # What torch says of a damaged table stands behind some lines on its own options.
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return (text.splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,75 @@
+"""The words that a converted model is asked in: the user's own copy of them, from a file that they wrote."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from affectgpt.core.yaml_source import read_mapping
+from affectgpt.registry.errors import ConfigError, listed
+from affectgpt.registry.suggest import did_you_mean
+from affectgpt.released.input_types import MARKS, InputType
+
+LABELS_ANSWER = "{labels}"
+_KEYS = ("template", "question", "labels_question", "labels_answer")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The prompt `template`, with a converted pipeline's placeholders; what is asked; how labels are answered.
+
+    `labels_question` is None where only descriptions are asked for.
+    """
+
+    template: str
+    question: str
+    labels_question: str | None = None
+    labels_answer: str = LABELS_ANSWER
+
+
+def marked(template: str) -> str:
+    """`template` with the original's marks (`<AudioHere>`) replaced by the placeholders of the nodes."""
+    for mark, node in MARKS.items():
+        template = template.replace(mark, f"{{{node}}}")
+    return template
+
+
+def read_prompt_file(path: Path, reads: InputType) -> Wording:
+    """The wording in a YAML file of `template`, `question`, and (optional) `labels_question`, `labels_answer`.
+
+    Raises ConfigError when the file is no such mapping or the template does not hold what `reads` asks for.
+    """
+    source = read_mapping(path, what="prompt", keys=", ".join(_KEYS))
+    for key, value in source.data.items():
+        if key not in _KEYS:
+            raise ConfigError(
+                f"there is no setting {key!r}", where=source.where((key,)), expected=f"one of {listed(_KEYS)}",
+                hint=did_you_mean(key, _KEYS),
+            )  # fmt: skip
+        if not isinstance(value, str):
+            raise ConfigError("must be a text", where=source.where((key,)), found=repr(value)[:80])
+    for key in _KEYS[:2]:
+        if not source.data.get(key, "").strip():
+            raise ConfigError(f"the prompt file has no {key}", where=str(path), expected=f"{key}: ...")
+    template = marked(source.data["template"])
+    refuse_other_places(template, reads, source.where(("template",)))
+    return Wording(
+        template, source.data["question"], source.data.get("labels_question"),
+        source.data.get("labels_answer", LABELS_ANSWER),
+    )  # fmt: skip
+
+
+def places_of(reads: InputType) -> set[str]:
+    """The placeholders that a template for this kind of input holds."""
+    return {*reads.nodes, "question", *(["subtitle"] if reads.subtitle else [])}
+
+
+def refuse_other_places(template: str, reads: InputType, where: str) -> None:
+    """Raise ConfigError unless `template` holds the placeholders of `reads`, each once."""
+    found, wanted = re.findall(r"\{([^{}]*)\}", template), places_of(reads)
+    if sorted(found) != sorted(wanted):
+        raise ConfigError(
+            f"the template is not one for {reads.name}", where=where, found=", ".join(found) or "no placeholder",
+            expected=f"{', '.join(f'{{{each}}}' for each in sorted(wanted))}, each once",
+        )  # fmt: skip

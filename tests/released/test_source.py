@@ -1,0 +1,216 @@
+"""The wording is found in source trees of several styles, all of other words, and nothing of them is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from affectgpt.registry.errors import ConfigError
+from affectgpt.released.facts import Facts, facts_of
+from affectgpt.released.input_types import INPUT_TYPES
+from affectgpt.released.source_wording import find_wording
+from affectgpt.released.wording import Wording
+
+TEMPLATE = "##Q: Mix <Multi>{multi}</Multi>, ear {audio_tokens}, eye {face_tokens}! Said <Subtitle>{subtitle}</Subtitle>. {question} ##A: "  # noqa: E501
+EXPECTED = Wording(TEMPLATE, "How does the one seen here feel?", "Which moods do you see here?", "Seen: {labels}.")
+
+F_STRINGS = '''
+"""A module that must never run."""
+raise SystemExit("it was run")
+class Base(Dataset):
+    def prompt_of(self, kind, subtitle, user_message):
+        if kind == "audioonly":
+            prompt = f"##Q: ear <AudioHere>. {user_message} ##A: "
+        elif kind == "multiface_audio_face_text":
+            assert subtitle is not None
+            prompt = f"##Q: Mix <Multi><MultiHere></Multi>, " \\
+                     + f"ear <AudioHere>, eye <FaceHere>! " \\
+                     + f"Said <Subtitle>{subtitle}</Subtitle>. {user_message} ##A: "
+        return prompt
+
+    def qa_description(self, sample, only=False):
+        question = "How does the one seen here feel?"
+        if only:
+            return question
+        return {"question": question, "answer": sample["description"]}
+
+    def qa_description_and_ovlabel(self):
+        question = "Would you tell both at once?"
+        return question
+
+    def qa_ovlabel(self, sample, only=False):
+        question = "Which moods do you see here?"
+        if only:
+            return question
+        return {"question": question, "answer": f"Seen: {sample['ovlabel']}."}
+'''
+
+FORMATTED = '''
+import config
+HEAD = "##Q: Mix <Multi>" + config.MULTI_MARK + "</Multi>, ear {a}, eye {f}! "
+def build(kind, words, asked):
+    if kind in ("multiface_audio_face_text",):
+        text = HEAD.format(a="<AudioHere>", f="<FaceHere>")
+        text += "Said <Subtitle>{}</Subtitle>. {} ".format(words, asked)
+        text += "##A: "
+    elif kind == "face":
+        text = "ear <AudioHere> eye <FaceHere> %s %s" % (words, asked)
+    return text
+
+def qa(sample, label_type):
+    if label_type == "description":
+        question = "How does the one seen here feel?"
+        answer = sample.description
+    elif label_type == "ovlabel":
+        question = "Which moods do you see here?"
+        answer = "Seen: %s." % sample.ovlabel
+    return question, answer
+'''
+
+TABLE = '''
+QUESTIONS = {
+    "description": "How does the one seen here feel?",
+    "ovlabel": ("Which moods do "
+                "you see here?"),
+    "valence": "How good is it, from -3 to 3?",
+}
+def sample_of(row):
+    return dict(answer="Seen: {labels}.".format(labels=row["ovlabel"]))
+class Prompts:
+    def get(self, kind, subtitle, question):
+        match kind:
+            case "multiface_audio_face_text":
+                return "".join(["##Q: Mix <Multi><MultiHere></Multi>, ear <AudioHere>, ", "eye <FaceHere>! Said <Subtitle>",
+                                subtitle, "</Subtitle>. ", question, " ##A: "])
+'''  # noqa: E501
+
+STYLES = {"f-strings": F_STRINGS, "formatted": FORMATTED, "a table": TABLE}
+
+
+def facts(reads: str = "multiface_audio_face_text", dataset: str = "mercaptionplus") -> Facts:
+    model = {"llama_model": "Qwen25", "visual_encoder": "CLIP_VIT_LARGE", "acoustic_encoder": "HUBERT_LARGE"}
+    model |= {f"{branch}_fusion_type": "attention" for branch in ("video", "audio", "multi")}
+    counts = {f"num_{branch}_query_token": 1 for branch in ("video", "audio", "multi")}
+    return facts_of({"model": model | counts, "datasets": {dataset: {"face_or_frame": reads}}}, "test")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., Path]:
+    def write(**files: str) -> Path:
+        for name, text in files.items():
+            path = tmp_path / "code" / "inner" / f"{name}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return tmp_path / "code"
+
+    return write
+
+
+MARK = 'MULTI_MARK = "<MultiHere>"\nOTHER = "<ImageHere>"\n'
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_wording_is_found(style: str, source: Callable[..., Path]) -> None:
+    folder = source(data=STYLES[style], config=MARK, noise="x = 'some other <text>'\n", broken="def (:\n")
+    (folder / "binary.py").write_bytes(b"\x00\xff" * 100)
+    assert find_wording(folder, facts()) == EXPECTED
+
+
+def test_another_kind_of_input_has_another_template(source: Callable[..., Path]) -> None:
+    folder = source(data=F_STRINGS)
+    assert find_wording(folder, facts("audioonly")).template == "##Q: ear {audio_tokens}. {question} ##A: "
+    with pytest.raises(ConfigError, match="template for face_text was not found") as caught:
+        find_wording(folder, facts("face_text"))
+    assert "--prompt" in str(caught.value)
+
+
+def test_what_stands_there_twice_in_the_same_words_is_found(source: Callable[..., Path]) -> None:
+    assert find_wording(source(one=F_STRINGS, two=F_STRINGS), facts()) == EXPECTED
+
+
+def test_two_versions_are_listed_with_their_places(source: Callable[..., Path]) -> None:
+    folder = source(one=F_STRINGS, two=F_STRINGS.replace("Mix", "Blend"))
+    with pytest.raises(ConfigError, match="in 2 versions") as caught:
+        find_wording(folder, facts())
+    line = F_STRINGS.splitlines().index('            prompt = f"##Q: Mix <Multi><MultiHere></Multi>, " \\') + 1
+    assert f"inner/one.py:{line}" in str(caught.value) and f"inner/two.py:{line}" in str(caught.value)
+    assert len(caught.value.problems) == 1 and "--prompt" in str(caught.value)
+
+
+def test_the_data_set_of_the_checkpoint_decides_between_versions(source: Callable[..., Path]) -> None:
+    changed = F_STRINGS.replace("How does the one", "In what mood is the one").replace("class Base", "class OtherSet")
+    folder = source(one=F_STRINGS.replace("class Base", "class MERCaptionPlus_Dataset"), two=changed)
+    assert find_wording(folder, facts()) == EXPECTED
+    assert find_wording(folder, facts(dataset="other_set")).question.startswith("In what mood")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "missing"),
+    [
+        ("def qa_ovlabel", "def qa_other", "question for labels"),
+        ("def qa_description", "def qa_other", "question for a description"), ("<FaceHere>", "<Eyes>", "template"),
+        ("{user_message} ##A", "##A", "template"), ("<AudioHere>, eye", "{this} <AudioHere>, eye", "template"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_named(old: str, new: str, missing: str, source: Callable[..., Path]) -> None:
+    assert old in F_STRINGS
+    with pytest.raises(ConfigError, match=missing):
+        find_wording(source(data=F_STRINGS.replace(old, new)), facts())
+
+
+def test_links_large_files_and_deep_code_are_passed_over(source: Callable[..., Path], tmp_path: Path) -> None:
+    folder = source(data=F_STRINGS)
+    (tmp_path / "elsewhere").mkdir()
+    outside = tmp_path / "elsewhere" / "more.py"
+    outside.write_text(F_STRINGS.replace("Mix", "Blend"))
+    (folder / "linked.py").symlink_to(outside)
+    (folder / "linked").symlink_to(outside.parent)
+    (folder / "folder.py").mkdir()
+    (folder / "large.py").write_text(F_STRINGS.replace("Mix", "Blend") + "#" * 2**20)
+    (folder / "deep.py").write_text("x = " + "(" * 5000 + ")" * 5000)
+    (folder / "long.py").write_text("x = " + " + ".join(["'<AudioHere>'"] * 20000))
+    (folder / "wide.py").write_text("x = 'a'\n" + "".join(f"y{index} = x + 'b'\n" for index in range(5000)))
+    assert find_wording(folder, facts()) == EXPECTED
+
+
+def test_a_folder_without_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        find_wording(tmp_path / "none", facts())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="no Python code"):
+        find_wording(tmp_path / "empty", facts())
+    monkeypatch.setattr("affectgpt.released.source_wording.MOST_FILES", 2)
+    with pytest.raises(ConfigError, match="too much Python code"):
+        find_wording(source(a="", b="", c=""), facts())
+
+
+def test_growth_of_texts_is_bounded(source: Callable[..., Path]) -> None:
+    doubling = "x = '<AudioHere> word'\n" + "x = x + x\n" * 60
+    folder = source(data=F_STRINGS, bomb=doubling)
+    assert find_wording(folder, facts()) == EXPECTED
+
+
+def test_the_words_of_the_oracle(shared: Path, tmp_path: Path) -> None:
+    """Each template of the original, written as code in one of our styles, comes out as it was."""
+    import json
+
+    known = json.loads((shared / "oracle" / "inputs" / "prompts.json").read_text(encoding="utf-8"))
+    asked: Any = known["qa (with dummy sample)"]["out"]
+    lines = ["def prompt(kind, subtitle, user_message):"]
+    for kind, each in known["prompts"].items():
+        template = each["template"].replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{user_message}")
+        lines += [f"    if kind == {kind!r}:", f"        return f{template!r}"]
+    for kind in ("description", "ovlabel"):
+        lines += [f"def qa_{kind}(sample):", f"    question = {asked[f'MERCaptionPlus/{kind}']['question']!r}",
+                  "    return question"]  # fmt: skip
+    (tmp_path / "made.py").write_text("\n".join(lines), encoding="utf-8")
+    for kind in INPUT_TYPES:
+        found = find_wording(tmp_path, facts(kind)).template
+        for mark, node in (("Multi", "multi"), ("Audio", "audio_tokens"), ("Face", "face_tokens"),
+                           ("Frame", "frame_tokens")):  # fmt: skip
+            found = found.replace(f"{{{node}}}", f"<{mark}Here>")
+        found = found.replace("{subtitle}", "{SUBTITLE}").replace("{question}", "{USER_MESSAGE}")
+        assert found == known["prompts"][kind]["template"]
