@@ -32,13 +32,16 @@ _HOME = {
     "discover": "registry.discovery",
     "encoder": "registry.spec",
     "extractor": "registry.spec",
+    "from_pretrained": "hub.loading",
     "fuser": "registry.spec",
     "hookimpl": "registry.hooks",
     "llm": "registry.spec",
     "load": "core.checkpoint",
     "load_config": "core.load_config",
     "make_plan": "core.plan",
+    "push_to_hub": "hub.saving",
     "save": "core.checkpoint",
+    "save_pretrained": "hub.saving",
 }
 __all__ = ["__version__", *_HOME]
 
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
     from affectgpt.core.plan import make_plan
     from affectgpt.core.token_spec import TokenSpec
     from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+    from affectgpt.hub.loading import from_pretrained
+    from affectgpt.hub.saving import push_to_hub, save_pretrained
     from affectgpt.media.clip import Clip
     from affectgpt.registry.catalog import Catalog
     from affectgpt.registry.discovery import discover

@@ -1,0 +1,1 @@
+"""Saved models on the Hugging Face Hub: loading by name, the model card, uploading."""

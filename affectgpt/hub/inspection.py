@@ -1,0 +1,151 @@
+"""Is this folder a whole saved model? Found out without building the encoders or the language model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from affectgpt.core.assembly import build_module
+from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.core.load_config import load_config
+from affectgpt.core.plan import Plan, make_plan
+from affectgpt.hub.headers import Header, read_header
+from affectgpt.hub.names import fits
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import CheckpointError, Problem
+
+_SHOWN = 8
+
+
+def check_saved(folder: Path, catalog: Catalog) -> Plan:
+    """The plan of the saved model in `folder`, which must be whole.
+
+    Fusers and projectors are compared tensor by tensor with what the config says. Of encoders and the language model,
+    which are not built, it is checked that tensors are there where the config trains or draws them, and that there are
+    none where it does not. Every stored number must be finite.
+
+    Raises CheckpointError when the folder is not a saved model or is damaged, ConfigError when its config is wrong or
+    needs a plugin that is not in `catalog`.
+    """
+    for name in (CONFIG, WEIGHTS, PLUGINS):
+        if not (folder / name).is_file():
+            raise CheckpointError("this is not a saved model", where=str(folder), found=f"no {name}",
+                                  expected=f"a folder with {CONFIG}, {WEIGHTS} and {PLUGINS}")  # fmt: skip
+    _refuse_links(folder)
+    config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
+    plan = make_plan(config, catalog, source)
+    header = read_header(folder / WEIGHTS)
+    problems = [*_misfits(plan, header, catalog, str(folder / WEIGHTS)), *_adapter_problems(plan, folder)]
+    if problems:
+        raise CheckpointError.of(problems)
+    for path in (folder / WEIGHTS, folder / ADAPTER / ADAPTER_WEIGHTS):
+        if path.is_file():
+            _refuse_infinite(path)
+    return plan
+
+
+def _refuse_links(folder: Path) -> None:
+    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink() and fits(path, folder)]
+    if links:
+        raise CheckpointError(
+            "files of this saved model are links to other places", where=str(folder),
+            found=", ".join(str(path.relative_to(folder)) for path in links[:_SHOWN]),
+            expected="the files themselves", hint="copy the folder with `cp -rL`",
+        )  # fmt: skip
+
+
+def _misfits(plan: Plan, header: Header, catalog: Catalog, where: str) -> Iterator[Problem]:
+    expected = _built_tensors(plan, catalog)
+    built = ("fusers.", "projectors.")
+    stored = {name: shape for name, (shape, _) in header.items() if name.startswith(built)}
+    yield from _named("tensors are missing", sorted(expected.keys() - stored.keys()), where)
+    parts = {f"encoders.{name}.": node for name, node in plan.encoders.items()} | {"llm.": plan.llm}
+    strange = [name for name in header if name not in expected and not name.startswith(tuple(parts))]
+    yield from _named("tensors do not belong to this pipeline", sorted(strange), where)
+    for name in sorted(expected.keys() & stored.keys()):
+        if stored[name] != expected[name]:
+            yield Problem(f"{name} has the wrong form", where, str(list(stored[name])), str(list(expected[name])))
+    for prefix, node in parts.items():
+        there = sorted(name for name in header if name.startswith(prefix))
+        frozen = getattr(node.config, "frozen", None)
+        if there and frozen and getattr(node.config, "init", None) == "pretrained":
+            yield from _named(f"tensors of {prefix[:-1]}, which is read from a model folder and frozen", there, where)
+        if not there and frozen is False and node.parameters != 0:
+            yield Problem(f"no tensor of {prefix[:-1]} is stored, which the config trains", where)
+
+
+def _built_tensors(plan: Plan, catalog: Catalog) -> dict[str, tuple[int, ...]]:
+    # What a module draws at random must not move the caller's seed.
+    with torch.random.fork_rng(devices=[]):
+        modules: dict[str, nn.Module] = {
+            f"fusers.{name}": build_module(node, catalog, node.config, dict(node.inputs), node.output)
+            for name, node in plan.fusers.items()
+        }
+        for name in plan.projected:
+            modules[f"projectors.{name}"] = nn.Linear(plan.output(name).dim, plan.llm.output.dim, device="meta")
+    return {
+        f"{place}.{key}": tuple(tensor.shape) for place, module in modules.items()
+        for key, tensor in module.state_dict().items()
+    }  # fmt: skip
+
+
+def _adapter_problems(plan: Plan, folder: Path) -> Iterator[Problem]:
+    lora: Any = getattr(plan.llm.config, "lora", None)
+    place = folder / ADAPTER
+    if lora is None:
+        if place.exists():
+            yield Problem("there is an adapter, but the config has no lora", str(place), hint=f"was {CONFIG} changed?")
+        return
+    settings = _settings(place / "adapter_config.json")
+    if settings.get("r") != lora.r or settings.get("lora_alpha") != lora.alpha:
+        yield Problem("the adapter was made with other settings", str(place / "adapter_config.json"),
+                      f"r {settings.get('r')}, lora_alpha {settings.get('lora_alpha')}",
+                      f"r {lora.r}, lora_alpha {lora.alpha}")  # fmt: skip
+    header = read_header(place / ADAPTER_WEIGHTS)
+    where = str(place / ADAPTER_WEIGHTS)
+    sides = {".lora_A.": 0, ".lora_B.": -1}
+    ranks = {
+        name: shape[place_of] for name, (shape, _) in header.items()
+        for side, place_of in sides.items() if side in name and shape
+    }  # fmt: skip
+    yield from _named("tensors of another rank than the config's", [n for n, r in ranks.items() if r != lora.r], where)
+    pairs = {name.replace(".lora_A.", ".lora_B.") for name in header if ".lora_A." in name}
+    yield from _named("tensors without their other half", sorted(pairs ^ {n for n in header if ".lora_B." in n}), where)
+    without = [target for target in lora.targets if not any(f".{target}." in name for name in header)]
+    yield from _named("modules without an adapter", without, where)
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
+    if not isinstance(found, dict):
+        raise CheckpointError("the adapter's settings cannot be read", where=str(path), expected="a JSON object")
+    return found
+
+
+def _refuse_infinite(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            wrong = [
+                name for name in file.keys()  # noqa: SIM118 - not a dict
+                if (tensor := file.get_tensor(name)).is_floating_point() and not bool(torch.isfinite(tensor).all())
+            ]  # fmt: skip
+    except (SafetensorError, OSError, ValueError) as error:
+        found = str(error).splitlines()[0]
+        raise CheckpointError("the weights cannot be read", where=str(path), found=found) from error
+    if wrong:
+        raise CheckpointError.of(list(_named("tensors hold values that are not finite", wrong, str(path))))
+
+
+def _named(what: str, names: list[str], where: str) -> Iterator[Problem]:
+    if names:
+        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        yield Problem(f"{len(names)} {what}", where, shown)

@@ -1,0 +1,92 @@
+"""`owner/name[@revision]`: what names a model on the Hub, and which of its files belong to a saved model."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.registry.errors import ConfigError
+
+# One by one or by what they hold: of a repository, nothing else is fetched, and of a folder nothing else is sent.
+FILES = (
+    CONFIG, WEIGHTS, PLUGINS, "README.md", f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/{ADAPTER_WEIGHTS}",
+    *(f"tokenizer/*.{end}" for end in ("json", "jinja", "txt", "model", "jsonl")),
+    *(f"released/*.{end}" for end in ("json", "safetensors", "txt", "yaml")),
+)  # fmt: skip
+"""Patterns of the files of a saved model: weights as safetensors, settings and words as text, no code, no pickle."""
+
+_REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_NAMED = re.compile(rf"(?P<repo>{_REPO.pattern})(?:@(?P<revision>.*))?", re.ASCII | re.DOTALL)
+_REVISION = re.compile(r"\w[\w./-]{0,199}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A repository `owner/name`, and a branch, tag or commit of it (None: its main branch)."""
+
+    repo: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return self.repo + (f"@{self.revision}" if self.revision else "")
+
+
+def hub_name(text: str, revision: str | None = None) -> HubName | None:
+    """The repository that `text` names; None when it is a folder, or has not the form `owner/name[@revision]`.
+
+    Raises ConfigError when the name or the revision is not valid, and when a revision is given of a folder or twice.
+    """
+    match = None if os.path.lexists(text) else _NAMED.fullmatch(text)
+    if match is None:
+        if revision is not None:
+            raise ConfigError("only a model on the Hub has revisions", where=text, found=f"revision {revision!r}")
+        return None
+    if match["revision"] is not None and revision is not None:
+        raise ConfigError("the revision is given twice", where=text, found=f"revision {revision!r}")
+    found = match["revision"] if match["revision"] is not None else revision
+    return HubName(valid_repo(match["repo"]), None if found is None else valid_revision(found, text))
+
+
+def is_named(text: str) -> bool:
+    """Whether `text` has the form `owner/name`."""
+    return _REPO.fullmatch(text) is not None
+
+
+def valid_repo(text: str) -> str:
+    """`text`, which must be a name of the Hub with its owner. Raises ConfigError."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    try:
+        validate_repo_id(text)
+        if text.count("/") != 1:
+            raise HFValidationError("the owner is missing")
+    except HFValidationError as error:
+        raise ConfigError(
+            "this is not the name of a model on the Hub", where=text, found=_first_sentence(error),
+            expected="owner/name, of letters, digits, '-', '_' and '.'",
+        ) from None
+    return text
+
+
+def valid_revision(text: str, where: str) -> str:
+    """`text`, which must be a branch, a tag or a commit. Raises ConfigError."""
+    if not _REVISION.fullmatch(text) or ".." in text or "//" in text or text.endswith(("/", ".lock")):
+        raise ConfigError(
+            "this is not a revision", where=where, found=repr(text), expected="a branch, a tag or a commit, as in @main"
+        )
+    return text
+
+
+def fits(path: Path, folder: Path) -> bool:
+    """Whether the file `path` of the saved model in `folder` is one of [FILES][]."""
+    name = path.relative_to(folder)
+    # Folder by folder: in a pattern's `*`, fnmatch takes a `/` like any other character.
+    return any(name.match(pattern) and len(name.parts) == pattern.count("/") + 1 for pattern in FILES)
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(": '")[0][:200]

@@ -1,0 +1,99 @@
+"""A pipeline -> a saved model with its card, and a saved model -> a repository on the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affectgpt.hub.card import CARD, card_of, write_card
+from affectgpt.hub.connection import talking
+from affectgpt.hub.inspection import check_saved
+from affectgpt.hub.names import FILES, valid_repo, valid_revision
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError
+
+if TYPE_CHECKING:
+    from affectgpt.core.pipeline import Pipeline
+
+
+def save_pretrained(
+    pipeline: Pipeline, folder: str | Path, scores: str | Path | None = None, *, catalog: Catalog | None = None,
+    dtype: str = "float32",
+) -> None:  # fmt: skip
+    """Write `pipeline` to `folder` as [save][] does, with a model card; whole or not at all.
+
+    `scores` is a scores file of `affectgpt score` or `affectgpt unibench`; `catalog` must know the pipeline's plugins
+    (default: those installed). Raises what [save][] raises, and DataError when `scores` is no scores file.
+    """
+    from affectgpt.core.checkpoint import save
+
+    known = catalog or _installed()
+    name = Path(folder).resolve().name
+    save(pipeline, folder, dtype=dtype, also=lambda made: _card_inside(made, known, scores, name))
+
+
+def _card_inside(made: Path, catalog: Catalog, scores: str | Path | None, name: str) -> None:
+    (made / CARD).write_text(card_of(made, catalog, scores, name=name), encoding="utf-8")
+
+
+def push_to_hub(
+    folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, revision: str | None = None,
+    create_pr: bool = False, scores: str | Path | None = None, catalog: Catalog | None = None,
+) -> str:  # fmt: skip
+    """Upload the saved model in `folder` to the repository `repo_id` and give the address of the commit.
+
+    The folder is checked first, before the Hub is asked anything. A card is written into it unless there is a
+    README.md; `scores` writes it anew. The repository is made when there is none, `private` or public; files of the
+    format that are there and not in `folder` are removed from it, other files are left. With `create_pr` the upload is
+    proposed as a pull request to a repository that exists. `revision` is a branch that exists.
+
+    Raises CheckpointError when the folder is not a whole saved model or the repository or branch is not there,
+    ConfigError when the name or the token is wrong or `private` is asked for a repository that is public, RunError
+    when the Hub cannot be reached or refuses.
+    """
+    folder, repo_id = Path(folder), valid_repo(repo_id)
+    if revision is not None:
+        valid_revision(revision, repo_id)
+        if create_pr:
+            raise ConfigError("a pull request is to the main branch", where=repo_id, found=f"revision {revision}")
+    known = catalog or _installed()
+    check_saved(folder, known)
+    if scores is not None or not (folder / CARD).exists():
+        write_card(folder, known, scores, name=repo_id)
+    with talking(repo_id, token):
+        return _uploaded(folder, repo_id, private=private, token=_token(token, repo_id), revision=revision,
+                         create_pr=create_pr)  # fmt: skip
+
+
+def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision: str | None, create_pr: bool) -> str:
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token, library_name="affectgpt")
+    if not create_pr:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        if private and not api.model_info(repo_id).private:
+            raise ConfigError("this repository is there already, and is public", where=repo_id, found="--private",
+                              hint="choose another name, or make it private on its page")  # fmt: skip
+    done = api.upload_folder(
+        repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES), delete_patterns=list(FILES),
+        revision=revision, create_pr=create_pr or None, commit_message="Upload a saved model",
+    )  # fmt: skip
+    return str(done.pr_url or done.commit_url)
+
+
+def _token(token: str | None, repo_id: str) -> str:
+    from huggingface_hub import get_token
+
+    found = token or get_token()
+    if not found:
+        raise ConfigError("no token to write to the Hub with", where=repo_id,
+                          hint="log in with `hf auth login`, or put a token into the variable HF_TOKEN")  # fmt: skip
+    return found
+
+
+def _installed() -> Catalog:
+    from affectgpt.registry.discovery import discover
+
+    catalog = discover()
+    catalog.load_deferred()
+    return catalog

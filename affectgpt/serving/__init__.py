@@ -1,0 +1,1 @@
+"""The language model on another server: prompts as embeddings, the requests that carry them, and who sends them."""

@@ -1,0 +1,217 @@
+"""Requests to a vLLM server through OpenAI's client, several at a time, answered in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError, RunError, listed
+
+KEY = "VLLM_API_KEY"
+"""The environment variable that holds the server's key, if it wants one."""
+_LONGEST = 100_000
+_REFUSED = (400, 413, 422)  # what servers say of one request that they do not take
+_FLAG = "start it with --enable-prompt-embeds"
+
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The `text` that came back and its number of `tokens` (None: not told), or why the request was `refused`.
+
+    `cut` says that the text ends because it is as long as it may be.
+    """
+
+    text: str = ""
+    tokens: int | None = None
+    cut: bool = False
+    refused: str = ""
+
+
+class Server:
+    """A server at `url` (`http://host:8000/v1`), asked for one of the models that it serves.
+
+    `timeout` is in seconds and holds for one request, which is sent up to `retries` times more. Raises ConfigError when
+    the address or the key in the environment is not one, PluginError when OpenAI's client is not installed.
+    """
+
+    def __init__(
+        self, url: str, *, model: str | None = None, parallel: int = 8, timeout: float = 600.0, retries: int = 2
+    ) -> None:
+        self.url, self.parallel = valid_url(url), parallel
+        self._key = _key()
+        try:
+            import openai
+        except ModuleNotFoundError as error:
+            raise PluginError(
+                "requests to a server need a package that is not installed", found=str(error),
+                hint="pip install 'affectgpt[vllm]'",
+            ) from error
+        # The client insists on a key; servers of one's own usually want none.
+        self._client = openai.OpenAI(
+            base_url=self.url, api_key=self._key or "none", timeout=timeout, max_retries=retries
+        )
+        self.model = model or ""
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def connect(self) -> str:
+        """The name of the model that will be asked: the given one, or the only one that the server has.
+
+        Raises RunError when there is no such server, ConfigError when it has not that model, or several to choose from.
+        """
+        found = self._guarded(lambda: self._client.with_options(timeout=20, max_retries=0).models.list())
+        names = [str(each.id) for each in getattr(found, "data", None) or [] if getattr(each, "id", None)]
+        if self.model and self.model not in names:
+            raise ConfigError("the server has no such model", where=self.url, found=self.model,
+                              expected=f"one of {listed(names)}",
+                              hint="an adapter is named with --lora-modules when the server starts")  # fmt: skip
+        if not self.model and len(names) != 1:
+            raise ConfigError("which of the server's models?", where=self.url, found=listed(names),
+                              hint="name one with --served-model")  # fmt: skip
+        self.model = self.model or names[0]
+        return self.model
+
+    def complete(self, body: Mapping[str, Any], prompt_tokens: int) -> Reply:
+        """The answer to one request; `prompt_tokens` is the length of the embeddings in it.
+
+        Raises RunError when the server cannot be reached, wants a key, or does not read embeddings.
+        """
+        rest = {key: value for key, value in body.items() if key not in ("model", "prompt")}
+        try:
+            found = self._guarded(
+                lambda: self._client.completions.create(model=body["model"], prompt=body["prompt"], extra_body=rest)
+            )
+        except _RefusedError as error:
+            return Reply(refused=error.said)
+        choices = getattr(found, "choices", None)
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        text = getattr(choice, "text", None)
+        if not isinstance(text, str):
+            raise self._failure(self._clean(f"{found!r}"), "is this the address of a vLLM server, with /v1?")
+        read, written = (_count(found, name) for name in ("prompt_tokens", "completion_tokens"))
+        if read is not None and read < prompt_tokens:
+            raise self._failure(
+                f"it read {read} tokens of a prompt of {prompt_tokens}: it does not read prompt_embeds", _FLAG
+            )
+        cut = getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST
+        return Reply(text[:_LONGEST], written, cut)
+
+    def replies(
+        self, requests: Iterable[tuple[Given, Callable[[], Mapping[str, Any]] | None, int]]
+    ) -> Generator[tuple[Given, Reply | None]]:
+        """Each request's first item and its reply, in order, at most `parallel` under way at a time.
+
+        A request is (anything, what makes its body, the length of its prompt); without a body nothing is sent and the
+        reply is None. After one that failed, no other is begun. Raises as [Server.complete][].
+        """
+        waiting: deque[tuple[Given, Future[Reply] | None]] = deque()
+        for given, body, length in requests:
+            waiting.append((given, None if body is None else self._begun(body(), length)))
+            while waiting and (len(waiting) >= self.parallel or waiting[0][1] is None):
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+
+    def _begun(self, body: Mapping[str, Any], length: int) -> Future[Reply]:
+        future: Future[Reply] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(self.complete(body, length))
+            except BaseException as error:
+                future.set_exception(error)
+
+        # Not a pool: Python waits for the threads of one when it ends, a daemon ends with it.
+        Thread(target=work, daemon=True).start()
+        return future
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """`from None`: the causes of these errors may hold the header with the key, and --debug prints causes."""
+        import openai
+
+        try:
+            return call()
+        except openai.OpenAIError as error:
+            said = self._clean(_said(error))
+            if getattr(error, "status_code", None) in _REFUSED and "enable-prompt-embeds" not in said:
+                raise _RefusedError(said) from None
+            raise self._failure(said, self._advice(error)) from None
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            # The client trusts that what is called JSON is JSON, of the right form.
+            raise self._failure(type(error).__name__, "is this the address of a vLLM server, with /v1?") from None
+
+    def _advice(self, error: Exception) -> str:
+        import openai
+
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            is_set = "holds a key that is refused" if self._key else "is not set"
+            return f"the variable {KEY} {is_set}: put the server's key there"
+        if isinstance(error, openai.NotFoundError):
+            return "is this the address of a vLLM server, with /v1, and the name of a model that it has?"
+        if isinstance(error, openai.APITimeoutError):
+            return "start it again later, or send fewer requests at a time with --parallel"
+        if isinstance(error, openai.APIConnectionError):
+            return "check that the server runs and that --server is its address"
+        return _FLAG if getattr(error, "status_code", None) in _REFUSED else "see what the server printed"
+
+    def _failure(self, found: str, hint: str) -> RunError:
+        where = f"{self.url} (model {self.model!r})" if self.model else self.url
+        return RunError("the server gave no answer", where=where, found=found, hint=hint)
+
+    def _clean(self, text: str) -> str:
+        text = " ".join(text.split())
+        return (text.replace(self._key, "[the key]") if self._key else text)[:300]
+
+
+class _RefusedError(AffectGPTError):
+    def __init__(self, said: str) -> None:
+        super().__init__("the server refuses this request", found=said)
+        self.said = said
+
+
+def valid_url(url: str) -> str:
+    """The address of a server, without a slash at its end. Raises ConfigError for anything but http and https."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError("this is no web address", where="--server", found=f"{error}") from None
+    if parts.username or parts.password:
+        raise ConfigError("the address must hold no password", where="--server", hint=f"put the key into {KEY}")
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError("this is no web address", where="--server", found=url[:200], expected="http://host:8000/v1")
+    return url.rstrip("/")
+
+
+def _key() -> str:
+    key = os.environ.get(KEY, "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise ConfigError("this is no key: it holds characters that cannot be sent", where=f"the variable {KEY}")
+    return key
+
+
+def _next(waiting: deque[tuple[Given, Future[Reply] | None]]) -> tuple[Given, Reply | None]:
+    given, future = waiting.popleft()
+    return given, None if future is None else future.result()
+
+
+def _count(found: Any, name: str) -> int | None:
+    count = getattr(getattr(found, "usage", None), name, None)
+    return count if isinstance(count, int) else None
+
+
+def _said(error: Exception) -> str:
+    cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
+    return f"{type(error).__name__}: {error}{cause}"

@@ -1,0 +1,68 @@
+"""`affectgpt hub`, and models named as on the Hub, as far as that goes without one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_a_card_is_shown_or_written(run: Callable, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    shown = run("hub", "card", folder, "--show")
+    assert shown.code == 0 and shown.out.startswith("---\nlibrary_name: affectgpt\n")
+    assert not (folder / "README.md").exists()
+    written = run("hub", "card", folder)
+    assert written.code == 0 and written.out == f"{folder / 'README.md'}\n"
+    assert (folder / "README.md").read_text() == shown.out
+    (folder / "README.md").write_text("mine")
+    again = run("hub", "card", folder)
+    assert again.code == 2 and again.errors == 1 and (folder / "README.md").read_text() == "mine"
+
+
+def test_the_scores_of_a_benchmark_are_on_the_card(run: Callable, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "said.jsonl").write_text('{"id": "a", "text": "He is happy."}\n{"id": "b", "text": "She is sad."}\n')
+    (tmp_path / "true.jsonl").write_text('{"id": "a", "labels": ["happy"]}\n{"id": "b", "labels": ["angry"]}\n')
+    scored = run(
+        "score", tmp_path / "said.jsonl", "--truth", tmp_path / "true.jsonl", "--task", "fine-grained", "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert scored.code == 0, scored.err
+    (scores,) = (tmp_path / "out").glob("*.json")
+    shown = run("hub", "card", model, "--show", "--scores", scores)
+    assert shown.code == 0 and "No scores were given" not in shown.out and "model-index" in shown.out, shown.err
+
+
+WRONG: dict[str, tuple[list[str], str]] = {
+    "no folder": (["hub", "card", "nothing"], "not a saved model"),
+    "no scores": (["hub", "card", "MODEL", "--show", "--scores", "nothing.json"], "scores cannot be read"),
+    "a name without its owner": (["hub", "push", "MODEL", "mine"], "owner is missing"),
+    "an address": (["hub", "push", "MODEL", "https://huggingface.co/own/mine"], "not the name of a model"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_one_error(case: str, run: Callable, place: Any) -> None:
+    arguments, words = WRONG[case]
+    done = run(*(str(place.model) if each == "MODEL" else each for each in arguments))
+    assert done.code == 2 and done.errors == 1 and words in done.err and done.out == "", done.err
+    assert not (place.model / "README.md").exists()
+
+
+@pytest.mark.parametrize("command", ["describe", "generate", "unibench", "serve-embeds", "encode"])
+def test_every_command_takes_a_name_of_the_hub_and_says_that_it_is_offline(
+    command: str, run: Callable, place: Any
+) -> None:
+    data, clip = str(place.data()), place.good_clip()
+    arguments = {
+        "describe": [clip], "generate": [data, "--out", "out"], "unibench": ["out", "--data", data],
+        "serve-embeds": [clip, "--export", "out"], "encode": [data, "cache"],
+    }[command]  # fmt: skip
+    done = run(command, *arguments, "--model", "own/nothing@main")
+    assert done.code == 1 and done.errors == 1, done.err
+    assert "own/nothing@main: the Hub cannot be asked: HF_HUB_OFFLINE is set" in done.err
+    assert "Traceback" not in done.err
