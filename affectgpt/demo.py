@@ -147,7 +147,7 @@ def _job(name: str, seed: int, changes: tuple[str, ...], save_to: Path | None) -
     label = f"training: {name}" + (f", seed {seed}" if seed else "")
     pipeline = assemble(plan, catalog)
     steps = plan.config.training.steps
-    history = train(pipeline, _samples["train"], lambda step, _: _messages.put((label, step, steps)))
+    history = train(pipeline, _samples["train"], on_step=lambda step, _: _messages.put((label, step, steps)))
     texts = write_texts(pipeline, _samples["test"])
     if save_to is not None:
         save(pipeline, save_to, dtype="float16")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+from affectgpt.core.answering import Answered, answers, windows
 from affectgpt.core.batch import collate
+from affectgpt.core.generation import Answer, check_stream
 from affectgpt.core.influence import influence
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.tokens import Prepared
+from affectgpt.data.read_ahead import read_ahead
 from affectgpt.media.clip import Clip
-from affectgpt.registry.errors import AffectGPTError, MediaError
+from affectgpt.registry.errors import AffectGPTError, MediaError, Problem
 
 MEDIA_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp",
@@ -24,7 +30,8 @@ class Description:
     """What was found out about one file.
 
     `counted` is the share of each modality in the answer (None: the clip lacks it), `fusion` what the fusers
-    themselves report, `notes` what was missing or done instead, `error` why there is no text.
+    themselves report, `notes` what was missing or done instead, `seconds` the time to read it and its share of its
+    batch's, `error` why there is no text.
     """
 
     file: str
@@ -55,42 +62,117 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A file that was read and prepared, and the seconds that took."""
+
+    file: str
+    media: dict[str, Prepared | None]
+    subtitle: str
+    notes: list[str]
+    seconds: float
+
+
 def describe(
     pipeline: Pipeline, files: Sequence[Path], *,
-    subtitle: str | None = None, question: str | None = None, batch_size: int = 8,
-) -> Iterator[Description]:  # fmt: skip
-    """Describe files in order, `batch_size` at a time. One that cannot be read gives a row with its error.
+    subtitle: str | None = None, question: str | None = None, batch_size: int = 8, workers: int = 0,
+) -> Generator[Description]:  # fmt: skip
+    """Describe files in order, `batch_size` at a time, some batches read ahead by `workers` processes.
+
+    A file that cannot be read, or that kills the process that reads it, gives a row with its error. Rows come when
+    their window of clips is done (see [affectgpt.core.answering][]); no more than a few windows are in memory.
 
     Raises ConfigError, before a file is opened, when the question is too long for the LLM.
     """
     pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
-    for start in range(0, len(files), batch_size):
+    return _described(pipeline, _read(pipeline, files, subtitle, workers), question, batch_size)
+
+
+def _described(
+    pipeline: Pipeline, files: Generator[_Opened | Description], question: str | None, batch_size: int
+) -> Generator[Description]:
+    with closing(files):
+        for window in windows(files, batch_size):
+            clips = [each for each in window if isinstance(each, _Opened)]
+            began = time.perf_counter()
+            found = iter(answers(pipeline, clips, batch_size, question))
+            took = (time.perf_counter() - began) / max(1, len(clips))
+            for each in window:
+                yield _row(each, next(found), took) if isinstance(each, _Opened) else each
+
+
+def stream(
+    pipeline: Pipeline, files: Sequence[Path], *,
+    subtitle: str | None = None, question: str | None = None, batch_size: int = 1, workers: int = 0,
+) -> Generator[tuple[int, str | Description]]:  # fmt: skip
+    """As [describe][], with the text of each file while it is written: pairs of its index and the next piece of text.
+
+    The pieces of a file, put together, are the text of the [Description][] that ends them. Those of the files of one
+    batch come mixed. Raises ConfigError as [describe][], and when the pipeline cannot stream.
+    """
+    pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
+    check_stream(pipeline)
+    return _streamed(pipeline, _read(pipeline, files, subtitle, workers), question, batch_size)
+
+
+def _streamed(
+    pipeline: Pipeline, files: Generator[_Opened | Description], question: str | None, batch_size: int
+) -> Generator[tuple[int, str | Description]]:
+    first = 0
+    with closing(files):
+        while some := list(islice(files, batch_size)):
+            places = [place for place, each in enumerate(some, first) if isinstance(each, _Opened)]
+            clips = [each for each in some if isinstance(each, _Opened)]
+            began = time.perf_counter()
+            said: dict[int, Answered] = {}
+            if clips:
+                said = yield from _pieces(pipeline, clips, places, question)
+            took = (time.perf_counter() - began) / max(1, len(clips))
+            for place, each in enumerate(some, first):
+                yield place, _row(each, said[place], took) if isinstance(each, _Opened) else each
+            first += len(some)
+
+
+def _pieces(
+    pipeline: Pipeline, clips: Sequence[_Opened], places: Sequence[int], question: str | None
+) -> Generator[tuple[int, str | Description], None, dict[int, Answered]]:
+    batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips]).to(pipeline.device)
+    said: dict[int, Answer] = {}
+    for piece in pipeline.stream(batch, question):
+        if piece.text:
+            yield places[piece.row], piece.text
+        if piece.answer is not None:
+            said[piece.row] = piece.answer
+    shares = influence(pipeline, batch, [said[row].text for row in range(len(clips))], question)
+    return {place: Answered(said[row], shares[row]) for row, place in enumerate(places)}
+
+
+def _read(
+    pipeline: Pipeline, files: Sequence[Path], subtitle: str | None, workers: int
+) -> Generator[_Opened | Description]:
+    def opened(index: int) -> _Opened | Description:
         began = time.perf_counter()
-        rows: list[Description | None] = []
-        clips, samples = [], []
-        for path in files[start : start + batch_size]:
-            try:
-                clip = Clip.open(path, subtitle=subtitle)
-                samples.append(pipeline.prepare(clip))
-                clips.append(clip)
-                rows.append(None)
-            except AffectGPTError as error:
-                rows.append(Description(str(path), error=str(error)))
-        if clips:
-            batch = collate(samples, [clip.subtitle for clip in clips]).to(pipeline.device)
-            answers = pipeline.generate(batch, question)
-            shares = influence(pipeline, batch, [answer.text for answer in answers], question)
-            took = (time.perf_counter() - began) / len(clips)
-            described = iter([
-                Description(
-                    str(clip.path), answer.text, clip.subtitle, share, {name: dict(each) for name, each in
-                    answer.attribution.items()}, [*clip.notes, *_absent(share, clip)], round(took, 3),
-                )
-                for clip, answer, share in zip(clips, answers, shares, strict=True)
-            ])  # fmt: skip
-            rows = [row if row is not None else next(described) for row in rows]
-        yield from (row for row in rows if row is not None)
+        try:
+            clip = Clip.open(files[index], subtitle=subtitle)
+            media = pipeline.prepare(clip)
+        except AffectGPTError as error:
+            return Description(str(files[index]), error=str(error))
+        return _Opened(str(files[index]), media, clip.subtitle, clip.notes, time.perf_counter() - began)
+
+    def lost(index: int, how: str) -> Description:
+        problem = Problem(
+            "the process that read this file died", where=str(files[index]), found=how,
+            hint="the file may be damaged, or need more memory than there is",
+        )  # fmt: skip
+        return Description(str(files[index]), error=str(problem))
+
+    return read_ahead(opened, len(files), workers, lost)
 
 
-def _absent(shares: dict[str, float | None], clip: Clip) -> list[str]:
-    return ["no subtitle"] if shares.get("subtitle", 0.0) is None and not clip.subtitle else []
+def _row(clip: _Opened, found: Answered, seconds: float) -> Description:
+    absent = found.counted.get("subtitle", 0.0) is None and not clip.subtitle
+    return Description(
+        clip.file, found.answer.text, clip.subtitle, found.counted,
+        {name: dict(each) for name, each in found.answer.attribution.items()},
+        [*clip.notes, *(["no subtitle"] if absent else [])], round(clip.seconds + seconds, 3),
+    )  # fmt: skip

@@ -49,7 +49,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("name", "width"), [("affectgpt-paper", 24), ("affectgpt", 32)])
+@pytest.mark.parametrize(("name", "width"), [("affectgpt-paper", 24), ("affectgpt", 32), ("train/affectgpt", 24)])
 def test_the_pipeline_trains_saves_loads_and_answers(
     name: str, width: int, models: Path, catalog: Catalog, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.bundled import TINY
-from affectgpt.cli.options import Json, Plugin, call_hooks, catalog_of, console, progress
+from affectgpt.cli.generate import AllowPickle, Device, Model, OnDevice, Question, Workers, loaded
+from affectgpt.cli.options import Json, Plugin, call_hooks, catalog_of, console, progress, saved_model
+from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.streaming import lines, live
 from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
@@ -20,15 +24,18 @@ if TYPE_CHECKING:
 def command(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.", show_default=False)],
-    model: Annotated[Path, typer.Option(help="A saved model.", show_default="the small bundled one")] = TINY,
+    model: Model = TINY,
     subtitle: Annotated[
         str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")
     ] = None,
-    question: Annotated[str | None, typer.Option(help="What to ask instead of the model's own question.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")] = 8,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Let the model's encoders read pickled weights (restricted).")
-    ] = False,
+    question: Question = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Clips at a time.", show_default="8; with --stream 1")
+    ] = None,
+    workers: Workers = 2,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
+    device: OnDevice = Device.auto,
+    allow_pickle: AllowPickle = False,
     plugin: Plugin = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -38,28 +45,39 @@ def command(
     for path in paths:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
+    model = saved_model(model)
     with progress() as bar:
         loading = bar.add_task("loading the model", total=None, note="")
-        from affectgpt.core.checkpoint import load
-        from affectgpt.describe import describe, media_files
+        from affectgpt import describe
 
-        files = media_files(paths)
-        pipeline = load(model, catalog, lambda name: bar.update(loading, note=name), allow_pickle=allow_pickle)
+        files = describe.media_files(paths)
+        pipeline = loaded(model, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))
         bar.update(loading, total=1, completed=1, note="")
         config = pipeline.plan.config
         call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
-        task = bar.add_task("describing", total=len(files), note="")
-        rows: list[Description] = []
-        for row in describe(pipeline, files, subtitle=subtitle, question=question, batch_size=batch_size):
-            rows.append(row)
-            bar.update(task, advance=1, note=Path(row.file).name)
-    results: list[dict[str, Any]] = [asdict(row) for row in rows]
+        # A single file is read here: a process for it would have nobody to be ahead of.
+        given: dict[str, Any] = {
+            "subtitle": subtitle, "question": question, "workers": workers if len(files) > 1 else 0,
+            "batch_size": batch_size or (1 if stream else 8),
+        }  # fmt: skip
+        results: list[dict[str, Any]] = []
+        if stream:
+            bar.stop()
+            events = describe.stream(pipeline, files, **given)
+            shown = lines(events, files) if as_json else live(events, files, show_details)
+            results += (asdict(row) for row in shown)
+        else:
+            task = bar.add_task("describing", total=len(files), note="")
+            with closing(describe.describe(pipeline, files, **given)) as rows:
+                for row in rows:
+                    results.append(asdict(row))
+                    bar.update(task, advance=1, note=one_line(Path(row.file).name))
+                    if not as_json:
+                        show([row])
     call_hooks(catalog, "affectgpt_after_run", command="describe", config=config, result=results)
-    if as_json:
+    if as_json and not stream:
         typer.echo(json.dumps(results, indent=1, ensure_ascii=False))
-    else:
-        show(rows)
-    if any(row.error for row in rows):
+    if any(row["error"] for row in results):
         raise typer.Exit(2)
 
 
@@ -67,18 +85,25 @@ def show(rows: list[Description]) -> None:
     """Print descriptions for a reader."""
     from rich.markup import escape
 
-    out = console()
     for row in rows:
-        if row.error:
-            typer.echo(f"error: {row.error}", err=True)
-            continue
-        out.print(f"[bold]{escape(Path(row.file).name)}[/bold]  ({row.seconds:.1f} s)")
-        out.print(f"  {row.text}", markup=False)
-        out.print("  counted: " + "  ".join(_share(name, share) for name, share in row.counted.items()), markup=False)
-        for name, shares in row.fusion.items():
-            out.print(f"  {name} weighs: " + "  ".join(_share(*each) for each in shares.items()), markup=False)
-        for note in row.notes:
-            out.print(f"  note: {note}", markup=False)
+        if not row.error:
+            out = console()
+            out.print(f"[bold]{escape(one_line(Path(row.file).name))}[/bold]  ({row.seconds:.1f} s)")
+            out.print(f"  {printable(row.text)}", markup=False)
+        show_details(row)
+
+
+def show_details(row: Description) -> None:
+    """Print what stands below a description's text, or its error."""
+    if row.error:
+        typer.echo(printable(f"error: {row.error}"), err=True)
+        return
+    out = console()
+    out.print("  counted: " + "  ".join(_share(name, share) for name, share in row.counted.items()), markup=False)
+    for name, shares in row.fusion.items():
+        out.print(f"  {name} weighs: " + "  ".join(_share(*each) for each in shares.items()), markup=False)
+    for note in row.notes:
+        out.print(f"  note: {printable(note)}", markup=False)
 
 
 def _share(name: str, share: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt.bundled import TINY
-from affectgpt.cli.options import Plugin, call_hooks, catalog_of, progress
+from affectgpt.cli.options import Plugin, call_hooks, catalog_of, progress, saved_model
 from affectgpt.registry.catalog import Catalog
 
 
@@ -22,7 +22,11 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
-Model = Annotated[Path, typer.Option(help="A saved model.", show_default="the small bundled one")]
+Model = Annotated[
+    Path,
+    typer.Option(help="A saved model: a folder, or OWNER/NAME[@REVISION] on the Hub.",
+                 show_default="the small bundled one"),
+]  # fmt: skip
 Sets = Annotated[list[str], typer.Option("--sets", help="Only this data set, e.g. mer2023. May be repeated.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first clips of each data set.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")]
@@ -63,9 +67,10 @@ def predict(
 
     sources = read_sources(data, sets, limit=limit)
     catalog.load_deferred()
+    model = saved_model(model)
     with progress() as bar:
         loading = bar.add_task("loading the model", total=None, note="")
-        pipeline = _loaded(model, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))
+        pipeline = loaded(model, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))
         from affectgpt.unibench.generation import generate, model_name
 
         name = model_name(model)
@@ -91,7 +96,8 @@ def _shown_in(bar: Any, task: Any) -> Callable[[int, int], None]:
     return lambda done, _: bar.update(task, completed=done)
 
 
-def _loaded(model: Path, catalog: Catalog, device: Device, allow_pickle: bool, tell: Any) -> Any:
+def loaded(model: Path, catalog: Catalog, device: Device, allow_pickle: bool, tell: Any) -> Any:
+    """The saved model on its device. Raises ConfigError for a device that is not there."""
     import torch
 
     from affectgpt.core.checkpoint import load

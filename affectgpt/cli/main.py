@@ -11,7 +11,24 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt import __version__
-from affectgpt.cli import check, data, demo, describe, generate, new, plugins, schema, score, synth, train, unibench
+from affectgpt.cli import (
+    check,
+    convert,
+    data,
+    demo,
+    describe,
+    encode,
+    generate,
+    hub,
+    new,
+    plugins,
+    schema,
+    score,
+    serve_embeds,
+    synth,
+    train,
+    unibench,
+)
 from affectgpt.cli.printable import printable
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
@@ -26,15 +43,19 @@ app = typer.Typer(
 )  # fmt: skip
 app.command("describe")(describe.command)
 app.command("demo")(demo.command)
+app.command("encode")(encode.command)
 app.command("generate")(generate.command)
 app.command("score")(score.command)
+app.command("serve-embeds")(serve_embeds.command)
 app.command("unibench")(unibench.command)
 app.command("train")(train.command)
 app.command("check")(check.command)
 app.command("schema")(schema.command)
 app.command("synth")(synth.command)
 app.command("new")(new.command)
+app.add_typer(convert.app, name="convert")
 app.add_typer(data.app, name="data")
+app.add_typer(hub.app, name="hub")
 app.add_typer(plugins.app, name="plugins")
 
 

@@ -35,6 +35,13 @@ def catalog_of(context: typer.Context, refs: list[str]) -> Catalog:
     return catalog
 
 
+def saved_model(name: Path) -> Path:
+    """The folder of a saved model; one on the Hub, `owner/name[@revision]`, is fetched, and its commit is told."""
+    from affectgpt.hub.loading import local_folder
+
+    return local_folder(name, tell=lambda line: typer.echo(f"note: {line}", err=True))
+
+
 def call_hooks(catalog: Catalog, hook: str, **arguments: Any) -> None:
     """Call a hook of every plugin; one that fails costs a warning on standard error, not the work."""
     for broken in catalog.call_each(hook, **arguments):
@@ -53,9 +60,11 @@ def progress() -> Progress:
     """A progress display on standard error, so that standard output stays clean."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    # Rich sends what is printed meanwhile to its own console, which must not take results out of a file or pipe.
     return Progress(
         TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"), console=console(err=True), transient=False,
+        redirect_stdout=sys.stdout.isatty(),
     )  # fmt: skip
 
 

@@ -25,16 +25,8 @@ def assemble(
     reads clips that are encoded already. Raises PluginError when a plugin fails, and whatever error a plugin raises on
     purpose (a missing model folder, for example).
     """
-    torch.manual_seed(plan.config.seed)
     tell = on_node or (lambda name: None)
-    encoders = NodeModules()
-    for name, node in plan.encoders.items():
-        if name in without:
-            continue
-        tell(name)
-        encoders[name] = build_module(node, catalog, node.config, node.output)
-        if node.config.frozen:
-            encoders[name].requires_grad_(False)
+    encoders = build_encoders(plan, catalog, on_node, without=without)
     fusers = NodeModules()
     for name, node in plan.fusers.items():
         tell(name)
@@ -42,6 +34,30 @@ def assemble(
     tell("llm")
     llm = build_module(plan.llm, catalog, plan.llm.config, plan.llm.output)
     return Pipeline(plan, encoders, fusers, llm).eval()
+
+
+def build_encoders(
+    plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, without: Collection[str] = ()
+) -> NodeModules:
+    """The encoders of a plan but for those in `without`; random weights are drawn from the config's seed.
+
+    What is drawn afterwards is the same whether an encoder with weights from a model folder was built or not.
+    """
+    torch.manual_seed(plan.config.seed)
+    encoders = NodeModules()
+    for name, node in plan.encoders.items():
+        if name in without:
+            continue
+        if on_node:
+            on_node(name)
+        before = torch.get_rng_state()
+        encoders[name] = build_module(node, catalog, node.config, node.output)
+        if getattr(encoders[name], "pretrained", False):
+            # What it drew was overwritten by the folder's weights.
+            torch.set_rng_state(before)
+        if node.config.frozen:
+            encoders[name].requires_grad_(False)
+    return encoders
 
 
 def build_module(node: PlannedNode, catalog: Catalog, *arguments: Any) -> nn.Module:

@@ -32,7 +32,7 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.place import unwritable
-from affectgpt.core.plan import make_plan
+from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
@@ -171,20 +171,7 @@ def load(
     config, and ConfigError when `pipeline.yaml` is wrong or needs a plugin that is not there.
     """
     folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise CheckpointError(
-                "this is not a saved model", where=str(folder), found=f"no {name}",
-                expected=f"a folder with {CONFIG} and {WEIGHTS}",
-            )
-    try:
-        config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
-    except ConfigError as error:
-        raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
-    if not allow_pickle:
-        _refuse_pickles(config, source)
-    plan = make_plan(config, catalog, source)
-    tensors = read_tensors(folder / WEIGHTS)
+    plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
     pipeline = assemble(plan, catalog, on_node)
     fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
     if pipeline.llm.adapter() is not None:
@@ -200,6 +187,23 @@ def load(
             hint=f"was {CONFIG} changed?",
         )
     return pipeline.eval()
+
+
+def read_saved(folder: Path, catalog: Catalog, *, allow_pickle: bool = False) -> tuple[Plan, dict[str, Tensor]]:
+    """The plan of a saved model and the tensors of its `model.safetensors`; no module is built. Raises as [load][]."""
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                "this is not a saved model", where=str(folder), found=f"no {name}",
+                expected=f"a folder with {CONFIG} and {WEIGHTS}",
+            )
+    try:
+        config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
+    except ConfigError as error:
+        raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
+    if not allow_pickle:
+        _refuse_pickles(config, source)
+    return make_plan(config, catalog, source), read_tensors(folder / WEIGHTS)
 
 
 def _refuse_pickles(config: PipelineConfig, source: Source) -> None:

@@ -102,6 +102,13 @@ class LLMConfig(PluginConfig):
         """Number of adapter weights: 0 without an adapter, None when unknown."""
         return 0
 
+    def for_prompts(self) -> LLMConfig:
+        """The options of this LLM with only what prompts are written with (`encode`, `decode`, `embed`); by default all.
+
+        For answers that another program writes. The tensors that it then has must have the names they have without.
+        """
+        return self
+
 
 class ExtractorConfig(PluginConfig):
     """Options of an extractor of labels from text."""
@@ -144,7 +151,11 @@ class Fuser(Protocol):
 
 
 class LLM(Protocol):
-    """An `nn.Module` that continues a sequence of embeddings with text."""
+    """An `nn.Module` that continues a sequence of embeddings with text.
+
+    It may have a method `checkpoint_gradients()`, called once before training with `training.gradient_checkpointing`:
+    the backward pass then computes activations again instead of keeping them.
+    """
 
     pretrained: bool
 
@@ -163,8 +174,19 @@ class LLM(Protocol):
     def logits(self, embeds: Tensor, mask: Tensor) -> Tensor:
         """Embeddings `[B, T, D]` and mask `[B, T]` bool (padding on either side) -> logits `[B, T, V]`."""
 
-    def generate(self, embeds: Tensor, mask: Tensor, settings: Any) -> list[list[int]]:
-        """Continue left-padded embeddings `[B, T, D]`; the new ids of each row, end marker removed."""
+    def generate(
+        self, embeds: Tensor, mask: Tensor, settings: Any, *, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        """Continue left-padded embeddings `[B, T, D]`; the new ids of each row, end marker removed.
+
+        What padded positions hold must not matter. `settings` is the pipeline's [GenerationConfig][]. A row may end
+        with the first of `settings.stop`; the text is cut before it by the pipeline. With `settings.sample`, `seeds`
+        holds one number per row from which alone that row is drawn (a plugin without the argument is seeded through
+        torch).
+
+        A plugin may have `stream` too, with the same arguments: it yields, token by token, a list with the next id of
+        each row, None for a row that is done.
+        """
 
     def adapter(self) -> Any:
         """The PEFT model whose adapter is saved in PEFT's own format, or None."""

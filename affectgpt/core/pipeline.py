@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affectgpt.core.batch import Batch, pad
+from affectgpt.core.generation import Answer, Piece, generate, stream
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
 from affectgpt.core.prompt_ids import PromptIds
@@ -19,15 +19,6 @@ from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 IGNORED = -100
 Question = str | Sequence[str] | None
 """What is asked: of all clips, of each one, or (None) what the config says."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Generated `text`, the number of new `tokens`, and per fuser that reports it how much each input counted."""
-
-    text: str
-    tokens: int
-    attribution: Mapping[str, Mapping[str, float]]
 
 
 class Pipeline(nn.Module):
@@ -120,6 +111,11 @@ class Pipeline(nn.Module):
         """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
         self._ids.check_question(question)
 
+    def prompt_length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str | None = None) -> int:
+        """About how many tokens the prompt of a prepared clip has: what clips are put into batches by."""
+        asked = self.plan.config.prompt.question if question is None else question
+        return self._ids.length(media, subtitle, asked)
+
     def _embed(self, rows: Sequence[Sequence[list[int] | Tensor]]) -> list[Tensor]:
         """Rows of ids and embeddings -> one `[T_i, D]` each, with a single look-up for the whole batch."""
         ids = [index for row in rows for piece in row if isinstance(piece, list) for index in piece]
@@ -167,24 +163,18 @@ class Pipeline(nn.Module):
         )
         return -losses.view(targets.shape).sum(dim=1)
 
-    @torch.no_grad()
     def generate(self, batch: Batch, question: Question = None) -> list[Answer]:
-        """Answer for every clip of a batch, as the config's `generation` says; the module must be in eval mode."""
-        tokens = self.fuse(self.encode(batch, alone=True))
-        embeds, mask = pad(self.prompts(tokens, batch.subtitles, question), "left")
-        settings = self.plan.config.generation
-        if settings.sample:
-            torch.manual_seed(self.plan.config.seed)
-        rows = self.llm.generate(embeds, mask, settings)
-        return [
-            Answer(self.llm.decode(row).strip(), len(row), self._attribution(tokens, index))
-            for index, row in enumerate(rows)
-        ]
+        """Answer for every clip of a batch, as the config's `generation` says; the module must be in eval mode.
 
-    def _attribution(self, tokens: Mapping[str, Tokens], row: int) -> dict[str, dict[str, float]]:
-        shares = {}
-        for name, node in self.plan.fusers.items():
-            share = tokens[name].attribution
-            if share is not None:
-                shares[name] = dict(zip(node.inputs, share[row].float().tolist(), strict=True))
-        return shares
+        A clip's greedy text is the same alone and in any batch, up to ties: logits differ by the rounding of float32.
+        With sampling it is also the same for the same seed.
+        """
+        return generate(self, batch, question)
+
+    def stream(self, batch: Batch, question: Question = None) -> Iterator[Piece]:
+        """The text of [Pipeline.generate][] while it is written: the pieces of a clip, put together, are its text.
+
+        Pieces hold whole characters and no part of a stop text; with a clip's last one comes its answer. Raises
+        ConfigError with beams, and when the LLM's plugin has no method `stream`.
+        """
+        return stream(self, batch, question)

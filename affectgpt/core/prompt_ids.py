@@ -9,6 +9,8 @@ from torch import Tensor
 
 from affectgpt.core.plan import Plan
 from affectgpt.core.prompt import Part
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import Prepared
 from affectgpt.registry.errors import ConfigError
 
 Piece = list[int] | Tensor
@@ -47,6 +49,20 @@ class PromptIds:
                     pieces.append(self._run(run, subtitle, question))
             rows.append(pieces)
         return rows
+
+    def length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str) -> int:
+        """Tokens of a clip's prompt, told before it is encoded; of a node without an exact number, the most."""
+        tokens = {
+            name: _at_most(node.output, 0 if (given := media[name]) is None else len(given.values))
+            for name, node in self.plan.encoders.items()
+        }
+        for name, node in self.plan.fusers.items():
+            tokens[name] = _at_most(node.output, sum(tokens[given] for given in node.inputs))
+        absent = {name for name, count in tokens.items() if not count} | (set() if subtitle.strip() else {"subtitle"})
+        return sum(
+            tokens[run[0].value] if run[0].kind == "node" else len(self._run(run, subtitle, question))
+            for run in self._runs(absent)
+        )
 
     def answer(self, text: str) -> list[int]:
         """The ids of an answer to learn: its end and the LLM's end marker included."""
@@ -101,3 +117,7 @@ class PromptIds:
         if text not in self._known:
             self._known[text] = self.llm.encode(text, special=True)
         return self._known[text]
+
+
+def _at_most(spec: TokenSpec, given: int) -> int:
+    return spec.tokens if given and spec.exact else min(spec.tokens, given)

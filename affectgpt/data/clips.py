@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader, Dataset
 
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
+from affectgpt.data.end_with_parent import end_with
 from affectgpt.data.example import Example
 from affectgpt.data.opening import open_example
 from affectgpt.data.showing import first_of
@@ -80,38 +83,69 @@ class ClipDataset(Dataset[Any]):
         )
 
 
+Progress = Callable[[int, int], None]
+"""Told (done, total) as the work goes on."""
+
+
 def read_samples(
     examples: Sequence[Example], prepare: Prepare, target: Target = "description", *,
-    workers: int = 2, skip_broken: bool = False, progress: Callable[[int, int], None] | None = None,
+    workers: int = 2, allow_unreadable: float = 0.0, progress: Progress | None = None,
 ) -> tuple[list[Sample], list[BrokenClip]]:  # fmt: skip
-    """Prepare all examples, in order, keeping them in memory; also the broken ones that were skipped.
+    """Prepare all examples, in order, keeping them in memory; also the broken ones that were left out.
 
-    Raises DataError naming every broken clip unless `skip_broken`, and when no clip is left.
+    Raises DataError naming broken clips when they are more than the share `allow_unreadable` of all, and when no clip
+    is left.
     """
-    refuse_untold(examples, target)
     samples: list[Sample] = []
     broken: list[BrokenClip] = []
-    loader = DataLoader(ClipDataset(examples, prepare), batch_size=None, num_workers=workers)
-    for done, item in enumerate(loader, 1):
+    for item in _decoded(examples, prepare, target, workers, progress):
         if isinstance(item, BrokenClip):
             broken.append(item)
-        else:
-            # A worker's tensors live in shared memory, one open file each: copy them and let those go.
-            media = {
-                name: Prepared(each.values.clone(), each.times.clone()) if each is not None else None
-                for name, each in item.media.items()
-            }
-            samples.append(replace(item, media=media))
+            continue
+        # A worker's tensors live in shared memory, one open file each: copy them and let those go.
+        media = {
+            name: Prepared(each.values.clone(), each.times.clone(), each.encoded) if each is not None else None
+            for name, each in item.media.items()
+        }
+        samples.append(replace(item, media=media))
+    refuse_broken(broken, len(examples), allow_unreadable)
+    return samples, broken
+
+
+def check_samples(
+    examples: Sequence[Example], prepare: Prepare, target: Target = "description", *,
+    workers: int = 2, allow_unreadable: float = 0.0, progress: Progress | None = None,
+) -> tuple[list[Example], list[BrokenClip]]:  # fmt: skip
+    """As [read_samples][], but nothing is kept in memory: the examples that could be prepared."""
+    items = _decoded(examples, prepare, target, workers, progress)
+    broken = {number: item for number, item in enumerate(items) if isinstance(item, BrokenClip)}
+    refuse_broken(list(broken.values()), len(examples), allow_unreadable)
+    return [each for number, each in enumerate(examples) if number not in broken], list(broken.values())
+
+
+def _decoded(
+    examples: Sequence[Example], prepare: Prepare, target: Target, workers: int, progress: Progress | None
+) -> Iterator[Sample | BrokenClip]:
+    refuse_untold(examples, target)
+    watch = partial(end_with, os.getpid()) if workers else None
+    loader = DataLoader(ClipDataset(examples, prepare), batch_size=None, num_workers=workers, worker_init_fn=watch)
+    for done, item in enumerate(loader, 1):
+        yield item
         if progress:
             progress(done, len(examples))
-    if broken and not skip_broken:
+
+
+def refuse_broken(broken: Sequence[BrokenClip], count: int, allowed: float) -> None:
+    """Raise DataError when more than the share `allowed` of `count` clips are broken, or all are."""
+    if len(broken) > allowed * count:
+        share = f"{len(broken) / count:.1%}"
         raise DataError.of([
-            Problem(f"{len(broken)} of {len(examples)} clips cannot be read", hint="mend them, or use --skip-broken"),
+            Problem(f"{len(broken)} of {count} clips cannot be read", found=share, expected=f"at most {allowed:.1%}",
+                    hint="mend them, or leave out more: --allow-unreadable 0.2 is a fifth of them"),
             *(each.problem for each in broken[:20]),
         ])  # fmt: skip
-    if not samples:
+    if len(broken) == count:
         raise DataError("no clip is left to read", found=f"{len(broken)} broken clips")
-    return samples, broken
 
 
 def batches(samples: Sequence[Sample], size: int) -> Iterator[tuple[Batch, list[Sample]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from affectgpt.core.config import GenerationConfig
+from affectgpt.core.stopping import finished
 from affectgpt.testing.cases import Case
 from affectgpt.testing.round_trips import config_round_trip, state_round_trip
 
@@ -86,7 +89,7 @@ def padding_side(case: Case) -> None:
     with torch.no_grad():
         alone = llm.logits(*padded([short], "right"))[0]
         for side in ("left", "right"):
-            for rubbish in (0.0, 1e3):
+            for rubbish in (0.0, 1e3, math.nan):
                 embeds, mask = padded([long, short], side, rubbish)
                 off = (llm.logits(embeds, mask)[1][mask[1]] - alone).abs().max()
                 assert off <= 2e-2 if alone.dtype != torch.float32 else off <= 1e-3, (
@@ -103,12 +106,69 @@ def greedy_generation(case: Case) -> None:
         together = llm.generate(*padded([long, short], "left"), settings)
         again = llm.generate(*padded([long, short], "left"), settings)
         alone = [llm.generate(*padded([row], "left"), settings)[0] for row in (long, short)]
+        beside_rubbish = llm.generate(*padded([long, short], "left", math.nan), settings)
     assert len(together) == 2, f"generate() gives {len(together)} rows for 2 prompts"
     assert together == again, f"two greedy runs differ: {together} and {again}"
     assert together == alone, f"in a batch: {together}; alone: {alone}"
+    assert together == beside_rubbish, f"with NaN in the padding: {beside_rubbish}; with 0: {together}"
     for row in together:
         assert all(isinstance(each, int) for each in row) and len(row) <= 6, f"{row}: expected at most 6 ids"
         assert not set(row) & set(llm.end_ids()), f"{row} holds an end marker; expected it to be removed"
+
+
+def stop_texts(case: Case) -> None:
+    """With a stop text, an answer is the same up to it; whether the row then ends is the model's choice."""
+    llm = case.build()
+    prompts = padded([embedded(llm), embedded(llm, "They smile")], "left")
+    with torch.no_grad():
+        texts = [llm.decode(row) for row in llm.generate(*prompts, GenerationConfig(max_new_tokens=12))]
+    for stop in dict.fromkeys(text[at : at + 2] for text in texts for at in (1, len(text) // 2)):
+        if not stop:
+            continue
+        with torch.no_grad():
+            rows = llm.generate(*prompts, GenerationConfig(max_new_tokens=12, stop=[stop]))
+        for row, text in zip(rows, texts, strict=True):
+            found, wanted = finished(llm.decode(row), [stop]), finished(text, [stop])
+            assert found == wanted, f"before {stop!r} stands {found!r}; without a stop text it is {wanted!r}"
+
+
+def sampled_generation(case: Case) -> None:
+    """What is sampled comes from the row's seed alone; without the argument `seeds`, from torch's."""
+    llm = case.build()
+    settings = GenerationConfig(max_new_tokens=6, sample=True, temperature=3.0)
+    rows = [embedded(llm), embedded(llm, "They smile")]
+
+    def drawn(rows: list[Tensor], seeds: list[int]) -> list[list[int]]:
+        given = {"seeds": seeds} if "seeds" in inspect.signature(llm.generate).parameters else {}
+        torch.manual_seed(0 if not given else int(torch.randint(1000, ())))
+        with torch.no_grad():
+            found: list[list[int]] = llm.generate(*padded(rows, "left"), settings, **given)
+        return found
+
+    together, again = drawn(rows, [3, 5]), drawn(rows, [3, 5])
+    assert together == again, f"the same seeds give {together} and {again}"
+    if "seeds" in inspect.signature(llm.generate).parameters:
+        alone = [drawn([row], [seed])[0] for row, seed in zip(rows, (3, 5), strict=True)]
+        assert together == alone, f"in a batch: {together}; alone with the same seeds: {alone}"
+        others = [drawn(rows, [seed, seed]) for seed in range(8)]
+        assert any(each != together for each in others), "ten different seeds draw the same"
+
+
+def streaming(case: Case) -> None:
+    """`stream`, where there is one, gives the answers of `generate`, and None once a row is done."""
+    llm = case.build()
+    if not hasattr(llm, "stream"):
+        return
+    settings = GenerationConfig(max_new_tokens=6)
+    prompts = padded([embedded(llm), embedded(llm, "They smile")], "left")
+    with torch.no_grad():
+        whole = [llm.decode(row) for row in llm.generate(*prompts, settings)]
+        steps = list(llm.stream(*prompts, settings))
+    for index, text in enumerate(whole):
+        row = [step[index] for step in steps]
+        ids = [each for each in row if each is not None]
+        assert row[: len(ids)] == ids, f"row {index} goes on after None: {row}"
+        assert llm.decode(ids) == text, f"stream() gives {llm.decode(ids)!r}; generate() gives {text!r}"
 
 
 def finite_gradients(case: Case) -> None:
@@ -146,7 +206,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         declared_interface, declared_parameters, text_round_trip, end_marker, padding_side, greedy_generation,
-        finite_gradients, state_dict, config_json,
+        stop_texts, sampled_generation, streaming, finite_gradients, state_dict, config_json,
     )
 }  # fmt: skip
 """Every check of a language model by its name."""

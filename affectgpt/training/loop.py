@@ -1,137 +1,185 @@
-"""The training loop: one process, a fixed number of steps, on Hugging Face Accelerate."""
+"""The training loop: on Hugging Face Accelerate, for one process or several, with exact resume.
+
+Everything random is a function of the seed, the step and the micro-batch, never of what was drawn before.
+"""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 
-from affectgpt.core.batch import collate
-from affectgpt.core.config import TrainingConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Sample
+from affectgpt.data.clips import refuse_untold
+from affectgpt.data.locks import alone
 from affectgpt.registry.errors import ConfigError, DataError, RunError
-from affectgpt.training.modality_dropout import ModalityDropout
+from affectgpt.training.accelerator import make_accelerator, prepare, release
+from affectgpt.training.interruption import Interruption, heeded
+from affectgpt.training.micro_batches import MicroBatches, Samples, made
+from affectgpt.training.order import Order, split
+from affectgpt.training.parameter_groups import parameter_groups
+from affectgpt.training.recording import Recording
+from affectgpt.training.run_folder import RunFolder
+from affectgpt.training.sameness import settings_of
+from affectgpt.training.saving import Saver
+from affectgpt.training.steps import Stepper
+from affectgpt.training.targets import Told, refuse_long_answers
+from affectgpt.training.validation import Measured, Validation
+
+OnStep = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
 class History:
-    """What a training run did: the `losses` per step (mean cross-entropy in nats) and the `seconds` it took."""
+    """What a training run did: the `losses` per step (mean cross-entropy in nats) and the `seconds` it took.
+
+    The losses are those since the first step, the seconds those since the run was `resumed` (at that step; 0: never).
+    `best` is the lowest held-out loss and its step, whose weights the pipeline then has; None without validation.
+    """
 
     losses: list[float]
     seconds: float
+    resumed: int = 0
+    best: Measured | None = None
 
 
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """The rate of step 0, 1, ...: linear up over `warmup_steps`, then a half cosine down to `min_lr`."""
-    if step < config.warmup_steps:
-        return config.lr * (step + 1) / config.warmup_steps
-    share = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * share))
+@dataclass(frozen=True)
+class _Clips:
+    """What is trained on and what is held out, each as samples, their texts, and which of them count."""
 
+    samples: Samples
+    among: Sequence[int]
+    held_samples: Samples
+    held: Sequence[int]
 
-def parameter_groups(pipeline: Pipeline, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Trained parameters in groups: matrices decay, vectors (biases, norms) do not; the LLM may have its own rate.
+    def texts(self) -> list[Told]:
+        return [_texts(self.samples)[index] for index in self.among]
 
-    Each group's `scale` is its share of the scheduled rate.
-    """
-    trained = [(name, each) for name, each in pipeline.named_parameters() if each.requires_grad]
-    groups = []
-    for of_llm in (False, True):
-        scale = config.rates.get("llm", config.lr) / config.lr if of_llm else 1.0
-        chosen = [each for name, each in trained if name.startswith("llm.") == of_llm]
-        matrices, vectors = [each for each in chosen if each.ndim >= 2], [each for each in chosen if each.ndim < 2]
-        groups.append({"params": matrices, "weight_decay": config.weight_decay, "scale": scale})
-        groups.append({"params": vectors, "weight_decay": 0.0, "scale": scale})
-    return [group for group in groups if group["params"]]
+    def held_texts(self) -> list[Told]:
+        return [_texts(self.held_samples)[index] for index in self.held]
 
-
-def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """An Accelerator of the config's precision. Raises ConfigError when this machine cannot do it."""
-    # Its state is process-wide; without this, a second run of another precision in one process would be refused.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    try:
-        accelerator = Accelerator(mixed_precision=config.precision)
-        if config.precision == "fp16" and accelerator.device.type == "cpu":
-            # Accelerate would train in float32 without a word.
-            raise ValueError("fp16 needs a GPU: use bf16 or no")
-        return accelerator
-    except ValueError as error:
-        raise ConfigError(
-            "this machine cannot train in this precision", where="training.precision", found=config.precision,
-            hint=str(error).splitlines()[0],
-        ) from error
-
-
-def refuse_long_answers(pipeline: Pipeline, samples: Sequence[Sample]) -> None:
-    """Raise DataError when an answer and the longest prompt do not fit into the LLM's context."""
-    budget = pipeline.plan.budget
-    room = budget.context - (budget.total - budget.answer)
-    long = [each.name for each in samples if len(pipeline.llm.encode(each.description, special=False)) + 1 > room]
-    if long:
-        raise DataError(
-            f"{len(long)} answers do not fit into the LLM's context", found=", ".join(long[:5]),
-            expected=f"at most {room} tokens each", hint="leave these clips out, or shorten their texts",
-        )
+    def name(self, index: int) -> str:
+        return _texts(self.samples)[index].name
 
 
 def train(
-    pipeline: Pipeline, samples: Sequence[Sample], on_step: Callable[[int, float], None] | None = None
-) -> History:
+    pipeline: Pipeline, samples: Samples, *, run: RunFolder | None = None, resume: bool = False, workers: int = 0,
+    on_step: OnStep | None = None, on_note: Callable[[str], None] | None = None, validation: Samples | None = None,
+) -> History:  # fmt: skip
     """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
 
-    The order of the clips is a seeded shuffle, anew in every epoch. `on_step(step, loss)` is called after each
-    step. Raises ConfigError when this machine cannot train in the precision asked for, DataError when there is no
-    clip or an answer is too long, and RunError when the loss is no longer finite.
+    `samples` are a list of [Sample][], or anything with `__len__` and `__getitem__` that gives them, made ahead by
+    `workers` processes; where it has `examples`, names and texts are read there. The order is a seeded shuffle, anew
+    in every epoch. Held out are the clips of `validation`, or the config's `validation_share` of the samples.
+
+    With a `run` folder there is a log, and checkpoints, from which `resume` goes on exactly; Ctrl-C then ends the step,
+    writes a checkpoint and raises RunError. `on_step(step, loss)` is called after each step, `on_note` with what a
+    user should know. The pipeline ends with the weights of the lowest held-out loss, or else with the last ones.
+
+    Raises ConfigError when this machine, this model or this run folder cannot do what is asked, DataError when there
+    is no clip, an answer is missing or too long, or a clip cannot be read any more, CheckpointError when a checkpoint
+    does not fit, and RunError when a loss is not finite or the disk refuses.
     """
-    config = pipeline.plan.config.training
-    if not samples:
-        raise DataError("there is nothing to train on", expected="at least one clip")
-    refuse_long_answers(pipeline, samples)
-    groups = parameter_groups(pipeline, config)
-    torch.manual_seed(pipeline.plan.config.seed)
-    accelerator = make_accelerator(config)
-    optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
-    model, optimizer = accelerator.prepare(pipeline, optimizer)
+    config = pipeline.plan.config
+    clips = _clips(pipeline, samples, validation)
+    groups = parameter_groups(pipeline, config.training)
+    _checkpoint_gradients(pipeline)
+    if run is not None and not resume:
+        run.refuse_used()
+    accelerator = make_accelerator(config.training, run.trackers if run else None)
+    optimizer: Any = torch.optim.AdamW(groups, lr=config.training.lr, betas=config.training.betas)
+    model, optimizer = prepare(accelerator, pipeline, optimizer)
     model.train()
-    order = _shuffled(len(samples), pipeline.plan.config.seed)
-    drop = ModalityDropout(pipeline, config.modality_dropout)
-    losses: list[float] = []
-    started = time.perf_counter()
-    for step in range(config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config) * group["scale"]
-        total = 0.0
-        for _ in range(config.gradient_accumulation):
-            chosen = [drop.apply(samples[next(order)]) for _ in range(config.batch_size)]
-            batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
-            with accelerator.autocast():
-                loss = model(batch.to(accelerator.device), [each.description for each in chosen])
-            accelerator.backward(loss / config.gradient_accumulation)
-            total += loss.item() / config.gradient_accumulation
-        if not math.isfinite(total):
-            raise RunError(
-                f"the loss is {total} at step {step + 1}", hint="lower training.lr, or set training.max_grad_norm"
-            )
-        if config.max_grad_norm is not None:
-            accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(total)
+    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes)
+    saver = Saver(accelerator, model, optimizer, run, settings)
+    with ExitStack() as stack:
+        accelerator.wait_for_everyone()
+        if run is not None and accelerator.is_main_process:
+            stack.enter_context(alone(run.path))
+        start, measured, notes = saver.go_on() if resume else (0, Measured(), [])
+        if on_note:
+            for note in notes:
+                on_note(note)
+        record = Recording(accelerator, run, start, config, stack)
+        order = Order(clips.among, config.seed, config.training.batch_size,
+                      config.training.gradient_accumulation * accelerator.num_processes)  # fmt: skip
+        wanted = order.wanted(range(start, config.training.steps), accelerator.process_index, accelerator.num_processes)
+        made_here = MicroBatches(clips.samples, pipeline.plan, config.training.modality_dropout)
+        batches = stack.enter_context(closing(made(made_here, wanted, workers)))
+        stepper = Stepper(accelerator, model, optimizer, config.training, order, batches, clips.name)
+        held_out = Validation(pipeline, clips.held_samples, clips.held, workers) if clips.held else None
+        asked = stack.enter_context(heeded(run is not None))
+        _go(stepper, record, saver, held_out, measured, asked, start, on_step)
+        if measured.step:
+            saver.put_best_back(measured)
+    release(accelerator, model, pipeline)
+    return History(record.losses, time.perf_counter() - record.began, start, measured if measured.step else None)
+
+
+def _go(
+    stepper: Stepper, record: Recording, saver: Saver, held_out: Validation | None, measured: Measured,
+    asked: Interruption, start: int, on_step: OnStep | None,
+) -> None:  # fmt: skip
+    config = stepper.config
+    step = start
+    while step < config.steps and not measured.enough(config.patience):
+        taken = stepper.take(step, asked.asked)
+        step += 1
+        record.step(step, taken, stepper.order.micro_batches * stepper.order.batch_size)
         if on_step:
-            on_step(step + 1, total)
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    pipeline.eval()
-    return History(losses, time.perf_counter() - started)
+            on_step(step, taken.loss)
+        if held_out is not None and (step % config.validate_every == 0 or step == config.steps):
+            loss = held_out.loss(stepper.accelerator, stepper.model)
+            lowest = measured.add(step, loss)
+            record.measurement(step, loss, lowest)
+            if lowest:
+                record.settle()
+                saver.save_best(measured)
+        if config.checkpoint_every is not None and (taken.asked or step % config.checkpoint_every == 0):
+            record.settle()
+            saver.save(step, measured, config.keep_checkpoints)
+        if taken.asked and step < config.steps:
+            raise RunError(f"training was stopped after step {step}", hint="go on with --resume")
 
 
-def _shuffled(count: int, seed: int) -> Iterator[int]:
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.randperm(count, generator=generator).tolist()
+def _clips(pipeline: Pipeline, samples: Samples, validation: Samples | None) -> _Clips:
+    """What is trained on and what is held out. Raises ConfigError and DataError for what cannot be trained on."""
+    config = pipeline.plan.config
+    training = config.training
+    if not len(samples):
+        raise DataError("there is nothing to train on", expected="at least one clip")
+    if validation is not None and training.validation_share:
+        raise ConfigError("clips for validation are given, and a share of the others is to be held out too",
+                          where="training.validation_share", hint="set it to 0")  # fmt: skip
+    if validation is not None and not len(validation):
+        raise DataError("there is nothing to validate on", expected="at least one clip")
+    among, held = split(len(samples), training, config.seed)
+    if validation is not None:
+        held = list(range(len(validation)))
+    if training.patience is not None and not held:
+        raise ConfigError("patience needs held-out clips", where="training.patience",
+                          hint="set training.validation_share, or give clips for validation")  # fmt: skip
+    clips = _Clips(samples, among, samples if validation is None else validation, held)
+    told: list[Any] = [*clips.texts(), *clips.held_texts()]
+    refuse_untold(told, training.target)
+    refuse_long_answers(pipeline, told)
+    return clips
+
+
+def _texts(samples: Samples) -> Sequence[Told]:
+    texts: Any = samples
+    return getattr(samples, "examples", texts)  # type: ignore[no-any-return]
+
+
+def _checkpoint_gradients(pipeline: Pipeline) -> None:
+    if not pipeline.plan.config.training.gradient_checkpointing:
+        return
+    begin = getattr(pipeline.llm, "checkpoint_gradients", None)
+    if begin is None:
+        raise ConfigError("this LLM cannot checkpoint gradients", where="training.gradient_checkpointing",
+                          found=pipeline.plan.config.llm.plugin, hint="set it to false")  # fmt: skip
+    begin()

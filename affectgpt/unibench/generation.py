@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader
-
-from affectgpt.core.batch import collate
-from affectgpt.core.influence import influence
+from affectgpt.core.answering import Answered, answers, window_of, windows
+from affectgpt.core.generation import settings_of
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import BrokenClip, ClipDataset, Sample
-from affectgpt.data.end_with_parent import end_with
 from affectgpt.data.example import Example
 from affectgpt.data.file_hash import hash_of
+from affectgpt.data.read_ahead import read_ahead
 from affectgpt.data.row_file import opened
+from affectgpt.registry.errors import RunError
 from affectgpt.unibench.sources import Source
 
 FORMAT = "affectgpt predictions"
@@ -39,24 +36,27 @@ def generate(
     has an `error` and an empty text. How long the work took is not in the file: the same run gives the same bytes.
 
     Raises ConfigError when the question does not fit, DataError when `out` was begun otherwise, RunError when the disk
-    refuses.
+    refuses or a process that reads clips dies.
     """
     asked = pipeline.plan.config.prompt.question if question is None else question
     pipeline.check_question(asked)
     facts = {"model": model, "prompt": prompt_hash(pipeline, asked), "seed": pipeline.plan.config.seed}
     ids = [example.name for example in source.examples]
+    # Within a window clips change places, so that a window is what is made again after a kill.
+    window = window_of(batch_size)
     settings = {
         "format": FORMAT, "dataset": source.key, "clips": len(ids), "ids": _digest(ids), **facts, "question": asked,
-        "generation": pipeline.plan.config.generation.model_dump(mode="json"), "batch_size": batch_size,
+        "generation": settings_of(pipeline.plan.config).model_dump(mode="json"), "batch_size": batch_size,
+        "window": window,
         "device": pipeline.device.type,
         "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
     }  # fmt: skip
-    with opened(out, settings, ids, batch_size) as file:
+    with opened(out, settings, ids, window) as file:
         before = file.done
         if progress:
             progress(before, len(ids))
-        for batch in _batches(source.examples[before:], pipeline, batch_size, workers):
-            file.append([{**row, **facts} for row in _described(pipeline, batch, question)])
+        for clips in _windows(source.examples[before:], pipeline, batch_size, workers):
+            file.append([{**row, **facts} for row in _described(pipeline, clips, batch_size, question)])
             if progress:
                 progress(file.done, len(ids))
     return len(ids) - before
@@ -79,37 +79,40 @@ def _digest(texts: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:16]
 
 
-def _batches(examples: Sequence[Example], pipeline: Pipeline, size: int, workers: int) -> Iterator[list[Any]]:
-    # Sent to workers by forking: the clips are decoded there, a few ahead of the model.
+def _windows(
+    examples: Sequence[Example], pipeline: Pipeline, size: int, workers: int
+) -> Iterator[list[Sample | BrokenClip]]:
     clips = ClipDataset(examples, pipeline.prepare)
-    loader = DataLoader(
-        clips, batch_size=size, num_workers=min(workers, len(examples)), collate_fn=list,
-        worker_init_fn=partial(end_with, os.getpid()),
-    )  # fmt: skip
-    yield from loader
+
+    def lost(index: int, how: str) -> Sample:
+        # No row: a process that runs out of memory today may not do so tomorrow, and the file would be another one.
+        raise RunError(
+            "a process that reads clips died", where=examples[index].name, found=how,
+            hint="run again to go on; if it dies at the same clip again, leave that clip out",
+        )  # fmt: skip
+
+    return windows(read_ahead(clips.__getitem__, len(examples), workers, lost), size)
 
 
-def _described(pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], question: str | None) -> list[dict[str, Any]]:
+def _described(
+    pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], size: int, question: str | None
+) -> list[dict[str, Any]]:
     whole = [clip for clip in clips if isinstance(clip, Sample)]
-    rows = iter(_answers(pipeline, whole, question) if whole else [])
+    found = iter(answers(pipeline, whole, size, question))
     return [
-        {"id": clip.name, "text": "", "attribution": {}, "seconds": 0.0, "error": str(clip.problem)}
-        if isinstance(clip, BrokenClip) else next(rows)
+        _row(clip, next(found)) if isinstance(clip, Sample)
+        else {"id": clip.name, "text": "", "attribution": {}, "seconds": 0.0, "error": str(clip.problem)}
         for clip in clips
     ]  # fmt: skip
 
 
-def _answers(pipeline: Pipeline, clips: Sequence[Sample], question: str | None) -> Iterator[dict[str, Any]]:
-    batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips]).to(pipeline.device)
-    answers = pipeline.generate(batch, question)
-    shares = influence(pipeline, batch, [answer.text for answer in answers], question)
-    for clip, answer, share in zip(clips, answers, shares, strict=True):
-        counted = {name: None if value is None else round(value, _DIGITS) for name, value in share.items()}
-        fusion = {
-            name: {each: round(value, _DIGITS) for each, value in weights.items()}
-            for name, weights in answer.attribution.items()
-        }
-        yield {
-            "id": clip.name, "text": answer.text, "attribution": {"counted": counted, "fusion": fusion},
-            "seconds": round(clip.seconds, 3), **({"notes": list(clip.notes)} if clip.notes else {}),
-        }  # fmt: skip
+def _row(clip: Sample, found: Answered) -> dict[str, Any]:
+    counted = {name: None if value is None else round(value, _DIGITS) for name, value in found.counted.items()}
+    fusion = {
+        name: {each: round(value, _DIGITS) for each, value in weights.items()}
+        for name, weights in found.answer.attribution.items()
+    }
+    return {
+        "id": clip.name, "text": found.answer.text, "attribution": {"counted": counted, "fusion": fusion},
+        "seconds": round(clip.seconds, 3), **({"notes": list(clip.notes)} if clip.notes else {}),
+    }  # fmt: skip

@@ -169,6 +169,36 @@ def place(tmp_path: Path, clips: Path, model: Path, monkeypatch: pytest.MonkeyPa
     return Place(tmp_path, clips, model)
 
 
+# A face encoder that ends its process at a clip that is called so.
+DEADLY = """
+import os
+from affectgpt import encoder
+from affectgpt.plugins.encoders.timm_vision import TimmVision
+from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
+
+@encoder("deadly", config=TimmVisionConfig)
+class Deadly(TimmVision):
+    \"\"\"Dies.\"\"\"
+    def prepare(self, clip):
+        if "deadly" in clip.path.name:
+            os._exit(7)
+        if "odd" in clip.path.name:
+            raise ValueError("an error of the plugin")
+        return super().prepare(clip)
+"""
+
+
+@pytest.fixture
+def deadly(place: Place) -> list[str]:
+    """Options that name a saved model whose face encoder dies at clips called deadly, and fails at odd ones."""
+    shutil.copytree(place.model, place.here / "saved")
+    config = yaml.safe_load((place.model / "pipeline.yaml").read_text())
+    config["encoders"]["face"]["plugin"] = "deadly"
+    place.write("saved/pipeline.yaml", yaml.safe_dump(config))
+    (place.here / "saved" / "plugins.json").unlink()
+    return ["--model", "saved", "--plugin", place.write("deadly.py", DEADLY)]
+
+
 def contents(*folders: Path) -> dict[Path, bytes | None]:
     """Every file's bytes, and every folder; what Python compiles beside a plugin file is left out."""
     found = (path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts)

@@ -12,7 +12,7 @@ import pytest
 
 
 def test_no_data_folder(place: Any, refused: Callable) -> None:
-    refused(place.train("gone"), "gone", "no such dataset folder")
+    refused(place.train("gone"), "gone", "there is no such")
 
 
 def test_empty_data_folder(place: Any, refused: Callable) -> None:
@@ -35,7 +35,7 @@ def test_no_video_folder(place: Any, refused: Callable) -> None:
 def test_labels_where_descriptions_are_learned(place: Any, refused: Callable) -> None:
     data = place.data(2)
     (data / "track3_train_mercaptionplus.csv").unlink()
-    refused(place.train(data), "has no description", "synth_train_00000", "training.target")
+    refused(place.train(data), "have no description", "synth_train_00000", "training.target")
 
 
 @pytest.mark.parametrize("out", ["afile/model", "afile/deep/model", "/proc/nowhere/model", f"new/{'n' * 300}"])
@@ -63,13 +63,13 @@ def test_a_broken_clip(place: Any, refused: Callable) -> None:
         place.train(break_first(place.data(4))),
         "1 of 4 clips cannot be read",
         "synth_train_00000.mp4",
-        "--skip-broken",
+        "--allow-unreadable",
         errors=2,
     )
 
 
 def test_only_broken_clips(place: Any, refused: Callable) -> None:
-    refused(place.train(break_first(place.data(1)), "--skip-broken"), "no clip is left", "1 broken")
+    refused(place.train(break_first(place.data(1)), "--allow-unreadable", "1"), "no clip is left", "1 broken")
 
 
 def test_folder_in_the_way(place: Any, refused: Callable) -> None:
@@ -83,7 +83,7 @@ def test_file_in_the_way(place: Any, refused: Callable) -> None:
 
 
 def test_a_broken_clip_can_be_left_out(run: Callable, place: Any) -> None:
-    outcome = run(*place.train(break_first(place.data(4)), "--skip-broken"))
+    outcome = run(*place.train(break_first(place.data(4)), "--allow-unreadable", "0.25"))
     assert outcome.code == 0, outcome.err
     assert "1 steps on 3 clips" in outcome.out and "skipped synth_train_00000" in outcome.err
     assert (place.here / "out" / "model.safetensors").is_file()

@@ -160,7 +160,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 def test_the_schema_accepts_the_projects_files(run: Callable) -> None:
     schema = json.loads(run("schema").out)
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
+    for path in sorted((ROOT / "configs").rglob("*.yaml")):
         assert fits(yaml.safe_load(path.read_text(encoding="utf-8")), schema, schema), path
 
 
@@ -216,7 +216,7 @@ def test_train_saves_a_model_that_describe_loads_and_hooks_see_both(
     result = json.loads(trained.out)
     assert result["model"] == str(out) and result["clips"] == 16 and result["steps"] == 2 and result["skipped"] == []
     assert (out / "model.safetensors").is_file() and (out / "pipeline.yaml").is_file()
-    assert [path.name for path in out.parent.iterdir()] == ["model"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["model", "model.run"]
     described = run("describe", videos[0], "--model", out, "--plugin", tmp_path / "hooks.py", "--json")
     assert described.code == 0, described.err
     calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]

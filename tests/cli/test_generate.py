@@ -66,6 +66,33 @@ def test_a_cut_file_goes_on_to_the_same_bytes(run: Callable[..., Any], place: An
         assert run(*command).code == 0 and path.read_bytes() == whole, kept
 
 
+def test_what_is_made_again_after_a_kill_is_a_window_of_batches(run: Callable[..., Any], place: Any) -> None:
+    # Clips change places within 4 batches of 2.
+    command = ["generate", place.clips, "--out", "out", "--model", place.model, "--limit", "11", "--batch-size", "2"]
+    assert run(*command).code == 0
+    (path,) = (place.here / "out").glob("*.jsonl")
+    whole = path.read_bytes()
+    assert json.loads(path.with_suffix(".run.json").read_text())["window"] == 8
+    lines = whole.splitlines(keepends=True)
+    for kept, again in ((0, 11), (5, 11), (8, 3), (10, 3), (11, 0)):
+        path.write_bytes(b"".join(lines[:kept]) + (lines[kept][:30] if kept < 11 else b""))
+        outcome = run(*command)
+        assert f"11 rows, {again} new" in outcome.out and path.read_bytes() == whole, kept
+
+
+def test_a_clip_that_ends_its_process_stops_the_run_and_is_named(
+    run: Callable[..., Any], place: Any, deadly: list[str]
+) -> None:
+    for index, video in enumerate(sorted((place.clips / "video").iterdir())[:6]):
+        shutil.copy(video, place.here / f"{'deadly' if index == 4 else 'clip'}{index}.mp4")
+    names = [f"clip{index}.mp4" for index in range(4)]
+    place.write("mine.jsonl", "".join(json.dumps({"clip": each}) + "\n" for each in [*names, "deadly4.mp4"]))
+    outcome = run("generate", "mine.jsonl", "--out", "out", *deadly, "--batch-size", "1")
+    assert outcome.code == 1 and outcome.errors == 1 and "Traceback" not in outcome.err
+    assert "deadly4" in outcome.err and "exit code 7" in outcome.err
+    assert [row["id"] for row in rows(place.here / "out" / "mine.jsonl")] == [f"clip{index}" for index in range(4)]
+
+
 def test_the_question_changes_the_prompt_s_hash(run: Callable[..., Any], place: Any) -> None:
     hashes = set()
     for number, question in enumerate(("What?", "Who?")):

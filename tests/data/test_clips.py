@@ -110,8 +110,8 @@ def test_broken_clips_are_counted_and_named(example: Callable[..., Example], wor
     with pytest.raises(DataError, match="2 of 4") as caught:
         read_samples(examples, prepare, workers=workers)
     message = str(caught.value)
-    assert "bad2" in message and "bad4" in message and "one1" not in message and "--skip-broken" in message
-    samples, broken = read_samples(examples, prepare, workers=workers, skip_broken=True)
+    assert "bad2" in message and "bad4" in message and "one1" not in message and "--allow-unreadable" in message
+    samples, broken = read_samples(examples, prepare, workers=workers, allow_unreadable=1.0)
     assert [sample.name for sample in samples] == ["one1", "three3"]
     assert [each.name for each in broken] == ["bad2", "bad4"]
     assert all(each.name in each.problem.where for each in broken)
@@ -123,7 +123,7 @@ def test_a_clip_that_breaks_while_it_is_decoded_is_broken_too(example: Callable[
             raise MediaError("cut off", where=str(clip.path))
         return prepare(clip)
 
-    samples, broken = read_samples([example("clip1"), example("clip2")], fail, workers=0, skip_broken=True)
+    samples, broken = read_samples([example("clip1"), example("clip2")], fail, workers=0, allow_unreadable=1.0)
     assert [sample.name for sample in samples] == ["clip1"]
     assert [(each.name, each.problem.what) for each in broken] == [("clip2", "cut off")]
 
@@ -133,12 +133,12 @@ def test_a_fault_of_the_program_is_not_a_broken_clip(example: Callable[..., Exam
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        read_samples([example("clip1")], fail, workers=0, skip_broken=True)
+        read_samples([example("clip1")], fail, workers=0, allow_unreadable=1.0)
 
 
 def test_no_clip_left(example: Callable[..., Example]) -> None:
     with pytest.raises(DataError, match="no clip is left"):
-        read_samples([example("bad", broken=True)], prepare, workers=0, skip_broken=True)
+        read_samples([example("bad", broken=True)], prepare, workers=0, allow_unreadable=1.0)
     with pytest.raises(DataError, match="no clip is left"):
         read_samples([], prepare, workers=0)
 

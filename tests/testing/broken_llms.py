@@ -62,8 +62,40 @@ class Unmasked(CausalLM):
 class WithEnd(CausalLM):
     """Leaves the end marker in its answers."""
 
-    def generate(self, embeds: Tensor, mask: Tensor, settings: Any) -> list[list[int]]:
-        return [[*row[:5], self.end_ids()[0]] for row in super().generate(embeds, mask, settings)]
+    def generate(self, *arguments: Any, **options: Any) -> list[list[int]]:
+        return [[*row, self.end_ids()[0]] for row in super().generate(*arguments, **options)]
+
+
+@llm("stop-texts", config=CausalLMConfig)
+class Hasty(CausalLM):
+    """Stops too early where there is a stop text."""
+
+    def generate(self, embeds: Tensor, mask: Tensor, settings: Any, *, seeds: Any = None) -> list[list[int]]:
+        rows = super().generate(embeds, mask, settings, seeds=seeds)
+        return [row[:1] for row in rows] if settings.stop else rows
+
+
+@llm("sampled-generation", config=CausalLMConfig)
+class OneSeed(CausalLM):
+    """Lets the draw of a row depend on its company."""
+
+    def generate(self, embeds: Tensor, mask: Tensor, settings: Any, *, seeds: Any = None) -> list[list[int]]:
+        seeds = seeds and [sum(seeds) + row for row, _ in enumerate(seeds)]
+        return super().generate(embeds, mask, settings, seeds=seeds)
+
+
+@llm("streaming", config=CausalLMConfig)
+class Stammering(CausalLM):
+    """Loses the first token when it streams."""
+
+    def generate(self, embeds: Tensor, mask: Tensor, settings: Any, *, seeds: Any = None) -> list[list[int]]:
+        steps = list(super().stream(embeds, mask, settings, seeds=seeds))
+        return [[each for each in row if each is not None] for row in zip(*steps, strict=True)]
+
+    def stream(self, *arguments: Any, **options: Any) -> Any:
+        steps = super().stream(*arguments, **options)
+        next(steps)
+        return steps
 
 
 @llm("finite-gradients", config=CausalLMConfig)
@@ -71,7 +103,7 @@ class Detached(CausalLM):
     """Passes no gradient on to the prompt."""
 
     def logits(self, embeds: Tensor, mask: Tensor) -> Tensor:
-        return super().logits(embeds.detach(), mask) + embeds.sum() * 0
+        return super().logits(embeds.detach(), mask) + embeds[mask].sum() * 0
 
 
 @llm("state-dict", config=CausalLMConfig)

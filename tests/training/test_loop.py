@@ -23,6 +23,8 @@ class Watched(list[Sample]):
 
     def __init__(self, samples: list[Sample]) -> None:
         super().__init__(samples)
+        # Where names and texts are read, which is no asking.
+        self.examples = samples
         self.asked: list[int] = []
 
     def __getitem__(self, index: Any) -> Any:
@@ -33,7 +35,7 @@ class Watched(list[Sample]):
 def test_training_lowers_the_loss_and_the_answers_are_learned(build: Build, samples: list[Sample]) -> None:
     pipeline = build("training.steps=60", "training.batch_size=3", "training.lr=0.01", "training.warmup_steps=3")
     told: list[tuple[int, float]] = []
-    history = train(pipeline, samples[:3], lambda step, loss: told.append((step, loss)))
+    history = train(pipeline, samples[:3], on_step=lambda step, loss: told.append((step, loss)))
     assert history.losses[0] > 4 and sum(history.losses[-3:]) / 3 < 0.2 * history.losses[0]
     assert told == list(enumerate(history.losses, 1)) and len(told) == 60 and history.seconds > 0
     assert not pipeline.training
@@ -141,7 +143,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(build:
     before = {key: value.clone() for key, value in pipeline.state_dict().items()}
     told: list[int] = []
     with pytest.raises(RunError, match="nan at step 1"):
-        train(pipeline, samples, lambda step, _: told.append(step))
+        train(pipeline, samples, on_step=lambda step, _: told.append(step))
     assert not told
     for key, value in pipeline.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0, equal_nan=True)

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from affectgpt.core.config import TrainingConfig
 from affectgpt.data.clips import Sample
-from affectgpt.training.loop import learning_rate, parameter_groups, train
+from affectgpt.registry.errors import ConfigError
+from affectgpt.training.loop import train
+from affectgpt.training.parameter_groups import parameter_groups
+from affectgpt.training.schedule import learning_rate
 
 
 @st.composite
@@ -97,3 +100,32 @@ def test_what_is_frozen_is_in_no_group(build: Callable) -> None:
     assert grouped == {id(each) for each in pipeline.parameters() if each.requires_grad}
     for module in (pipeline.encoders["face"], pipeline.llm):
         assert not grouped & {id(each) for each in module.parameters()}
+
+
+def test_the_longest_part_that_fits_gives_the_rate(build: Callable) -> None:
+    rates = {"fusers": 1e-4, "fusers.multi": 2e-4, "llm.model.lm_head": 3e-4, "projectors.multi": 4e-4}
+    pipeline = build(f"training.rates={rates}".replace("'", ""))
+    groups = parameter_groups(pipeline, pipeline.plan.config.training)
+    found = {id(each): group["scale"] * 1e-3 for group in groups for each in group["params"]}
+    for name, each in pipeline.named_parameters():
+        if each.requires_grad:
+            fitting = [part for part in rates if name.startswith(f"{part}.")]
+            assert found[id(each)] == pytest.approx(rates[max(fitting, key=len)] if fitting else 1e-3), name
+    assert len({round(rate, 9) for rate in found.values()}) == 5
+
+
+@pytest.mark.parametrize(
+    ("part", "nearest"), [("fuser.multi", "fusers.multi"), ("fusers.mult", "fusers.multi"), ("encoders.face", "freeze")]
+)
+def test_a_part_that_holds_nothing_trained_is_told(build: Callable, part: str, nearest: str) -> None:
+    pipeline = build(f"training.rates={{{part}: 0.1}}")
+    with pytest.raises(ConfigError) as caught:
+        parameter_groups(pipeline, pipeline.plan.config.training)
+    assert f"training.rates.{part}" in str(caught.value) and nearest in str(caught.value)
+
+
+def test_nothing_to_train_is_told(build: Callable) -> None:
+    pipeline = build()
+    pipeline.requires_grad_(False)
+    with pytest.raises(ConfigError, match="every part is frozen"):
+        parameter_groups(pipeline, pipeline.plan.config.training)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
 from affectgpt.core.config import PromptConfig
+from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import Sample, Target
-from affectgpt.training.targets import answer_and_question
+from affectgpt.registry.errors import DataError
+from affectgpt.training.targets import answer_and_question, refuse_long_answers
 
 PROMPT = PromptConfig(
     template="{a} {question}", question="Why?", labels_question="Which?", labels_answer="They are {labels}."
@@ -37,3 +40,25 @@ def test_mixed_takes_each_as_often() -> None:
 def test_without_a_question_for_labels_the_one_question_is_asked() -> None:
     prompt = PromptConfig(template="{a} {question}", question="Why?")
     assert answer_and_question(BOTH, "labels", prompt, random.Random(0)) == ("glad, proud", "Why?")
+
+
+def test_an_answer_that_does_not_fit_is_refused_by_the_clips_name(build: Callable[..., Pipeline]) -> None:
+    context = "llm.architecture.max_position_embeddings=128"
+    pipeline = build(context)
+    budget = pipeline.plan.budget
+    room = budget.context - budget.nodes - budget.text - budget.subtitle
+    # Tokens are bytes here; one more ends the answer.
+    refuse_long_answers(pipeline, [Sample("a", {}, "", "x" * (room - 1))])
+    with pytest.raises(DataError, match=f"1 answers do not fit[\\s\\S]*long[\\s\\S]*at most {room} tokens"):
+        refuse_long_answers(pipeline, [Sample("short", {}, "", "x"), Sample("long", {}, "", "x" * room)])
+    # With labels, their own question and their own wording count.
+    labels = build(context, "training.target=mixed", "prompt.labels_question='Which words?'")
+    longer = room - len("Which words?") + len("Why?")
+    refuse_long_answers(labels, [Sample("a", {}, "", "x" * (room - 1), ("y" * (longer - 1),))])
+    with pytest.raises(DataError):
+        refuse_long_answers(labels, [Sample("a", {}, "", "x", ("y" * longer,))])
+    # So do the end of an answer and the words that only training puts before the prompt.
+    for extra in ("prompt.answer_end='##'", "prompt.training_prefix='##'"):
+        refuse_long_answers(build(context, extra), [Sample("a", {}, "", "x" * (room - 3))])
+        with pytest.raises(DataError):
+            refuse_long_answers(build(context, extra), [Sample("a", {}, "", "x" * (room - 2))])

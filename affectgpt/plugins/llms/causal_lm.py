@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.token_spec import TokenSpec
+from affectgpt.plugins.encoders.loading import quiet
 from affectgpt.plugins.known_models import find_model
+from affectgpt.plugins.llms.causal_generation import best_beams, steps
 from affectgpt.plugins.llms.configs import CausalLMConfig
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer, read_tokenizer
 from affectgpt.registry.errors import CheckpointError, InterfaceError
@@ -85,25 +88,37 @@ class CausalLM(nn.Module):
         """Embeddings `[B, T, D]`, mask `[B, T]` bool -> logits `[B, T, V]`; positions count real tokens only."""
         positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
         model: Any = self._peft if self._peft is not None else self.model
+        # Attention leaves padding out by a weight of 0, and 0 times NaN is NaN.
+        embeds = embeds.masked_fill(~mask[..., None], 0.0)
         out: Tensor = model(
             inputs_embeds=embeds, attention_mask=mask.long(), position_ids=positions, use_cache=False
         ).logits
         return out
 
-    def generate(self, embeds: Tensor, mask: Tensor, settings: GenerationConfig) -> list[list[int]]:
-        """New ids per row of left-padded `embeds`, cut before the end marker."""
-        from transformers import GenerationConfig as TransformersGeneration
+    def generate(
+        self, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *, seeds: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        """New ids per row of left-padded `embeds`, cut before the end marker; a row is done with a stop text."""
+        if settings.beams > 1:
+            return best_beams(
+                self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds
+            )  # fmt: skip
+        rows: list[list[int]] = [[] for _ in embeds]
+        for step in self.stream(embeds, mask, settings, seeds=seeds):
+            for row, token in zip(rows, step, strict=True):
+                if token is not None:
+                    row.append(token)
+        return rows
 
-        ends = self.end_ids()
-        sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0} if settings.sample else {}
-        make: Any = TransformersGeneration  # has no annotations
-        generation = make(
-            max_new_tokens=settings.max_new_tokens, do_sample=settings.sample, num_beams=settings.beams,
-            repetition_penalty=settings.repetition_penalty, eos_token_id=ends, pad_token_id=ends[0], **sampling,
-        )  # fmt: skip
-        model: Any = self._peft if self._peft is not None else self.model
-        rows = model.generate(inputs_embeds=embeds, attention_mask=mask.long(), generation_config=generation)
-        return [_cut(row, ends) for row in rows.tolist()]
+    def stream(
+        self, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *, seeds: Sequence[int] | None = None
+    ) -> Iterator[list[int | None]]:
+        """The next id of each row, step by step; None for a row that is done. Not with beams."""
+        return steps(self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds)
+
+    def checkpoint_gradients(self) -> None:
+        """In training, keep each layer's input only and compute the rest again in the backward pass."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def adapter(self) -> Any:
         """The PEFT model, or None without LoRA."""
@@ -118,11 +133,6 @@ class CausalLM(nn.Module):
 def _ends(model: Any) -> list[int]:
     own = getattr(model.generation_config, "eos_token_id", None)
     return [each for each in (own if isinstance(own, list) else [own]) if isinstance(each, int)]
-
-
-def _cut(row: list[int], ends: list[int]) -> list[int]:
-    stops = [index for index, token in enumerate(row) if token in ends]
-    return row[: stops[0]] if stops else row
 
 
 def _tokenizer(config: CausalLMConfig) -> Any:
@@ -155,11 +165,14 @@ def _pretrained(config: CausalLMConfig) -> Any:
 
     family: Any = AutoModelForCausalLM  # the annotations do not know output_loading_info
     name = str(find_model(str(config.model)) or config.model)
+    fewer = {} if config.layers is None else {"num_hidden_layers": config.layers}
     try:
-        model, report = family.from_pretrained(
-            name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True,
-            trust_remote_code=False,
-        )
+        # transformers would list the tensors of layers that are not wanted.
+        with quiet() if fewer else nullcontext():
+            model, report = family.from_pretrained(
+                name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True,
+                trust_remote_code=False, **fewer,
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             "the language model cannot be read", where=name, found=str(error).splitlines()[0],

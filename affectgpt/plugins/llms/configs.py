@@ -42,6 +42,9 @@ class CausalLMConfig(LLMConfig):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     frozen: bool = Field(default=True, description="train the adapter only, not the model's own weights")
     lora: LoRA | None = None
+    layers: int | None = Field(
+        default=None, ge=0, description="keep only the first so many decoder layers; 0: embeddings, for prompts only"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> CausalLMConfig:
@@ -57,7 +60,8 @@ class CausalLMConfig(LLMConfig):
 
     def values(self) -> dict[str, Any]:
         """The config.json of the model. Raises InterfaceError when it is neither on disk nor known."""
-        return self.architecture if self.architecture is not None else model_config(str(self.model))
+        values = self.architecture if self.architecture is not None else model_config(str(self.model))
+        return values if self.layers is None else {**values, "num_hidden_layers": self.layers}
 
     def infer(self) -> TokenSpec:
         values = self.values()
@@ -71,6 +75,12 @@ class CausalLMConfig(LLMConfig):
             return _decoder_parameters(self.values())
         except (KeyError, TypeError):
             return None
+
+    def for_prompts(self) -> CausalLMConfig:
+        # An adapter of anything but the layers could change the embeddings: it is kept, with all that it is on.
+        if self.lora is not None and not set(self.lora.targets) <= set(_PROJECTIONS):
+            return self
+        return self.model_copy(update={"layers": 0, "lora": None})
 
     def adapter_parameters(self) -> int | None:
         if self.lora is None:

@@ -1,0 +1,61 @@
+"""The text of one answer while its tokens come: what can be shown for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from affectgpt.core.stopping import held_back, stop_at
+
+HALF = "\ufffd"
+"""What a decoder gives for a part of a character."""
+_LONGEST, _KEPT = 64, 8
+
+
+class RowText:
+    """Gives the text of ids as they come; all that was given, together, is [finished][] of the whole text.
+
+    Kept back until it is settled: half a character, what may be the beginning of a stop text, and blanks that may
+    turn out to be the last. Ids are decoded in a window, so that a token of a long answer costs no more than one of a
+    short answer; that the text of a row only grows with its ids is taken for granted.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stops: Sequence[str]) -> None:
+        self._decode, self._stops = decode, stops
+        self._window: list[int] = []
+        self._taken, self._pending, self._blank = 0, "", ""
+        self._begun = self.stopped = False
+        self.tokens = 0
+
+    def add(self, token: int) -> str:
+        """The text that can be shown with one more token, often none."""
+        self.tokens += 1
+        self._window.append(token)
+        text = self._decode(self._window)
+        whole = text.rstrip(HALF)
+        self._pending += whole[self._taken :]
+        self._taken = max(self._taken, len(whole))
+        if len(self._window) > _LONGEST and whole == text:
+            self._window = self._window[-_KEPT:]
+            self._taken = len(self._decode(self._window))
+        return self._settled(last=False)
+
+    def end(self) -> str:
+        """The rest, when no more tokens come."""
+        self._pending += self._decode(self._window)[self._taken :] if self._window else ""
+        return self._settled(last=True)
+
+    def _settled(self, *, last: bool) -> str:
+        if self.stopped:
+            return ""
+        at = stop_at(self._pending, self._stops)
+        self.stopped = at is not None or last
+        if at is None:
+            at = len(self._pending) - (0 if last else held_back(self._pending, self._stops))
+        text = self._blank + self._pending[:at]
+        self._pending = self._pending[at:]
+        shown = text.rstrip()
+        self._blank = text[len(shown) :]
+        if not self._begun:
+            shown = shown.lstrip()
+        self._begun = self._begun or bool(shown)
+        return shown

@@ -1,0 +1,91 @@
+"""JSON Lines that are only ever appended to: read strictly, and continued behind the last row that counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from affectgpt.data.row_file import line_of
+from affectgpt.registry.errors import DataError, RunError
+
+Row = TypeVar("Row")
+_LONGEST_LINE = 10_000_000
+AGAIN = "move the folder away and run encode again"
+
+
+class Journal(Generic[Row]):
+    """The file `path` of rows that `adapter` describes."""
+
+    def __init__(self, path: Path, adapter: TypeAdapter[Row]) -> None:
+        self.path, self._adapter = path, adapter
+
+    def rows(self) -> Iterator[tuple[Row, int]]:
+        """Each row with the place of its end in bytes; a last line that was cut off is left out.
+
+        Raises DataError naming the line that is no such row.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_file():
+            raise DataError("this is no file", where=str(self.path), hint=AGAIN)
+        end = 0
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+                    if not line.endswith(b"\n"):
+                        if len(line) >= _LONGEST_LINE:
+                            raise self._wrong(number, f"a line of over {_LONGEST_LINE:,} bytes")
+                        return
+                    end += len(line)
+                    yield self._row(line, number), end
+        except OSError as error:
+            raise DataError(
+                "the file cannot be read", where=str(self.path), found=error.strerror or str(error), hint=AGAIN
+            ) from None
+
+    def _row(self, line: bytes, number: int) -> Row:
+        try:
+            return self._adapter.validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(str(part)[:80] for part in first["loc"])
+            raise self._wrong(number, f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+    def _wrong(self, number: int, found: str) -> DataError:
+        return DataError("a row of the cache cannot be read", where=f"{self.path}:{number}", found=found[:300],
+                         expected="a row that encode wrote", hint=AGAIN)  # fmt: skip
+
+    def open_at(self, end: int) -> BinaryIO:
+        """The file, made if need be, cut off at `end` and ready for [append][]. Raises RunError."""
+        try:
+            file = self.path.open("ab+")
+            file.truncate(end)
+            return file
+        except OSError as error:
+            raise unwritten(self.path, error) from None
+
+    def append(self, file: BinaryIO, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows; they are on the disk when this returns. Raises RunError when the disk refuses."""
+        try:
+            file.write(b"".join(map(line_of, rows)))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritten(self.path, error) from None
+
+
+def as_text(text: str) -> str:
+    """`text` with what is no Unicode (bytes of a file's name) written out: strict JSON holds nothing else."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def unwritten(path: Path, error: OSError) -> RunError:
+    """The error for a file of a cache that the disk refuses."""
+    return RunError(
+        "the cache cannot be written", where=str(path), found=error.strerror or str(error),
+        hint="make room or choose another folder, then run the same command again: it goes on where it stopped",
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""What a stored feature belongs to: the content of a clip's files, and an encoder with its options and weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affectgpt.core.contracts import EncoderConfig
+from affectgpt.core.plan import PlannedNode
+
+_BYTES = 20
+
+
+def content_key(hashes: Sequence[str | None]) -> str:
+    """The key of a clip whose media, separate sound and face pictures have these hashes (None: no such file)."""
+    return _digest(list(hashes))
+
+
+def encoder_key(plugin: str, options: dict[str, Any], weights: str) -> str:
+    """The key of an encoder: its plugin, its options ([options_of][]) and the [fingerprint][] of its weights."""
+    return _digest([plugin, options, weights])
+
+
+def options_of(node: PlannedNode) -> dict[str, Any]:
+    """The options that decide what an encoder gives: all but `frozen`."""
+    config: EncoderConfig = node.config
+    return config.model_dump(mode="json", exclude={"frozen"})
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A hash of every tensor of `module`: name, dtype, shape and bytes."""
+    digest = hashlib.blake2b(digest_size=_BYTES)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(bytes_of(tensor))
+    return digest.hexdigest()
+
+
+def checksum(tensor: Tensor) -> str:
+    """BLAKE2b of a tensor's bytes in memory order, hexadecimal."""
+    return hashlib.blake2b(bytes_of(tensor), digest_size=_BYTES).hexdigest()
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor of any dtype, in memory order."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=_BYTES).hexdigest()

@@ -1,0 +1,119 @@
+"""What a cache was made with: `cache.json`, which another run must agree with and training is compared to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from affectgpt.core.config import NAME
+from affectgpt.data.feature_cache.journal import AGAIN, unwritten
+from affectgpt.data.locks import LOCK_FILE
+from affectgpt.data.whole_file import write_whole
+from affectgpt.registry.errors import DataError, listed
+
+SETTINGS = "cache.json"
+_LARGEST = 16 * 1024 * 1024
+_BEFORE_SETTINGS = {LOCK_FILE, f".{SETTINGS}.part"}
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+DType = Literal["float32", "float16", "bfloat16"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class EncoderSettings(_Strict):
+    """An encoder of a cache: its plugin and options, a fingerprint of its weights, the width of its tokens.
+
+    `stored`: its weights are in the cache, because no model folder holds them. `key` is [encoder_key][].
+    """
+
+    plugin: str
+    options: dict[str, Any]
+    weights: Key
+    stored: bool
+    dim: Annotated[int, Field(ge=1)]
+    key: Key
+
+
+class Settings(_Strict):
+    """All that decides the bytes of a cache, but for the clips."""
+
+    format: Literal["affectgpt features"] = "affectgpt features"
+    version: Literal[1] = 1
+    dtype: DType
+    batch_size: Annotated[int, Field(ge=1)]
+    device: str
+    encoders: Annotated[dict[Annotated[str, Field(pattern=NAME)], EncoderSettings], Field(min_length=1)]
+    versions: dict[str, str]
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise DataError when `folder` is something else than a cache, an empty folder, or nothing yet."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    if inside is None or (SETTINGS not in inside and not inside <= _BEFORE_SETTINGS):
+        found = "a file" if inside is None else listed(sorted(inside)[:5])
+        raise DataError(
+            "there is something else at this place", where=str(folder), found=found,
+            expected="a cache, or a new folder", hint="choose another folder",
+        )  # fmt: skip
+
+
+def begin(folder: Path, settings: Settings) -> None:
+    """Write the settings of a new cache, or compare with those that are there.
+
+    Raises DataError naming what differs, RunError when the disk refuses.
+    """
+    path = folder / SETTINGS
+    if path.exists():
+        _same(read_settings(folder), settings, path)
+        return
+    try:
+        write_whole(path, settings.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise unwritten(path, error) from None
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings of the cache in `folder`. Raises DataError when it is none, or was altered."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise DataError("this is not a feature cache", where=str(folder), found=f"no {SETTINGS}",
+                        expected="a folder that encode wrote")  # fmt: skip
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST} bytes")
+        return Settings.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        found = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_input=False, include_url=False)[0]
+            found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise DataError("the settings of the cache cannot be read", where=str(path), found=found[:300],
+                        hint=AGAIN) from None  # fmt: skip
+
+
+def _same(found: Settings, wanted: Settings, path: Path) -> None:
+    there, here = _flat(found.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    other = sorted(key for key in {*there, *here} if there.get(key) != here.get(key))
+    if other:
+        # Where an encoder's own options differ, its key differs too, which tells nobody anything.
+        told = [key for key in other if not key.endswith(".key")] or other
+        raise DataError(
+            "the cache was begun with other settings", where=str(path),
+            found=", ".join(f"{key} {there.get(key)!r}"[:160] for key in told[:8]),
+            expected=", ".join(f"{key} {here.get(key)!r}"[:160] for key in told[:8]),
+            hint="run with the former settings to go on, or choose another folder for the output",
+        )
+
+
+def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        flat.update(_flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value})
+    return flat

@@ -1,0 +1,140 @@
+"""A transformers decoder continues embeddings: greedily, sampling or with beams, up to end markers and stop texts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig as TransformersGeneration
+from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, StoppingCriteria, StoppingCriteriaList
+
+from affectgpt.core.config import GenerationConfig
+
+Decode = Callable[[Sequence[int]], str]
+Step = list[int | None]
+"""The next id of each row; None for a row that is done."""
+
+
+def steps(
+    model: Any, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *,
+    ends: Sequence[int], decode: Decode, seeds: Sequence[int] | None,
+) -> Iterator[Step]:  # fmt: skip
+    """Continue left-padded `embeds [B, T, D]` by one token of each row at a time, without beams.
+
+    transformers prepares (positions, cache, processors, criteria); the loop is [_decoded][]. With sampling each row
+    draws from its own seed.
+    """
+    draws = None
+    if settings.sample:
+        seeds = torch.randint(2**48, (len(embeds),)).tolist() if seeds is None else seeds
+        draws = [random.Random(seed) for seed in seeds]
+    made: Iterator[Step] = model.generate(
+        **_inputs(embeds, mask), **_how(settings, ends, decode), custom_generate=_decoded, draws=draws
+    )
+    return made
+
+
+def best_beams(
+    model: Any, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *,
+    ends: Sequence[int], decode: Decode, seeds: Sequence[int] | None,
+) -> list[list[int]]:  # fmt: skip
+    """The new ids of each row by transformers' beam search, cut before the end marker.
+
+    With `seeds`, the rows are searched one after the other: transformers draws for all rows from one generator.
+    """
+    if not settings.sample or seeds is None:
+        rows = model.generate(**_inputs(embeds, mask), **_how(settings, ends, decode)).tolist()
+        return [_cut(row, ends) for row in rows]
+    found = []
+    for row, there, seed in zip(embeds, mask, seeds, strict=True):
+        torch.manual_seed(seed)
+        alone = (row[there][None], there[there][None])
+        found += best_beams(model, *alone, settings, ends=ends, decode=decode, seeds=None)
+    return found
+
+
+def _inputs(embeds: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    # Attention leaves padding out by a weight of 0, and 0 times NaN is NaN.
+    return {"inputs_embeds": embeds.masked_fill(~mask[..., None], 0.0), "attention_mask": mask.long()}
+
+
+def _how(settings: GenerationConfig, ends: Sequence[int], decode: Decode) -> dict[str, Any]:
+    sampling = (
+        {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
+        if settings.sample else {}
+    )  # fmt: skip
+    make: Any = TransformersGeneration  # has no annotations
+    processors = LogitsProcessorList()
+    if settings.repetition_penalty != 1.0:
+        # Not by transformers' own setting: it leaves out as many of the first new tokens as the row has padding.
+        processors.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+    criteria = StoppingCriteriaList([_StopTexts(settings.stop, decode)] if settings.stop else [])
+    return {
+        "generation_config": make(
+            max_new_tokens=settings.max_new_tokens, do_sample=settings.sample, num_beams=settings.beams,
+            eos_token_id=list(ends), pad_token_id=ends[0], **sampling,
+        ),
+        "logits_processor": processors, "stopping_criteria": criteria,
+    }  # fmt: skip
+
+
+class _StopTexts(StoppingCriteria):
+    """A row is done when one of `stops` is in its text, wherever the borders of tokens are."""
+
+    def __init__(self, stops: Sequence[str], decode: Decode) -> None:
+        self.stops, self.decode = stops, decode
+        # Up to 4 tokens a character, as much again for tokens that have no text.
+        self.tail = 8 * max(map(len, stops)) + 16
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
+        texts = [self.decode(row) for row in input_ids[:, -self.tail :].tolist()]
+        done = [any(stop in text for stop in self.stops) for text in texts]
+        return torch.tensor(done, device=input_ids.device)
+
+
+@torch.no_grad()
+def _decoded(
+    model: Any, input_ids: Tensor, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
+    draws: Sequence[random.Random] | None = None, **inputs: Any,
+) -> Iterator[Step]:  # fmt: skip
+    """The decoding loop that `generate` is given; `input_ids [B, 0]` grows by what is chosen."""
+    ends = torch.tensor(generation_config.eos_token_id, device=input_ids.device)
+    going = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    while True:
+        out = model(**inputs)
+        scores = logits_processor(input_ids, out.logits[:, -1].float())
+        chosen = scores.argmax(dim=-1) if draws is None else _drawn(scores, draws)
+        input_ids = torch.cat([input_ids, chosen[:, None]], dim=1)
+        shown = going & ~torch.isin(chosen, ends)
+        yield [token if there else None for token, there in zip(chosen.tolist(), shown.tolist(), strict=True)]
+        going = going & ~stopping_criteria(input_ids, None)
+        if not going.any():
+            return
+        inputs = _next_inputs(inputs, chosen, out.past_key_values)
+
+
+def _next_inputs(inputs: dict[str, Any], chosen: Tensor, cache: Any) -> dict[str, Any]:
+    """Only the chosen tokens are read next: all before them is in the cache."""
+    following = {name: each for name, each in inputs.items() if name != "inputs_embeds"}
+    following |= {"input_ids": chosen[:, None], "past_key_values": cache}
+    mask, positions = inputs.get("attention_mask"), inputs.get("position_ids")
+    if mask is not None:
+        following["attention_mask"] = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+    if positions is not None:
+        following["position_ids"] = positions[:, -1:] + 1
+    return following
+
+
+def _drawn(scores: Tensor, draws: Sequence[random.Random]) -> Tensor:
+    """One id per row by inverting the cumulative distribution at the row's own next random number."""
+    below = scores.softmax(dim=-1).double().cumsum(dim=-1)
+    place = below.new_tensor([each.random() for each in draws])[:, None] * below[:, -1:]
+    return torch.searchsorted(below, place, right=True)[:, 0].clamp(max=scores.shape[-1] - 1)
+
+
+def _cut(row: list[int], ends: Sequence[int]) -> list[int]:
+    stops = [index for index, token in enumerate(row) if token in ends]
+    return row[: stops[0]] if stops else row

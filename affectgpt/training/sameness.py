@@ -1,0 +1,62 @@
+"""What a resumed run must share with the run that it goes on with, or its numbers would be others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from affectgpt.core.config import PipelineConfig
+from affectgpt.registry.errors import ConfigError
+from affectgpt.training.targets import Told
+
+_WITHOUT_EFFECT = ("plugins", "generation", "training.checkpoint_every", "training.keep_checkpoints",
+                   "training.trackers")  # fmt: skip
+
+
+def settings_of(
+    config: PipelineConfig, clips: Sequence[Told], held_out: Sequence[Told], processes: int
+) -> dict[str, Any]:
+    """All that a run's numbers depend on, by name, as plain JSON values."""
+    settings = flat(config.model_dump(mode="json"))
+    kept = {key: value for key, value in settings.items()
+            if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)}  # fmt: skip
+    found = {**kept, "training clips": _digest(clips), "held-out clips": _digest(held_out), "processes": processes}
+    plain: dict[str, Any] = json.loads(json.dumps(found))
+    return plain
+
+
+def refuse_other(before: Any, now: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError that names what differs from the settings that a checkpoint holds."""
+    before = before if isinstance(before, dict) else {}
+    other = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if other:
+        raise ConfigError(
+            f"the run was begun with other settings: {', '.join(other[:12])}", where=where,
+            found=_shown(now, other), expected=_shown(before, other),
+            hint="resume with the settings that it was begun with, or start another run",
+        )  # fmt: skip
+
+
+def _shown(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key} {json.dumps(settings.get(key))}"[:80] for key in keys[:12])
+
+
+def flat(tree: Any, name: str = "") -> dict[str, Any]:
+    """A tree of dicts as one dict: `{"a": {"b": 1}}` -> `{"a.b": 1}`."""
+    if not isinstance(tree, dict) or not tree:
+        return {name: tree}
+    return {
+        key: value
+        for part, each in tree.items()
+        for key, value in flat(each, f"{name}.{part}" if name else str(part)).items()
+    }
+
+
+def _digest(clips: Sequence[Told]) -> str:
+    digest = hashlib.sha256()
+    for each in clips:
+        row = [each.name, getattr(each, "subtitle", ""), each.description, list(each.labels)]
+        digest.update(json.dumps(row).encode() + b"\n")
+    return f"{len(clips)} clips, {digest.hexdigest()[:16]}"

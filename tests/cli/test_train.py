@@ -1,0 +1,165 @@
+"""`affectgpt train`: stop and resume, validation, ways to read clips, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "configs" / "tiny.yaml"
+SETTINGS = [
+    word
+    for setting in (
+        "training.steps=6", "training.warmup_steps=1", "training.batch_size=2", "training.gradient_accumulation=2",
+        "training.modality_dropout=0.3", "training.checkpoint_every=1",
+    )
+    for word in ("--set", setting)
+]  # fmt: skip
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_exactly(place: Any, run: Callable) -> None:
+    command = ["train", str(TINY), "--data", str(place.data(5)), *SETTINGS, "--workers", "1", "--decode", "each-time"]
+    script = "import torch; torch.set_num_threads(1); from affectgpt.cli.main import main; main()"
+    started = [sys.executable, "-c", script, *command, "--out", "killed"]
+    with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not (place.here / "killed.run" / "checkpoints" / "step-00000003" / "complete.json").exists():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (place.here / "killed").exists()
+    assert run(*command, "--out", "whole").code == 0
+    again = run(*command, "--out", "killed", "--resume", "--json")
+    assert again.code == 0, again.err
+    assert 3 <= json.loads(again.out)["resumed"] <= 6
+    assert log_of(place.here / "killed.run") == log_of(place.here / "whole.run")
+    weights = [(place.here / name / "model.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert weights[0] == weights[1]
+
+
+def test_a_run_in_the_way_is_refused_and_can_be_gone_on_with(place: Any, run: Callable) -> None:
+    command = place.train(place.data(4), "--set", "training.checkpoint_every=1")
+    first = run(*command)
+    assert first.code == 0 and "1 steps on 4 clips" in first.out, first.err
+    os.rename(place.here / "out", place.here / "other")
+    refused = run(*command)
+    assert refused.code == 2 and "a run in this folder already" in refused.err and "--resume" in refused.err
+    again = run(*command, "--resume")
+    assert again.code == 0 and "since step 1" in again.out, again.err
+    other = run(*command, "--resume", "--out", "third", "--run", "out.run", "--set", "training.lr=0.003")
+    assert other.code == 2 and "begun with other settings: training.lr" in other.err
+    nothing = run(*command, "--resume", "--out", "third")
+    assert nothing.code == 0 and "starts from nothing" in nothing.err
+    one_place = run(*command, "--out", "here", "--run", "here")
+    assert one_place.code == 2 and "one folder" in one_place.err
+
+
+@pytest.mark.parametrize("decode", ["once", "each-time"])
+def test_validation_and_ways_to_decode(place: Any, run: Callable, decode: str) -> None:
+    data = place.data(4)
+    manifest = place.here / "held.csv"
+    videos = sorted((place.clips / "video").iterdir())[4:7]
+    manifest.write_text("clip,description\n" + "".join(f"{path},glad\n" for path in videos))
+    trained = run(
+        *place.train(data, "--validation", manifest, "--decode", decode, "--set", "training.steps=3", "--set",
+                     "training.validate_every=1", "--set", "training.patience=1"), "--json",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    rows = log_of(place.here / "out.run")
+    measured = {row["step"]: row["validation_loss"] for row in rows if "validation_loss" in row}
+    best = min(measured, key=lambda step: measured[step])
+    found = json.loads(trained.out)
+    assert found["best"] == {"step": best, "validation_loss": measured[best]} and found["clips"] == 4
+    assert found["run"] == "out.run" and found["steps"] == len([row for row in rows if "loss" in row])
+
+
+def test_the_same_numbers_however_clips_are_read(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    for name, *options in (("a", "--decode", "once"), ("b", "--decode", "each-time", "--workers", "1")):
+        assert run(*place.train(data, *options), "--out", name).code == 0
+    assert log_of(place.here / "a.run") == log_of(place.here / "b.run")
+
+
+def test_features_take_the_place_of_encoders(place: Any, run: Callable) -> None:
+    frozen = ["--set", "encoders.face.frozen=true", "--set", "encoders.audio.frozen=true"]
+    data = place.data(4)
+    encoded = run("encode", data, "cache", "--config", TINY, *frozen, "--workers", "0")
+    assert encoded.code == 0, encoded.err
+    cache = ("--features", "cache")
+    for name, *options in (("plain",), ("cached", *cache), ("workers", *cache, "--workers", "1")):
+        trained = run(*place.train(data, *frozen, *options), "--out", name)
+        assert trained.code == 0, trained.err
+    plain, cached, workers = (log_of(place.here / f"{name}.run") for name in ("plain", "cached", "workers"))
+    assert cached == workers and cached[0]["loss"] == pytest.approx(plain[0]["loss"], rel=1e-5)
+    assert run("describe", place.good_clip(), "--model", "cached").code == 0
+    refused = run(*place.train(data, "--features", "cache"), "--out", "other")
+    assert refused.code == 2 and "frozen" in refused.err and not (place.here / "other.run").exists()
+    both = run(*place.train(data, *frozen, "--features", "cache", "--decode", "each-time"), "--out", "other")
+    assert both.code == 2 and "--decode" in both.err
+
+
+def test_more_broken_clips_than_allowed(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    min((data / "video").iterdir()).write_bytes(b"no video")
+    for decode in ("once", "each-time"):
+        outcome = run(*place.train(data, "--decode", decode))
+        assert outcome.code == 2 and "1 of 4 clips cannot be read" in outcome.err and "at most 1.0%" in outcome.err
+        assert not (place.here / "out").exists() and not (place.here / "out.run").exists()
+        allowed = run(*place.train(data, "--decode", decode, "--allow-unreadable", "0.25"), "--out", decode, "--json")
+        assert allowed.code == 0 and json.loads(allowed.out)["skipped"] == ["synth_train_00000"]
+        assert "skipped synth_train_00000" in allowed.err
+
+
+def test_a_loss_that_is_no_number_names_step_clips_and_rate(place: Any, run: Callable) -> None:
+    settings = ("training.steps=5", "training.lr=1.0e+30", "training.rates={}", "training.min_lr=1.0e+30",
+                "training.max_grad_norm=null")  # fmt: skip
+    options = [word for setting in settings for word in ("--set", setting)]
+    outcome = run(*place.train(place.data(3), *options, "--set", "training.checkpoint_every=1"))
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert " at step 2" in outcome.err and "learning rate 1e+30" in outcome.err and "synth_train_0000" in outcome.err
+    assert [path.name for path in (place.here / "out.run" / "checkpoints").iterdir()] == ["step-00000001"]
+    assert not (place.here / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.patience=2", "patience needs held-out clips"),
+        ("training.rates={lm: 0.001}", "training.rates.lm"),
+        ("training.trackers=[wandb]", "affectgpt[trackers]"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_a_run_begins(
+    place: Any, run: Callable, setting: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    outcome = run(*place.train(place.data(2), "--set", setting))
+    assert outcome.code == 2 and words in outcome.err and "Traceback" not in outcome.err
+    assert not (place.here / "out.run").exists()
+
+
+def test_the_papers_recipe(run: Callable) -> None:
+    checked = run("check", ROOT / "configs" / "train" / "affectgpt.yaml", "--json")
+    assert checked.code == 0 and json.loads(checked.out)["trained"] == 54_412_548
+    from affectgpt.core.load_config import load_config
+    from affectgpt.registry.discovery import discover
+
+    training = load_config(ROOT / "configs" / "train" / "affectgpt.yaml", discover())[0].training
+    assert (training.steps, training.batch_size, training.lr, training.min_lr) == (60 * 5000, 3, 1e-5, 1e-5)
+    assert training.target == "mixed" and training.warmup_steps == 0 and training.max_grad_norm is None
+    assert yaml.safe_load((ROOT / "configs" / "train" / "affectgpt.yaml").read_text())["extends"]

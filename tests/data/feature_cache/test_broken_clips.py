@@ -1,0 +1,160 @@
+"""Clips that cannot be read, files that change, features that are no numbers: told by name, the rest is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from affectgpt.core.plan import Plan
+from affectgpt.data.clips import Sample
+from affectgpt.data.example import Example
+from affectgpt.data.feature_cache import writing
+from affectgpt.data.feature_cache.encoders import FixedEncoders, frozen_encoders
+from affectgpt.data.feature_cache.reading import FeatureCache
+from affectgpt.data.feature_cache.writing import Encoded, encode
+from affectgpt.registry.discovery import discover
+from affectgpt.registry.errors import Problem, RunError
+
+Encode = Callable[..., Encoded]
+Plans = Callable[..., Plan]
+Clips = list[Example]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def stored(folder: Path, clips: Clips) -> list[Sample]:
+    samples, broken = FeatureCache.open(folder).samples(clips)
+    assert not broken
+    return [samples[index] for index in range(len(samples))]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
+
+
+def test_an_unreadable_clip_is_recorded_and_the_rest_go_on(encoded: Encode, own_clips: Any, tmp_path: Path) -> None:
+    clips = own_clips(5)
+    whole = clips[1].video.read_bytes()
+    clips[1].video.write_bytes(b"no media")
+    done = encoded(clips)
+    assert (done.clips, done.new) == (4, 4) and [each.name for each in done.broken] == ["clip1"]
+    (row,) = [row for row in rows(tmp_path / "cache") if row["row"] == "unreadable"]
+    assert row["name"] == "clip1" and str(clips[1].video) in row["problem"][1]
+    samples, broken = FeatureCache.open(tmp_path / "cache").samples(clips)
+    assert [each.name for each in samples.examples] == ["clip0", "clip2", "clip3", "clip4"]
+    assert broken == done.broken
+    before = contents(tmp_path / "cache")
+    again = encoded(clips)
+    assert (again.new, again.broken) == (0, done.broken) and contents(tmp_path / "cache") == before
+    clips[1].video.write_bytes(whole)
+    mended = encoded(clips)
+    assert (mended.clips, mended.new, mended.broken) == (5, 1, [])
+    assert stored(tmp_path / "cache", clips)[1].media["audio"] is not None
+
+
+def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
+    encoded: Encode, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from affectgpt.data import clips as clips_module
+    from affectgpt.registry.errors import MediaError
+
+    def fails(example: Example, work: Any = clips_module.open_example) -> Any:
+        if example.name == "clip3":
+            raise MediaError("the disk is away", where="clip3")
+        return work(example)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_module, "open_example", fails)
+        assert [each.problem.what for each in encoded(clips).broken] == ["the disk is away"]
+    done = encoded(clips)
+    assert (done.new, done.broken) == (1, [])
+
+
+def test_files_that_are_gone_or_no_files_are_told(encoded: Encode, own_clips: Any, tmp_path: Path) -> None:
+    clips = own_clips(3)
+    clips[0].video.unlink()
+    clips[2].faces.unlink()
+    os.mkfifo(clips[2].faces)
+    done = encoded(clips)
+    assert [each.name for each in done.broken] == ["clip0", "clip2"] and done.clips == 1
+    assert str(clips[0].video) in str(done.broken[0].problem) and "no file" in done.broken[1].problem.what
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text there")
+def test_names_of_files_that_are_no_text(encoded: Encode, own_clips: Any, tmp_path: Path) -> None:
+    clips = own_clips(2)
+    for index, content in enumerate((clips[0].video.read_bytes(), b"no media")):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff%d.wav" % index))
+        path.write_bytes(content)
+        clips[index] = replace(clips[index], video=path)
+    done = encoded(clips)
+    assert (done.new, len(done.broken)) == (1, 1)
+    assert encoded(clips).new == 0 and len(FeatureCache.open(tmp_path / "cache").samples(clips)[0]) == 1
+
+
+def test_too_many_unreadable_clips_are_an_error_that_lists_them() -> None:
+    broken = [writing.BrokenClip(f"clip{index}", Problem("no media", f"clip{index}.wav")) for index in range(2)]
+    Encoded(198, 0, broken).refuse_broken(0.01)
+    Encoded(5, 5).refuse_broken(0.0)
+    Encoded(0, 0, broken).refuse_broken(1.0)
+    with pytest.raises(RunError, match="2 of 199 clips") as caught:
+        Encoded(197, 0, broken).refuse_broken(0.01)
+    assert caught.value.exit_code == 1 and "clip1.wav" in str(caught.value)
+
+
+def test_features_that_are_no_numbers_stop_the_run_at_their_clip(
+    clips: Clips, plan: Plans, encoded: Encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode_all = FixedEncoders.encode
+
+    def spoiled(self: Any, media: Any, device: str) -> Any:
+        found = encode_all(self, media, device)
+        seen.append(len(found))
+        if len(seen) == 2:
+            found[1]["face"][0][0, 3] = torch.inf
+        return found
+
+    seen: list[int] = []
+    monkeypatch.setattr(FixedEncoders, "encode", spoiled)
+    with pytest.raises(RunError, match="clip3") as caught:
+        encoded(clips)
+    assert "'face'" in str(caught.value) and len(FeatureCache.open(tmp_path / "cache").samples(clips[:2])[0]) == 2
+
+
+def test_what_a_short_float_cannot_hold_stops_the_run(
+    encoded: Encode, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode_all = FixedEncoders.encode
+
+    def large(self: Any, media: Any, device: str) -> Any:
+        found = encode_all(self, media, device)
+        found[0]["face"][0][:] = 70000.0
+        return found
+
+    monkeypatch.setattr(FixedEncoders, "encode", large)
+    with pytest.raises(RunError, match="float16") as caught:
+        encoded(clips, dtype="float16")
+    assert "float32" in caught.value.problems[0].hint
+
+
+def test_a_file_that_changes_meanwhile_stops_the_run(plan: Plans, own_clips: Any, tmp_path: Path) -> None:
+    clips = own_clips(4)
+
+    def change(what: str, done: int, total: int) -> None:
+        if what == "encoding" and done == 2:
+            clips[3].faces.write_bytes(clips[0].faces.read_bytes())
+
+    encoders = frozen_encoders(plan(), discover())
+    with pytest.raises(RunError, match="changed while") as caught:
+        encode(encoders, clips, tmp_path / "cache", batch_size=2, workers=0, progress=change)
+    assert str(clips[3].faces) in str(caught.value)
+    assert encode(encoders, clips, tmp_path / "cache", batch_size=2, workers=0).clips == 4

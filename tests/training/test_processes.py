@@ -1,0 +1,101 @@
+"""Several processes train as one does that accumulates as many micro-batches."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("in_processes.py")
+SETTINGS = (
+    "training.gradient_accumulation=2",
+    "training.steps=6", "training.batch_size=2", "training.modality_dropout=0.3", "training.target=mixed",
+    "training.warmup_steps=1", "training.checkpoint_every=2", "training.validation_share=0.3",
+    "training.validate_every=2", "llm.frozen=true", "llm.lora={r: 2, dropout: 0.2}",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The exit code, what the main process wrote, and what was printed."""
+
+    code: int
+    written: Any
+    printed: str
+
+
+def launch(
+    folder: Path, name: str, *settings: str, run: Path | None = None, resume: bool = False, stop: int = 0,
+    sharded: str = "",
+) -> Outcome:
+    """Train in two processes on gloo."""
+    out = folder / f"{name}.json"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT), str(out),
+        str(run or ""), "resume" if resume else "", str(stop), *SETTINGS, *settings,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SHARDED": sharded}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return Outcome(done.returncode, json.loads(out.read_text()) if out.exists() else None, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What two processes gave that were left alone; also a folder with their run."""
+    folder = tmp_path_factory.mktemp("two")
+    whole = launch(folder, "whole", run=folder / "run")
+    assert whole.code == 0, whole.printed
+    return whole.written, folder / "run"
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_double_accumulation(two: Any, tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("in_processes", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    alone = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(alone)
+    alone.main(tmp_path / "one.json", "", "", 0, [*SETTINGS, "training.gradient_accumulation=4"])
+    one, (both, _) = json.loads((tmp_path / "one.json").read_text()), two
+    assert both["losses"] == pytest.approx(one["losses"], rel=1e-5) and len(set(one["losses"])) == 6
+    assert both["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=1e-4)
+    assert both["best"] == pytest.approx(one["best"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_stop_and_resume_exactly(two: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert launch(tmp_path, "stopped", run=run, stop=5).written is None
+    resumed = launch(tmp_path, "resumed", run=run, resume=True)
+    assert resumed.code == 0, resumed.printed
+    assert resumed.written == two[0]
+    logs = [[json.loads(line) for line in (each / "log.jsonl").read_text().splitlines()] for each in (run, two[1])]
+    kept = [[{key: value for key, value in row.items() if key != "seconds"} for row in log] for log in logs]
+    assert kept[0] == kept[1] and sum("loss" in row for row in kept[0]) == 6
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_stops_all_processes(tmp_path: Path) -> None:
+    outcome = launch(
+        tmp_path, "bad", "training.lr=1.0e+30", "training.min_lr=1.0e+30", "training.warmup_steps=0",
+        "training.validation_share=0",
+    )  # fmt: skip
+    assert outcome.code == 1 and outcome.written is None, outcome.printed
+    told = {(tmp_path / f"bad.{rank}.error").read_text() for rank in (0, 1)}
+    assert len(told) == 1 and "at step 2" in (message := told.pop()) and "clip" in message and "1e+30" in message
+
+
+@pytest.mark.slow
+def test_a_sharded_model_trains_as_a_whole_one(two: Any, tmp_path: Path) -> None:
+    sharded = launch(tmp_path, "sharded", run=tmp_path / "run", sharded="1")
+    assert sharded.code == 0, sharded.printed
+    whole = two[0]
+    assert sharded.written["losses"] == pytest.approx(whole["losses"], rel=1e-5)
+    assert sharded.written["best"] == pytest.approx(whole["best"], rel=1e-5)
+    assert sharded.written["weights"] == pytest.approx(whole["weights"], rel=1e-3, abs=1e-4)

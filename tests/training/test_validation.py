@@ -1,0 +1,193 @@
+"""Held-out clips, early stop, the log and the trackers, gradient checkpointing."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from affectgpt.core.batch import collate
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.data.clips import Sample
+from affectgpt.registry.errors import ConfigError, DataError, RunError
+from affectgpt.training.loop import train
+from affectgpt.training.run_folder import RunFolder
+from affectgpt.training.schedule import learning_rate
+
+Build = Callable[..., Pipeline]
+
+
+def rows_of(run: RunFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.log.read_text().splitlines()]
+
+
+def loss_of(pipeline: Pipeline, samples: list[Sample]) -> float:
+    batch = collate([each.media for each in samples], [each.subtitle for each in samples])
+    with torch.no_grad():
+        return float(pipeline(batch, [each.description for each in samples]))
+
+
+def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
+    build: Build, samples: list[Sample], tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    settings = ("training.steps=8", "training.validate_every=3", "training.lr=0.05", "llm.frozen=true",
+                "llm.lora={r: 2, dropout: 0.5}")  # fmt: skip
+    pipeline = build(*settings)
+    history = train(pipeline, samples[:3], run=run, validation=samples[3:])
+    measured = {row["step"]: row["validation_loss"] for row in rows_of(run) if "validation_loss" in row}
+    assert list(measured) == [3, 6, 8] and history.best is not None
+    assert history.best.step == min(measured, key=lambda step: measured[step])
+    expected = (2 * loss_of(pipeline, samples[3:5]) + loss_of(pipeline, samples[5:])) / 3
+    assert measured[history.best.step] == pytest.approx(expected, rel=1e-5)
+    # Measuring changes nothing: neither the losses, nor what is drawn.
+    assert history.losses == train(build(*settings), samples[:3]).losses
+    # Without a run folder the best weights are kept too.
+    other = build(*settings)
+    assert train(other, samples[:3], validation=samples[3:]).best == history.best
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in pipeline.state_dict().items())
+
+
+def test_a_share_of_the_clips_is_never_trained_on(build: Build, samples: list[Sample]) -> None:
+    asked: list[int] = []
+
+    class Watched(list[Sample]):
+        examples = samples
+
+        def __getitem__(self, index: Any) -> Any:
+            asked.append(index)
+            return super().__getitem__(index)
+
+    history = train(build("training.steps=9", "training.validation_share=0.3", "training.validate_every=100"),
+                    Watched(samples))  # fmt: skip
+    trained, held = set(asked[:-2]), set(asked[-2:])
+    assert history.best is not None and len(held) == 2 and len(trained) == 4 and not trained & held
+
+
+def test_patience_stops_after_so_many_measurements(build: Build, samples: list[Sample], tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    # Held-out clips whose answers are told otherwise in training: the better it learns, the worse they become.
+    settings = ("training.steps=200", "training.lr=0.02", "training.validate_every=2", "training.patience=3")
+    history = train(build(*settings), samples[:2], run=run, validation=samples[2:])
+    losses = [row["validation_loss"] for row in rows_of(run) if "validation_loss" in row]
+    lowest = [row["lowest"] for row in rows_of(run) if "validation_loss" in row]
+    assert len(history.losses) == 2 * len(losses) < 200 and history.best is not None
+    assert lowest[-4:] == [True, False, False, False] and history.best.loss == min(losses) == losses[-4]
+
+
+def test_what_validation_needs_is_told(build: Build, samples: list[Sample]) -> None:
+    with pytest.raises(ConfigError, match="patience needs held-out clips"):
+        train(build("training.patience=1"), samples)
+    with pytest.raises(ConfigError, match="a share of the others"):
+        train(build("training.validation_share=0.5"), samples, validation=samples)
+    with pytest.raises(DataError, match="nothing to validate on"):
+        train(build(), samples, validation=[])
+    with pytest.raises(DataError, match="have no labels"):
+        train(build("training.target=labels"), samples)
+
+
+def test_a_held_out_loss_that_is_no_number_stops_the_run(build: Build, samples: list[Sample]) -> None:
+    pipeline = build("training.validate_every=1")
+    media = {name: each and type(each)(each.values * float("nan"), each.times) if name == "audio" else each
+             for name, each in samples[5].media.items()}  # fmt: skip
+    with pytest.raises(RunError, match="held-out loss is nan at step 1"):
+        train(pipeline, samples[:5], validation=[Sample("a", media, "", "happy")])
+
+
+def test_the_log_holds_a_row_per_step(build: Build, samples: list[Sample], tmp_path: Path, steps: list[Any]) -> None:
+    run = RunFolder(tmp_path / "run")
+    pipeline = build("training.steps=4", "training.warmup_steps=2", "training.max_grad_norm=null",
+                     "training.gradient_accumulation=2")  # fmt: skip
+    history = train(pipeline, samples, run=run)
+    rows = rows_of(run)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4] and [row["loss"] for row in rows] == history.losses
+    assert [row["lr"] for row in rows] == [learning_rate(step, pipeline.plan.config.training) for step in range(4)]
+    assert [row["grad_norm"] for row in rows] == pytest.approx([step.norm() for step in steps], rel=1e-4)
+    assert all(row["clips"] == 4 and row["seconds"] > 0 for row in rows)
+
+
+def test_tensorboard_is_told_what_the_log_is(build: Build, samples: list[Sample], tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = RunFolder(tmp_path / "run")
+    settings = ("training.steps=4", "training.trackers=[tensorboard]", "training.checkpoint_every=2",
+                "training.validation_share=0.3", "training.validate_every=2")  # fmt: skip
+
+    def stop(step: int, _: float) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(build(*settings), samples, run=run, on_step=stop)
+    history = train(build(*settings), samples, run=run, resume=True)
+    events = accumulator.EventAccumulator(str(run.trackers / "affectgpt")).Reload()
+    assert {"loss", "lr", "grad_norm", "validation_loss"} <= set(events.Tags()["scalars"])
+    # Steps that a killed run told and that were taken again are there once.
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(history.losses)
+
+
+def test_a_tracker_that_is_not_installed_says_what_to_install(
+    build: Build, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"pip install mlflow, or pip install 'affectgpt\[trackers\]'"):
+        train(build("training.trackers=[mlflow]"), samples, run=run)
+    assert not run.path.exists()
+    with pytest.raises(ConfigError, match="need a run folder"):
+        train(build("training.trackers=[tensorboard]"), samples)
+
+
+def test_checkpointed_gradients_are_the_same_and_computed_again(
+    build: Build, samples: list[Sample], steps: list[Any]
+) -> None:
+    for value in ("false", "true"):
+        pipeline = build("training.steps=2", f"training.gradient_checkpointing={value}", "llm.frozen=true",
+                         "llm.lora={r: 2, dropout: 0.3}", "training.max_grad_norm=null")  # fmt: skip
+        passes: list[int] = []
+        pipeline.llm.model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
+        train(pipeline, samples)
+        # Once forward; once more in the backward pass.
+        assert len(passes) == (4 if value == "true" else 2)
+    plain, checkpointed = steps[:2], steps[2:]
+    for one, other in zip(plain, checkpointed, strict=True):
+        assert one.gradients.keys() == other.gradients.keys() and one.norm() > 0
+        for index, gradient in one.gradients.items():
+            torch.testing.assert_close(other.gradients[index], gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_an_llm_without_it_is_told(build: Build, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = build("training.gradient_checkpointing=true")
+    found = builtins.getattr
+
+    def without(owner: Any, name: str, *default: Any) -> Any:
+        return default[0] if name == "checkpoint_gradients" else found(owner, name, *default)
+
+    monkeypatch.setattr("affectgpt.training.loop.getattr", without, raising=False)
+    with pytest.raises(ConfigError, match="cannot checkpoint gradients"):
+        train(pipeline, samples)
+
+
+def test_sharding_is_refused_where_accelerate_does_not_shard(
+    build: Build, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_AUTO_WRAP_POLICY", "TRANSFORMER_BASED_WRAP")
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    with pytest.raises(ConfigError, match="on GPUs only"):
+        train(build(), samples)
+
+
+def test_processes_that_do_not_find_each_other_are_refused(
+    build: Build, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="each train by themselves"):
+        train(build(), samples)
