@@ -45,7 +45,8 @@ class Description:
 
 
 def media_files(paths: Sequence[Path]) -> list[Path]:
-    """Files as given, and the media files directly in each folder, sorted by name.
+    """Files as given, and the media files directly in each folder, sorted by name; also those that cannot be opened,
+    such as links to what is not there.
 
     Raises MediaError when a path does not exist or a folder holds no media file.
     """
@@ -54,12 +55,18 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(each for each in path.iterdir() if each.suffix.lower() in MEDIA_SUFFIXES and each.is_file())
+        inside = _media_in(path)
         if not inside:
+            below = next((each for each in sorted(path.iterdir()) if each.is_dir() and _media_in(each)), None)
             raise MediaError("there is no media file in this folder", where=str(path),
-                             expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}")  # fmt: skip
+                             expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}",
+                             hint=f"name {below}, which holds some" if below else "")  # fmt: skip
         files += inside
     return files
+
+
+def _media_in(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in MEDIA_SUFFIXES and not each.is_dir())
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -103,8 +104,9 @@ def spread(values: list[float]) -> dict[str, float]:
             "most": round(max(values), 4)}  # fmt: skip
 
 
-def measured(folder: Path, clips: int, repeats: int) -> dict[str, Any]:
-    generate(folder / "clips", clips=clips, seed=0, workers=2)
+def measured(folder: Path, clips: int, repeats: int, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Measure with each language model; `keep` is given what is known after each."""
+    generate(folder / "clips", clips=clips, seed=0, workers=1)
     examples = read_mer2025(folder / "clips")
     result: dict[str, Any] = {}
     begun = time.perf_counter()
@@ -129,8 +131,8 @@ def measured(folder: Path, clips: int, repeats: int) -> dict[str, Any]:
         row = compared(pipeline, plans, prepared, stored, repeats)
         result["llms"][name] = {"trained_parameters": trained, **row}
         print(f"  cached / encoding: {row['ratio']}", flush=True)
+        keep(result)
         del pipeline
-    return result
 
 
 def main() -> None:
@@ -140,17 +142,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "train_throughput.json")
     options = parser.parse_args()
     begun, load = time.perf_counter(), os.getloadavg()
+
+    def keep(result: dict[str, Any]) -> None:
+        known = {
+            "command": "python " + " ".join(sys.argv),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads,"
+            f" Python {platform.python_version()}, torch {version('torch')}",
+            "load_average_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())],
+            "batch": BATCH, "clips": options.clips, "repeats": options.repeats, **result,
+            "seconds_in_all": round(time.perf_counter() - begun),
+        }  # fmt: skip
+        options.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
     with tempfile.TemporaryDirectory() as folder:
-        result = measured(Path(folder), options.clips, options.repeats)
-    result = {
-        "command": "python " + " ".join(sys.argv),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads,"
-        f" Python {platform.python_version()}, torch {version('torch')}",
-        "load_average_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())], "batch": BATCH, "clips": options.clips,
-        "repeats": options.repeats, **result, "seconds_in_all": round(time.perf_counter() - begun),
-    }  # fmt: skip
-    print(json.dumps(result, indent=1))
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        measured(Path(folder), options.clips, options.repeats, keep)
+    print(options.out.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import typer
 
 from affectgpt.cli.options import Config, Json, Plugin, Set, catalog_of, console
+from affectgpt.cli.printable import json_text
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, PlannedNode, make_plan
 
@@ -21,7 +21,7 @@ def command(
     plan = make_plan(checked, catalog, source)
     facts = _facts(plan)
     if as_json:
-        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        typer.echo(json_text(facts, indent=1))
         return
     from rich.markup import escape
     from rich.table import Table

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from affectgpt.cli.options import Json, catalog_of, progress
-from affectgpt.cli.printable import printable
+from affectgpt.cli.printable import json_text, printable
 from affectgpt.core.place import check_place
 from affectgpt.registry.errors import CheckpointError
 
@@ -68,6 +67,7 @@ def affectgpt(
 
 @app.command("back")
 def back(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A saved model that was converted.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The .pth file to write.", show_default=False)],
     as_json: Json = False,
@@ -75,7 +75,9 @@ def back(
     """Write a converted model, trained further or not, as a checkpoint of the original."""
     from affectgpt.released.back import convert_back
 
-    _tell(convert_back(folder, out), out, as_json)
+    catalog = catalog_of(context, [])
+    catalog.load_deferred()
+    _tell(convert_back(folder, out, catalog), out, as_json)
 
 
 def _refuse_taken(out: Path) -> None:
@@ -85,7 +87,7 @@ def _refuse_taken(out: Path) -> None:
 
 def _tell(account: Account, out: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"out": str(out), **account.as_json()}, indent=1, ensure_ascii=False))
+        typer.echo(json_text({"out": str(out), **account.as_json()}, indent=1))
         return
     counts = account.as_json()["counts"]
     tensors = sum(counts.values()) - counts["not carried"]

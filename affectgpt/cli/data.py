@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from affectgpt.cli.options import Json, console, progress
-from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.printable import json_text, one_line, printable
 
 if TYPE_CHECKING:
     from affectgpt.data.doctor import Health, Report
@@ -52,7 +51,7 @@ def doctor(
 
         report = examine(place, manifest=manifest, decode=decode, workers=workers, progress=tell)
     if as_json:
-        typer.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=False))
+        typer.echo(json_text(report.as_json(), indent=1))
     else:
         _show(report)
     if not report.healthy:

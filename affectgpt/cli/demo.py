@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, catalog_of, console, progress
+from affectgpt.cli.printable import json_text
 from affectgpt.core.place import check_place
 from affectgpt.registry.errors import CheckpointError, MediaError
 
@@ -65,7 +65,7 @@ def command(
             "rows": [asdict(row) for row in rows], "described": [asdict(each) for each in described],
             "truth": samples["test"][0].description, "seconds": round(took, 1),
         }  # fmt: skip
-        typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
+        typer.echo(json_text(result, indent=1))
         return
     _print(rows, described, samples["test"][0].description, train, test, took)
 

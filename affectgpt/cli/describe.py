@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from affectgpt.bundled import TINY
 from affectgpt.cli.generate import AllowPickle, Device, Model, OnDevice, Question, Workers, loaded
 from affectgpt.cli.options import Json, Plugin, call_hooks, catalog_of, console, progress, saved_model
-from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.printable import json_text, one_line, printable
 from affectgpt.cli.streaming import lines, live
 from affectgpt.registry.errors import MediaError
 
@@ -76,7 +75,7 @@ def command(
                         show([row])
     call_hooks(catalog, "affectgpt_after_run", command="describe", config=config, result=results)
     if as_json and not stream:
-        typer.echo(json.dumps(results, indent=1, ensure_ascii=False))
+        typer.echo(json_text(results, indent=1))
     if any(row["error"] for row in results):
         raise typer.Exit(2)
 

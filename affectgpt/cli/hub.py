@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from affectgpt.cli.options import Plugin, catalog_of
-from affectgpt.cli.printable import printable
+from affectgpt.cli.printable import one_line, printable
 
 app = typer.Typer(no_args_is_help=True, help="Put saved models on the Hugging Face Hub.")
 
@@ -57,7 +57,7 @@ def push(
     url = push_to_hub(
         folder, repo, private=private, revision=revision, create_pr=pr, scores=scores, catalog=catalog
     )
-    typer.echo(url)
+    typer.echo(one_line(url))
     config, _ = load_config(folder / CONFIG, catalog, allow_plugins=False)
     for node, model in local_models(config).items():
         note = f"note: the model of {node} is a folder of this machine, which others do not have: {model}"

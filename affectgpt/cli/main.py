@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-import json
+import os
 import sys
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ from affectgpt.cli import (
     train,
     unibench,
 )
-from affectgpt.cli.printable import printable
+from affectgpt.cli.printable import json_text, printable
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 
@@ -103,6 +103,8 @@ def main() -> None:
         typer.echo("stopped", err=True)
         raise SystemExit(130) from None
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            raise SystemExit(1) from None
         if debug:
             raise
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_ERRORS:
@@ -115,10 +117,21 @@ def main() -> None:
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
+def _reader_is_gone() -> bool:
+    """Whether nobody reads our output any more (`| head -1`); what is left of it is then dropped."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes out what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
 def _show(error: AffectGPTError, *, as_json: bool) -> None:
     if as_json:
         rows = [vars(problem) for problem in error.problems]
-        typer.echo(json.dumps({"problems": rows}, indent=1, ensure_ascii=False))
+        typer.echo(json_text({"problems": rows}, indent=1))
         return
     if len(error.problems) > 1:
         typer.echo(f"{len(error.problems)} problems:", err=True)

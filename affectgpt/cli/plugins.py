@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, Plugin, catalog_of, console, plugin_options
+from affectgpt.cli.printable import json_text
 from affectgpt.registry.catalog import Catalog, Entry
 from affectgpt.registry.errors import PluginError, listed
 from affectgpt.registry.spec import KINDS
@@ -30,7 +31,7 @@ def listing(
     if everything:
         catalog.load_deferred()
     if as_json:
-        typer.echo(json.dumps(_listed(catalog), indent=1, ensure_ascii=False))
+        typer.echo(json_text(_listed(catalog), indent=1))
         return
     from rich.table import Table
 
@@ -58,7 +59,7 @@ def show(
     catalog = catalog_of(context, plugin)
     found = _found(catalog, name)
     if as_json:
-        typer.echo(json.dumps([_shown(catalog, entry) for entry in found], indent=1, ensure_ascii=False))
+        typer.echo(json_text([_shown(catalog, entry) for entry in found], indent=1))
         return
     out = console()
     for entry in found:
@@ -99,7 +100,7 @@ def verify(
                 out.print(f"        {result.failure}", markup=False, style="red", soft_wrap=True)
     failed = [result for result in results if result.failure]
     if as_json:
-        typer.echo(json.dumps([vars(result) for result in results], indent=1, ensure_ascii=False))
+        typer.echo(json_text([vars(result) for result in results], indent=1))
     else:
         text = f"{entry.spec.kind} {name}: {len(results) - len(failed)} of {len(results)} checks passed"
         out.print(text + ("" if slow or entry.spec.kind != "fuser" else "; --slow also compiles it"), markup=False)

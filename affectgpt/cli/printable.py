@@ -1,21 +1,35 @@
-"""Texts of files that are not trusted, so that they do not command the terminal that they are shown on."""
+"""Texts as they are written to a terminal that they must not command, and as JSON that stays JSON."""
 
 from __future__ import annotations
 
+import codecs
+import json
+import sys
 import unicodedata
+from typing import Any
 
 # They turn the order of what follows: a name that ends in gpj.exe is shown as exe.jpg.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_LINE_ENDS = str.maketrans("\u2028\u2029", "\n\n")
 
 
 def printable(text: str) -> str:
-    """`text` with U+FFFD for each control character (but line ends and tabs) and each change of direction."""
-    return "".join("\ufffd" if _commands(letter) else letter for letter in text)
+    """`text` with U+FFFD for each control character (but line ends and tabs) and each change of direction.
+
+    The line and paragraph ends of Unicode become a plain line end.
+    """
+    return "".join("\ufffd" if _commands(letter) else letter for letter in text.translate(_LINE_ENDS))
 
 
 def one_line(text: str) -> str:
     """As [printable][], also without line ends, which could pass for lines of ours."""
     return printable(text).replace("\n", "\ufffd").replace("\t", "\ufffd")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON for standard output; in ASCII where that does not take all letters."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return json.dumps(value, indent=indent, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
 
 
 def _commands(letter: str) -> bool:

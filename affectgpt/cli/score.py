@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, Plugin, catalog_of, console, plugin_options, progress
+from affectgpt.cli.printable import json_text
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, DataError, listed
 
@@ -177,7 +177,7 @@ def show(result: BenchmarkResult, out: Path | None, *, as_json: bool) -> None:
 
     written = write_reports(result, out) if out else []
     if as_json:
-        typer.echo(json.dumps(result.as_json(), indent=1, ensure_ascii=False))
+        typer.echo(json_text(result.as_json(), indent=1))
         return
     print_result(result, console())
     for path in written:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from affectgpt.bundled import TINY
 from affectgpt.cli.generate import AllowPickle, BatchSize, Device, Model, OnDevice, Question, Workers
 from affectgpt.cli.options import Json, Plugin, catalog_of, progress, saved_model
-from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.printable import json_text, one_line, printable
 from affectgpt.registry.errors import ConfigError, MediaError
+
+if TYPE_CHECKING:
+    from affectgpt.data.row_file import RowFile
 
 
 def command(
@@ -69,16 +71,25 @@ def command(
         loading = bar.add_task("loading the model", total=None, note="")
         pipeline = _loaded(folder, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))
         bar.update(loading, total=1, completed=1, note="")
+        written = _opened(stack, pipeline, folder, files, asked, out, export, subtitle=subtitle, question=question)
+        if written is not None and written.failed:
+            note = f"note: {written.failed} of the {written.done} rows that are there have an error: {written.path}"
+            typer.echo(printable(note), err=True)
         rows = _rows(
-            stack, pipeline, folder, files, asked, out, export,
+            stack, pipeline, files, asked, written, export,
             subtitle=subtitle, question=question, batch_size=batch_size, workers=workers if len(files) > 1 else 0,
         )  # fmt: skip
         task = bar.add_task("describing" if asked else "encoding", total=len(files), note="")
         failed = 0
         for row in rows:
             bar.update(task, advance=1, note=one_line(Path(row["id"]).name))
-            failed += "error" in row
+            failed += written is None and "error" in row
             _show(row, as_json=as_json, quiet=out is not None or export is not None)
+        # Also those of a run that this one goes on with.
+        failed += written.failed if written is not None else 0
+    if export is not None and not as_json:
+        number = f"{len(files)} clip{'s' * (len(files) != 1)}, {failed} error{'s' * (failed != 1)}"
+        typer.echo(f"{number}: {one_line(str(export))}")
     if failed:
         raise typer.Exit(2)
 
@@ -97,28 +108,36 @@ def _loaded(folder: Path, catalog: Any, device: Device, allow_pickle: bool, tell
     return pipeline.to("cuda" if there and device is not Device.cpu else "cpu")
 
 
-def _rows(
+def _opened(
     stack: ExitStack, pipeline: Any, model: Path, files: list[Path], server: Any, out: Path | None, export: Path | None,
     **given: Any,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+) -> RowFile | None:  # fmt: skip
     from affectgpt.data.row_file import opened
-    from affectgpt.serving import describing
-    from affectgpt.serving.prompt_embeds import prompted
     from affectgpt.unibench.generation import model_name
 
     # A question that is too long is refused before a file is made.
     pipeline.check_question(given["question"] or pipeline.plan.config.prompt.question)
-    rows, path = None, out if export is None else export / "index.jsonl"
-    if path is not None:
-        config = pipeline.plan.config
-        settings = {
-            "format": "affectgpt served texts" if export is None else "affectgpt prompts", "model": model_name(model),
-            "served_model": server.model if server else None, "subtitle": given["subtitle"],
-            "question": given["question"] or config.prompt.question, "seed": config.seed, "clips": len(files),
-            "generation": config.generation.model_dump(mode="json"),
-            "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
-        }  # fmt: skip
-        rows = stack.enter_context(opened(path, settings, [str(file) for file in files], 1))
+    path = out if export is None else export / "index.jsonl"
+    if path is None:
+        return None
+    config = pipeline.plan.config
+    settings = {
+        "format": "affectgpt served texts" if export is None else "affectgpt prompts", "model": model_name(model),
+        "served_model": server.model if server else None, "subtitle": given["subtitle"],
+        "question": given["question"] or config.prompt.question, "seed": config.seed, "clips": len(files),
+        "generation": config.generation.model_dump(mode="json"),
+        "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
+    }  # fmt: skip
+    return stack.enter_context(opened(path, settings, [str(file) for file in files], 1))
+
+
+def _rows(
+    stack: ExitStack, pipeline: Any, files: list[Path], server: Any, rows: RowFile | None, export: Path | None,
+    **given: Any,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    from affectgpt.serving import describing
+    from affectgpt.serving.prompt_embeds import prompted
+
     clips = stack.enter_context(closing(prompted(pipeline, files[rows.done if rows else 0 :], **given)))
     if export is not None:
         assert rows is not None
@@ -132,7 +151,7 @@ def _rows(
 
 def _show(row: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        typer.echo(json_text(row))
     elif "error" in row:
         typer.echo(printable(f"error: {row['error']}"), err=True)
     elif not quiet:

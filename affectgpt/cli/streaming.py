@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.printable import json_text, one_line, printable
 
 if TYPE_CHECKING:
     from affectgpt.describe import Description
@@ -27,7 +26,7 @@ def lines(events: Generator[Event], files: Sequence[Path]) -> Iterator[Descripti
                 row: dict[str, Any] = {"index": index, "file": str(files[index]), "piece": event}
             else:
                 row = {"index": index, **asdict(event)}
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            typer.echo(json_text(row))
             if not isinstance(event, str):
                 yield event
 

@@ -67,6 +67,9 @@ def command(
     checked, source = load_config(config, catalog, set_)
     plan = make_plan(checked, catalog, source)
     run = out.with_name(f"{out.name}.run") if run is None else run
+    if resume and run.is_dir() and (out / "pipeline.yaml").is_file():
+        typer.echo(f"this run is finished: {out} is its model; another run needs another --out")
+        return
     _check_places(out, run)
     if features is not None and decode == Decode.EACH_TIME:
         raise ConfigError("with features nothing is decoded", where="--decode", found="each-time", hint="leave it out")

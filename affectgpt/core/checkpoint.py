@@ -148,6 +148,8 @@ def _write(pipeline: Pipeline, folder: Path, tensors: dict[str, Tensor]) -> None
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     if pipeline.llm.adapter() is not None:
         pipeline.llm.adapter().save_pretrained(str(folder / ADAPTER), safe_serialization=True)
+        # peft's card is an empty form that names a path of this machine.
+        (folder / ADAPTER / "README.md").unlink(missing_ok=True)
     config = plan.config.model_dump(mode="json")
     # A saved model never names code to run: plugins.json says which plugins it needs.
     config.pop("plugins")

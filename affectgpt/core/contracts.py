@@ -103,7 +103,7 @@ class LLMConfig(PluginConfig):
         return 0
 
     def for_prompts(self) -> LLMConfig:
-        """The options of this LLM with only what prompts are written with (`encode`, `decode`, `embed`); by default all.
+        """The options of this LLM with only what writes prompts (`encode`, `decode`, `embed`); by default all.
 
         For answers that another program writes. The tensors that it then has must have the names they have without.
         """

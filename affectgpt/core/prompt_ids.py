@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ class PromptIds:
         self.plan, self.llm = plan, llm
         self.prompt = plan.config.prompt
         self._known: dict[str, list[int]] = {}
+        self._pieces: dict[str, list[tuple[str, bool]]] = {}
 
     def rows(
         self, projected: Mapping[str, Tensor], valid: Mapping[str, Tensor], subtitles: Sequence[str],
@@ -104,14 +106,53 @@ class PromptIds:
             limit = self.prompt.max_subtitle_tokens if run[0].kind == "subtitle" else None
             ids: list[int] = self.llm.encode(subtitle if run[0].kind == "subtitle" else question, special=False)
             return ids[:limit]
-        words = {"subtitle": self._bounded(subtitle), "question": question}
-        joined: list[int] = self.llm.encode("".join(words.get(part.kind, part.value) for part in run), special=False)
-        return joined
+        asked = {"subtitle": self._bounded(subtitle), "question": question}
+        # A marker is a token of its own: the words before it and behind it are tokenised apart.
+        row: list[int] = []
+        waiting = ""
+        for part in run:
+            if part.kind in asked:
+                waiting += asked[part.kind]
+                continue
+            for piece, is_marker in self._marked(part.value):
+                if is_marker:
+                    row += [*self.llm.encode(waiting, special=False), *self.llm.encode(piece, special=True)]
+                waiting = "" if is_marker else waiting + piece
+        return [*row, *self.llm.encode(waiting, special=False)]
 
     def _bounded(self, subtitle: str) -> str:
-        ids = self.llm.encode(subtitle, special=False)
-        limit = self.prompt.max_subtitle_tokens
-        return subtitle if len(ids) <= limit else str(self.llm.decode(ids[:limit]))
+        """As much of a subtitle as fits its bound, cut between two characters."""
+        text, limit = subtitle, self.prompt.max_subtitle_tokens
+        ids = kept = self.llm.encode(text, special=False)
+        if len(ids) > limit:
+            kept = ids[:limit]
+            text = self._whole(kept)
+        while kept and len(self.llm.encode(text, special=False)) > limit:
+            kept = kept[:-1]
+            text = self._whole(kept)
+        return text
+
+    def _whole(self, ids: list[int]) -> str:
+        # The bytes of a character that was cut are decoded to this mark.
+        return str(self.llm.decode(ids)).rstrip("\N{REPLACEMENT CHARACTER}")
+
+    def _marked(self, text: str) -> list[tuple[str, bool]]:
+        """`text` in pieces, and whether each is a marker such as `<|im_end|>`: read otherwise than as plain text."""
+        if text not in self._pieces:
+            found, rest = [], text
+            while self._has_marker(rest):
+                start, end = self._first_marker(rest)
+                found += [(rest[:start], False), (rest[start:end], True)]
+                rest = rest[end:]
+            self._pieces[text] = [*found, (rest, False)]
+        return self._pieces[text]
+
+    def _first_marker(self, text: str) -> tuple[int, int]:
+        end = bisect_left(range(len(text) + 1), True, key=lambda at: self._has_marker(text[:at]))
+        return bisect_left(range(end), True, key=lambda at: not self._has_marker(text[at + 1 : end])), end
+
+    def _has_marker(self, text: str) -> bool:
+        return bool(self.llm.encode(text, special=True) != self.llm.encode(text, special=False))
 
     def _text(self, text: str) -> list[int]:
         if text not in self._known:

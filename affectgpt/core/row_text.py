@@ -8,7 +8,7 @@ from affectgpt.core.stopping import held_back, stop_at
 
 HALF = "\ufffd"
 """What a decoder gives for a part of a character."""
-_LONGEST, _KEPT = 64, 8
+_LONGEST, _KEPT, _MORE = 64, 8, 16
 
 
 class RowText:
@@ -16,7 +16,9 @@ class RowText:
 
     Kept back until it is settled: half a character, what may be the beginning of a stop text, and blanks that may
     turn out to be the last. Ids are decoded in a window, so that a token of a long answer costs no more than one of a
-    short answer; that the text of a row only grows with its ids is taken for granted.
+    short answer; a token's text may depend on some tokens before it. That the text of a row only grows with its ids is
+    taken for granted: bytes that are no text, or a text cut within a character, can turn characters that were shown
+    into replacement characters in a decoder that reads a run of bytes as a whole.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str], stops: Sequence[str]) -> None:
@@ -35,14 +37,21 @@ class RowText:
         self._pending += whole[self._taken :]
         self._taken = max(self._taken, len(whole))
         if len(self._window) > _LONGEST and whole == text:
-            self._window = self._window[-_KEPT:]
-            self._taken = len(self._decode(self._window))
+            self._shorten(text)
         return self._settled(last=False)
 
     def end(self) -> str:
         """The rest, when no more tokens come."""
         self._pending += self._decode(self._window)[self._taken :] if self._window else ""
         return self._settled(last=True)
+
+    def _shorten(self, text: str) -> None:
+        # A window that begins within a character, or shows nothing, reads on otherwise than the whole does.
+        for count in range(_KEPT, _MORE):
+            tail = self._decode(self._window[-count:])
+            if tail.strip() and text.endswith(tail):
+                self._window, self._taken = self._window[-count:], len(tail)
+                return
 
     def _settled(self, *, last: bool) -> str:
         if self.stopped:

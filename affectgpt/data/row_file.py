@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,11 +20,14 @@ from affectgpt.registry.errors import DataError, RunError
 
 
 class RowFile:
-    """Rows of JSON objects, each with an `id`, in the order of `ids`. Get one from [opened][]."""
+    """Rows of JSON objects, each with an `id`, in the order of `ids`. Get one from [opened][].
+
+    `done` rows are in the file, `failed` of them have an `error`.
+    """
 
     def __init__(self, path: Path, file: BinaryIO, ids: Sequence[str], batch: int) -> None:
         self.path, self._file, self._ids, self._batch = path, file, ids, batch
-        self.done = self._keep_whole_batches()
+        self.done, self.failed = self._keep_whole_batches()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the next rows; they are on the disk when this returns. Raises RunError when the disk refuses."""
@@ -43,15 +46,17 @@ class RowFile:
                 hint="make room, then run the same command again: it goes on where it stopped",
             ) from None
         self.done += len(rows)
+        self.failed += sum("error" in row for row in rows)
 
-    def _keep_whole_batches(self) -> int:
+    def _keep_whole_batches(self) -> tuple[int, int]:
         self._file.seek(0)
-        ends, place = [0], 0
+        ends, errors, place = [0], [0], 0
         for line in self._file:
             number = len(ends)
             if not line.endswith(b"\n"):
                 break
-            found = _id_of(line)
+            row = _row_of(line)
+            found = row.get("id")
             if number > len(self._ids) or found != self._ids[number - 1]:
                 raise DataError(
                     "the file holds other rows than this command writes",
@@ -62,11 +67,12 @@ class RowFile:
                 )
             place += len(line)
             ends.append(place)
+            errors.append(errors[-1] + ("error" in row))
         rows = len(ends) - 1
         kept = rows if rows == len(self._ids) else rows // self._batch * self._batch
         self._file.truncate(ends[kept])
         self._file.seek(ends[kept])
-        return kept
+        return kept, errors[kept]
 
 
 @contextmanager
@@ -76,31 +82,44 @@ def opened(path: Path, settings: Mapping[str, Any], ids: Sequence[str], batch: i
     Raises DataError when it was begun with other `settings` or for other `ids`, when another process is writing it, and
     when there is such a file without its settings; RunError when the disk refuses.
     """
-    beside = settings_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
+    with ExitStack() as stack:
+        # Only what goes wrong with this file: what the caller does with the rows has errors of its own.
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab+")
+            stack.callback(_close, file)
             lock(file, path)
-            fresh = os.fstat(file.fileno()).st_size == 0
-            if beside.is_file():
-                _same(read_settings(path), settings, path)
-            elif not fresh:
-                raise DataError(
-                    "there is a file here that this command did not begin",
-                    where=str(path),
-                    expected=f"its settings in {beside.name}",
-                    hint="choose another folder for the output, or move the file away",
-                )
-            else:
-                write_whole(beside, json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-            yield RowFile(path, file, ids, batch)
-    except OSError as error:
-        raise RunError(
-            "the rows cannot be written",
+            _begin_or_compare(file, path, settings)
+            rows = RowFile(path, file, ids, batch)
+        except OSError as error:
+            raise RunError(
+                "the rows cannot be written",
+                where=str(path),
+                found=error.strerror or str(error),
+                hint="check the folder, its permissions and the space left",
+            ) from None
+        yield rows
+
+
+def _close(file: BinaryIO) -> None:
+    # Rows are on the disk when `append` returns; what it could not write, closing would only try again.
+    with suppress(OSError):
+        file.close()
+
+
+def _begin_or_compare(file: BinaryIO, path: Path, settings: Mapping[str, Any]) -> None:
+    beside = settings_path(path)
+    if beside.is_file():
+        _same(read_settings(path), settings, path)
+    elif os.fstat(file.fileno()).st_size:
+        raise DataError(
+            "there is a file here that this command did not begin",
             where=str(path),
-            found=error.strerror or str(error),
-            hint="check the folder, its permissions and the space left",
-        ) from None
+            expected=f"its settings in {beside.name}",
+            hint="choose another folder for the output, or move the file away",
+        )
+    else:
+        write_whole(beside, json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def settings_path(path: Path) -> Path:
@@ -137,12 +156,12 @@ def line_of(row: Mapping[str, Any]) -> bytes:
         return f"{json.dumps(row, allow_nan=False)}\n".encode()
 
 
-def _id_of(line: bytes) -> Any:
+def _row_of(line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    return row.get("id") if isinstance(row, dict) else None
+        return {}
+    return row if isinstance(row, dict) else {}
 
 
 def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS,
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.hub.headers import Header, read_header
-from affectgpt.hub.names import fits
+from affectgpt.hub.names import files_in
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, Problem
 
@@ -41,7 +42,10 @@ def check_saved(folder: Path, catalog: Catalog) -> Plan:
     config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
     plan = make_plan(config, catalog, source)
     header = read_header(folder / WEIGHTS)
-    problems = [*_misfits(plan, header, catalog, str(folder / WEIGHTS)), *_adapter_problems(plan, folder)]
+    problems = [
+        *_misfits(plan, header, catalog, str(folder / WEIGHTS)), *_adapter_problems(plan, folder),
+        *_missing_assets(config.model_dump(mode="json"), folder),
+    ]  # fmt: skip
     if problems:
         raise CheckpointError.of(problems)
     for path in (folder / WEIGHTS, folder / ADAPTER / ADAPTER_WEIGHTS):
@@ -51,13 +55,25 @@ def check_saved(folder: Path, catalog: Catalog) -> Plan:
 
 
 def _refuse_links(folder: Path) -> None:
-    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink() and fits(path, folder)]
+    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
         raise CheckpointError(
-            "files of this saved model are links to other places", where=str(folder),
+            "this saved model holds links to other places", where=str(folder),
             found=", ".join(str(path.relative_to(folder)) for path in links[:_SHOWN]),
             expected="the files themselves", hint="copy the folder with `cp -rL`",
         )  # fmt: skip
+
+
+def _missing_assets(values: Any, folder: Path) -> Iterator[Problem]:
+    """What the config names inside `folder` (`./tokenizer`, as a whole path by now) and would not be uploaded."""
+    if isinstance(values, dict | list):
+        for each in values.values() if isinstance(values, dict) else values:
+            yield from _missing_assets(each, folder)
+    elif isinstance(values, str) and values.startswith(f"{folder.resolve()}{os.sep}"):
+        name = Path(values).relative_to(folder.resolve()).as_posix()
+        if not any(each == name or each.startswith(f"{name}/") for each in files_in(folder)):
+            yield Problem("the config names a part of the saved model that is not there", str(folder / CONFIG),
+                          f"./{name}", "a file of the format, or a folder of such files")  # fmt: skip
 
 
 def _misfits(plan: Plan, header: Header, catalog: Catalog, where: str) -> Iterator[Problem]:

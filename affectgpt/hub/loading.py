@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from affectgpt.core.checkpoint import CONFIG, WEIGHTS
 from affectgpt.hub.connection import SECONDS, endpoint, talking, transport_error
-from affectgpt.hub.names import FILES, HubName, hub_name
+from affectgpt.hub.names import DEEPER, FILES, HubName, belongs, exactly, hub_name
 from affectgpt.registry.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -52,25 +52,27 @@ def local_folder(
     if name is None:
         return Path(name_or_folder)
     with talking(str(name), token):
-        reached = _is_saved_model(name, token)
-        folder = Path(_fetched(name, token, only_cached=not reached))
+        files = _files_there(name, token)
+        reached = files is not None
+        folder = Path(_fetched(name, token, files))
     if tell is not None:
         source = endpoint() if reached else "the cache: the Hub was not asked"
         tell(f"{name.repo} at commit {folder.name}, from {source}")
     return folder
 
 
-def _fetched(name: HubName, token: str | None, *, only_cached: bool) -> str:
+def _fetched(name: HubName, token: str | None, files: list[str] | None) -> str:
+    """The folder in the cache, with `files` fetched into it; None takes what is there, when it is whole."""
     from huggingface_hub import snapshot_download
 
     return snapshot_download(
-        name.repo, revision=name.revision, allow_patterns=list(FILES), token=token, etag_timeout=SECONDS,
-        local_files_only=only_cached,
+        name.repo, revision=name.revision, allow_patterns=list(FILES) if files is None else exactly(files),
+        ignore_patterns=list(DEEPER), token=token, etag_timeout=SECONDS, local_files_only=files is None,
     )  # fmt: skip
 
 
-def _is_saved_model(name: HubName, token: str | None) -> bool:
-    """Asked before anything is fetched; False when the Hub cannot be asked but a copy is in the cache."""
+def _files_there(name: HubName, token: str | None) -> list[str] | None:
+    """The files of the saved model, asked before one is fetched; None: not reached, but a copy is in the cache."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -81,10 +83,10 @@ def _is_saved_model(name: HubName, token: str | None) -> bool:
         raise
     except (transport_error(), OfflineModeIsEnabled) as error:
         try:
-            _fetched(name, token, only_cached=True)
+            _fetched(name, token, None)
         except LocalEntryNotFoundError:
             raise error from None
-        return False
+        return None
     inside = {each.rfilename for each in info.siblings or []}
     missing = [each for each in (CONFIG, WEIGHTS) if each not in inside]
     if missing:
@@ -92,4 +94,4 @@ def _is_saved_model(name: HubName, token: str | None) -> bool:
             "this repository is not a saved model", where=str(name), found=f"no {' and no '.join(missing)}",
             expected=f"a repository with {CONFIG} and {WEIGHTS}",
         )
-    return True
+    return sorted(each for each in inside if belongs(each))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.registry.errors import ConfigError
@@ -16,7 +18,12 @@ FILES = (
     *(f"tokenizer/*.{end}" for end in ("json", "jinja", "txt", "model", "jsonl")),
     *(f"released/*.{end}" for end in ("json", "safetensors", "txt", "yaml")),
 )  # fmt: skip
-"""Patterns of the files of a saved model: weights as safetensors, settings and words as text, no code, no pickle."""
+"""Patterns of the files of a saved model: weights as safetensors, settings and words as text, no code, no pickle.
+
+For [belongs][] only: the Hub's client matches a pattern's `*` with a `/` as well.
+"""
+DEEPER = ("tokenizer/*/*", "released/*/*")
+"""What the Hub's client would take for [FILES][] and is not."""
 
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _NAMED = re.compile(rf"(?P<repo>{_REPO.pattern})(?:@(?P<revision>.*))?", re.ASCII | re.DOTALL)
@@ -83,9 +90,31 @@ def valid_revision(text: str, where: str) -> str:
 
 def fits(path: Path, folder: Path) -> bool:
     """Whether the file `path` of the saved model in `folder` is one of [FILES][]."""
-    name = path.relative_to(folder)
-    # Folder by folder: in a pattern's `*`, fnmatch takes a `/` like any other character.
-    return any(name.match(pattern) and len(name.parts) == pattern.count("/") + 1 for pattern in FILES)
+    return belongs(path.relative_to(folder).as_posix())
+
+
+def belongs(name: str) -> bool:
+    """Whether `name` (`tokenizer/tokenizer.json`) is that of a file of a saved model, compared folder by folder."""
+    path = PurePosixPath(name)
+    plain = str(path) == name and ".." not in path.parts and name.isprintable()
+    return plain and any(path.match(each) and len(path.parts) == each.count("/") + 1 for each in FILES)
+
+
+def files_in(folder: Path) -> list[str]:
+    """The names of the files of the saved model in `folder`, sorted; nothing behind a link is among them."""
+    found = (path for place in ("", "adapter", "tokenizer", "released") for path in _own(folder / place))
+    return sorted(path.relative_to(folder).as_posix() for path in found if fits(path, folder))
+
+
+def exactly(names: Iterable[str]) -> list[str]:
+    """Patterns of the Hub's client that match these names and no other."""
+    return [glob.escape(name) for name in names]
+
+
+def _own(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return []
+    return [path for path in place.iterdir() if path.is_file() and not path.is_symlink()]
 
 
 def _first_sentence(error: Exception) -> str:

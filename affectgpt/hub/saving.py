@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from affectgpt.hub.card import CARD, card_of, write_card
 from affectgpt.hub.connection import talking
 from affectgpt.hub.inspection import check_saved
-from affectgpt.hub.names import FILES, valid_repo, valid_revision
+from affectgpt.hub.names import belongs, files_in, valid_repo, valid_revision
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 
@@ -66,7 +66,7 @@ def push_to_hub(
 
 
 def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision: str | None, create_pr: bool) -> str:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     api = HfApi(token=token, library_name="affectgpt")
     if not create_pr:
@@ -74,10 +74,16 @@ def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision
         if private and not api.model_info(repo_id).private:
             raise ConfigError("this repository is there already, and is public", where=repo_id, found="--private",
                               hint="choose another name, or make it private on its page")  # fmt: skip
-    done = api.upload_folder(
-        repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES), delete_patterns=list(FILES),
-        revision=revision, create_pr=create_pr or None, commit_message="Upload a saved model",
-    )  # fmt: skip
+    sent = files_in(folder)
+    # File by file: in the client's patterns, `*` also matches the files of folders further down, and other places.
+    there = [name for name in api.list_repo_files(repo_id, revision=revision) if belongs(name)]
+    steps: list[CommitOperationAdd | CommitOperationDelete] = [
+        *(CommitOperationDelete(path_in_repo=name, is_folder=False) for name in there if name not in sent),
+        *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in sent),
+    ]
+    done = api.create_commit(
+        repo_id, steps, revision=revision, create_pr=create_pr or None, commit_message="Upload a saved model"
+    )
     return str(done.pr_url or done.commit_url)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS, read_tensors
 from affectgpt.data.showing import first_of
+from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.released.account import Account, Row, row_of
 from affectgpt.released.beside import Beside, read_beside
 from affectgpt.released.check import measured, refuse_misfits
+from affectgpt.released.expressible import refuse_inexpressible
 from affectgpt.released.facts import Facts, facts_of
 from affectgpt.released.names import ADAPTED, Name, adapter_place, names_of
 from affectgpt.released.pipeline_tree import Bert
@@ -24,17 +27,19 @@ from affectgpt.released.pipeline_tree import Bert
 _STORED = "base_model.model."
 
 
-def convert_back(folder: Path, out: Path) -> Account:
+def convert_back(folder: Path, out: Path, catalog: Catalog) -> Account:
     """Write the converted model in `folder`, trained further or not, as the checkpoint file `out`.
 
     Every tensor of the original's `model` is there again, in its order, with its type and shape; the optimizer's
     state, which was not carried, is not. Raises CheckpointError when the model was not converted, when its tensors
-    are no longer those of the original's layout, and when there is something at `out` or it cannot be written.
+    are no longer those of the original's layout, when an option of its nodes is one that the original has not, and
+    when there is something at `out` or it cannot be written.
     """
     if os.path.lexists(out):
         raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new file")
     beside = read_beside(folder)
     facts = facts_of(beside.config, str(folder), beside.reads)
+    refuse_inexpressible(folder, facts, _bert(beside), catalog)
     own = _own_tensors(folder)
     names = _names(beside, facts)
     model, rows = _gathered(folder, beside, names, own)
@@ -61,7 +66,8 @@ def _bert(beside: Beside) -> Bert:
 
 
 def _adapter(beside: Beside) -> dict[str, Name]:
-    return {name: Name(name, None, adapter_place(name)) for name in beside.order if adapter_place(name)}
+    every = {name: adapter_place(name) for name in beside.order}
+    return {name: Name(name, beside.shapes.get(name, ()), place) for name, place in every.items() if place}
 
 
 def _names(beside: Beside, facts: Facts) -> dict[str, Name]:
@@ -74,6 +80,7 @@ def _gathered(
 ) -> tuple[dict[str, Tensor], list[Row]]:
     model: dict[str, Tensor] = OrderedDict()
     rows, lost, apart, used = [], [], [], set()
+    tied = set(beside.tied)
     for name in beside.order:
         ours = names[name].ours if name in names else ()
         used |= set(ours)
@@ -85,7 +92,7 @@ def _gathered(
         if any(not torch.equal(held[0], each) for each in held[1:]):
             apart.append(name)
         model[name] = tensor
-        rows.append(row_of(name, tensor, "mapped" if ours else "kept", ours))
+        rows.append(row_of(name, tensor, "mapped" if ours else "tied" if name in tied else "kept", ours))
     strays = [each for each in own if each not in used]
     for what, found in (
         ("tensors of the original are not in this saved model", lost),
@@ -101,21 +108,21 @@ def _gathered(
 
 
 def _write(content: Mapping[str, object], out: Path) -> None:
-    part = ""
+    part = out.with_name(f".affectgpt-{secrets.token_hex(8)}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".affectgpt-", dir=out.parent)
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(part, 0o644)
         os.replace(part, out)
     except (OSError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError.
-        if part:
-            Path(part).unlink(missing_ok=True)
         raise CheckpointError(
             "the checkpoint cannot be written at this place", where=str(out), found=str(error).splitlines()[0][:200],
             hint="choose another place",
         ) from error  # fmt: skip
+    finally:
+        # Left only when it was not written to its end, an interrupt included.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

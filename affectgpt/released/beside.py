@@ -26,7 +26,10 @@ _LARGEST_TABLE = 8 * 2**20
 
 @dataclass(frozen=True)
 class Beside:
-    """`config` and `epoch` of the original, `reads` (its face_or_frame), the `order` of names, the other `tensors`."""
+    """`config` and `epoch` of the original, `reads` (its face_or_frame), the `order` of names, the other `tensors`.
+
+    `shapes` are those of all tensors of the original by name; `tied` the names that were equal to a model folder's.
+    """
 
     config: Mapping[str, Any]
     epoch: int
@@ -34,6 +37,8 @@ class Beside:
     bert: Mapping[str, Any]
     order: tuple[str, ...]
     tensors: Mapping[str, Tensor]
+    shapes: Mapping[str, tuple[int, ...]]
+    tied: tuple[str, ...] = ()
 
 
 def write_beside(folder: Path, beside: Beside) -> None:
@@ -42,7 +47,7 @@ def write_beside(folder: Path, beside: Beside) -> None:
     place.mkdir()
     table = {
         "format": FORMAT, "epoch": beside.epoch, "reads": beside.reads, "bert": dict(beside.bert),
-        "config": beside.config, "order": beside.order,
+        "config": beside.config, "order": beside.order, "shapes": dict(beside.shapes), "tied": beside.tied,
     }  # fmt: skip
     (place / TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in beside.tensors.items()}
@@ -62,11 +67,13 @@ def read_beside(folder: Path) -> Beside:
             raise ValueError(f"it is larger than {_LARGEST_TABLE:,} bytes")
         table = json.loads(path.read_text(encoding="utf-8"))
         order, config, bert = table["order"], table["config"], table["bert"]
+        shapes, tied = table["shapes"], table["tied"]
         fits = (
             table["format"] == FORMAT and type(table["epoch"]) is int and type(table["reads"]) is str
             and isinstance(order, list) and all(isinstance(name, str) for name in order)
             and len(set(order)) == len(order) and isinstance(bert, dict) and isinstance(config, dict)
-            and is_json(config)
+            and is_json(config) and isinstance(shapes, dict) and isinstance(tied, list)
+            and all(isinstance(each, list) and all(type(size) is int for size in each) for each in shapes.values())
         )  # fmt: skip
         if not fits:
             raise ValueError("a value is of another kind")
@@ -75,4 +82,5 @@ def read_beside(folder: Path) -> Beside:
             "what the checkpoint held beside the model cannot be read", where=str(path), found=str(error)[:200]
         ) from None
     tensors = read_tensors(folder / FOLDER / TENSORS)
-    return Beside(config, table["epoch"], table["reads"], bert, tuple(order), tensors)
+    return Beside(config, table["epoch"], table["reads"], bert, tuple(order), tensors,
+                  {name: tuple(shape) for name, shape in shapes.items()}, tuple(map(str, tied)))  # fmt: skip

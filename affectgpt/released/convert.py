@@ -27,6 +27,7 @@ from affectgpt.released.check import (
     tied_to,
 )
 from affectgpt.released.facts import Facts, facts_of
+from affectgpt.released.frozen import refuse_strange_frozen
 from affectgpt.released.names import Name, names_of
 from affectgpt.released.pipeline_tree import Bert, Models, pipeline_tree
 from affectgpt.released.read_checkpoint import ReleasedCheckpoint, read_checkpoint
@@ -70,12 +71,14 @@ def convert(
     _fill(pipeline, checkpoint, names)
     rows = [_row(name, tensor, names, tied) for name, tensor in checkpoint.model.items()]
     beside = {row.name: checkpoint.model[row.name] for row in rows if row.fate != "mapped"}
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.model.items()}
     stored = Beside(
-        checkpoint.config, checkpoint.epoch, facts.reads.name, asdict(bert), tuple(checkpoint.model), beside
-    )
+        checkpoint.config, checkpoint.epoch, facts.reads.name, asdict(bert), tuple(checkpoint.model), beside,
+        shapes, tuple(row.name for row in rows if row.fate == "tied"),
+    )  # fmt: skip
     save(pipeline, out, also=lambda folder: write_beside(folder, stored))
     rows += [Row(name, "not carried", why="a training run here starts its own") for name in checkpoint.others]
-    return Account(rows, _notes(facts))
+    return Account(rows, _notes(facts, request))
 
 
 def _wording(request: Request, facts: Facts) -> Wording:
@@ -95,6 +98,7 @@ def _checked_names(checkpoint: ReleasedCheckpoint, facts: Facts, plan: Plan, ber
     refuse_other_widths(sizes, plan, bert, checkpoint.where)
     names = names_of(facts, sizes, llm_values(plan))
     refuse_misfits(checkpoint.model, names, facts, checkpoint.where)
+    refuse_strange_frozen(checkpoint.model, plan, checkpoint.where)
     return names
 
 
@@ -114,11 +118,13 @@ def _row(name: str, tensor: Tensor, names: Mapping[str, Name], tied: Mapping[str
         return row_of(name, tensor, "mapped" if each.ours else "kept", each.ours, each.why_no_place)
     if tied[name]:
         return row_of(name, tensor, "tied", tied[name], "equal to the model folder's")
-    return row_of(name, tensor, "kept", (), "a frozen part that the pipeline does not use")
+    return row_of(name, tensor, "kept", (), "a frozen part that the pipeline does not use, and not compared")
 
 
-def _notes(facts: Facts) -> list[str]:
-    notes = []
+def _notes(facts: Facts, request: Request) -> list[str]:
+    notes = list(facts.remarks)
+    if request.bert and "qformer" not in facts.fusions.values():
+        notes.append("no branch of this checkpoint is a Q-Former: --bert did nothing")
     if facts.tokens["video"] and {"face_tokens", "frame_tokens"} <= set(facts.reads.nodes):
         notes.append("faces and frames shared their weights: here each has its own, equal until it is trained")
     if facts.half_precision:

@@ -39,6 +39,7 @@ class Facts:
     weight_decay: float
     half_precision: bool
     seed: int
+    remarks: tuple[str, ...] = ()
 
 
 def facts_of(config: Mapping[str, Any], where: str, face_or_frame: str | None = None) -> Facts:
@@ -58,14 +59,18 @@ def facts_of(config: Mapping[str, Any], where: str, face_or_frame: str | None = 
     fusions = {branch: reader.fusion(model, branch) for branch in BRANCHES}
     tokens = {branch: reader.number(model, f"num_{branch}_query_token", "model", most=256) for branch in BRANCHES}
     steps = reader.number(run, "max_epoch", "run", 60) * reader.number(run, "iters_per_epoch", "run", 5000)
-    lr = reader.rate(run, "init_lr", 1e-5)
+    lr = reader.rate(run, "init_lr", 1e-5, above=0.0)
     labels = {str(each["label_type"]) for each in data.values() if "label_type" in each}
     return Facts(
-        input_type(face_or_frame or reader.input_type(data), where), fusions, tokens,
+        input_type(reader.input_type(data) if face_or_frame is None else face_or_frame, where), fusions, tokens,
         reader.number(model, "lora_r", "model", LORA_RANK, most=1024), tuple(data),
-        _TARGETS.get(labels.pop(), "description") if len(labels) == 1 else "mixed",
+        _TARGETS.get(next(iter(labels)), "description") if len(labels) == 1 else "mixed",
         steps, reader.number(run, "batch_size_train", "run", 3), lr, min(lr, reader.rate(run, "min_lr", lr)),
         reader.rate(run, "weight_decay", 0.05), run.get("amp") is True, reader.number(run, "seed", "run", 42, least=0),
+        tuple(
+            f"its label_type {shown(each)} is unknown here: training.target was chosen without it"
+            for each in sorted(labels - _TARGETS.keys())
+        ),
     )  # fmt: skip
 
 
@@ -105,12 +110,12 @@ class _Reader:
             )  # fmt: skip
         return value
 
-    def rate(self, section: Mapping[str, Any], key: str, default: float) -> float:
+    def rate(self, section: Mapping[str, Any], key: str, default: float, *, above: float = -1.0) -> float:
         value = section.get(key, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e3:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not (0 <= value < 1e3 and value > above):
             raise CheckpointError(
                 f"the checkpoint's config gives no usable run.{key}", where=self.where, found=shown(value),
-                expected="a number of at least 0",
+                expected="a number above 0" if above >= 0 else "a number of at least 0",
             )  # fmt: skip
         return float(value)
 

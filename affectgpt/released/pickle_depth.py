@@ -1,7 +1,7 @@
-"""Tuples in tuples in a pickle, found without building them.
+"""What a pickle would call and how deep its tuples are, found without building anything.
 
 A pickle may name one tuple twice from another, that one twice from a third, and so on: sixty lines that take no memory
-and, used as the key of a dict, would be hashed longer than anyone can wait.
+and, used as the key of a dict, would be hashed longer than anyone can wait. And it may call a `bytearray` of any size.
 """
 
 from __future__ import annotations
@@ -10,17 +10,31 @@ import pickletools
 from io import BytesIO
 
 _NOT_HASHED = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD", "LIST", "DICT"}
+_CALLING = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+_STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
+ALLOWED = {
+    "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
+    *(f"torch {kind}Storage" for kind in _STORAGES),
+}  # fmt: skip
+"""What tensors, parameters and ordered dicts are made of: all that a checkpoint of a training run calls."""
+
+
+class CallingPickleError(ValueError):
+    """The pickle asks for what is not `ALLOWED`; the text of the error names it."""
 
 
 def nested(pickle: bytes, limit: int) -> bool:
-    """Whether a value that can be hashed is nested deeper than `limit`. Raises ValueError for a damaged pickle.
+    """Whether a value that can be hashed is nested deeper than `limit`.
 
-    Each instruction is followed by what [pickletools][] says that it takes from the stack and puts there.
+    Each instruction is followed by what [pickletools][] says that it takes from the stack and puts there. Raises
+    CallingPickleError for a pickle that calls what is not `ALLOWED`, ValueError for a damaged one.
     """
     stack: list[int | None] = []
     memo: dict[int, int] = {}
     for code, argument, _ in pickletools.genops(BytesIO(pickle)):
         name = code.name
+        if name in _CALLING or (name == "GLOBAL" and argument not in ALLOWED):
+            raise CallingPickleError(".".join(argument.split(" ")) if isinstance(argument, str) else name)
         if name in ("BINGET", "LONG_BINGET", "GET"):
             stack.append(memo.get(argument if isinstance(argument, int) else -1, 0))
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import stat
 import warnings
 import zipfile
@@ -17,16 +16,17 @@ from torch import Tensor
 
 from affectgpt.data.showing import shown
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.pickle_depth import nested
+from affectgpt.released.archive import TABLE, AmbiguousArchiveError, table_size
+from affectgpt.released.pickle_depth import CallingPickleError, nested
 
 MAX_BYTES = 64 * 2**30
-MAX_RECORDS = 100_000
 MAX_PICKLE = 64 * 2**20
 """Bytes of the part of the file that is a pickle: names and shapes, no values."""
 MAX_CONFIG = 2**20
 MAX_VALUES = 100_000
 MAX_EPOCH = 2**31
 MAX_DEPTH = 32
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int64)
 _EXPECTED = "a checkpoint as the released AffectGPT saves it (torch.save of model, optimizer, config, scaler, epoch)"
 
 
@@ -67,7 +67,7 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
 
 
 def refuse_bombs(path: Path) -> None:
-    """Raise CheckpointError unless `path` is a file of torch's whose records unfold to no more than it holds."""
+    """Raise CheckpointError unless `path` is an archive as torch.save makes it, with nothing packed or hidden in it."""
     where = str(path)
     try:
         found = path.stat()
@@ -78,8 +78,12 @@ def refuse_bombs(path: Path) -> None:
                 "the checkpoint is too large", where=where, found=f"{found.st_size:,} bytes",
                 expected=f"at most {MAX_BYTES:,}",
             )  # fmt: skip
-        with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
+        size = table_size(path)
+    except AmbiguousArchiveError as error:
+        raise CheckpointError(
+            "this is not a file that torch.save made", where=where, found=str(error),
+            expected="records of one folder that are stored as they are, one of them data.pkl",
+        ) from None  # fmt: skip
     except (OSError, ValueError) as error:
         raise CheckpointError("the checkpoint cannot be read", where=where, found=_words(error)) from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
@@ -87,43 +91,35 @@ def refuse_bombs(path: Path) -> None:
             "this is not a whole checkpoint", where=where, found=f"no file of torch.save ({_words(error)})",
             expected=_EXPECTED, hint="if it was downloaded or copied, do that again",
         ) from None  # fmt: skip
-    pickles = [each for each in records if each.filename.endswith("/data.pkl")]
-    total = sum(each.file_size for each in records)
-    if len(pickles) != 1 or total > found.st_size or len(records) > MAX_RECORDS:
+    if size > MAX_PICKLE:
         raise CheckpointError(
-            "this is not a file that torch.save made", where=where,
-            found=f"{len(records)} records of {total:,} bytes in a file of {found.st_size:,}, {len(pickles)} data.pkl",
-            expected="records that are stored as they are, one of them data.pkl",
-        )  # fmt: skip
-    if pickles[0].file_size > MAX_PICKLE:
-        raise CheckpointError(
-            "the checkpoint's table of tensors is too large", where=where, found=f"{pickles[0].file_size:,} bytes",
+            "the checkpoint's table of tensors is too large", where=where, found=f"{size:,} bytes",
             expected=f"at most {MAX_PICKLE:,}",
         )  # fmt: skip
 
 
 def _key(key: Any) -> str:
-    return key[:40] if isinstance(key, str) else f"a {type(key).__name__}"
+    if not isinstance(key, str):
+        return f"a {type(key).__name__}"
+    return key[:40] if key.isprintable() else ascii(key[:40])
 
 
 def _loaded(path: Path) -> Any:
     try:
-        with zipfile.ZipFile(path) as archive:
-            table = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-            if nested(archive.read(table), MAX_DEPTH):
-                raise ValueError("tuples nested without end")
+        # torch's own reader gives exactly the record that torch.load will read.
+        if nested(torch._C.PyTorchFileReader(str(path)).get_record(TABLE), MAX_DEPTH):
+            raise ValueError("tuples nested without end")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Not mapped into memory: reading whole records is what compares their sizes with those the pickle claims.
             return torch.load(path, map_location="cpu", weights_only=True)
+    except CallingPickleError as error:
+        raise CheckpointError(
+            "the checkpoint asks for code to be run: it is refused, and nothing in it was run", where=str(path),
+            found=ascii(str(error)[:120]), expected="dense tensors, texts and numbers only",
+            hint="get it from its authors again; a file that needs code is not one of theirs",
+        ) from None  # fmt: skip
     except Exception as error:
-        called = re.search(r"\bGLOBAL (\S+)", str(error))
-        if called:
-            raise CheckpointError(
-                "the checkpoint asks for code to be run: it is refused, and nothing in it was run", where=str(path),
-                found=called[1][:120], expected="tensors, texts and numbers only",
-                hint="get it from its authors again; a file that needs code is not one of theirs",
-            ) from None  # fmt: skip
         raise CheckpointError(
             "this is not a whole checkpoint", where=str(path), found=_words(error), expected=_EXPECTED,
             hint="if it was downloaded or copied, do that again",
@@ -134,13 +130,14 @@ def _refuse_odd(name: Any, tensor: Any, where: str) -> None:
     plain = (
         isinstance(name, str) and len(name) <= 300 and name.isprintable()
         and isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.device.type == "cpu"
-        and not tensor.is_quantized
+        and tensor.dtype in DTYPES
         and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
     )  # fmt: skip
     if not plain:
         raise CheckpointError(
             "an entry of the checkpoint's model is no plain tensor", where=where,
-            found=f"{shown(name)}: {type(tensor).__name__}", expected="names and dense tensors",
+            found=f"{shown(name)}: {tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__}",
+            expected="names and dense tensors of float32, float16, bfloat16 or int64",
         )  # fmt: skip
 
 

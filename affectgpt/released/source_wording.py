@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import os
 import re
-import stat
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError
 from affectgpt.released.facts import Facts
 from affectgpt.released.input_types import MARKS, InputType
-from affectgpt.released.source_texts import Found, Pieces, Slot, constants_of, texts_of
+from affectgpt.released.source_files import HINT, SourceTexts
+from affectgpt.released.source_pieces import Pieces, Slot
+from affectgpt.released.source_texts import Found
 from affectgpt.released.wording import LABELS_ANSWER, Wording, marked, places_of
 
-MOST_FILES, MOST_BYTES, LARGEST_FILE = 5000, 64 * 2**20, 2**20
 _ASKED = {"description": "description", "labels": "ovlabel"}
 """What is asked for -> the original's name for it (`label_type`)."""
-_HINT = "write the wording into a file and give it with --prompt FILE"
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,9 @@ def find_wording(folder: Path, facts: Facts) -> Wording:
 
     Raises ConfigError when the folder holds no Python file, or when a text is not found or there are several.
     """
-    texts = list(_texts(folder))
-    chooser = _Chooser(folder, facts)
+    source = SourceTexts(folder)
+    texts = source.read()
+    chooser = _Chooser(folder, facts, source.unread)
     template = chooser.one("the prompt template", _templates(texts, facts.reads), facts.reads.name)
     question = chooser.one("the question for a description", _questions(texts, "description"))
     labels = chooser.one("the question for labels", _questions(texts, "labels"))
@@ -54,6 +52,7 @@ def find_wording(folder: Path, facts: Facts) -> Wording:
 class _Chooser:
     folder: Path
     facts: Facts
+    unread: int
 
     def one(self, what: str, candidates: Sequence[_Candidate], name: str = "") -> str:
         """The only text among the `candidates`; of several the one whose condition is `name`, that a variable or key
@@ -70,12 +69,13 @@ class _Chooser:
         if not candidates:
             raise ConfigError(
                 f"{wanted} was not found in this source", where=str(self.folder),
-                expected="the folder of the released AffectGPT's Python code", hint=_HINT,
+                found=f"{self.unread:,} files or folders could not be read" if self.unread else "",
+                expected="the folder of the released AffectGPT's Python code", hint=HINT,
             )  # fmt: skip
         places = {each.text: each.place for each in reversed(candidates)}
         raise ConfigError(
             f"{wanted} stands in this source in {len(places)} versions", where=str(self.folder),
-            found="; ".join(f"{place} ({text[:40]!r})" for text, place in list(places.items())[:5]), hint=_HINT,
+            found="; ".join(f"{place} ({text[:40]!r})" for text, place in list(places.items())[:5]), hint=HINT,
         )  # fmt: skip
 
     def _of_a_data_set(self, candidate: _Candidate) -> bool:
@@ -97,13 +97,14 @@ def _templates(texts: Sequence[tuple[Path, Found]], reads: InputType) -> list[_C
         if template is not None and Counter(re.findall(r"\{(\w+)\}", template)) == Counter(places_of(reads)):
             found.append(_Candidate(template, file, text))
     # A prompt that is built up step by step is seen after each step: the last is meant.
-    return [
-        each for each in found
-        if not any(
-            other.file == each.file and other.found.scope == each.found.scope and other.text != each.text
-            and other.text.startswith(each.text) for other in found
-        )
-    ]  # fmt: skip
+    built: dict[tuple[Path, str], set[str]] = {}
+    for each in found:
+        built.setdefault((each.file, each.found.scope), set()).add(each.text)
+    steps: set[tuple[Path, str, str]] = set()
+    for (file, scope), inside in built.items():
+        # In their order, what goes on from a text follows it.
+        steps |= {(file, scope, text) for text, after in pairwise(sorted(inside)) if after.startswith(text)}
+    return [each for each in found if (each.file, each.found.scope, each.text) not in steps]
 
 
 def _template(pieces: Pieces) -> str | None:
@@ -158,67 +159,3 @@ def _is_question(text: Found) -> bool:
         "question" in role or role in ("return", "return[0]", "prompt", "user_message", "query", "instruction")
         or any(theirs in role for theirs in _ASKED.values())
     )  # fmt: skip
-
-
-# -- the files
-
-
-def _texts(folder: Path) -> Iterator[tuple[Path, Found]]:
-    trees = list(_trees(folder))
-    values: dict[str, set[str]] = {}
-    for _, tree in trees:
-        for name, text in constants_of(tree):
-            values.setdefault(name, set()).add(text)
-    # Names for the marks may stand in another file than the templates.
-    marks = {name: text for name, (text, *more) in values.items() if not more and text in MARKS}
-    for file, tree in trees:
-        try:
-            yield from ((file.relative_to(folder), text) for text in texts_of(tree, marks))
-        except RecursionError:
-            continue
-
-
-def _trees(folder: Path) -> Iterator[tuple[Path, ast.Module]]:
-    if not folder.is_dir():
-        raise ConfigError("there is no such folder", where=str(folder), expected="the original's source folder")
-    total = files = 0
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        for name in sorted(names):
-            path = Path(place, name)
-            if not name.endswith(".py"):
-                continue
-            content = _content(path)
-            total, files = total + len(content), files + 1
-            if files > MOST_FILES or total > MOST_BYTES:
-                raise ConfigError(
-                    "there is too much Python code in this folder", where=str(folder),
-                    expected=f"at most {MOST_FILES:,} files and {MOST_BYTES:,} bytes",
-                    hint="name the folder of the AffectGPT code itself",
-                )  # fmt: skip
-            tree = _parsed(content)
-            if tree is not None:
-                yield path, tree
-    if not files:
-        raise ConfigError("there is no Python code in this folder", where=str(folder), hint=_HINT)
-
-
-def _content(path: Path) -> bytes:
-    # A link could lead anywhere; a large file is no source.
-    try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
-            return b""
-        with path.open("rb") as file:
-            return file.read(LARGEST_FILE)
-    except OSError:
-        return b""
-
-
-def _parsed(content: bytes) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None

@@ -17,6 +17,7 @@ KEY = "VLLM_API_KEY"
 """The environment variable that holds the server's key, if it wants one."""
 _LONGEST = 100_000
 _REFUSED = (400, 413, 422)  # what servers say of one request that they do not take
+_SLOW = "start it again later, or send fewer requests at a time with --parallel"
 _FLAG = "start it with --enable-prompt-embeds"
 
 Given = TypeVar("Given")
@@ -24,7 +25,7 @@ Given = TypeVar("Given")
 
 @dataclass(frozen=True)
 class Reply:
-    """The `text` that came back and its number of `tokens` (None: not told), or why the request was `refused`.
+    """The `text` that came back and its number of `tokens` (None: not told), or why there is none (`refused`).
 
     `cut` says that the text ends because it is as long as it may be.
     """
@@ -38,8 +39,9 @@ class Reply:
 class Server:
     """A server at `url` (`http://host:8000/v1`), asked for one of the models that it serves.
 
-    `timeout` is in seconds and holds for one request, which is sent up to `retries` times more. Raises ConfigError when
-    the address or the key in the environment is not one, PluginError when OpenAI's client is not installed.
+    `timeout` is in seconds and holds for one request from its beginning to the whole reply, with the up to `retries`
+    times that it is sent again. Redirects are not followed. Raises ConfigError when the address or the key in the
+    environment is not one, PluginError when OpenAI's client is not installed.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Server:
         self._key = _key()
         try:
             import openai
+
+            from affectgpt.serving.bounded_client import BoundedClient
         except ModuleNotFoundError as error:
             raise PluginError(
                 "requests to a server need a package that is not installed", found=str(error),
@@ -56,9 +60,10 @@ class Server:
             ) from error
         # The client insists on a key; servers of one's own usually want none.
         self._client = openai.OpenAI(
-            base_url=self.url, api_key=self._key or "none", timeout=timeout, max_retries=retries
-        )
-        self.model = model or ""
+            base_url=self.url, api_key=self._key or "none", timeout=timeout, max_retries=retries,
+            http_client=BoundedClient(lambda found, hint: self._failure(self._clean(found), hint), timeout=timeout),
+        )  # fmt: skip
+        self.model, self._timeout = model or "", timeout
 
     def __enter__(self) -> Server:
         return self
@@ -71,14 +76,18 @@ class Server:
 
         Raises RunError when there is no such server, ConfigError when it has not that model, or several to choose from.
         """
-        found = self._guarded(lambda: self._client.with_options(timeout=20, max_retries=0).models.list())
+        seconds = min(self._timeout, 20)
+        found = self._guarded(
+            lambda: self._client.with_options(timeout=seconds, max_retries=0).models.list(), seconds
+        )
         names = [str(each.id) for each in getattr(found, "data", None) or [] if getattr(each, "id", None)]
         if self.model and self.model not in names:
             raise ConfigError("the server has no such model", where=self.url, found=self.model,
-                              expected=f"one of {listed(names)}",
+                              expected=f"one of {listed([self._clean(name) for name in names])}",
                               hint="an adapter is named with --lora-modules when the server starts")  # fmt: skip
         if not self.model and len(names) != 1:
-            raise ConfigError("which of the server's models?", where=self.url, found=listed(names),
+            raise ConfigError("which of the server's models?", where=self.url,
+                              found=listed([self._clean(name) for name in names]),
                               hint="name one with --served-model")  # fmt: skip
         self.model = self.model or names[0]
         return self.model
@@ -91,7 +100,8 @@ class Server:
         rest = {key: value for key, value in body.items() if key not in ("model", "prompt")}
         try:
             found = self._guarded(
-                lambda: self._client.completions.create(model=body["model"], prompt=body["prompt"], extra_body=rest)
+                lambda: self._client.completions.create(model=body["model"], prompt=body["prompt"], extra_body=rest),
+                self._timeout,
             )
         except _RefusedError as error:
             return Reply(refused=error.said)
@@ -101,7 +111,9 @@ class Server:
         if not isinstance(text, str):
             raise self._failure(self._clean(f"{found!r}"), "is this the address of a vLLM server, with /v1?")
         read, written = (_count(found, name) for name in ("prompt_tokens", "completion_tokens"))
-        if read is not None and read < prompt_tokens:
+        if read is None:
+            return Reply(refused="its answer does not say how many tokens it read (usage.prompt_tokens)")
+        if read < prompt_tokens:
             raise self._failure(
                 f"it read {read} tokens of a prompt of {prompt_tokens}: it does not read prompt_embeds", _FLAG
             )
@@ -125,29 +137,24 @@ class Server:
             yield _next(waiting)
 
     def _begun(self, body: Mapping[str, Any], length: int) -> Future[Reply]:
-        future: Future[Reply] = Future()
+        return _in_thread(lambda: self.complete(body, length))
 
-        def work() -> None:
-            try:
-                future.set_result(self.complete(body, length))
-            except BaseException as error:
-                future.set_exception(error)
-
-        # Not a pool: Python waits for the threads of one when it ends, a daemon ends with it.
-        Thread(target=work, daemon=True).start()
-        return future
-
-    def _guarded(self, call: Callable[[], Any]) -> Any:
+    def _guarded(self, call: Callable[[], Any], seconds: float) -> Any:
         """`from None`: the causes of these errors may hold the header with the key, and --debug prints causes."""
         import openai
 
+        # The client's own timeout is that of one read: a server that sends a byte now and then would never meet it.
+        future = _in_thread(call)
         try:
-            return call()
+            return future.result(seconds)
         except openai.OpenAIError as error:
             said = self._clean(_said(error))
             if getattr(error, "status_code", None) in _REFUSED and "enable-prompt-embeds" not in said:
                 raise _RefusedError(said) from None
             raise self._failure(said, self._advice(error)) from None
+        except TimeoutError:
+            # Before OSError, which it is a kind of.
+            raise self._failure(f"no whole reply within {seconds:g} s", _SLOW) from None
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             # The client trusts that what is called JSON is JSON, of the right form.
             raise self._failure(type(error).__name__, "is this the address of a vLLM server, with /v1?") from None
@@ -161,7 +168,7 @@ class Server:
         if isinstance(error, openai.NotFoundError):
             return "is this the address of a vLLM server, with /v1, and the name of a model that it has?"
         if isinstance(error, openai.APITimeoutError):
-            return "start it again later, or send fewer requests at a time with --parallel"
+            return _SLOW
         if isinstance(error, openai.APIConnectionError):
             return "check that the server runs and that --server is its address"
         return _FLAG if getattr(error, "status_code", None) in _REFUSED else "see what the server printed"
@@ -171,8 +178,8 @@ class Server:
         return RunError("the server gave no answer", where=where, found=found, hint=hint)
 
     def _clean(self, text: str) -> str:
-        text = " ".join(text.split())
-        return (text.replace(self._key, "[the key]") if self._key else text)[:300]
+        text = " ".join((text.replace(self._key, "[the key]") if self._key else text).split())
+        return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:300])
 
 
 class _RefusedError(AffectGPTError):
@@ -202,6 +209,20 @@ def _key() -> str:
     return key
 
 
+def _in_thread(call: Callable[[], Given]) -> Future[Given]:
+    future: Future[Given] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    # Not a pool: Python waits for the threads of one when it ends, a daemon ends with it.
+    Thread(target=work, daemon=True).start()
+    return future
+
+
 def _next(waiting: deque[tuple[Given, Future[Reply] | None]]) -> tuple[Given, Reply | None]:
     given, future = waiting.popleft()
     return given, None if future is None else future.result()
@@ -209,7 +230,7 @@ def _next(waiting: deque[tuple[Given, Future[Reply] | None]]) -> tuple[Given, Re
 
 def _count(found: Any, name: str) -> int | None:
     count = getattr(getattr(found, "usage", None), name, None)
-    return count if isinstance(count, int) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) else None
 
 
 def _said(error: Exception) -> str:

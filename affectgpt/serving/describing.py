@@ -46,7 +46,7 @@ def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Gen
 
 
 def _row(clip: Prompted, reply: Reply, stop: list[str]) -> dict[str, Any]:
-    refused = Problem("the server refuses this prompt", clip.file, reply.refused)
+    refused = Problem("there is no text from the server", clip.file, reply.refused)
     error = clip.error or (str(refused) if reply.refused else "")
     cut = ["the text is as long as it may be, and ends there"] if reply.cut else []
     row = {"id": clip.file, "text": finished(reply.text, stop), "subtitle": clip.subtitle, "tokens": reply.tokens,

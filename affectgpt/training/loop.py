@@ -19,7 +19,7 @@ from affectgpt.data.locks import alone
 from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.accelerator import make_accelerator, prepare, release
 from affectgpt.training.interruption import Interruption, heeded
-from affectgpt.training.micro_batches import MicroBatches, Samples, made
+from affectgpt.training.micro_batches import MicroBatches, Samples, made, told_of_dead_readers
 from affectgpt.training.order import Order, split
 from affectgpt.training.parameter_groups import parameter_groups
 from affectgpt.training.recording import Recording
@@ -94,7 +94,8 @@ def train(
     optimizer: Any = torch.optim.AdamW(groups, lr=config.training.lr, betas=config.training.betas)
     model, optimizer = prepare(accelerator, pipeline, optimizer)
     model.train()
-    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes)
+    features = [getattr(each, "facts", None) for each in (clips.samples, clips.held_samples)]
+    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes, features)
     saver = Saver(accelerator, model, optimizer, run, settings)
     with ExitStack() as stack:
         accelerator.wait_for_everyone()
@@ -113,7 +114,8 @@ def train(
         stepper = Stepper(accelerator, model, optimizer, config.training, order, batches, clips.name)
         held_out = Validation(pipeline, clips.held_samples, clips.held, workers) if clips.held else None
         asked = stack.enter_context(heeded(run is not None))
-        _go(stepper, record, saver, held_out, measured, asked, start, on_step)
+        with told_of_dead_readers():
+            _go(stepper, record, saver, held_out, measured, asked, start, on_step)
         if measured.step:
             saver.put_best_back(measured)
     release(accelerator, model, pipeline)
@@ -139,10 +141,12 @@ def _go(
             if lowest:
                 record.settle()
                 saver.save_best(measured)
-        if config.checkpoint_every is not None and (taken.asked or step % config.checkpoint_every == 0):
+        last = step == config.steps or measured.enough(config.patience)
+        due = config.checkpoint_every is not None and (last or step % config.checkpoint_every == 0)
+        if due or taken.asked:
             record.settle()
             saver.save(step, measured, config.keep_checkpoints)
-        if taken.asked and step < config.steps:
+        if taken.asked and not last:
             raise RunError(f"training was stopped after step {step}", hint="go on with --resume")
 
 

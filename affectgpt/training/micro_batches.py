@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import FrameType
 from typing import Any, Protocol
 
 from torch.utils.data import DataLoader, Dataset
@@ -74,25 +76,14 @@ class MicroBatches(Dataset[Any]):
 def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) -> Generator[MicroBatch, None, None]:
     """The micro-batches in order, made by `workers` processes ahead of time, or here with 0.
 
-    Raises DataError for a clip that cannot be read, and RunError when a worker dies.
+    Raises DataError for a clip that cannot be read; to be used inside [told_of_dead_readers][].
     """
     options: dict[str, Any] = {}
     if workers:
         options = {"num_workers": workers, "worker_init_fn": partial(_start_worker, os.getpid())}
     sampler: Any = wanted  # any iterable will do
     items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, **options))
-    while True:
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(
-                "a process that reads clips ended", found=str(error).splitlines()[0],
-                hint="it may have run out of memory: use fewer workers, then resume",
-            ) from error  # fmt: skip
+    for item in items:
         if isinstance(item, BrokenClip):
             raise DataError.of([
                 Problem(f"clip {item.name} can no longer be read", hint="mend it, then resume"), item.problem
@@ -100,7 +91,27 @@ def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) ->
         yield item
 
 
+@contextmanager
+def told_of_dead_readers() -> Iterator[None]:
+    """A worker's death, which torch raises wherever the training process is at that moment, becomes a RunError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            "a process that reads clips ended", found=str(error).splitlines()[0],
+            hint="it may have run out of memory: use fewer workers, then resume",
+        ) from error  # fmt: skip
+
+
 def _start_worker(parent: int, number: int) -> None:
     end_with(parent, number)
-    # Ctrl-C reaches the whole group: the training process decides when to stop.
+    # Both may reach the whole group: the training process decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_at_the_second)
+
+
+def _end_at_the_second(number: int, frame: FrameType | None) -> None:
+    # The second comes from the training process itself, when it is done.
+    signal.signal(number, signal.SIG_DFL)

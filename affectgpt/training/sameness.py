@@ -16,13 +16,18 @@ _WITHOUT_EFFECT = ("plugins", "generation", "training.checkpoint_every", "traini
 
 
 def settings_of(
-    config: PipelineConfig, clips: Sequence[Told], held_out: Sequence[Told], processes: int
-) -> dict[str, Any]:
-    """All that a run's numbers depend on, by name, as plain JSON values."""
+    config: PipelineConfig, clips: Sequence[Told], held_out: Sequence[Told], processes: int,
+    features: Sequence[Mapping[str, Any] | None] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """All that a run's numbers depend on, by name, as plain JSON values.
+
+    `features` says what a feature cache was made with, of the training and the held-out clips (None: no cache).
+    """
     settings = flat(config.model_dump(mode="json"))
     kept = {key: value for key, value in settings.items()
             if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)}  # fmt: skip
-    found = {**kept, "training clips": _digest(clips), "held-out clips": _digest(held_out), "processes": processes}
+    found = {**kept, "training clips": _digest(clips), "held-out clips": _digest(held_out), "processes": processes,
+             "feature cache": [each or "none" for each in features]}  # fmt: skip
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
 

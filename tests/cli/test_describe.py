@@ -107,6 +107,35 @@ def test_one_broken_file_leaves_the_others_described(
     assert found[1]["text"] == "" and str(broken) in found[1]["error"]
 
 
+@pytest.mark.parametrize("kind", ["dangling", "looping", "pipe"])
+def test_what_cannot_be_opened_in_a_folder_is_an_error_row(
+    run: Callable, model: Path, videos: list[Path], tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    shutil.copy(videos[0], tmp_path / "b.mp4")
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "a.mp4")
+    else:
+        (tmp_path / "a.mp4").symlink_to("a.mp4" if kind == "looping" else "nowhere.mp4")
+    outcome = run("describe", tmp_path, "--model", model, "--json")
+    found = json.loads(outcome.out)
+    assert outcome.code == 2 and [Path(row["file"]).name for row in found] == ["a.mp4", "b.mp4"], outcome.err
+    assert str(tmp_path / "a.mp4") in found[0]["error"] and not found[1]["error"]
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]], ids=["at once", "streamed"])
+def test_json_stays_json_where_output_is_not_utf_8(
+    model: Path, videos: list[Path], tmp_path: Path, stream: list[str]
+) -> None:
+    clip = shutil.copy(videos[0], tmp_path / "它.mp4")
+    command = [sys.executable, "-m", "affectgpt.cli.main", "describe", str(clip), "--model", str(model), "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([*command, *stream], env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()] if stream else json.loads(done.stdout)
+    assert {row["file"] for row in rows} == {str(clip)}
+
+
 def test_what_a_person_reads(run: Callable, model: Path, videos: list[Path]) -> None:
     command = ("describe", videos[0], "--model", model, "--subtitle", "well done")
     outcome, listed = run(*command), run(*command, "--json")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.printable import json_text, one_line, printable
 
 
 @pytest.mark.parametrize("letter", ["\x00", "\x07", "\x1b", "\r", "\x7f", "\x9b", "\x85", "\u202e", "\u2066", "\u200f"])
@@ -20,6 +23,22 @@ def test_words_are_left_as_they_are() -> None:
     text = "你好\u3000café \u00a0 \U0001f469\u200d\U0001f52c می\u200cخواهم"
     assert printable(text) == one_line(text) == text
     assert printable("a\n\tb") == "a\n\tb" and one_line("a\n\tb") == "a\ufffd\ufffdb"
+
+
+def test_line_ends_of_unicode_are_line_ends() -> None:
+    assert printable("a\u2028b\u2029c") == "a\nb\nc" and one_line("a\u2028b\u2029c") == "a\ufffdb\ufffdc"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "cp1252", "ascii", "gb18030"])
+def test_json_is_json_in_the_encoding_of_standard_output(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", out)
+    value = {"text": "它 é 🙂", "file": "a\udcff.mp4"}
+    text = json_text(value)
+    out.write(text)
+    out.flush()
+    assert json.loads(out.buffer.getvalue().decode(encoding)) == value  # type: ignore[attr-defined]
+    assert ("它" in text) == encoding.lower().startswith("utf")
 
 
 @given(st.text())

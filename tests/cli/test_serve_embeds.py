@@ -143,8 +143,10 @@ def test_prompts_are_exported_for_a_server_elsewhere(
         assert torch.equal(found["prompt_embeds"], prompt) and row["tokens"] == len(prompt)
     said = json.loads((tmp_path / "out" / "sampling.json").read_text())
     assert said["temperature"] == 0 and said["max_tokens"] == 12
+    assert done.out == f"3 clips, 1 error: {tmp_path / 'out'}\n"
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert run("serve-embeds", *files, "--model", model, "--export", tmp_path / "out", *QUICK).code == 0
+    again = run("serve-embeds", *files, "--model", model, "--export", tmp_path / "out", *QUICK)
+    assert again.code == 2 and again.out == done.out and "1 of the 3 rows" in again.err
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 

@@ -52,6 +52,30 @@ def test_a_killed_run_is_resumed_exactly(place: Any, run: Callable) -> None:
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_a_checkpoint(place: Any, run: Callable) -> None:
+    command = ["train", str(TINY), "--data", str(place.data(5)), *SETTINGS, "--set", "training.checkpoint_every=null",
+               "--set", "training.steps=500", "--workers", "1", "--decode", "each-time", "--out", "told"]  # fmt: skip
+    script = "import torch; torch.set_num_threads(1); from affectgpt.cli.main import main; main()"
+    with subprocess.Popen([sys.executable, "-c", script, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True, start_new_session=True) as process:  # fmt: skip
+        log = place.here / "told.run" / "log.jsonl"
+        while not (log.exists() and log.read_bytes().count(b"\n") >= 2):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 1 and "training was stopped after step" in err, err
+    assert [each.name[:5] for each in (place.here / "told.run" / "checkpoints").iterdir()] == ["step-"]
+
+
+def test_a_finished_run_is_told_so_when_resumed(place: Any, run: Callable) -> None:
+    command = place.train(place.data(4))
+    assert run(*command).code == 0
+    again = run(*command, "--resume")
+    assert again.code == 0 and "finished" in again.out, again.err
+
+
 def test_a_run_in_the_way_is_refused_and_can_be_gone_on_with(place: Any, run: Callable) -> None:
     command = place.train(place.data(4), "--set", "training.checkpoint_every=1")
     first = run(*command)

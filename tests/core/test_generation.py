@@ -16,6 +16,7 @@ from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.checkpoint import load
+from affectgpt.core.generation import _seed
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
@@ -114,6 +115,12 @@ def test_a_clips_seed_is_its_own_and_not_its_places(small: Path, catalog: Catalo
     pipeline.generate(again, ["Why?", "Who?", "Why?"])
     assert len({*seen[0], *seen[2]}) == 9
     assert seen[1] == [seen[0][4], seen[0][0], seen[0][0]]
+
+
+def test_a_clips_seed_knows_which_input_its_values_are_of(small: Path, catalog: Catalog, clip: Callable) -> None:
+    batch = collate([built(small, catalog).prepare(clip(1))], [""])
+    (media, *_) = (each for each in batch.media.values() if each is not None)
+    assert len({_seed(0, replace(batch, media={name: media}), 0, "Why?") for name in ("face", "audio")}) == 2
 
 
 def stop_in(texts: list[str]) -> str:

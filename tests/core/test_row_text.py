@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models
 
 from affectgpt.bundled import TINY
 from affectgpt.core.row_text import HALF, RowText
@@ -42,6 +43,62 @@ def test_pieces_make_up_the_finished_text(tokenizer: object, text: str, stops: l
 @given(ids=st.lists(st.integers(0, 255), max_size=300), stops=STOPS)
 def test_bytes_that_are_no_text_come_out_as_they_do_at_once(ids: list[int], stops: list[str]) -> None:
     shown(BYTES, ids, stops)
+
+
+def byte_fallback() -> Tokenizer:
+    """A few words, and bytes whose whole run is replacement characters where it is no text."""
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁the", "▁", "a"]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return tokenizer
+
+
+FALLBACK = byte_fallback()
+# Words as single tokens, other texts byte by byte.
+PARTS = st.one_of(
+    st.integers(1, 80).map(lambda count: [257] * count), st.integers(1, 30).map(lambda count: [258] * count),
+    st.text("悲しé🙂z", max_size=40).map(lambda text: [1 + byte for byte in text.encode()]),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(parts=st.lists(PARTS, max_size=6), stops=st.lists(st.text("悲しé", min_size=1, max_size=3), max_size=2))
+def test_a_window_does_not_begin_within_a_character(parts: list[list[int]], stops: list[str]) -> None:
+    ids = [token for part in parts for token in part]
+    row = RowText(FALLBACK.decode, stops)
+    pieces = [row.add(token) for token in ids] + [row.end()]
+    assert "".join(pieces) == finished(FALLBACK.decode(ids), stops)
+
+
+@pytest.mark.parametrize("lead", range(50, 80))
+def test_the_window_is_cut_wherever_the_characters_are(lead: int) -> None:
+    ids = [257] * lead + [1 + byte for byte in ("悲しい驚愕喜悅" * 12).encode()]
+    longest = 0
+
+    def decode(row: list[int]) -> str:
+        nonlocal longest
+        longest = max(longest, len(row))
+        return str(FALLBACK.decode(row))
+
+    row = RowText(decode, [])
+    assert "".join([row.add(token) for token in ids] + [row.end()]) == finished(FALLBACK.decode(ids), [])
+    assert longest < 100
+
+
+def test_a_tokens_text_may_depend_on_tokens_before_it() -> None:
+    def decode(row: list[int]) -> str:
+        return "".join(
+            chr(token).upper() if 0 in row[max(0, place - 4) : place] else chr(token) if token else ""
+            for place, token in enumerate(row)
+        )
+
+    for lead in range(50, 80):
+        ids = [97] * lead + [0, *map(ord, "1234")] * 3 + [0, *map(ord, "12bc"), 97, 97] + [0] * 20 + [98] * 9
+        row = RowText(decode, [])
+        assert "".join([row.add(token) for token in ids] + [row.end()]) == decode(ids)
 
 
 def test_text_comes_as_early_as_it_can() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -102,6 +103,22 @@ def test_a_process_that_dies_between_clips_costs_none() -> None:
     found += items
     # What was being read at that moment may be blamed; nothing is skipped, and no other is lost.
     assert len(found) == 40 and sum(isinstance(each, bytes) for each in found) >= 40 - 6
+
+
+def test_a_process_that_dies_before_it_sent_what_it_read_costs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(done: Any, results: Any) -> None:
+        while (message := done.get()) is not None:
+            # The last clip: no other is being read, which could be blamed.
+            if pickle.loads(message)[0] == 4 and not (tmp_path / "died").exists():
+                (tmp_path / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            results.send_bytes(message)
+
+    monkeypatch.setattr("affectgpt.data.read_ahead._send", dying)
+    assert list(read_ahead(lambda index: index, 5, 1, lost)) == [0, 1, 2, 3, 4]
+    assert (tmp_path / "died").exists()
 
 
 def test_processes_that_die_before_they_read_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,32 @@ def test_links_to_other_places_are_not_uploaded(saved: Path, catalog: Catalog, t
     with pytest.raises(CheckpointError, match="links to other places") as caught:
         check_saved(saved, catalog)
     assert "tokenizer/vocab.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["tokenizer", "notes/deep"])
+def test_a_link_in_the_place_of_a_folder_is_refused_too(
+    place: str, saved: Path, catalog: Catalog, tmp_path: Path
+) -> None:
+    if place == "tokenizer":
+        (saved / place).rename(tmp_path / "elsewhere")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+    (saved / place).parent.mkdir(exist_ok=True)
+    (saved / place).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match="links to other places") as caught:
+        check_saved(saved, catalog)
+    assert place in str(caught.value)
+
+
+@pytest.mark.parametrize("left", [[], ["private/tokenizer.json"]])
+def test_what_the_config_names_in_the_folder_must_be_there(left: list[str], saved: Path, catalog: Catalog) -> None:
+    shutil.rmtree(saved / "tokenizer")
+    for name in left:
+        (saved / "tokenizer" / name).parent.mkdir(parents=True)
+        (saved / "tokenizer" / name).write_text("{}")
+    with pytest.raises(CheckpointError, match="names a part of the saved model that is not there") as caught:
+        check_saved(saved, catalog)
+    assert "./tokenizer" in str(caught.value)
 
 
 @pytest.fixture

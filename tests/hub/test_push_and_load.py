@@ -82,7 +82,7 @@ def test_only_files_of_the_format_are_fetched_and_nothing_is_run(hub: Any, asker
     trap = tmp_path / "ran"
     evil = f"open({str(trap)!r}, 'w')".encode()
     names = ["modeling.py", "tokenizer/tokenization.py", "pytorch_model.bin", "adapter/adapter_model.bin", "x.pkl",
-             "setup.py", "data/train.csv", "tokenizer/more/vocab.pkl"]  # fmt: skip
+             "setup.py", "data/train.csv", "tokenizer/more/vocab.pkl", "tokenizer/more/vocab.json"]  # fmt: skip
     hub.put("own/tiny", TINY, **dict.fromkeys(names, evil))
     assert asker.python(load("own/tiny")).code == 0
     assert hub.fetched == FETCHED and not trap.exists()
@@ -154,7 +154,7 @@ def test_without_a_hub_it_is_said_at_once(settings: str, fresh: Callable, tmp_pa
 
 
 def test_what_is_in_the_cache_is_used_without_a_hub(hub: Any, fresh: Callable, tmp_path: Path) -> None:
-    sha = hub.put("own/tiny", TINY).branches["main"]
+    sha = hub.put("own/tiny", TINY, **{"tokenizer/more/vocab.json": b"{}"}).branches["main"]
     code = "from affectgpt.hub.loading import local_folder\nprint(local_folder('own/tiny', tell=print))"
     first = fresh(hub.url, tmp_path / "home", code=code)
     assert f"commit {sha}, from {hub.url}" in first.stdout, first.stderr
@@ -173,13 +173,16 @@ def test_what_is_in_the_cache_is_used_without_a_hub(hub: Any, fresh: Callable, t
 
 def test_a_second_push_replaces_the_files_of_the_format_and_leaves_others(hub: Any, asker: Any, saved: Path) -> None:
     hub.put("own/tiny", TINY, **{"adapter/adapter_config.json": b"{}", "notes/mine.txt": b"kept",
-                                 "tokenizer/old.json": b"{}"})  # fmt: skip
+                                 "tokenizer/old.json": b"{}", "tokenizer/theirs/kept.json": b"{}"})  # fmt: skip
     assert asker("hub", "push", saved, "own/tiny", token=TOKEN).code == 0
-    assert set(hub.repos["own/tiny"].files) == FETCHED | {"README.md", "notes/mine.txt"}
+    others = {"notes/mine.txt", "tokenizer/theirs/kept.json"}
+    assert set(hub.repos["own/tiny"].files) == FETCHED | {"README.md"} | others
 
 
 def test_what_is_no_part_of_the_format_is_not_uploaded(hub: Any, asker: Any, saved: Path) -> None:
-    for name in (".env", "train.log", "tokenizer/vocab.pkl", "adapter_backup.bin"):
+    (saved / "tokenizer" / "private").mkdir()
+    deep = "tokenizer/private/credentials.json"
+    for name in (".env", "train.log", "tokenizer/vocab.pkl", "adapter_backup.bin", deep):
         (saved / name).write_text("secret")
     (saved / "README.md").write_text("# My own words\n")
     assert asker("hub", "push", saved, "own/tiny", token=TOKEN).code == 0

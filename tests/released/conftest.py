@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from affectgpt.registry.catalog import Catalog
+from affectgpt.released.convert import Request, convert
 from affectgpt.released.facts import facts_of
 from affectgpt.released.names import Sizes, names_of
+from affectgpt.released.pipeline_tree import Models as Folders
 
 VIDEO, AUDIO, LLM, QFORMER, WIDE = 24, 40, 32, 16, 20
 LAYERS = {"hidden_size": LLM, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1,
@@ -111,3 +114,13 @@ def prompt(tmp_path: Path) -> Path:
     path = tmp_path / "wording.yaml"
     path.write_text(WORDING, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def converted(models: Models, prompt: Path, catalog: Catalog, tmp_path: Path) -> Callable[..., Any]:
+    def call(checkpoint: Path, out: str = "out", llm: Path | None = None, **options: Any) -> Any:
+        folders = Folders(str(llm or models.llm), str(models.vision), str(models.speech), "float32")
+        options = {"prompt": prompt, "bert": models.bert, **options}
+        return convert(Request(checkpoint, folders, **options), tmp_path / out, catalog)
+
+    return call

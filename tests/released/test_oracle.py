@@ -112,7 +112,7 @@ def test_every_tensor_is_accounted_for_and_comes_back(case: Case) -> None:
     before = torch.load(case.checkpoint, weights_only=True)
     assert [row.name for row in case.account.rows[: len(before["model"])]] == list(before["model"])
     assert {row.name for row in case.account.of("kept")} == {"image_llama_proj.weight", "image_llama_proj.bias"}
-    convert_back(case.out, case.out.with_name("again.pth"))
+    convert_back(case.out, case.out.with_name("again.pth"), discover())
     after = torch.load(case.out.with_name("again.pth"), weights_only=True)
     assert list(before["model"]) == list(after["model"])
     assert all(torch.equal(tensor, after["model"][name]) for name, tensor in before["model"].items())
@@ -285,7 +285,7 @@ def test_the_qformer_variant_goes_there_and_back(oracle: Path, tmp_path: Path) -
     pipeline = load(tmp_path / "out", discover())
     assert {name: pipeline.plan.output(name).tokens for name in BRANCHES} == {
         "face_tokens": 8, "audio_tokens": 8, "multi": 16}  # fmt: skip
-    convert_back(tmp_path / "out", tmp_path / "again.pth")
+    convert_back(tmp_path / "out", tmp_path / "again.pth", discover())
     again = torch.load(tmp_path / "again.pth", weights_only=True)["model"]
     assert list(again) == list(model) and all(torch.equal(again[name], each) for name, each in model.items())
 

@@ -15,21 +15,15 @@ from safetensors.torch import load_file, save_file
 from affectgpt.core.batch import collate
 from affectgpt.core.checkpoint import load, save
 from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError
+from affectgpt.released.account import Account
 from affectgpt.released.back import convert_back
-from affectgpt.released.convert import Request, convert
-from affectgpt.released.pipeline_tree import Models
 from affectgpt.testing import NoiseClip
 
 
-@pytest.fixture
-def converted(models: Any, prompt: Path, catalog: Catalog, tmp_path: Path) -> Callable[..., Any]:
-    def call(checkpoint: Path, out: str = "out", llm: Path | None = None, **options: Any) -> Any:
-        folders = Models(str(llm or models.llm), str(models.vision), str(models.speech), "float32")
-        options = {"prompt": prompt, "bert": models.bert, **options}
-        return convert(Request(checkpoint, folders, **options), tmp_path / out, catalog)
-
-    return call
+def returned(folder: Path, out: Path) -> Account:
+    return convert_back(folder, out, discover())
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -74,7 +68,7 @@ def test_bit_for_bit(
         assert all(torch.equal(state[ours], model[row.name]) for ours in row.to) and row.to
     outputs = {name: pipeline.plan.output(name).tokens for name in ("face_tokens", "audio_tokens", "multi")}
     assert tuple(outputs.values()) == tokens
-    convert_back(tmp_path / "out", tmp_path / "again.pth")
+    returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
 
 
@@ -100,7 +94,7 @@ def test_every_kind_of_input_keeps_what_it_does_not_read(
     media = pipeline.prepare(NoiseClip(pictures=3, seconds=2.5))
     assert all(each is not None and len(each.values) == 8 for each in media.values())
     assert len(pipeline.generate(collate([media], ["hi"]))) == 1
-    convert_back(tmp_path / "out", tmp_path / "again.pth")
+    returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
 
 
@@ -115,7 +109,7 @@ def test_faces_and_frames_that_went_apart_do_not_go_back(
     weights["projectors.frame_tokens.bias"][0] += 1
     save_file(weights, tmp_path / "out" / "model.safetensors")
     with pytest.raises(CheckpointError, match="no longer share"):
-        convert_back(tmp_path / "out", tmp_path / "again.pth")
+        returned(tmp_path / "out", tmp_path / "again.pth")
     assert not (tmp_path / "again.pth").exists()
 
 
@@ -131,7 +125,7 @@ def test_a_trained_model_goes_back_with_what_it_learned(
             if name.endswith("layers.1.mlp.up_proj.lora_B.default.weight"):
                 weight.mul_(2)
     save(pipeline, tmp_path / "out", also=lambda made: copy_beside(tmp_path / "out", made))
-    convert_back(tmp_path / "out", tmp_path / "again.pth")
+    returned(tmp_path / "out", tmp_path / "again.pth")
     before, after = content(checkpoint)["model"], content(tmp_path / "again.pth")["model"]
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     adapted = "llama_model.base_model.model.model.layers.1.mlp.up_proj.lora_B.default.weight"
@@ -155,7 +149,7 @@ def test_the_saved_head_of_a_tied_llm_is_compared_with_the_folder(
     account = converted(checkpoint, llm=folder)
     (row,) = account.of("tied")
     assert row.name == name and row.to == ("llm.model.lm_head.weight",) and row.dtype == "float16"
-    convert_back(tmp_path / "out", tmp_path / "again.pth")
+    returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
     other = original(change=lambda content: content["model"].update({name: head + 0.01}))
     with pytest.raises(CheckpointError, match="differ from those of the model folders"):
@@ -173,7 +167,7 @@ def test_frozen_encoders_in_the_file_are_compared_or_kept(
     account = converted(checkpoint)
     assert [row.name for row in account.of("tied")] == ["visual_encoder.model.visual_projection.weight"]
     assert "visual_encoder.model.text_model.final_layer_norm.bias" in {row.name for row in account.of("kept")}
-    convert_back(tmp_path / "out", tmp_path / "again.pth")
+    returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
 
 
@@ -206,7 +200,7 @@ def test_the_pipeline_file_names_what_is_compatible(
         (lambda table: table["order"].append("other.weight"), "are not in this saved model"),
         (lambda table: table["order"].remove("fc_att.bias"), "no place for"),
         (lambda table: table.update(reads="nothing"), "unknown"),
-        (lambda table: table["config"]["model"].update(video_fusion_type="mean"), "are not in this saved model"),
+        (lambda table: table["config"]["model"].update(video_fusion_type="mean"), "has no option for"),
     ],
 )  # fmt: skip
 def test_a_damaged_table_is_refused(
@@ -219,7 +213,7 @@ def test_a_damaged_table_is_refused(
     damage(table)
     path.write_text(json.dumps(table))
     with pytest.raises(CheckpointError, match=words):
-        convert_back(tmp_path / "out", tmp_path / "again.pth")
+        returned(tmp_path / "out", tmp_path / "again.pth")
     assert not (tmp_path / "again.pth").exists()
 
 
@@ -231,7 +225,7 @@ def test_another_saved_model_does_not_go_back(
     converted(original())
     shutil.rmtree(tmp_path / "out" / "released")
     with pytest.raises(CheckpointError, match="was not converted"):
-        convert_back(tmp_path / "out", tmp_path / "again.pth")
+        returned(tmp_path / "out", tmp_path / "again.pth")
 
 
 def test_what_is_there_is_not_overwritten(
@@ -241,5 +235,5 @@ def test_what_is_there_is_not_overwritten(
     converted(checkpoint)
     before = checkpoint.read_bytes()
     with pytest.raises(CheckpointError, match="something at this place"):
-        convert_back(tmp_path / "out", checkpoint)
+        returned(tmp_path / "out", checkpoint)
     assert checkpoint.read_bytes() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,7 +184,7 @@ def test_a_folder_without_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no Python code"):
         find_wording(tmp_path / "empty", facts())
-    monkeypatch.setattr("affectgpt.released.source_wording.MOST_FILES", 2)
+    monkeypatch.setattr("affectgpt.released.source_files.MOST_FILES", 2)
     with pytest.raises(ConfigError, match="too much Python code"):
         find_wording(source(a="", b="", c=""), facts())
 
@@ -191,6 +193,61 @@ def test_growth_of_texts_is_bounded(source: Callable[..., Path]) -> None:
     doubling = "x = '<AudioHere> word'\n" + "x = x + x\n" * 60
     folder = source(data=F_STRINGS, bomb=doubling)
     assert find_wording(folder, facts()) == EXPECTED
+
+
+def test_numbers_of_thousands_of_digits(source: Callable[..., Path]) -> None:
+    many = "0x" + "f" * 8000
+    lines = (f'd[{many}] = "text"', f'x = f"{{{many}}}"', f'y = "%d" % {many}', f'z = "a" + str({many})')
+    assert find_wording(source(data=F_STRINGS, many="\n".join(lines)), facts()) == EXPECTED
+
+
+def test_folders_without_end(source: Callable[..., Path]) -> None:
+    folder = source(data=F_STRINGS)
+    here = os.open(folder, os.O_DIRECTORY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    try:
+        assert find_wording(folder, facts()) == EXPECTED
+        with pytest.raises(ConfigError, match="template for face_text was not found") as caught:
+            find_wording(folder, facts("face_text"))
+    finally:
+        # Too deep for pytest to clean up.
+        subprocess.run(["rm", "-rf", str(folder / "d")], check=True)
+    assert "1 files or folders could not be read" in str(caught.value)
+
+
+def test_code_made_to_take_long(source: Callable[..., Path], stopped_after: Callable[..., Any]) -> None:
+    names = "".join(f'x{index}="a"\n' for index in range(30_000)) + "if x: pass\n" * 40_000
+    steps = "".join(f'x=f"<MultiHere><AudioHere><FaceHere>{{subtitle}}{{q}} {index}"\n' for index in range(12_000))
+    with stopped_after(60):
+        assert find_wording(source(data=F_STRINGS, names=names), facts()) == EXPECTED
+        # One of them stands under a condition that names what is read.
+        assert find_wording(source(data=F_STRINGS, names="", steps=steps), facts()) == EXPECTED
+
+
+def test_too_many_texts_are_one_error(source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    doubling = "x = '<AudioHere> word'\n" + "x = x + x\n" * 9 + "y = x + 'b'\n" * 5000
+    with pytest.raises(ConfigError, match="too many texts") as caught:
+        find_wording(source(data=F_STRINGS, more=doubling), facts())
+    assert "--prompt" in str(caught.value) and len(caught.value.problems) == 1
+    monkeypatch.setattr("affectgpt.released.source_files.MOST_TEXTS", 3)
+    with pytest.raises(ConfigError, match="too many texts"):
+        find_wording(source(data=F_STRINGS, more=""), facts())
+
+
+def test_a_branch_does_not_change_what_is_known_behind_it(source: Callable[..., Path]) -> None:
+    code = F_STRINGS.replace("    def prompt_of", """
+    HEAD = "##Q: "
+    def other(self, HEAD):
+        if HEAD:
+            HEAD = "no"
+        return HEAD
+    def prompt_of""").replace('f"##Q: Mix', 'HEAD + f"Mix')
+    assert find_wording(source(data=code), facts()) == EXPECTED
 
 
 def test_the_words_of_the_oracle(shared: Path, tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ class Answer:
     read: int | None = None
     error: str = ""
     body: bytes | None = None
+    usage: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: Callable[[Any], None] | None = None
 
 
 @dataclass
@@ -91,6 +94,10 @@ def serving(answer: Callable[[Tensor], Answer]) -> Iterator[VLLM]:
             found = state.answer(embeds)
             with lock:
                 running[0] -= 1
+            if found.raw is not None:
+                return found.raw(self)
+            if found.headers:
+                return self.send(found.status, found.body or b"", found.headers)
             if found.status != 200:
                 return self.send(found.status, {"error": {"message": found.error or f"refused with {found.status}"}})
             if found.body is not None:
@@ -98,15 +105,17 @@ def serving(answer: Callable[[Tensor], Answer]) -> Iterator[VLLM]:
             return self.send(200, {
                 "id": "1", "object": "text_completion", "created": 0, "model": body["model"],
                 "choices": [{"index": 0, "text": found.text, "finish_reason": found.finish, "logprobs": None}],
-                "usage": {
+                "usage": found.usage if found.usage is not None else {
                     "prompt_tokens": len(embeds) if found.read is None else found.read, "completion_tokens": 3,
                     "total_tokens": 3,
                 },
             })  # fmt: skip
 
-        def send(self, status: int, body: dict[str, Any] | bytes) -> None:
+        def send(self, status: int, body: dict[str, Any] | bytes, headers: dict[str, str] | None = None) -> None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -98,6 +98,86 @@ def test_a_server_that_fails_is_one_error(
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": "9999"}, {"prompt_tokens": 1e9}, {"prompt_tokens": True}])
+def test_an_answer_that_does_not_say_what_was_read_is_not_taken(
+    usage: dict, vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
+) -> None:
+    server = vllm(lambda embeds: answer(usage=usage))
+    (row,) = served(pipeline, prompted(pipeline, videos[:1]), asked(server.url))
+    assert row["text"] == "" and "usage.prompt_tokens" in row["error"] and "refuses" not in row["error"]
+
+
+def test_a_redirect_takes_no_prompt_elsewhere(
+    vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
+) -> None:
+    other = vllm()
+    place = f"{other.url}/completions"
+    server = vllm(lambda embeds: answer(status=307, headers={"Location": place}))
+    with pytest.raises(RunError, match="a redirect to") as caught:
+        list(served(pipeline, prompted(pipeline, videos[:1]), asked(server.url)))
+    assert place in str(caught.value) and other.bodies == []
+
+
+def test_a_reply_that_is_too_large_or_packed_is_not_read(
+    vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
+) -> None:
+    sent = []
+
+    def endless(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(200):
+                handler.wfile.write(b" " * (1 << 20))
+                sent.append(1)
+        except OSError:
+            return
+
+    for found, words in (
+        (answer(raw=endless), "MiB in one reply"),
+        (answer(body=b"x", headers={"Content-Encoding": "gzip"}), "a compressed reply"),
+    ):
+        server = vllm(lambda embeds, found=found: found)
+        with pytest.raises(RunError, match=words):
+            list(served(pipeline, prompted(pipeline, videos[:1]), asked(server.url)))
+    assert len(sent) < 100
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_reply_that_drips_ends_with_the_time_for_the_request(
+    part: str, vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path], stopped_after: Callable
+) -> None:
+    over = threading.Event()
+
+    def drip(handler: Any) -> None:
+        try:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if part == "body" else b"X-A: "))
+            while not over.wait(0.1):
+                handler.wfile.write(b" ")
+        except OSError:
+            return
+
+    server = vllm(lambda embeds: answer(raw=drip))
+    try:
+        with stopped_after(30), pytest.raises(RunError, match="no whole reply within 0.5 s") as caught:
+            client = Server(server.url, retries=0, timeout=0.5)
+            client.connect()
+            list(served(pipeline, prompted(pipeline, videos[:1]), client))
+    finally:
+        over.set()
+    assert server.url in str(caught.value)
+
+
+def test_names_of_the_server_make_no_lines_of_their_own(vllm: Callable) -> None:
+    server = vllm()
+    server.models = ["a\nerror: all is lost", "b\x1b[31m\u202e"]
+    for model in (None, "other"):
+        with pytest.raises(ConfigError) as caught:
+            Server(server.url, model=model).connect()
+        said = str(caught.value)
+        assert "\nerror: all" not in said and "\x1b" not in said and "\u202e" not in said
+
+
 def test_no_server_is_one_error_at_once(stopped_after: Callable) -> None:
     with stopped_after(20), pytest.raises(RunError, match="check that the server runs"):
         asked("http://127.0.0.1:9/v1")

@@ -11,7 +11,7 @@ import torch
 
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import Sample
-from affectgpt.registry.errors import AffectGPTError, RunError
+from affectgpt.registry.errors import AffectGPTError, DataError, RunError
 from affectgpt.training.loop import train
 
 Build = Callable[..., Pipeline]
@@ -149,6 +149,17 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(build:
         torch.testing.assert_close(value, before[key], rtol=0, atol=0, equal_nan=True)
 
 
+def test_a_gradient_that_is_no_number_stops_the_run_before_the_weights_change(
+    build: Build, samples: list[Sample]
+) -> None:
+    pipeline = build("training.max_grad_norm=null")
+    before = {key: value.clone() for key, value in pipeline.state_dict().items()}
+    pipeline.projectors["multi"].weight.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(RunError, match=r"the gradient is (nan|inf) at step 1[\s\S]*learning rate 0\.001; clips clip\d"):
+        train(pipeline, samples)
+    assert all(torch.equal(value, before[key]) for key, value in pipeline.state_dict().items())
+
+
 def test_a_rate_that_is_too_high_is_told_with_its_step(build: Build, samples: list[Sample]) -> None:
     pipeline = build("training.lr=1e30", "training.max_grad_norm=null", "training.steps=5")
     with pytest.raises(RunError, match=r"(nan|inf) at step [2-5]") as caught:
@@ -178,6 +189,12 @@ def test_no_clips_is_an_error(build: Build, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch, "randperm", counted)
     with pytest.raises(AffectGPTError):
         train(pipeline, [])
+
+
+def test_an_answer_that_does_not_fit_is_told_before_a_step(build: Build, samples: list[Sample]) -> None:
+    long = Sample("long", samples[0].media, "", "x" * 10_000)
+    with pytest.raises(DataError, match="1 answers do not fit"):
+        train(build("training.steps=1"), [*samples, long], on_step=lambda *_: pytest.fail("a step was taken"))
 
 
 def test_two_runs_of_one_process_may_differ_in_precision(build: Build, samples: list[Sample]) -> None:

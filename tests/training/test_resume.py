@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,19 +130,27 @@ def test_between_two_checkpoints_the_steps_are_taken_again(
 
 VALIDATED = (
     *HARD, "training.steps=9", "training.checkpoint_every=4", "training.validation_share=0.4",
-    "training.validate_every=2", "training.lr=0.3", "training.min_lr=0.3",
+    "training.validate_every=2",
 )  # fmt: skip
 
 
-def test_what_validation_found_survives(build: Build, samples: list[Sample], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lr", "lowest", "stops"), [(0.02, [2, 4, 6, 8, 9], [3, 5, 7, 8]), (0.3, None, range(2, 10))]
+)  # fmt: skip
+def test_what_validation_found_survives(
+    build: Build, samples: list[Sample], tmp_path: Path, lr: float, lowest: list[int] | None, stops: Sequence[int]
+) -> None:
+    settings = (*VALIDATED, f"training.lr={lr}", f"training.min_lr={lr}")
     first = RunFolder(tmp_path / "whole")
-    whole = build(*VALIDATED)
+    whole = build(*settings)
     history = train(whole, mixed(samples), run=first)
-    lowest = [row["step"] for row in rows(first) if row.get("lowest")]
-    assert history.best is not None and history.best.step == lowest[-1] < 9, "choose other settings"
-    for stop in range(2, 10):
+    found = [row["step"] for row in rows(first) if row.get("lowest")]
+    # Ever lower, so that the best weights are overtaken between two checkpoints; or best long before the end.
+    assert history.best is not None and history.best.step == found[-1], "choose another rate"
+    assert found == lowest if lowest else found[-1] < 9, "choose another rate"
+    for stop in stops:
         run = RunFolder(tmp_path / str(stop))
-        again, resumed = stopped_and_resumed(build, mixed(samples), run, VALIDATED, [stop])
+        again, resumed = stopped_and_resumed(build, mixed(samples), run, settings, [stop])
         assert again.best == history.best and again.losses == history.losses, stop
         assert same_weights(whole, resumed) and rows(run) == rows(first), stop
 
@@ -162,6 +170,44 @@ def test_ctrl_c_ends_the_step_and_writes_a_checkpoint(build: Build, samples: lis
     assert "--resume" in str(caught.value) and signal.getsignal(signal.SIGINT) is before
     again = train(build(*settings), mixed(samples), run=run, resume=True)
     assert again.resumed == 4 and again.losses == history.losses
+
+
+def test_ctrl_c_writes_a_checkpoint_where_none_are_asked_for(
+    build: Build, samples: list[Sample], tmp_path: Path
+) -> None:
+    settings = (*HARD, "training.checkpoint_every=null")
+    run = RunFolder(tmp_path / "run")
+
+    def press(step: int, _: float) -> None:
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(RunError, match="stopped after step 2"):
+        train(build(*settings), mixed(samples), run=run, on_step=press)
+    assert train(build(*settings), mixed(samples), run=run, resume=True).resumed == 2
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000002"]
+
+
+def test_the_last_step_can_be_resumed_from(build: Build, samples: list[Sample], tmp_path: Path) -> None:
+    settings = (*HARD, "training.checkpoint_every=100")
+    run = RunFolder(tmp_path / "run")
+    whole, again = build(*settings), build(*settings)
+    history = train(whole, mixed(samples), run=run)
+    resumed = train(again, mixed(samples), run=run, resume=True)
+    assert resumed.resumed == 7 and resumed.losses == history.losses and same_weights(whole, again)
+
+
+class Stored(list[Sample]):
+    """Samples as a feature cache gives them: with a word on what made them."""
+
+    facts: Any = None
+
+
+def test_features_of_another_encoder_are_refused(build: Build, samples: list[Sample], stopped: RunFolder) -> None:
+    other = Stored(mixed(samples))
+    other.facts = {"dtype": "bfloat16", "weights": {"face": "0"}}
+    with pytest.raises(ConfigError, match="feature cache"):
+        train(build(*HARD), other, run=stopped, resume=True)
 
 
 def test_a_second_ctrl_c_ends_it_at_once(build: Build, samples: list[Sample], tmp_path: Path) -> None:
@@ -212,7 +258,7 @@ def test_settings_without_effect_on_the_numbers_may_change(
     settings = (*HARD, "training.checkpoint_every=2", "training.keep_checkpoints=1", "generation.max_new_tokens=4")
     again = train(build(*settings), mixed(samples), run=stopped, resume=True)
     assert again.resumed == 4 and again.losses == train(build(*HARD), mixed(samples)).losses
-    assert [path.name for path in stopped.checkpoints.iterdir()] == ["step-00000006"]
+    assert [path.name for path in stopped.checkpoints.iterdir()] == ["step-00000007"]
 
 
 def test_a_used_folder_is_refused(build: Build, samples: list[Sample], stopped: RunFolder) -> None:

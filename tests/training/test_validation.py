@@ -37,13 +37,13 @@ def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
     build: Build, samples: list[Sample], tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    settings = ("training.steps=8", "training.validate_every=3", "training.lr=0.05", "llm.frozen=true",
+    settings = ("training.steps=8", "training.validate_every=3", "training.lr=0.5", "llm.frozen=true",
                 "llm.lora={r: 2, dropout: 0.5}")  # fmt: skip
     pipeline = build(*settings)
     history = train(pipeline, samples[:3], run=run, validation=samples[3:])
     measured = {row["step"]: row["validation_loss"] for row in rows_of(run) if "validation_loss" in row}
     assert list(measured) == [3, 6, 8] and history.best is not None
-    assert history.best.step == min(measured, key=lambda step: measured[step])
+    assert history.best.step == min(measured, key=lambda step: measured[step]) < 8, "choose another rate"
     expected = (2 * loss_of(pipeline, samples[3:5]) + loss_of(pipeline, samples[5:])) / 3
     assert measured[history.best.step] == pytest.approx(expected, rel=1e-5)
     # Measuring changes nothing: neither the losses, nor what is drawn.

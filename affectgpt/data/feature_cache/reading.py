@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -105,7 +106,11 @@ class FeatureCache:
         entries = [(keys[each.name], self._index.clips[keys[each.name]]) for each in there]
         wanted = self.encoders if encoders is None else encoders
         widths = {name: each.dim for name, each in self.settings.encoders.items() if name in wanted}
-        dataset = FeatureDataset(there, entries, Shards(self.folder), widths, getattr(torch, self.settings.dtype))
+        weights = {name: self.settings.encoders[name].weights for name in widths}
+        dataset = FeatureDataset(
+            there, entries, Shards(self.folder), widths, getattr(torch, self.settings.dtype),
+            {"dtype": self.settings.dtype, "weights": weights},
+        )  # fmt: skip
         return dataset, [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
 
     def _lacks(self, absent: Sequence[Example]) -> DataError:
@@ -156,15 +161,16 @@ class FeatureDataset(Dataset[Sample]):
     """The samples of `examples`, their media read from a cache and verified when they are asked for.
 
     Media are `Prepared(values [T, D] float, times [T] float32, encoded=True)`, None where the clip lacks the stream.
-    It can be sent to the workers of a DataLoader: each opens the shards for itself. Asking raises DataError, naming
-    file and clip, when the stored features were altered.
+    `facts` are the stored dtype and a fingerprint of each encoder's weights. It can be sent to the workers of a
+    DataLoader: each opens the shards for itself. Asking raises DataError, naming file and clip, when the stored
+    features were altered.
     """
 
     def __init__(
         self, examples: Sequence[Example], entries: Sequence[tuple[str, Entry]], shards: Shards,
-        widths: Mapping[str, int], dtype: torch.dtype,
+        widths: Mapping[str, int], dtype: torch.dtype, facts: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        self.examples = examples
+        self.examples, self.facts = examples, facts
         self._entries, self._shards, self._widths, self._dtype = entries, shards, widths, dtype
 
     def __len__(self) -> int:

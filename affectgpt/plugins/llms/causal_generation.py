@@ -12,6 +12,7 @@ from transformers import GenerationConfig as TransformersGeneration
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, StoppingCriteria, StoppingCriteriaList
 
 from affectgpt.core.config import GenerationConfig
+from affectgpt.core.row_text import HALF
 
 Decode = Callable[[Sequence[int]], str]
 Step = list[int | None]
@@ -90,9 +91,19 @@ class _StopTexts(StoppingCriteria):
         self.tail = 8 * max(map(len, stops)) + 16
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
-        texts = [self.decode(row) for row in input_ids[:, -self.tail :].tolist()]
-        done = [any(stop in text for stop in self.stops) for text in texts]
+        done = [self._near_the_end(row[-self.tail :]) and self._in(self.decode(row)) for row in input_ids.tolist()]
         return torch.tensor(done, device=input_ids.device)
+
+    def _near_the_end(self, tail: Sequence[int]) -> bool:
+        # Where the tail begins within a character, some decoders read none of the bytes up to the next other token.
+        for skipped in range(4):
+            text = self.decode(tail[skipped:])
+            if self._in(text) or not text.startswith(HALF):
+                break
+        return self._in(text)
+
+    def _in(self, text: str) -> bool:
+        return any(stop in text for stop in self.stops)
 
 
 @torch.no_grad()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,11 @@ class CausalLM(nn.Module):
             from peft import LoraConfig, get_peft_model
 
             lora = config.lora
-            peft = get_peft_model(model, LoraConfig(
-                r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
-                bias="none", task_type="CAUSAL_LM",
-            ))  # fmt: skip
+            with _names_that_change():
+                peft = get_peft_model(model, LoraConfig(
+                    r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
+                    bias="none", task_type="CAUSAL_LM",
+                ))  # fmt: skip
             object.__setattr__(self, "_peft", peft)
 
     def encode(self, text: str, *, special: bool) -> list[int]:
@@ -118,7 +120,8 @@ class CausalLM(nn.Module):
 
     def checkpoint_gradients(self) -> None:
         """In training, keep each layer's input only and compute the rest again in the backward pass."""
-        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        with _names_that_change():
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def adapter(self) -> Any:
         """The PEFT model, or None without LoRA."""
@@ -128,6 +131,14 @@ class CausalLM(nn.Module):
         """Write the tokenizer to `folder/tokenizer`; the config then names it relative to the saved model."""
         self.tokenizer.save_pretrained(str(folder / "tokenizer"))
         return {"tokenizer": "./tokenizer"}
+
+
+@contextmanager
+def _names_that_change() -> Iterator[None]:
+    # transformers 5 tells peft, and us, that these will have other names in version 6.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
+        yield
 
 
 def _ends(model: Any) -> list[int]:
@@ -167,8 +178,7 @@ def _pretrained(config: CausalLMConfig) -> Any:
     name = str(find_model(str(config.model)) or config.model)
     fewer = {} if config.layers is None else {"num_hidden_layers": config.layers}
     try:
-        # transformers would list the tensors of layers that are not wanted.
-        with quiet() if fewer else nullcontext():
+        with quiet():
             model, report = family.from_pretrained(
                 name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True,
                 trust_remote_code=False, **fewer,

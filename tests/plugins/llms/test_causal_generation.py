@@ -10,10 +10,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models
 from torch import Tensor
 
 from affectgpt.core.batch import pad
 from affectgpt.core.config import GenerationConfig
+from affectgpt.plugins.llms.causal_generation import steps
 from affectgpt.plugins.llms.causal_lm import CausalLM
 
 LENGTH = 16
@@ -119,6 +121,30 @@ def test_a_row_stops_where_a_stop_text_is_complete_also_across_tokens(llm: Causa
         assert written(llm, PROMPTS, stop=["no such text", stop]) == expected
         lengths |= {len(row) for row in expected}
     assert len(lengths) > 2
+
+
+@pytest.mark.parametrize("count", range(17))
+def test_a_stop_text_of_bytes_is_found_where_it_is_complete(
+    llm: CausalLM, count: int
+) -> None:
+    """Also in a decoder that gives replacement characters for a whole run of bytes that begins within a character."""
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    tokenizer = Tokenizer(models.BPE({piece: index for index, piece in enumerate(pieces)}, [], byte_fallback=True))
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    ids = [1 + byte for byte in ("悲" * count + "。終悲悲").encode()]
+    said = iter(ids)
+
+    def scripted(*_: Any) -> Tensor:
+        return torch.nn.functional.one_hot(torch.tensor([[next(said)]]), 300).float()
+
+    hook = llm.model.lm_head.register_forward_hook(scripted)
+    try:
+        how = GenerationConfig(max_new_tokens=len(ids), stop=["no such text", "。終"])
+        embeds, mask = pad(PROMPTS[:1], "left")
+        found = [row[0] for row in steps(llm.model, embeds, mask, how, ends=[299], decode=tokenizer.decode, seeds=None)]
+    finally:
+        hook.remove()
+    assert found == ids[: 3 * count + 6]
 
 
 def test_a_beam_ends_with_a_stop_text(llm: CausalLM) -> None:

@@ -1,0 +1,47 @@
+"""An HTTP client that stays at the address it was given and reads no more of a reply than a text can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import openai
+
+MOST_BYTES = 4 << 20
+"""A reply's largest size: far beyond the longest text that is asked for."""
+
+
+class BoundedClient(openai.DefaultHttpxClient):
+    """Raises what `failure(found, hint)` makes for a redirect, a compressed reply, and one above [MOST_BYTES][].
+
+    A redirect is not followed: it would take the clip's prompt to an address that nobody named. A compressed reply is
+    not asked for: its size would not be known before it is unpacked.
+    """
+
+    def __init__(self, failure: Callable[[str, str], Exception], **options: Any) -> None:
+        super().__init__(follow_redirects=False, **options)
+        self._failure = failure
+
+    def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
+        """The whole reply, read already; see the class for what is refused."""
+        request.headers["Accept-Encoding"] = "identity"
+        found = super().send(request, stream=True, **options)
+        try:
+            if 300 <= found.status_code < 400:
+                raise self._failure(
+                    f"a redirect to {found.headers.get('location') or 'nowhere'}",
+                    "redirects are not followed: give the address itself with --server",
+                )
+            if found.headers.get("content-encoding", "identity") != "identity":
+                raise self._failure("a compressed reply", "replies must come as they are")
+            content = bytearray()
+            for part in found.iter_raw():
+                content += part
+                if len(content) > MOST_BYTES:
+                    raise self._failure(
+                        f"more than {MOST_BYTES >> 20} MiB in one reply",
+                        "is this the address of a vLLM server, with /v1?",
+                    )
+        finally:
+            found.close()
+        return type(found)(found.status_code, headers=found.headers, content=bytes(content), request=found.request)

@@ -1,0 +1,109 @@
+"""Archives that two readers would read differently are refused."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from affectgpt.registry.errors import CheckpointError
+from affectgpt.released.archive import AmbiguousArchiveError, table_size
+from affectgpt.released.read_checkpoint import read_checkpoint
+
+EMPTY = b"\x80\x02}q\x00."
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    torch.save({"model": {"a": torch.ones(3)}, "config": {}, "epoch": 0}, tmp_path / "checkpoint.pth")
+    return tmp_path / "checkpoint.pth"
+
+
+def repacked(path: Path, *more: tuple[str, bytes], rename: Callable[[str], str] = str, method: int = 0) -> Path:
+    out = path.with_name("changed.pth")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", method) as new:
+        for record in old.infolist():
+            new.writestr(rename(record.filename), old.read(record))
+        for name, content in more:
+            new.writestr(name, content)
+    return out
+
+
+def refused(path: Path, words: str) -> None:
+    with pytest.raises(AmbiguousArchiveError, match=words):
+        table_size(path)
+    with pytest.raises(CheckpointError, match="not a file that"):
+        read_checkpoint(path)
+
+
+def test_what_torch_saves_is_taken(saved: Path) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        assert table_size(saved) == archive.getinfo("checkpoint/data.pkl").file_size
+    assert list(read_checkpoint(saved).model) == ["a"]
+    assert table_size(repacked(saved)) == table_size(saved)
+
+
+@pytest.mark.parametrize(
+    "more", ["second/data.pkl", "checkpoint/x/data.pkl", "checkpoint/DATA.PKL", "other/a", "checkpoint/", "data.pkl",
+             "checkpoint/Version", "checkpoint/x\\..\\DATA.pkl/data.pkl"],
+)  # fmt: skip
+def test_names_that_another_reader_could_take(more: str, saved: Path) -> None:
+    refused(repacked(saved, (more, EMPTY)), "beside those of")
+
+
+def test_a_table_of_another_case(saved: Path) -> None:
+    hidden = repacked(
+        saved, ("checkpoint/x/data.pkl", EMPTY), rename=lambda name: name.replace("data.pkl", "DATA.PKL")
+    )
+    refused(hidden, "beside those of")
+    refused(repacked(saved, rename=lambda name: name.replace("data.pkl", "DATA.PKL")), "no data.pkl")
+
+
+def test_packed_records(saved: Path) -> None:
+    refused(repacked(saved, method=zipfile.ZIP_DEFLATED), "not stored as it is")
+
+
+def test_something_before_or_behind_the_archive(saved: Path) -> None:
+    before = saved.with_name("before.pth")
+    before.write_bytes(b"x" * 100 + repacked(saved).read_bytes())
+    refused(before, "directory is not where")
+    behind = saved.with_name("behind.pth")
+    behind.write_bytes(repacked(saved).read_bytes() + b"x")
+    refused(behind, "behind the end")
+
+
+def test_a_second_directory_between_the_first_and_the_end(saved: Path) -> None:
+    content = repacked(saved).read_bytes()
+    end = len(content) - 22
+    size, start = struct.unpack_from("<2L", content, end + 12)
+    twice = saved.with_name("twice.pth")
+    twice.write_bytes(content[:end] + content[start : start + size] + content[end:])
+    refused(twice, "directory is not where")
+
+
+def test_the_end_record_of_large_archives(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    place = content.rindex(b"PK\x06\x06")
+    for at in (place + 32, place + 40, place + 48, content.rindex(b"PK\x06\x07") + 8):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        wrong = saved.with_name("wrong.pth")
+        wrong.write_bytes(changed)
+        with pytest.raises((AmbiguousArchiveError, zipfile.BadZipFile)):
+            table_size(wrong)
+        with pytest.raises(CheckpointError):
+            read_checkpoint(wrong)
+
+
+def test_records_in_one_another(saved: Path) -> None:
+    path = repacked(saved)
+    content = bytearray(path.read_bytes())
+    first = content.index(b"PK\x01\x02")
+    second = content.index(b"PK\x01\x02", first + 4)
+    content[second + 42 : second + 46] = content[first + 42 : first + 46]
+    path.write_bytes(content)
+    refused(path, "stands in another")
