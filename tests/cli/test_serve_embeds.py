@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -126,6 +129,22 @@ def test_a_run_that_the_server_broke_off_goes_on_where_it_stopped(
     assert (tmp_path / "rows.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     other = run(*command, "--out", tmp_path / "rows.jsonl", "--question", "Why?")
     assert other.code == 2 and "other settings" in other.err
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(
+    server: Served, model: Path, videos: list[Path], tmp_path: Path
+) -> None:
+    for more in ([], ["--json", "--out", tmp_path / "rows.jsonl"]):
+        ours, theirs = os.pipe()
+        command = ["serve-embeds", *videos[:3], "--model", model, "--server", server.url, *QUICK, *more]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "affectgpt.cli.main", *map(str, command)], stdout=theirs, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        os.close(theirs)
+        os.close(ours)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 1 and "error" not in said.lower() and "Traceback" not in said, said
 
 
 def test_prompts_are_exported_for_a_server_elsewhere(

@@ -95,10 +95,20 @@ def test_a_tokens_text_may_depend_on_tokens_before_it() -> None:
             for place, token in enumerate(row)
         )
 
-    for lead in range(50, 80):
-        ids = [97] * lead + [0, *map(ord, "1234")] * 3 + [0, *map(ord, "12bc"), 97, 97] + [0] * 20 + [98] * 9
+    for lead in range(40, 80):
+        ids = [97] * lead + [0, *map(ord, "1234")] * 3 + [0, *map(ord, "12bc"), 97, 97]
         row = RowText(decode, [])
         assert "".join([row.add(token) for token in ids] + [row.end()]) == decode(ids)
+
+
+@pytest.mark.parametrize("lead", range(40, 70))
+def test_tokens_without_text_do_not_cost_the_blank_after_them(lead: int) -> None:
+    def decode(row: list[int]) -> str:
+        return str(FALLBACK.decode([token for token in row if token < 900]))
+
+    ids = [257] * lead + [900] * 30 + [257] * 2
+    row = RowText(decode, [])
+    assert "".join([row.add(token) for token in ids] + [row.end()]) == finished(decode(ids), [])
 
 
 def test_text_comes_as_early_as_it_can() -> None:

@@ -126,3 +126,17 @@ def test_settings_that_are_no_json_are_refused(tmp_path: Path) -> None:
     path.with_suffix(".run.json").write_text('{"seed": NaN}')
     with pytest.raises(DataError, match="NaN"):
         read_settings(path)
+
+
+def test_what_goes_wrong_beside_the_file_is_not_told_as_its_own(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 1):
+        raise BrokenPipeError
+
+
+def test_rows_with_an_error_are_counted_also_when_the_file_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 2) as rows:
+        rows.append([{"id": IDS[0], "error": "no"}, {"id": IDS[1]}])
+        rows.append([{"id": IDS[2], "error": "no"}])
+        assert rows.failed == 2
+    with opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 2) as rows:
+        assert (rows.done, rows.failed) == (2, 1)

@@ -159,7 +159,7 @@ def test_a_reply_that_drips_ends_with_the_time_for_the_request(
 
     server = vllm(lambda embeds: answer(raw=drip))
     try:
-        with stopped_after(30), pytest.raises(RunError, match="no whole reply within 0.5 s") as caught:
+        with stopped_after(30), pytest.raises(RunError, match=r"no whole reply within 0\.5 s") as caught:
             client = Server(server.url, retries=0, timeout=0.5)
             client.connect()
             list(served(pipeline, prompted(pipeline, videos[:1]), client))
