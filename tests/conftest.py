@@ -18,6 +18,10 @@ from affectgpt.registry.discovery import discover
 
 ROOT = Path(__file__).resolve().parent.parent
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts a background command so; the programs that tests start and interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def catalog() -> Catalog:

@@ -188,7 +188,7 @@ def test_an_interruption_waits_for_nothing(serve: Any, reply: Any) -> None:
             time.sleep(0.05)
         assert len(server.requests) == 3
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=40)
+        _, said = running.communicate(timeout=20)
     finally:
         running.kill()
     assert running.returncode and "KeyboardInterrupt" in said and len(server.requests) == 3
