@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging
 
+from affectgpt.plugins.hub_reach import reach_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository
 from affectgpt.registry.errors import CheckpointError
 
@@ -55,6 +56,8 @@ def load_pretrained(
         )
     if folder is not None:
         _check_files(folder, allow_pickle)
+    else:
+        reach_hub(name)
     try:
         with quiet():
             model, report = model_class.from_pretrained(

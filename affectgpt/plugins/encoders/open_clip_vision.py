@@ -17,6 +17,7 @@ from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.pictures import normalise, prepare_pictures
 from affectgpt.plugins.encoders.real_rows import encode_real_rows
 from affectgpt.plugins.encoders.vision_configs import OpenClipVisionConfig
+from affectgpt.plugins.hub_reach import reach_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
@@ -94,6 +95,7 @@ def _file(checkpoint: str) -> Path:
     elif is_repository(checkpoint) and "/" in checkpoint:
         from huggingface_hub import hf_hub_download
 
+        reach_hub(checkpoint)
         try:
             return Path(hf_hub_download(checkpoint, _FILES[0]))
         except (OSError, ValueError) as error:

@@ -14,6 +14,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from affectgpt.plugins.encoders.timm_config import TimmConfig
+from affectgpt.plugins.hub_reach import reach_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
@@ -116,6 +117,7 @@ def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
         elif repository:
             from huggingface_hub import hf_hub_download
 
+            reach_hub(repository)
             file = Path(hf_hub_download(repository, "model.safetensors"))
         else:
             raise OSError("timm names no weights for it")

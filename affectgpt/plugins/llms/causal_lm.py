@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.encoders.loading import quiet
+from affectgpt.plugins.hub_reach import reach_hub
 from affectgpt.plugins.known_models import find_model
 from affectgpt.plugins.llms.causal_generation import best_beams, steps
 from affectgpt.plugins.llms.configs import CausalLMConfig
@@ -175,7 +176,10 @@ def _pretrained(config: CausalLMConfig) -> Any:
     from transformers import AutoModelForCausalLM
 
     family: Any = AutoModelForCausalLM  # the annotations do not know output_loading_info
-    name = str(find_model(str(config.model)) or config.model)
+    folder = find_model(str(config.model))
+    name = str(folder or config.model)
+    if folder is None:
+        reach_hub(name)
     fewer = {} if config.layers is None else {"num_hidden_layers": config.layers}
     try:
         with quiet():

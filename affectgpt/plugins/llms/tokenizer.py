@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from affectgpt.plugins.hub_reach import reach_hub
 from affectgpt.registry.errors import CheckpointError
 
 END = "<|im_end|>"
@@ -22,6 +23,8 @@ def read_tokenizer(name: str) -> Any:
         else:
             from transformers import AutoTokenizer
 
+            if not folder.exists():
+                reach_hub(name)
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(
