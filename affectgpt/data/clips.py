@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader, Dataset
 
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
-from affectgpt.data.end_with_parent import end_with
 from affectgpt.data.example import Example
 from affectgpt.data.opening import open_example
+from affectgpt.data.reading_processes import loader_options
 from affectgpt.data.showing import first_of
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem
@@ -127,8 +125,7 @@ def _decoded(
     examples: Sequence[Example], prepare: Prepare, target: Target, workers: int, progress: Progress | None
 ) -> Iterator[Sample | BrokenClip]:
     refuse_untold(examples, target)
-    watch = partial(end_with, os.getpid()) if workers else None
-    loader = DataLoader(ClipDataset(examples, prepare), batch_size=None, num_workers=workers, worker_init_fn=watch)
+    loader = DataLoader(ClipDataset(examples, prepare), batch_size=None, **loader_options(workers))
     for done, item in enumerate(loader, 1):
         yield item
         if progress:

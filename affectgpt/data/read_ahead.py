@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from affectgpt.data.end_with_parent import end_with
+from affectgpt.data.reading_processes import START, end_with
 from affectgpt.registry.errors import RunError
 
 Item = TypeVar("Item")
@@ -69,9 +69,7 @@ class _Reader(Generic[Item]):
     """One process and the clips that it `held`: handed to it, and not yet received."""
 
     def __init__(self, read: Read[Item]) -> None:
-        # Forked where that can be: `read` holds the encoders, which need not be sent.
-        there = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        context: Any = multiprocessing.get_context(there)
+        context: Any = multiprocessing.get_context(START)
         self.held: list[int] = []
         self._reading = context.RawValue("l", _NEW)
         self.results, theirs = context.Pipe(duplex=False)

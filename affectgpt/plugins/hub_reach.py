@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from affectgpt.plugins.known_models import MODELS_VARIABLE
 from affectgpt.registry.errors import CheckpointError
@@ -21,7 +22,7 @@ def reach_hub(name: str) -> None:
 
     if constants.HF_HUB_OFFLINE or (Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}").is_dir():
         return
-    no_answer = HfHubHTTPError.__mro__[1]  # of httpx, or of what the installed client has instead
+    no_answer: Any = HfHubHTTPError.__mro__[1]  # of httpx, or of what the installed client has instead
     try:
         get_session().head(constants.ENDPOINT, timeout=SECONDS)
     except no_answer as error:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.plan import Plan
 from affectgpt.data.clips import BrokenClip, Sample
-from affectgpt.data.end_with_parent import end_with
+from affectgpt.data.reading_processes import end_with, loader_options
 from affectgpt.registry.errors import DataError, Problem, RunError
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
@@ -78,9 +78,9 @@ def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) ->
 
     Raises DataError for a clip that cannot be read; to be used inside [told_of_dead_readers][].
     """
-    options: dict[str, Any] = {}
-    if workers:
-        options = {"num_workers": workers, "worker_init_fn": partial(_start_worker, os.getpid())}
+    options = loader_options(workers)
+    if options:
+        options["worker_init_fn"] = partial(_start_worker, os.getpid())
     sampler: Any = wanted  # any iterable will do
     items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, **options))
     for item in items:

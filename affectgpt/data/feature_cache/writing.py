@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from affectgpt.data.clips import BrokenClip, ClipDataset, Sample
-from affectgpt.data.end_with_parent import end_with
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.encoders import FixedEncoders
 from affectgpt.data.feature_cache.files import (
@@ -43,6 +41,7 @@ from affectgpt.data.feature_cache.keys import checksum, encoder_key, fingerprint
 from affectgpt.data.feature_cache.settings import DType, EncoderSettings, Settings, begin, refuse_foreign
 from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
 from affectgpt.data.locks import alone
+from affectgpt.data.reading_processes import loader_options
 from affectgpt.registry.errors import Problem, RunError
 
 WEIGHTS = "encoders.safetensors"
@@ -181,10 +180,10 @@ class _Run:
     def _decoded(
         self, examples: Sequence[Example], batch_size: int, workers: int
     ) -> Iterator[list[Sample | BrokenClip]]:
-        # Sent to workers by forking: the clips are decoded there, a few batches ahead of the encoders and no more.
+        # The clips are decoded by the workers, a few batches ahead of the encoders and no more.
         loader = DataLoader(
             _Unchanged(ClipDataset(examples, self.encoders.prepare), self.known), batch_size=batch_size,
-            num_workers=min(workers, len(examples)), collate_fn=list, worker_init_fn=partial(end_with, os.getpid()),
+            collate_fn=list, **loader_options(min(workers, len(examples))),
         )  # fmt: skip
         try:
             for batch in loader:
