@@ -14,10 +14,8 @@ from affectgpt.core.batch import collate
 from affectgpt.core.generation import Answer, check_stream
 from affectgpt.core.influence import influence
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.tokens import Prepared
-from affectgpt.data.read_ahead import read_ahead
-from affectgpt.media.clip import Clip
-from affectgpt.registry.errors import AffectGPTError, MediaError, Problem
+from affectgpt.data.opened_files import BrokenFile, OpenedFile, opened_files
+from affectgpt.registry.errors import MediaError
 
 MEDIA_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp",
@@ -69,17 +67,6 @@ def _media_in(folder: Path) -> list[Path]:
     return sorted(each for each in folder.iterdir() if each.suffix.lower() in MEDIA_SUFFIXES and not each.is_dir())
 
 
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    """A file that was read and prepared, and the seconds that took."""
-
-    file: str
-    media: dict[str, Prepared | None]
-    subtitle: str
-    notes: list[str]
-    seconds: float
-
-
 def describe(
     pipeline: Pipeline, files: Sequence[Path], *,
     subtitle: str | None = None, question: str | None = None, batch_size: int = 8, workers: int = 0,
@@ -92,20 +79,20 @@ def describe(
     Raises ConfigError, before a file is opened, when the question is too long for the LLM.
     """
     pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
-    return _described(pipeline, _read(pipeline, files, subtitle, workers), question, batch_size)
+    return _described(pipeline, opened_files(files, pipeline.prepare, subtitle, workers), question, batch_size)
 
 
 def _described(
-    pipeline: Pipeline, files: Generator[_Opened | Description], question: str | None, batch_size: int
+    pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
 ) -> Generator[Description]:
     with closing(files):
         for window in windows(files, batch_size):
-            clips = [each for each in window if isinstance(each, _Opened)]
+            clips = [each for each in window if isinstance(each, OpenedFile)]
             began = time.perf_counter()
             found = iter(answers(pipeline, clips, batch_size, question))
             took = (time.perf_counter() - began) / max(1, len(clips))
             for each in window:
-                yield _row(each, next(found), took) if isinstance(each, _Opened) else each
+                yield _row(each, next(found), took) if isinstance(each, OpenedFile) else _broken(each)
 
 
 def stream(
@@ -119,29 +106,29 @@ def stream(
     """
     pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
     check_stream(pipeline)
-    return _streamed(pipeline, _read(pipeline, files, subtitle, workers), question, batch_size)
+    return _streamed(pipeline, opened_files(files, pipeline.prepare, subtitle, workers), question, batch_size)
 
 
 def _streamed(
-    pipeline: Pipeline, files: Generator[_Opened | Description], question: str | None, batch_size: int
+    pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
 ) -> Generator[tuple[int, str | Description]]:
     first = 0
     with closing(files):
         while some := list(islice(files, batch_size)):
-            places = [place for place, each in enumerate(some, first) if isinstance(each, _Opened)]
-            clips = [each for each in some if isinstance(each, _Opened)]
+            places = [place for place, each in enumerate(some, first) if isinstance(each, OpenedFile)]
+            clips = [each for each in some if isinstance(each, OpenedFile)]
             began = time.perf_counter()
             said: dict[int, Answered] = {}
             if clips:
                 said = yield from _pieces(pipeline, clips, places, question)
             took = (time.perf_counter() - began) / max(1, len(clips))
             for place, each in enumerate(some, first):
-                yield place, _row(each, said[place], took) if isinstance(each, _Opened) else each
+                yield place, _row(each, said[place], took) if isinstance(each, OpenedFile) else _broken(each)
             first += len(some)
 
 
 def _pieces(
-    pipeline: Pipeline, clips: Sequence[_Opened], places: Sequence[int], question: str | None
+    pipeline: Pipeline, clips: Sequence[OpenedFile], places: Sequence[int], question: str | None
 ) -> Generator[tuple[int, str | Description], None, dict[int, Answered]]:
     batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips]).to(pipeline.device)
     said: dict[int, Answer] = {}
@@ -154,32 +141,14 @@ def _pieces(
     return {place: Answered(said[row], shares[row]) for row, place in enumerate(places)}
 
 
-def _read(
-    pipeline: Pipeline, files: Sequence[Path], subtitle: str | None, workers: int
-) -> Generator[_Opened | Description]:
-    def opened(index: int) -> _Opened | Description:
-        began = time.perf_counter()
-        try:
-            clip = Clip.open(files[index], subtitle=subtitle)
-            media = pipeline.prepare(clip)
-        except AffectGPTError as error:
-            return Description(str(files[index]), error=str(error))
-        return _Opened(str(files[index]), media, clip.subtitle, clip.notes, time.perf_counter() - began)
-
-    def lost(index: int, how: str) -> Description:
-        problem = Problem(
-            "the process that read this file died", where=str(files[index]), found=how,
-            hint="the file may be damaged, or need more memory than there is",
-        )  # fmt: skip
-        return Description(str(files[index]), error=str(problem))
-
-    return read_ahead(opened, len(files), workers, lost)
-
-
-def _row(clip: _Opened, found: Answered, seconds: float) -> Description:
+def _row(clip: OpenedFile, found: Answered, seconds: float) -> Description:
     absent = found.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
         clip.file, found.answer.text, clip.subtitle, found.counted,
         {name: dict(each) for name, each in found.answer.attribution.items()},
         [*clip.notes, *(["no subtitle"] if absent else [])], round(clip.seconds + seconds, 3),
     )  # fmt: skip
+
+
+def _broken(file: BrokenFile) -> Description:
+    return Description(file.file, error=file.error)

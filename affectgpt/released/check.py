@@ -59,7 +59,7 @@ def refuse_other_widths(sizes: Sizes, plan: Plan, bert: Bert, where: str) -> Non
         if node is not None:
             planned.append((f"{stream} encoder", size, node.output.dim, node.config.model, option))
     problems = [
-        Problem(f"this checkpoint was made with a {what} of another width", where, f"{size} in the checkpoint",
+        Problem(f"the {what} of this checkpoint has another width", where, f"{size} in the checkpoint",
                 f"{width}, the width of {model}", f"name the right one with {option}")
         for what, size, width, model, option in planned if size not in (width, 0)
     ]  # fmt: skip

@@ -15,11 +15,8 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.checkpoint import WEIGHTS, fill, load, own_tensors, read_saved
 from affectgpt.core.pipeline import Pipeline, Question
-from affectgpt.core.tokens import Prepared
-from affectgpt.data.read_ahead import read_ahead
-from affectgpt.media.clip import Clip
+from affectgpt.data.opened_files import OpenedFile, opened_files
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import AffectGPTError, Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,44 +75,19 @@ def prompted(
     return _prompted(pipeline, files, subtitle, question, batch_size, workers)
 
 
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    file: str
-    media: dict[str, Prepared | None]
-    subtitle: str
-    notes: list[str]
-
-
 def _prompted(
     pipeline: Pipeline, files: Sequence[Path], subtitle: str | None, question: str | None, batch_size: int, workers: int
 ) -> Generator[Prompted]:
-    with closing(_opened(pipeline, files, subtitle, workers)) as opened:
+    with closing(opened_files(files, pipeline.prepare, subtitle, workers)) as opened:
         while some := list(islice(opened, batch_size)):
-            clips = [each for each in some if isinstance(each, _Opened)]
+            clips = [each for each in some if isinstance(each, OpenedFile)]
             rows: list[Tensor] = []
             if clips:
                 batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips])
                 rows = prompt_embeds(pipeline, batch.to(pipeline.device), question)
             found = iter(rows)
             for each in some:
-                if isinstance(each, _Opened):
+                if isinstance(each, OpenedFile):
                     yield Prompted(each.file, next(found), each.subtitle, each.notes)
                 else:
-                    yield each
-
-
-def _opened(
-    pipeline: Pipeline, files: Sequence[Path], subtitle: str | None, workers: int
-) -> Generator[_Opened | Prompted]:
-    def read(index: int) -> _Opened | Prompted:
-        try:
-            clip = Clip.open(files[index], subtitle=subtitle)
-            return _Opened(str(files[index]), pipeline.prepare(clip), clip.subtitle, list(clip.notes))
-        except AffectGPTError as error:
-            return Prompted(str(files[index]), error=str(error))
-
-    def lost(index: int, how: str) -> Prompted:
-        problem = Problem("the process that read this file died", where=str(files[index]), found=how)
-        return Prompted(str(files[index]), error=str(problem))
-
-    return read_ahead(read, len(files), workers, lost)
+                    yield Prompted(each.file, error=each.error)
