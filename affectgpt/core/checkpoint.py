@@ -17,22 +17,23 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
+from affectgpt.core.card_mark import is_generated
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.place import unwritable
 from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.stored_tensors import compare, fill, read_tensors
 from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
@@ -61,6 +62,16 @@ def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
     return kept
 
 
+def fixed_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
+    """Those of [own_tensors][] that training leaves as they are: frozen, and in no model folder."""
+    parameters = dict(pipeline.named_parameters())
+    return {
+        name: tensor
+        for name, tensor in own_tensors(pipeline).items()
+        if not (parameters[name].requires_grad if name in parameters else _trained_beside(name, parameters))
+    }
+
+
 def _is_adapter(pipeline: Pipeline, name: str) -> bool:
     return pipeline.llm.adapter() is not None and name.startswith("llm.") and ".lora_" in name
 
@@ -75,9 +86,10 @@ def save(
 ) -> None:
     """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
 
-    `also` is called with the folder in the making, to write one of `EXTRAS` into it.
-    An existing saved model there is replaced. Raises CheckpointError when the folder holds anything else or
-    cannot be made, and RunError when a tensor holds a value that is not finite, in `dtype`.
+    `also` is called with the folder in the making, to write some of `EXTRAS` into it. An existing saved model there is
+    replaced; of its extras those stay that `also` did not write, but for a card that was generated. Raises
+    CheckpointError when the folder holds anything else or cannot be made, and RunError when a tensor holds a value that
+    is not finite, in `dtype`.
     """
     folder = Path(os.path.realpath(folder))
     tensors = _stored(pipeline, _FLOATS[dtype])
@@ -91,12 +103,23 @@ def save(
         _write(pipeline, made, tensors)
         if also is not None:
             also(made)
+        _keep_extras(folder, made)
         # mkdtemp and safetensors let nobody else read what they make.
         for path in (made, *made.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         _replace(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _keep_extras(folder: Path, made: Path) -> None:
+    for name in EXTRAS:
+        old, new = folder / name, made / name
+        if old.is_dir() and not new.exists():
+            shutil.copytree(old, new, symlinks=True)
+        # A generated card tells of the weights that are replaced.
+        elif old.is_file() and not new.exists() and not is_generated(old):
+            shutil.copyfile(old, new)
 
 
 def _refuse_other(folder: Path) -> None:
@@ -175,24 +198,37 @@ def load(
     folder = Path(folder)
     plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
     pipeline = assemble(plan, catalog, on_node)
+    fill_saved(pipeline, folder, tensors)
+    return pipeline.eval()
+
+
+def fill_saved(pipeline: Pipeline, folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Give `pipeline` the weights of the saved model in `folder`: its `tensors`, and its adapter.
+
+    Raises CheckpointError as [load][].
+    """
     fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
     if pipeline.llm.adapter() is not None:
         from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
         _refuse_other_lora(pipeline, folder / ADAPTER / "adapter_config.json")
         stored = read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS)
-        _compare(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
+        compare(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
         set_peft_model_state_dict(pipeline.llm.adapter(), stored)
     elif (folder / ADAPTER).exists():
         raise CheckpointError(
             "there is an adapter, but the config has no lora", where=str(folder / ADAPTER),
             hint=f"was {CONFIG} changed?",
         )
-    return pipeline.eval()
 
 
-def read_saved(folder: Path, catalog: Catalog, *, allow_pickle: bool = False) -> tuple[Plan, dict[str, Tensor]]:
-    """The plan of a saved model and the tensors of its `model.safetensors`; no module is built. Raises as [load][]."""
+def read_saved(
+    folder: Path, catalog: Catalog, changes: Sequence[str] = (), *, allow_pickle: bool = False
+) -> tuple[Plan, dict[str, Tensor]]:
+    """The plan of a saved model and the tensors of its `model.safetensors`; no module is built.
+
+    `changes` are to its config, as in [load_config][]. Raises as [load][].
+    """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise CheckpointError(
@@ -200,7 +236,7 @@ def read_saved(folder: Path, catalog: Catalog, *, allow_pickle: bool = False) ->
                 expected=f"a folder with {CONFIG} and {WEIGHTS}",
             )
     try:
-        config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
+        config, source = load_config(folder / CONFIG, catalog, changes, allow_plugins=False)
     except ConfigError as error:
         raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
     if not allow_pickle:
@@ -252,43 +288,3 @@ def _needed(folder: Path, catalog: Catalog) -> list[Problem]:
         )
         for plugin in sorted(wanted)
     ]
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
-    if not path.is_file():
-        raise CheckpointError("a file of the saved model is missing", where=str(path))
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            "the weights cannot be read", where=str(path), found=str(error).splitlines()[0],
-            expected="a whole safetensors file", hint="copy or download it again",
-        ) from error
-
-
-def fill(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
-    """Copy `stored` into the tensors `own`, strictly. Raises CheckpointError that names every misfit."""
-    _compare(own, stored, where)
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(stored[name])
-
-
-def _compare(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
-    problems = []
-    missing, extra = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
-    for what, names in (("tensors are missing", missing), ("tensors do not belong to this pipeline", extra)):
-        if names:
-            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            problems.append(Problem(f"{len(names)} {what}", where, shown, hint="was it saved from another config?"))
-    for name in sorted(own.keys() & stored.keys()):
-        mine, theirs = own[name], stored[name]
-        if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():
-            problems.append(Problem(f"{name} has the wrong form", where, f"{list(theirs.shape)} {theirs.dtype}",
-                                    f"{list(mine.shape)} {mine.dtype}"))  # fmt: skip
-        elif theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
-            problems.append(Problem(f"{name} holds values that are not finite", where))
-    if problems:
-        raise CheckpointError.of(problems)

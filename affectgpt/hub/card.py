@@ -5,12 +5,12 @@ Everything that comes from those files is text from outside: it is put on one li
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectgpt.core.card_mark import is_generated, marked
 from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import load_config
@@ -40,7 +40,7 @@ def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None,
     """
     path = folder / CARD
     text = card_of(folder, catalog, scores, name=name)
-    if path.exists() and not is_own_card(path):
+    if path.exists() and not is_generated(path):
         raise CheckpointError(
             f"there is a {CARD} here that was written or changed by somebody", where=str(path),
             hint="move it away, then write the card again",
@@ -50,16 +50,6 @@ def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None,
     except OSError as error:
         raise CheckpointError("the card cannot be written", where=str(path), found=error.strerror or "") from error
     return path
-
-
-def is_own_card(path: Path) -> bool:
-    """Whether `path` holds a card as [card_of][] wrote it, not changed since."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return False
-    body, _, _ = text.rpartition("<!-- ")
-    return bool(body) and text == _marked(body)
 
 
 def card_of(folder: Path, catalog: Catalog, scores: str | Path | None = None, *, name: str = "") -> str:
@@ -79,12 +69,7 @@ def card_of(folder: Path, catalog: Catalog, scores: str | Path | None = None, *,
         *_scores(result), *_plugins(folder), *_unknown(config, result), *_use(config, name),
     ]  # fmt: skip
     data = card_data(config, called, result).to_yaml()
-    return _marked(f"---\n{data}\n---\n\n" + "\n\n".join(parts) + "\n\n")
-
-
-def _marked(text: str) -> str:
-    """`text` with its hash at the end, so that a change by hand shows."""
-    return f"{text}<!-- affectgpt card {hashlib.sha256(text.encode()).hexdigest()[:16]} -->\n"
+    return marked(f"---\n{data}\n---\n\n" + "\n\n".join(parts) + "\n\n")
 
 
 def _pipeline(config: PipelineConfig) -> Iterator[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affectgpt.core.card_mark import is_generated
 from affectgpt.hub.card import CARD, card_of, write_card
 from affectgpt.hub.connection import talking
 from affectgpt.hub.inspection import check_saved
 from affectgpt.hub.names import belongs, files_in, valid_repo, valid_revision
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -23,13 +24,19 @@ def save_pretrained(
     """Write `pipeline` to `folder` as [save][] does, with a model card; whole or not at all.
 
     `scores` is a scores file of `affectgpt score` or `affectgpt unibench`; `catalog` must know the pipeline's plugins
-    (default: those installed). Raises what [save][] raises, and DataError when `scores` is no scores file.
+    (default: those installed). A README.md that somebody wrote or changed stays; with `scores` it is a CheckpointError.
+    Raises what [save][] raises, and DataError when `scores` is no scores file.
     """
     from affectgpt.core.checkpoint import save
 
     known = catalog or _installed()
     name = Path(folder).resolve().name
-    save(pipeline, folder, dtype=dtype, also=lambda made: _card_inside(made, known, scores, name))
+    written = Path(folder) / CARD
+    keep = written.is_file() and not is_generated(written)
+    if keep and scores is not None:
+        raise CheckpointError(f"there is a {CARD} here that was written or changed by somebody", where=str(written),
+                              hint="move it away, or save without scores")  # fmt: skip
+    save(pipeline, folder, dtype=dtype, also=None if keep else lambda made: _card_inside(made, known, scores, name))
 
 
 def _card_inside(made: Path, catalog: Catalog, scores: str | Path | None, name: str) -> None:
@@ -71,9 +78,9 @@ def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision
     api = HfApi(token=token, library_name="affectgpt")
     if not create_pr:
         api.create_repo(repo_id, private=private, exist_ok=True)
-        if private and not api.model_info(repo_id).private:
-            raise ConfigError("this repository is there already, and is public", where=repo_id, found="--private",
-                              hint="choose another name, or make it private on its page")  # fmt: skip
+    if private and not api.model_info(repo_id).private:
+        raise ConfigError("this repository is there already, and is public", where=repo_id, found="--private",
+                          hint="choose another name, or make it private on its page")  # fmt: skip
     sent = files_in(folder)
     # File by file: in the client's patterns, `*` also matches the files of folders further down, and other places.
     there = [name for name in api.list_repo_files(repo_id, revision=revision) if belongs(name)]

@@ -88,7 +88,18 @@ def _refuse_names(records: Sequence[zipfile.ZipInfo]) -> None:
         tables += name.endswith(f"/{TABLE}")
         if not root or not inside or name in seen or each.orig_filename != each.filename or tables > 1:
             raise AmbiguousArchiveError(f"the record {each.filename[:80]!r} beside those of {root[:40]!r}")
+        folder, _, storage = each.filename[len(root) + 1 :].rpartition("/")
+        if name.startswith(f"{root}/data/".casefold()) and (folder != "data" or not is_storage_name(storage)):
+            raise AmbiguousArchiveError(f"the record {each.filename[:80]!r} among the numbered ones")
         seen.add(name)
+
+
+def is_storage_name(name: str) -> bool:
+    """Whether torch.save may name the values of tensors so: a number, which has one spelling in upper and lower case.
+
+    torch finds `data/AA` in the record `data/aa`, but remembers it by the spelling, so that it would read it again.
+    """
+    return name.isascii() and name.isdigit() and (name == "0" or not name.startswith("0"))
 
 
 def _refuse_packed(records: Sequence[zipfile.ZipInfo]) -> None:
@@ -98,8 +109,12 @@ def _refuse_packed(records: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _refuse_overlaps(file: BinaryIO, records: Sequence[zipfile.ZipInfo], directory: int) -> None:
+    ordered = sorted(records, key=lambda record: record.header_offset)
+    if ordered[0].header_offset:
+        # torch takes a file for an archive only if it begins with a record. Otherwise it reads what stands before.
+        raise AmbiguousArchiveError("something stands before the archive")
     free = 0
-    for each in sorted(records, key=lambda record: record.header_offset):
+    for each in ordered:
         place = each.header_offset
         if place < free:
             raise AmbiguousArchiveError(f"the record {each.filename[:80]!r} stands in another")

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS, read_tensors
+from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
+from affectgpt.core.stored_tensors import read_tensors
 from affectgpt.data.showing import first_of
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError

@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from affectgpt.core.checkpoint import read_tensors
+from affectgpt.core.stored_tensors import read_tensors
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.released.read_checkpoint import is_json
 

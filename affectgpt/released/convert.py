@@ -9,10 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import fill, own_tensors, save
+from affectgpt.core.checkpoint import own_tensors, save
 from affectgpt.core.load_config import validate
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.stored_tensors import fill
 from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
@@ -62,7 +63,8 @@ def convert(
     facts = facts_of(checkpoint.config, where, request.face_or_frame)
     refuse_other_fusion(checkpoint.model, facts, where)
     bert = Bert.of(request.bert) if request.bert else Bert()
-    tree = pipeline_tree(facts, _wording(request, facts), request.models, bert, sample=request.sample)
+    wording = _wording(request, facts)
+    tree = pipeline_tree(facts, wording, request.models, bert, sample=request.sample)
     source = Source(Path("the converted pipeline"), tree)
     plan = make_plan(validate(source, catalog), catalog, source)
     names = _checked_names(checkpoint, facts, plan, bert)
@@ -78,7 +80,7 @@ def convert(
     )  # fmt: skip
     save(pipeline, out, also=lambda folder: write_beside(folder, stored))
     rows += [Row(name, "not carried", why="a training run here starts its own") for name in checkpoint.others]
-    return Account(rows, _notes(facts, request))
+    return Account(rows, _notes(facts, wording, request))
 
 
 def _wording(request: Request, facts: Facts) -> Wording:
@@ -121,8 +123,8 @@ def _row(name: str, tensor: Tensor, names: Mapping[str, Name], tied: Mapping[str
     return row_of(name, tensor, "kept", (), "a frozen part that the pipeline does not use, and not compared")
 
 
-def _notes(facts: Facts, request: Request) -> list[str]:
-    notes = list(facts.remarks)
+def _notes(facts: Facts, wording: Wording, request: Request) -> list[str]:
+    notes = [*facts.remarks, *wording.remarks]
     if request.bert and "qformer" not in facts.fusions.values():
         notes.append("no branch of this checkpoint is a Q-Former: --bert did nothing")
     if facts.tokens["video"] and {"face_tokens", "frame_tokens"} <= set(facts.reads.nodes):

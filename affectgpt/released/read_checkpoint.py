@@ -17,7 +17,7 @@ from torch import Tensor
 from affectgpt.data.showing import shown
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.released.archive import TABLE, AmbiguousArchiveError, table_size
-from affectgpt.released.pickle_depth import CallingPickleError, nested
+from affectgpt.released.saved_pickle import CallingPickleError, refuse_unlike_saved
 
 MAX_BYTES = 64 * 2**30
 MAX_PICKLE = 64 * 2**20
@@ -107,8 +107,7 @@ def _key(key: Any) -> str:
 def _loaded(path: Path) -> Any:
     try:
         # torch's own reader gives exactly the record that torch.load will read.
-        if nested(torch._C.PyTorchFileReader(str(path)).get_record(TABLE), MAX_DEPTH):
-            raise ValueError("tuples nested without end")
+        refuse_unlike_saved(torch._C.PyTorchFileReader(str(path)).get_record(TABLE))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Not mapped into memory: reading whole records is what compares their sizes with those the pickle claims.
@@ -142,8 +141,11 @@ def _refuse_odd(name: Any, tensor: Any, where: str) -> None:
 
 
 def is_json(value: Any) -> bool:
-    """Whether `value` is made of what JSON has, of at most `MAX_VALUES` parts (what is shared counts each time)."""
-    waiting, seen = [(value, 0)], 0
+    """Whether `value` is made of what JSON has and is not too large for a config, by its parts and their lengths.
+
+    What is shared counts each time, and before anything is written: a short file can name one long text many times.
+    """
+    waiting, seen, length = [(value, 0)], 0, 0
     while waiting:
         each, depth = waiting.pop()
         seen += 1
@@ -151,13 +153,16 @@ def is_json(value: Any) -> bool:
             if not all(isinstance(key, str) for key in each):
                 return False
             inside = list(each.values())
+            length += sum(map(len, each))
         elif isinstance(each, list | tuple):
             inside = list(each)
         elif each is None or isinstance(each, str | int | float | bool):
-            continue
+            inside = []
+            length += len(each) if isinstance(each, str) else 1
         else:
             return False
-        if depth > MAX_DEPTH or seen + len(waiting) + len(inside) > MAX_VALUES:
+        deep = bool(inside) and depth > MAX_DEPTH
+        if deep or length > MAX_CONFIG or seen + len(waiting) + len(inside) > MAX_VALUES:
             return False
         waiting += [(part, depth + 1) for part in inside]
     try:

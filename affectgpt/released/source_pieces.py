@@ -12,9 +12,13 @@ from itertools import islice
 
 @dataclass(frozen=True)
 class Slot:
-    """A value that is not known: the names that stand there."""
+    """A value that is not known: the names that stand there.
+
+    `missing`: a part of the text itself, such as the start of one that is built up. No value of a prompt stands there.
+    """
 
     name: str
+    missing: bool = False
 
 
 Pieces = tuple["str | Slot", ...]
@@ -52,14 +56,14 @@ def pieces_of(node: ast.expr, known: Mapping[str, Pieces | None]) -> Pieces | No
 
 
 def joined(parts: Iterator[list[str | Slot]] | list[Pieces]) -> Pieces:
-    """The pieces of all `parts`, words next to each other made one; a text too long to be a prompt is one slot."""
+    """The pieces of all `parts`, words next to each other made one; a text too long to be a prompt is a missing one."""
     found: list[str | Slot] = []
     length = 0
     for part in parts:
         for piece in part:
             length += len(piece) if isinstance(piece, str) else 1
             if length > LONGEST:
-                return (Slot("a long text"),)
+                return (Slot("a long text", missing=True),)
             last = found[-1] if found else None
             if isinstance(piece, str) and isinstance(last, str):
                 found[-1] = last + piece

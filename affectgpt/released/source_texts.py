@@ -20,7 +20,8 @@ class Found:
     """A text of the source: its pieces, its line, and what leads there.
 
     `names` are what is said about it, the nearest last: the class and function that it stands in, the texts that a
-    condition on the way compares with, and the key or variable that holds it (`role`).
+    condition on the way compares with, and the key or variable that holds it (`role`). `before` is what that variable
+    held, where this text goes on from it.
     """
 
     pieces: Pieces
@@ -28,6 +29,7 @@ class Found:
     scope: str
     names: tuple[str, ...]
     role: str
+    before: Pieces | None = None
 
 
 @dataclass
@@ -66,9 +68,7 @@ def _block(body: list[ast.stmt], scope: _Scope) -> Iterator[Found]:
         elif isinstance(node, _CONTROL):
             yield from _inside(node, scope)
         elif isinstance(node, ast.Match):
-            for case in node.cases:
-                names = (*scope.names, *_said(case.pattern))
-                yield from _block(case.body, scope.inside(scope.name, names))
+            yield from _branches([(case.body, _said(case.pattern)) for case in node.cases], scope)
         else:
             yield from _statement(node, scope)
 
@@ -76,9 +76,21 @@ def _block(body: list[ast.stmt], scope: _Scope) -> Iterator[Found]:
 def _inside(node: ast.stmt, scope: _Scope) -> Iterator[Found]:
     said = _said(node.test) if isinstance(node, ast.If) else ()
     handlers = [handler.body for handler in getattr(node, "handlers", [])]
-    for body in (getattr(node, "body", []), getattr(node, "orelse", []), getattr(node, "finalbody", []), *handlers):
-        names = (*scope.names, *(said if body is getattr(node, "body", None) else ()))
-        yield from _block(body, scope.inside(scope.name, names))
+    others = (getattr(node, "orelse", []), getattr(node, "finalbody", []), *handlers)
+    yield from _branches([(getattr(node, "body", []), said), *((body, ()) for body in others)], scope)
+
+
+def _branches(bodies: Iterable[tuple[list[ast.stmt], tuple[str, ...]]], scope: _Scope) -> Iterator[Found]:
+    """The texts of blocks of which any may run or not, each with what its condition says."""
+    changed: set[str] = set()
+    for body, said in bodies:
+        inside = scope.inside(scope.name, (*scope.names, *said))
+        yield from _block(body, inside)
+        if body and not isinstance(body[-1], ast.Return | ast.Raise):
+            set_there = inside.known.maps[0].items()
+            changed |= {name for name, pieces in set_there if scope.known.get(name) not in (None, pieces)}
+    # Only a running program knows which text such a name holds from here on: neither may be taken for it.
+    scope.known.update({name: (Slot(name, missing=True),) for name in changed})
 
 
 def _said(test: ast.AST) -> tuple[str, ...]:
@@ -92,18 +104,23 @@ def _statement(node: ast.stmt, scope: _Scope) -> Iterator[Found]:
         name = targets[0].id if isinstance(targets[0], ast.Name) else _key(targets[0])
         pieces = pieces_of(node.value, scope.known)
         if pieces is not None:
+            before = None
             if isinstance(targets[0], ast.Name):
+                before = scope.known.get(name) if _holds(node.value, name) else None
+                # `x = x + "more"`: what x held is a part of the text, not a value in it.
+                pieces = (Slot(name, missing=True), *pieces[1:]) if pieces[:1] == (Slot(name),) else pieces
                 scope.known[name] = pieces
-            yield Found(pieces, node.lineno, scope.name, (*scope.names, *_key_names(targets[0])), name)
+            yield Found(pieces, node.lineno, scope.name, (*scope.names, *_key_names(targets[0])), name, before)
         else:
             if isinstance(targets[0], ast.Name):
                 scope.known[name] = None
             yield from _parts(node.value, scope, name)
     elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and isinstance(node.op, ast.Add):
         name, more = node.target.id, or_slot(node.value, scope.known)
-        pieces = joined([scope.known.get(name) or (Slot(name),), more])
+        before = scope.known.get(name)
+        pieces = joined([(Slot(name, missing=True),) if before is None else before, more])
         scope.known[name] = pieces
-        yield Found(pieces, node.lineno, scope.name, scope.names, name)
+        yield Found(pieces, node.lineno, scope.name, scope.names, name, before)
     elif isinstance(node, ast.Return) and node.value is not None:
         pieces = pieces_of(node.value, scope.known)
         if pieces is not None:
@@ -112,6 +129,10 @@ def _statement(node: ast.stmt, scope: _Scope) -> Iterator[Found]:
             yield from _parts(node.value, scope, "return")
     elif isinstance(node, ast.Expr):
         yield from _parts(node.value, scope, "")
+
+
+def _holds(node: ast.expr, name: str) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == name for each in ast.walk(node))
 
 
 def _key(target: ast.AST) -> str:

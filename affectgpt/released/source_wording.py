@@ -19,6 +19,10 @@ from affectgpt.released.wording import LABELS_ANSWER, Wording, marked, places_of
 
 _ASKED = {"description": "description", "labels": "ovlabel"}
 """What is asked for -> the original's name for it (`label_type`)."""
+BARE_LABELS = (
+    "no words around labels as an answer were found in this source: prompt.labels_answer is {labels} alone, "
+    "and training on labels teaches that"
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def find_wording(folder: Path, facts: Facts) -> Wording:
     labels = chooser.one("the question for labels", _questions(texts, "labels"))
     answers = list(_answers(texts))
     answer = chooser.one("the answer of labels", answers) if answers else LABELS_ANSWER
-    return Wording(template, question, labels, answer)
+    return Wording(template, question, labels, answer, () if answers else (BARE_LABELS,))
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class _Chooser:
         """The only text among the `candidates`; of several the one whose condition is `name`, that a variable or key
         calls a question, or whose class is that of a data set of the checkpoint."""
         rules: list[Callable[[_Candidate], bool]] = [
-            lambda each: True, lambda each: name in each.found.names, lambda each: "question" in each.found.role,
-            self._of_a_data_set,
+            lambda each: True, lambda each: bool(name) and name in each.found.names,
+            lambda each: "question" in each.found.role, self._of_a_data_set,
         ]  # fmt: skip
         for rule in rules:
             left = [each for each in candidates if rule(each)]
@@ -92,8 +96,10 @@ def _plain(text: str) -> str:
 
 def _templates(texts: Sequence[tuple[Path, Found]], reads: InputType) -> list[_Candidate]:
     found = []
+    # A text that more words were put behind is no whole prompt, be the longer one understood or not.
+    parts = {(file, text.scope, text.before) for file, text in texts if _says_more(text)}
     for file, text in texts:
-        template = _template(text.pieces)
+        template = None if (file, text.scope, text.pieces) in parts else _template(text.pieces)
         if template is not None and Counter(re.findall(r"\{(\w+)\}", template)) == Counter(places_of(reads)):
             found.append(_Candidate(template, file, text))
     # A prompt that is built up step by step is seen after each step: the last is meant.
@@ -107,6 +113,21 @@ def _templates(texts: Sequence[tuple[Path, Found]], reads: InputType) -> list[_C
     return [each for each in found if (each.file, each.found.scope, each.text) not in steps]
 
 
+def _says_more(text: Found) -> bool:
+    """Whether the text begins with what its variable held before, and has words after that."""
+    if not text.before:
+        return False
+    *first, last = text.before
+    if text.pieces[: len(first)] != (*first,) or len(text.pieces) <= len(first):
+        return False
+    start, after = text.pieces[len(first)], text.pieces[len(first) + 1 :]
+    if isinstance(last, str) and isinstance(start, str) and start.startswith(last):
+        after = (start[len(last) :], *after)
+    elif start != last:
+        return False
+    return any(isinstance(each, str) and each.strip() for each in after)
+
+
 def _template(pieces: Pieces) -> str | None:
     """The template with placeholders, or None when it is not one: words with places for a subtitle and a question."""
     text, slots = "", 0
@@ -115,6 +136,8 @@ def _template(pieces: Pieces) -> str | None:
             if "{" in piece or "}" in piece:
                 return None
             text += piece
+        elif piece.missing:
+            return None
         else:
             after = pieces[index + 1] if index + 1 < len(pieces) else ""
             tagged = text.endswith("<Subtitle>") and isinstance(after, str) and after.startswith("</Subtitle>")
@@ -136,6 +159,8 @@ def _answers(texts: Sequence[tuple[Path, Found]]) -> Iterator[_Candidate]:
     for file, text in texts:
         slots = [piece for piece in text.pieces if isinstance(piece, Slot)]
         words = "".join(piece for piece in text.pieces if isinstance(piece, str))
+        if any(slot.missing for slot in slots):
+            continue
         if len(slots) == 1 and words.strip() and not re.search(r"[{}]", words) and "answer" in text.role.lower():
             if _asks_for(text, "labels") or _ASKED["labels"] in slots[0].name:
                 answer = "".join(piece if isinstance(piece, str) else "{labels}" for piece in text.pieces)

@@ -19,13 +19,14 @@ _KEYS = ("template", "question", "labels_question", "labels_answer")
 class Wording:
     """The prompt `template`, with a converted pipeline's placeholders; what is asked; how labels are answered.
 
-    `labels_question` is None where only descriptions are asked for.
+    `labels_question` is None where only descriptions are asked for. `remarks` are what its reader has to tell.
     """
 
     template: str
     question: str
     labels_question: str | None = None
     labels_answer: str = LABELS_ANSWER
+    remarks: tuple[str, ...] = ()
 
 
 def marked(template: str) -> str:

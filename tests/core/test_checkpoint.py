@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.checkpoint import load, own_tensors, save
+from affectgpt.core.card_mark import marked
+from affectgpt.core.checkpoint import fixed_tensors, load, own_tensors, save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.place import check_place
@@ -92,6 +93,26 @@ def test_saving_over_a_saved_model_replaces_it_and_nothing_else_is_touched(
     with pytest.raises(CheckpointError, match="something else"):
         save(built(small, catalog), other)
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+def test_saving_over_a_saved_model_keeps_what_stands_beside_it(small: Path, saved: Path, catalog: Catalog) -> None:
+    (saved / "released").mkdir()
+    (saved / "released" / "checkpoint.json").write_text("{}")
+    (saved / "README.md").write_text("# My own words\n")
+    save(built(small, catalog, "seed=8"), saved)
+    assert (saved / "released" / "checkpoint.json").read_text() == "{}"
+    assert (saved / "README.md").read_text() == "# My own words\n"
+    # A generated card tells of the weights that are gone.
+    (saved / "README.md").write_text(marked("# Made\n"))
+    save(built(small, catalog, "seed=9"), saved, also=lambda made: (made / "released").mkdir())
+    assert not (saved / "README.md").exists() and list((saved / "released").iterdir()) == []
+
+
+def test_what_training_leaves_as_it_is(small: Path, catalog: Catalog) -> None:
+    pipeline = built(small, catalog, "encoders.face.frozen=true")
+    fixed = fixed_tensors(pipeline)
+    assert fixed.keys() == {name for name in own_tensors(pipeline) if name.startswith("encoders.face.")} != set()
+    assert fixed_tensors(built(small, catalog, "encoders.face.frozen=false")) == {}
 
 
 def test_a_save_that_fails_leaves_the_old_model_and_no_litter(

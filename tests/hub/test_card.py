@@ -19,10 +19,11 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
+from affectgpt.core.card_mark import is_generated
 from affectgpt.core.checkpoint import load, save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
-from affectgpt.hub.card import card_of, is_own_card, write_card
+from affectgpt.hub.card import card_of, write_card
 from affectgpt.hub.headers import weights_per_part
 from affectgpt.hub.saving import save_pretrained
 from affectgpt.registry.catalog import Catalog
@@ -239,15 +240,29 @@ def test_models_of_the_hub_are_named_with_no_word_on_their_licence(catalog: Cata
     assert "--allow-pickle" in text
 
 
+def test_saving_again_keeps_somebody_s_words(tmp_path: Path, catalog: Catalog, scores: Callable) -> None:
+    pipeline, folder = load(TINY, catalog), tmp_path / "again"
+    save_pretrained(pipeline, folder, catalog=catalog)
+    save_pretrained(pipeline, folder, scores(scored()), catalog=catalog)
+    assert "75.12" in (folder / "README.md").read_text()
+    (folder / "README.md").write_text("# Mine\n")
+    save_pretrained(pipeline, folder, catalog=catalog)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(CheckpointError, match="written or changed by somebody"):
+        save_pretrained(pipeline, folder, scores(scored()), catalog=catalog)
+    assert (folder / "README.md").read_text() == "# Mine\n"
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 def test_a_card_is_written_again_but_not_over_somebody_s_words(
     catalog: Catalog, saved: Path, scores: Callable
 ) -> None:
     path = write_card(saved, catalog)
-    assert is_own_card(path) and "No scores" in path.read_text()
+    assert is_generated(path) and "No scores" in path.read_text()
     assert "75.12" in write_card(saved, catalog, scores(scored())).read_text()
     for changed in (path.read_text().replace("Trained", "Huge"), path.read_text() + "more", "# Mine\n", ""):
         path.write_text(changed)
-        assert not is_own_card(path)
+        assert not is_generated(path)
         with pytest.raises(CheckpointError, match="written or changed by somebody"):
             write_card(saved, catalog)
         assert path.read_text() == changed

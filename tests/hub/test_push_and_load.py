@@ -195,8 +195,9 @@ def test_private_pull_request_and_branch(hub: Any, asker: Any, saved: Path) -> N
     assert hub.repos["own/hidden"].private
     hub.put("own/open", TINY)
     before = hub.repos["own/open"].files
-    said = error_of(asker("hub", "push", saved, "own/open", "--private", token=TOKEN), 2)
-    assert "and is public" in said and hub.repos["own/open"].files == before
+    for more in ((), ("--pr",)):
+        said = error_of(asker("hub", "push", saved, "own/open", "--private", *more, token=TOKEN), 2)
+        assert "and is public" in said and hub.repos["own/open"].files == before and hub.proposed == []
     done = asker("hub", "push", saved, "own/open", "--pr", token=TOKEN)
     assert done.out.strip() == f"{hub.url}/own/open/discussions/1", done.err
     assert hub.repos["own/open"].files == before and "README.md" in hub.proposed[0]

@@ -124,3 +124,15 @@ def converted(models: Models, prompt: Path, catalog: Catalog, tmp_path: Path) ->
         return convert(Request(checkpoint, folders, **options), tmp_path / out, catalog)
 
     return call
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., Path]:
+    def write(**files: str) -> Path:
+        for name, text in files.items():
+            path = tmp_path / "code" / "inner" / f"{name}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return tmp_path / "code"
+
+    return write

@@ -76,6 +76,25 @@ def test_something_before_or_behind_the_archive(saved: Path) -> None:
     refused(behind, "behind the end")
 
 
+def test_a_file_of_an_older_format_before_the_archive(saved: Path) -> None:
+    # The archive is whole, its directory counts from the start of the file, and torch reads none of it.
+    path = saved.with_name("older.pth")
+    torch.save({"model": {"other": torch.ones(1)}}, path, _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "a") as new:
+        for record in old.infolist():
+            new.writestr(record.filename, old.read(record))
+    assert list(torch.load(path, weights_only=True)["model"]) == ["other"]
+    refused(path, "stands before")
+
+
+@pytest.mark.parametrize("more", ["data/aaaa", "data/01", "data/x/1", "DATA/1", "data/", "data/1 ", "data/\u0663"])
+def test_values_under_other_names_than_numbers(more: str, saved: Path) -> None:
+    refused(repacked(saved, (f"checkpoint/{more}", bytes(12))), "among the numbered")
+    capital = repacked(saved, (f"Epoch/{more}", bytes(12)), rename=lambda name: name.replace("checkpoint", "Epoch"))
+    refused(capital, "among the numbered")
+    assert table_size(repacked(saved, ("checkpoint/data/94023840283", bytes(12)))) == table_size(saved)
+
+
 def test_a_second_directory_between_the_first_and_the_end(saved: Path) -> None:
     content = repacked(saved).read_bytes()
     end = len(content) - 22

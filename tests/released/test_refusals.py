@@ -263,7 +263,7 @@ def test_values_that_unfold_without_end(
     inside: list[Any] = []
     inside.append(inside)
     with stopped_after(60):
-        refused(keyed, "not a whole checkpoint", "nested without end")
+        refused(keyed, "not a whole checkpoint", "neither a text nor a number")
         for value in (shared, inside):
             config: Any = {"model": value}
             unfolding = original(change=lambda content, config=config: content.update(config=config), name="deep.pth")

@@ -5,113 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from affectgpt.registry.errors import ConfigError
-from affectgpt.released.facts import Facts, facts_of
 from affectgpt.released.input_types import INPUT_TYPES
-from affectgpt.released.source_wording import find_wording
-from affectgpt.released.wording import Wording
-
-TEMPLATE = "##Q: Mix <Multi>{multi}</Multi>, ear {audio_tokens}, eye {face_tokens}! Said <Subtitle>{subtitle}</Subtitle>. {question} ##A: "  # noqa: E501
-EXPECTED = Wording(TEMPLATE, "How does the one seen here feel?", "Which moods do you see here?", "Seen: {labels}.")
-
-F_STRINGS = '''
-"""A module that must never run."""
-raise SystemExit("it was run")
-class Base(Dataset):
-    def prompt_of(self, kind, subtitle, user_message):
-        if kind == "audioonly":
-            prompt = f"##Q: ear <AudioHere>. {user_message} ##A: "
-        elif kind == "multiface_audio_face_text":
-            assert subtitle is not None
-            prompt = f"##Q: Mix <Multi><MultiHere></Multi>, " \\
-                     + f"ear <AudioHere>, eye <FaceHere>! " \\
-                     + f"Said <Subtitle>{subtitle}</Subtitle>. {user_message} ##A: "
-        return prompt
-
-    def qa_description(self, sample, only=False):
-        question = "How does the one seen here feel?"
-        if only:
-            return question
-        return {"question": question, "answer": sample["description"]}
-
-    def qa_description_and_ovlabel(self):
-        question = "Would you tell both at once?"
-        return question
-
-    def qa_ovlabel(self, sample, only=False):
-        question = "Which moods do you see here?"
-        if only:
-            return question
-        return {"question": question, "answer": f"Seen: {sample['ovlabel']}."}
-'''
-
-FORMATTED = '''
-import config
-HEAD = "##Q: Mix <Multi>" + config.MULTI_MARK + "</Multi>, ear {a}, eye {f}! "
-def build(kind, words, asked):
-    if kind in ("multiface_audio_face_text",):
-        text = HEAD.format(a="<AudioHere>", f="<FaceHere>")
-        text += "Said <Subtitle>{}</Subtitle>. {} ".format(words, asked)
-        text += "##A: "
-    elif kind == "face":
-        text = "ear <AudioHere> eye <FaceHere> %s %s" % (words, asked)
-    return text
-
-def qa(sample, label_type):
-    if label_type == "description":
-        question = "How does the one seen here feel?"
-        answer = sample.description
-    elif label_type == "ovlabel":
-        question = "Which moods do you see here?"
-        answer = "Seen: %s." % sample.ovlabel
-    return question, answer
-'''
-
-TABLE = '''
-QUESTIONS = {
-    "description": "How does the one seen here feel?",
-    "ovlabel": ("Which moods do "
-                "you see here?"),
-    "valence": "How good is it, from -3 to 3?",
-}
-def sample_of(row):
-    return dict(answer="Seen: {labels}.".format(labels=row["ovlabel"]))
-class Prompts:
-    def get(self, kind, subtitle, question):
-        match kind:
-            case "multiface_audio_face_text":
-                return "".join(["##Q: Mix <Multi><MultiHere></Multi>, ear <AudioHere>, ", "eye <FaceHere>! Said <Subtitle>",
-                                subtitle, "</Subtitle>. ", question, " ##A: "])
-'''  # noqa: E501
-
-STYLES = {"f-strings": F_STRINGS, "formatted": FORMATTED, "a table": TABLE}
-
-
-def facts(reads: str = "multiface_audio_face_text", dataset: str = "mercaptionplus") -> Facts:
-    model = {"llama_model": "Qwen25", "visual_encoder": "CLIP_VIT_LARGE", "acoustic_encoder": "HUBERT_LARGE"}
-    model |= {f"{branch}_fusion_type": "attention" for branch in ("video", "audio", "multi")}
-    counts = {f"num_{branch}_query_token": 1 for branch in ("video", "audio", "multi")}
-    return facts_of({"model": model | counts, "datasets": {dataset: {"face_or_frame": reads}}}, "test")
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Callable[..., Path]:
-    def write(**files: str) -> Path:
-        for name, text in files.items():
-            path = tmp_path / "code" / "inner" / f"{name}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        return tmp_path / "code"
-
-    return write
-
-
-MARK = 'MULTI_MARK = "<MultiHere>"\nOTHER = "<ImageHere>"\n'
+from affectgpt.released.source_wording import BARE_LABELS, find_wording
+from tests.released.sources import EXPECTED, F_STRINGS, MARK, STYLES, facts
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -248,6 +151,51 @@ def test_a_branch_does_not_change_what_is_known_behind_it(source: Callable[..., 
         return HEAD
     def prompt_of""").replace('f"##Q: Mix', 'HEAD + f"Mix')
     assert find_wording(source(data=code), facts()) == EXPECTED
+
+
+def test_a_question_under_a_key_without_a_name_is_not_preferred(source: Callable[..., Path]) -> None:
+    code = F_STRINGS.replace("class Base", "class MERCaptionPlus_Dataset")
+    other = """
+class Other:
+    def qa_description(self, sample):
+        return {self.key: {"question": "What is the other one up to?"}}
+"""
+    assert find_wording(source(data=code, other=other), facts()) == EXPECTED
+    with pytest.raises(ConfigError, match="question for a description stands in this source in 2 versions"):
+        find_wording(source(data=code, other=other), facts(dataset="third"))
+
+
+BARE = replace(EXPECTED, labels_answer="{labels}", remarks=(BARE_LABELS,))
+
+
+@pytest.mark.parametrize(
+    "answer", ['"reply": f"Seen: {sample[\'ovlabel\']}."', '"answer": told(sample)', '"answer": sample["ovlabel"]']
+)
+def test_bare_labels_as_an_answer_are_told(answer: str, source: Callable[..., Path]) -> None:
+    code = F_STRINGS.replace('"answer": f"Seen: {sample[\'ovlabel\']}."', answer)
+    assert code != F_STRINGS
+    assert find_wording(source(data=code), facts()) == BARE
+
+
+def test_a_labels_answer_with_an_unknown_start_is_told(source: Callable[..., Path]) -> None:
+    old = """        return {"question": question, "answer": f"Seen: {sample['ovlabel']}."}
+"""
+    code = F_STRINGS.replace(old, """\
+        answer = told(sample)
+        answer += ", that is what is seen."
+        return question, answer
+""")
+    assert code != F_STRINGS
+    assert find_wording(source(data=code), facts()) == BARE
+
+
+def test_what_the_source_does_not_say_is_in_the_account(
+    original: Callable[..., Path], converted: Callable[..., Any], source: Callable[..., Path]
+) -> None:
+    told = converted(original(), prompt=None, source=source(data=F_STRINGS)).notes
+    bare = F_STRINGS.replace('"answer": f"Seen', '"reply": f"Seen')
+    assert BARE_LABELS not in told
+    assert converted(original(), out="bare", prompt=None, source=source(data=bare)).notes == [BARE_LABELS, *told]
 
 
 def test_the_words_of_the_oracle(shared: Path, tmp_path: Path) -> None:

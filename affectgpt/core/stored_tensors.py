@@ -1,0 +1,53 @@
+"""Tensors of a safetensors file, read whole and compared strictly with those that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from affectgpt.registry.errors import CheckpointError, Problem
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError("a file of the saved model is missing", where=str(path))
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            "the weights cannot be read", where=str(path), found=str(error).splitlines()[0],
+            expected="a whole safetensors file", hint="copy or download it again",
+        ) from error
+
+
+def fill(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+    """Copy `stored` into the tensors `own`, strictly. Raises CheckpointError that names every misfit."""
+    compare(own, stored, where)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(stored[name])
+
+
+def compare(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+    """Raise CheckpointError that names every tensor of `stored` that is missing, extra, misshapen or not finite."""
+    problems = []
+    missing, extra = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
+    for what, names in (("tensors are missing", missing), ("tensors do not belong to this pipeline", extra)):
+        if names:
+            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            problems.append(Problem(f"{len(names)} {what}", where, shown, hint="was it saved from another config?"))
+    for name in sorted(own.keys() & stored.keys()):
+        mine, theirs = own[name], stored[name]
+        if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():
+            problems.append(Problem(f"{name} has the wrong form", where, f"{list(theirs.shape)} {theirs.dtype}",
+                                    f"{list(mine.shape)} {mine.dtype}"))  # fmt: skip
+        elif theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
+            problems.append(Problem(f"{name} holds values that are not finite", where))
+    if problems:
+        raise CheckpointError.of(problems)

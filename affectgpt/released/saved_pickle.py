@@ -1,0 +1,180 @@
+"""What a pickle would build, followed step by step without building it.
+
+A pickle of a few lines can be made to take forever: tuples that name one another several times and are hashed as the
+key of a dict, or are printed by torch as part of an error. It can also put values of its own over the methods of an
+ordered dict, or have one record read again and again under several names. A checkpoint needs none of this, so only what
+`torch.save` writes of tensors, dicts, lists, texts and numbers is let through to torch.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+from affectgpt.released.archive import is_storage_name
+
+_CALLING = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+_ORDERED, _TENSOR, _PARAMETER = (
+    "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
+)  # fmt: skip
+_STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
+ALLOWED = {_ORDERED, _TENSOR, _PARAMETER, *(f"torch {kind}Storage" for kind in _STORAGES)}
+"""What tensors, parameters and ordered dicts are made of: all that a checkpoint of a training run calls."""
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_PLAIN = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_NUMBERS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
+_LARGEST_KEY = 2**60
+"""Whole numbers below this have hashes of their own; larger ones can be made to have all the same."""
+
+
+class CallingPickleError(ValueError):
+    """The pickle asks for what is not `ALLOWED`, or for that in an unusual way; the text of the error names it."""
+
+
+@dataclass(eq=False)
+class _Stand:
+    """Stands for a value that is no text, number or tuple: its kind, and the keys if it is a dict."""
+
+    kind: str
+    keys: set[str | int] = field(default_factory=set)
+
+
+def refuse_unlike_saved(pickle: bytes) -> None:
+    """Raise unless torch can load `pickle` in a time that its length bounds, to dicts whose methods are their own.
+
+    Raises CallingPickleError for a pickle that calls what is not `ALLOWED` or that with other values than `torch.save`
+    gives it, ValueError for one that is damaged or does something else that `torch.save` does not.
+    """
+    try:
+        _follow(pickle)
+    except LookupError:
+        raise ValueError("the table of tensors is damaged") from None
+
+
+def _follow(pickle: bytes) -> None:
+    # Texts, numbers and tuples are themselves here. Nothing below may look into a tuple further than one level, compare
+    # two or hash one: this is what takes forever. Stacks and marks are as torch keeps them.
+    stack: list[Any] = []
+    marked: list[list[Any]] = []
+    memo: dict[Any, Any] = {}
+    for code, argument, _ in pickletools.genops(BytesIO(pickle)):
+        name = code.name
+        if name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name == "BINUNICODE" or name in _NUMBERS:
+            stack.append(argument)
+        elif name in _PLAIN:
+            stack.append(_PLAIN[name])
+        elif name == "MARK":
+            marked.append(stack)
+            stack = []
+        elif name == "TUPLE":
+            items, stack = stack, marked.pop()
+            stack.append(tuple(items))
+        elif name == "EMPTY_TUPLE":
+            stack.append(())
+        elif name in _TUPLES:
+            stack.append(tuple(_taken(stack, _TUPLES[name])))
+        elif name in ("EMPTY_LIST", "EMPTY_DICT"):
+            stack.append(_Stand(name))
+        elif name == "APPEND":
+            stack.pop()
+            _expect(stack[-1], "EMPTY_LIST")
+        elif name == "APPENDS":
+            stack = marked.pop()
+            _expect(stack[-1], "EMPTY_LIST")
+        elif name == "SETITEM":
+            _set(_taken(stack, 2)[:1], stack[-1])
+        elif name == "SETITEMS":
+            items, stack = stack, marked.pop()
+            _set(items[::2], stack[-1])
+        elif name == "GLOBAL":
+            if argument not in ALLOWED:
+                raise CallingPickleError(str(argument).replace(" ", "."))
+            stack.append(_Stand(f"GLOBAL {argument}"))
+        elif name == "REDUCE":
+            function, values = _taken(stack, 2)
+            stack.append(_called(function, values))
+        elif name == "BUILD":
+            _refuse_state(stack.pop(), stack[-1])
+        elif name == "BINPERSID":
+            stack.append(_storage(stack.pop()))
+        elif name == "STOP":
+            stack.pop()
+        elif name in _CALLING:
+            raise CallingPickleError(name)
+        elif name != "PROTO":
+            raise ValueError(f"torch.save writes no {name}")
+
+
+def _taken(stack: list[Any], count: int) -> list[Any]:
+    if len(stack) < count:
+        raise IndexError
+    taken = stack[-count:]
+    del stack[-count:]
+    return taken
+
+
+def _is(value: Any, *kinds: str) -> bool:
+    return isinstance(value, _Stand) and value.kind in kinds
+
+
+def _expect(value: Any, *kinds: str) -> _Stand:
+    if not isinstance(value, _Stand) or value.kind not in kinds:
+        raise ValueError("something is put into what holds nothing")
+    return value
+
+
+def _set(keys: Sequence[Any], target: Any) -> None:
+    known = _expect(target, "EMPTY_DICT", _ORDERED).keys
+    for key in keys:
+        if type(key) is not str and not (type(key) is int and abs(key) < _LARGEST_KEY):
+            raise ValueError("a key of a dict is neither a text nor a number of usual size")
+        known.add(key)
+
+
+def _called(function: Any, values: Any) -> _Stand:
+    """What the call gives. torch prints all of a callee that it does not know, and looks into odd values of a call."""
+    if not _is(function, *(f"GLOBAL {each}" for each in (_ORDERED, _TENSOR, _PARAMETER))):
+        raise CallingPickleError("a call of what is no function")
+    name: str = function.kind.removeprefix("GLOBAL ")
+    if type(values) is not tuple or not _usual(name, values):
+        raise CallingPickleError(f"{name.replace(' ', '.')} with unusual values")
+    return _Stand(name)
+
+
+def _usual(name: str, values: tuple[Any, ...]) -> bool:
+    if name == _ORDERED:
+        return not values
+    if name == _PARAMETER:
+        return len(values) == 3 and _is(values[0], _TENSOR) and type(values[1]) is bool and _is(values[2], _ORDERED)
+    return (
+        len(values) == 6 and _is(values[0], "BINPERSID") and type(values[1]) is int
+        and all(type(sizes) is tuple and all(type(size) is int for size in sizes) for sizes in values[2:4])
+        and type(values[4]) is bool and _is(values[5], _ORDERED)
+    )  # fmt: skip
+
+
+def _refuse_state(state: Any, target: Any) -> None:
+    # The `_metadata` of a model's state dict is all that torch.save finds beside the items of an ordered dict. Another
+    # name there could be that of a method.
+    if not _is(target, _ORDERED) or not _is(state, "EMPTY_DICT") or state.keys != {"_metadata"}:
+        raise ValueError("something other than the items of a dict is set")
+
+
+def _storage(place: Any) -> _Stand:
+    if type(place) is not tuple or len(place) != 5:
+        raise ValueError("a storage is named as torch.save does not")
+    word, kind, name, device, count = place
+    usual = (
+        type(word) is str and word == "storage" and isinstance(kind, _Stand) and kind.kind.endswith("Storage")
+        and type(name) is str and is_storage_name(name) and type(device) is str and type(count) is int
+    )  # fmt: skip
+    if not usual:
+        raise ValueError("a storage is named as torch.save does not")
+    return _Stand("BINPERSID")
