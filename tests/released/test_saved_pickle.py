@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.saved_pickle import CallingPickleError, refuse_unlike_saved
 from affectgpt.released.read_checkpoint import MAX_CONFIG, MAX_DEPTH, is_json, read_checkpoint
+from affectgpt.released.saved_pickle import CallingPickleError, refuse_unlike_saved
 
 ORDERED = b"ccollections\nOrderedDict\n"
 EMPTY = ORDERED + b")R"
