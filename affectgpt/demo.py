@@ -6,6 +6,7 @@ Everything that it reports is computed in the run.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from affectgpt.bundled import bundled_config
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.mer2025 import read_mer2025
+from affectgpt.data.reading_processes import end_with
 from affectgpt.data.synthetic.clips import generate
 from affectgpt.data.synthetic.score import Score, score_texts
 from affectgpt.registry.catalog import Catalog
@@ -106,7 +108,7 @@ def run_variants(
     # Bytes of our own making: as tensors they would cross with one open file each, past the usual limit of 1024.
     given = pickle.dumps(dict(samples))
     with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(given, messages)
+        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(given, messages, os.getpid())
     ) as pool:
         waiting: list[Future[Row]] = [
             pool.submit(_job, name, seed, (*variants[name], *overrides), save_first if index == 0 else None)
@@ -128,10 +130,11 @@ _samples: dict[str, Sequence[Any]] = {}
 _messages: Any = None
 
 
-def _start(samples: bytes, messages: Any) -> None:
+def _start(samples: bytes, messages: Any, parent: int) -> None:
     import torch
 
     global _messages
+    end_with(parent)
     torch.set_num_threads(1)
     _samples.update(pickle.loads(samples))
     _messages = messages

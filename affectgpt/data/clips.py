@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.opening import open_example
-from affectgpt.data.reading_processes import loader_options
+from affectgpt.data.read_ahead import read_ahead
 from affectgpt.data.showing import first_of
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem
@@ -80,6 +80,14 @@ class ClipDataset(Dataset[Any]):
             example.name, media, example.subtitle, example.description, example.labels, clip.duration, tuple(clip.notes)
         )
 
+    def lost(self, index: int, how: str) -> BrokenClip:
+        """What stands for an example at which a process of [read_ahead][affectgpt.data.read_ahead.read_ahead] died."""
+        example = self.examples[index]
+        return BrokenClip(example.name, Problem(
+            "the process that read this clip died", where=str(example.video), found=how,
+            hint="its files may be damaged, or need more memory than there is",
+        ))  # fmt: skip
+
 
 Progress = Callable[[int, int], None]
 """Told (done, total) as the work goes on."""
@@ -100,7 +108,7 @@ def read_samples(
         if isinstance(item, BrokenClip):
             broken.append(item)
             continue
-        # A worker's tensors live in shared memory, one open file each: copy them and let those go.
+        # What an encoder prepares may be a part of something larger, which would stay in memory along with it.
         media = {
             name: Prepared(each.values.clone(), each.times.clone(), each.encoded) if each is not None else None
             for name, each in item.media.items()
@@ -125,8 +133,8 @@ def _decoded(
     examples: Sequence[Example], prepare: Prepare, target: Target, workers: int, progress: Progress | None
 ) -> Iterator[Sample | BrokenClip]:
     refuse_untold(examples, target)
-    loader = DataLoader(ClipDataset(examples, prepare), batch_size=None, **loader_options(workers))
-    for done, item in enumerate(loader, 1):
+    clips = ClipDataset(examples, prepare)
+    for done, item in enumerate(read_ahead(clips.__getitem__, len(examples), workers, clips.lost), 1):
         yield item
         if progress:
             progress(done, len(examples))

@@ -13,7 +13,10 @@ LOCK_FILE = ".lock"
 
 
 def lock(file: BinaryIO, path: Path) -> None:
-    """Keep other processes out of `path` while `file` is open here. Raises DataError when one is there already."""
+    """Keep other processes out of `path` while `file` is open here.
+
+    Raises DataError when one is there already, RunError when the file system cannot tell.
+    """
     try:
         import fcntl
     except ImportError:  # Windows has no such lock: two writers there are the user's to avoid.
@@ -23,6 +26,12 @@ def lock(file: BinaryIO, path: Path) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise DataError("another process is writing here", where=str(path), hint="wait for it, or stop it") from None
+    except OSError as error:
+        raise RunError(
+            "the file system of this folder has no locks, which keep other processes from writing here",
+            where=str(path), found=error.strerror or str(error),
+            hint="use a folder on another file system: some network file systems are mounted without locks",
+        ) from None  # fmt: skip
 
 
 @contextmanager

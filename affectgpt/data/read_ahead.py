@@ -22,14 +22,16 @@ from affectgpt.registry.errors import RunError
 Item = TypeVar("Item")
 Read = Callable[[int], Item]
 AHEAD = 4
-"""Clips per process that are read, or handed out to be read, before they are asked for."""
+"""Clips per process that are read, or handed out to be read, before they are asked for, unless told otherwise."""
 _NEW, _IDLE = -1, -2
 
 
-def read_ahead(read: Read[Item], count: int, workers: int, lost: Callable[[int, str], Item]) -> Generator[Item]:
+def read_ahead(
+    read: Read[Item], count: int, workers: int, lost: Callable[[int, str], Item], ahead: int = AHEAD
+) -> Generator[Item]:
     """`read(0)`, ..., `read(count - 1)` in order; with no worker in this process, else by up to `workers` others.
 
-    At most `AHEAD` times `workers` clips are in memory. When a process dies, `lost(index, how)` stands for what it was
+    At most `ahead` times `workers` clips are in memory. When a process dies, `lost(index, how)` stands for what it was
     reading, or raises when its turn comes, and another process takes its place. What `read` raises comes through in
     its turn. Raises RunError when a process dies without having read anything. The processes end with the iterator and
     with this process.
@@ -38,20 +40,20 @@ def read_ahead(read: Read[Item], count: int, workers: int, lost: Callable[[int, 
     if workers <= 0:
         yield from map(read, range(count))
         return
-    readers = [_Reader(read) for _ in range(workers)]
+    readers = [_Reader(read, ahead) for _ in range(workers)]
     ready: dict[int, Callable[[], Item]] = {}
     given = 0
     try:
         for wanted in range(count):
+            while given < min(count, wanted + ahead * workers):
+                min(readers, key=lambda each: len(each.held)).give(given)
+                given += 1
             while wanted not in ready:
-                while given < min(count, wanted + AHEAD * workers):
-                    min(readers, key=lambda each: len(each.held)).give(given)
-                    given += 1
                 for reader in _with_news(readers):
                     if not reader.receive(ready):
                         readers.remove(reader)
                         ready |= {index: partial(lost, index, how) for index, how in reader.died().items()}
-                        readers.append(_Reader(read))
+                        readers.append(_Reader(read, ahead))
                         for index in reader.held:
                             readers[-1].give(index)
             yield ready.pop(wanted)()
@@ -68,7 +70,7 @@ def _with_news(readers: list[_Reader[Item]]) -> list[_Reader[Item]]:
 class _Reader(Generic[Item]):
     """One process and the clips that it `held`: handed to it, and not yet received."""
 
-    def __init__(self, read: Read[Item]) -> None:
+    def __init__(self, read: Read[Item], ahead: int) -> None:
         context: Any = multiprocessing.get_context(START)
         self.held: list[int] = []
         self._reading = context.RawValue("l", _NEW)
@@ -76,7 +78,7 @@ class _Reader(Generic[Item]):
         tasks, self._tasks = context.Pipe(duplex=False)
         mine = (self.results, self._tasks)
         self._process = context.Process(
-            target=_work, args=(read, tasks, theirs, self._reading, mine, os.getpid()), daemon=True
+            target=_work, args=(read, ahead, tasks, theirs, self._reading, mine, os.getpid()), daemon=True
         )
         self._process.start()
         tasks.close()
@@ -128,15 +130,16 @@ def _given(item: Item, error: Exception | None) -> Item:
 
 
 def _work(
-    read: Read[Any], tasks: Connection, results: Connection, reading: Any, others: tuple[Connection, ...], parent: int
+    read: Read[Any], ahead: int, tasks: Connection, results: Connection, reading: Any,
+    others: tuple[Connection, ...], parent: int,
 ) -> None:  # fmt: skip
-    end_with(parent, 0)
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     # After a fork the threads of the parent's OpenMP are gone, and whoever waits for them waits for ever.
     torch.set_num_threads(1)
     for each in others:
         each.close()
-    done: queue.Queue[bytes | None] = queue.Queue(AHEAD)
+    done: queue.Queue[bytes | None] = queue.Queue(ahead)
     sender = threading.Thread(target=_send, args=(done, results))
     sender.start()
     with suppress(EOFError, OSError):

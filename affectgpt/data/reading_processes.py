@@ -7,24 +7,13 @@ import multiprocessing
 import os
 import signal
 import sys
-from functools import partial
-from typing import Any
 
 # Forked where that can be: what they are given holds the encoders, which then need not be sent. Python 3.14 would not.
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 _PR_SET_PDEATHSIG = 1
 
 
-def loader_options(workers: int) -> dict[str, Any]:
-    """The arguments of a DataLoader that decodes clips in `workers` processes; none with 0, where it does so itself."""
-    if not workers:
-        return {}
-    return {
-        "num_workers": workers, "multiprocessing_context": START, "worker_init_fn": partial(end_with, os.getpid()),
-    }  # fmt: skip
-
-
-def end_with(parent: int, _: int) -> None:
+def end_with(parent: int) -> None:
     """End when the process `parent`, which started this one, does."""
     # torch's own watch takes whoever is the parent when the worker starts: one that is killed before then is missed.
     if sys.platform == "linux":

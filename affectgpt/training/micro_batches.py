@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.plan import Plan
 from affectgpt.data.clips import BrokenClip, Sample
-from affectgpt.data.reading_processes import end_with, loader_options
-from affectgpt.registry.errors import DataError, Problem, RunError
+from affectgpt.data.reading_processes import START, end_with
+from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunError
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
 
@@ -49,7 +49,7 @@ class MicroBatch:
 
 
 class MicroBatches(Dataset[Any]):
-    """Makes the [MicroBatch][] of a [Wanted][]; a clip that cannot be read gives its [BrokenClip][] instead.
+    """Makes the [MicroBatch][] of a [Wanted][]; a clip that cannot be read gives its [BrokenClip][], or error, instead.
 
     `modality_dropout` is the chance that a clip loses a modality.
     """
@@ -58,7 +58,14 @@ class MicroBatches(Dataset[Any]):
         self.samples, self.plan = samples, plan
         self.dropout = ModalityDropout(plan, modality_dropout)
 
-    def __getitem__(self, wanted: Wanted) -> MicroBatch | BrokenClip:
+    def __getitem__(self, wanted: Wanted) -> MicroBatch | BrokenClip | AffectGPTError:
+        try:
+            return self._made(wanted)
+        except AffectGPTError as error:
+            # Given back: what a worker raises, torch raises again as another text, with a traceback in it.
+            return error
+
+    def _made(self, wanted: Wanted) -> MicroBatch | BrokenClip:
         draw = random.Random(wanted.seed)
         chosen: list[Sample] = []
         said: list[tuple[str, str]] = []
@@ -78,12 +85,13 @@ def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) ->
 
     Raises DataError for a clip that cannot be read; to be used inside [told_of_dead_readers][].
     """
-    options = loader_options(workers)
-    if options:
-        options["worker_init_fn"] = partial(_start_worker, os.getpid())
+    start = partial(_start_worker, os.getpid())
+    options: dict[str, Any] = {"multiprocessing_context": START, "worker_init_fn": start} if workers else {}
     sampler: Any = wanted  # any iterable will do
-    items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, **options))
+    items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, num_workers=workers, **options))
     for item in items:
+        if isinstance(item, AffectGPTError):
+            raise item
         if isinstance(item, BrokenClip):
             raise DataError.of([
                 Problem(f"clip {item.name} can no longer be read", hint="mend it, then resume"), item.problem
@@ -105,8 +113,8 @@ def told_of_dead_readers() -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _start_worker(parent: int, number: int) -> None:
-    end_with(parent, number)
+def _start_worker(parent: int, _: int) -> None:
+    end_with(parent)
     # Both may reach the whole group: the training process decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_at_the_second)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import wave
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from affectgpt.core.tokens import Prepared
-from affectgpt.data.clips import Sample, batches, read_samples
+from affectgpt.data.clips import BrokenClip, Sample, batches, check_samples, read_samples
 from affectgpt.data.example import Example
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import DataError, MediaError
@@ -44,7 +45,7 @@ def example(tmp_path: Path) -> Callable[..., Example]:
 def prepare(clip: Clip) -> dict[str, Prepared | None]:
     """As much of a pipeline's preparation as the tests need: the file's number, and a stream that is absent."""
     number = float("".join(letter for letter in clip.path.stem if letter.isdigit()) or 0)
-    return {"audio": Prepared(torch.full((2, 3), number), torch.arange(2.0)), "face": None}
+    return {"audio": Prepared(torch.full((100, 3), number)[:2], torch.arange(2.0)), "face": None}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -62,6 +63,8 @@ def test_samples_come_in_order_with_everything_known(example: Callable[..., Exam
         assert sample.media["face"] is None and sample.media["audio"] is not None
         assert sample.media["audio"].values.tolist() == [[number] * 3] * 2
         assert sample.media["audio"].times.tolist() == [0.0, 1.0]
+        # A part of something larger: only the part is kept, and no memory that is shared with a process.
+        assert sample.media["audio"].values.untyped_storage().nbytes() == 2 * 3 * 4
         assert not sample.media["audio"].values.is_shared()
 
 
@@ -126,6 +129,29 @@ def test_a_clip_that_breaks_while_it_is_decoded_is_broken_too(example: Callable[
     samples, broken = read_samples([example("clip1"), example("clip2")], fail, workers=0, allow_unreadable=1.0)
     assert [sample.name for sample in samples] == ["clip1"]
     assert [(each.name, each.problem.what) for each in broken] == [("clip2", "cut off")]
+
+
+def test_a_clip_that_kills_its_process_is_named_and_may_be_left_out(
+    example: Callable[..., Example], stopped_after: Callable
+) -> None:
+    here = os.getpid()
+
+    def die(clip: Clip) -> dict[str, Prepared | None]:
+        if clip.path.stem == "clip2" and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return prepare(clip)
+
+    examples = [example(f"clip{index}") for index in range(9)]
+    with stopped_after(60):
+        with pytest.raises(DataError, match="1 of 9") as caught:
+            read_samples(examples, die, workers=2)
+        samples, broken = read_samples(examples, die, workers=2, allow_unreadable=0.2)
+        checked, also = check_samples(examples, die, workers=2, allow_unreadable=0.2)
+    assert str(examples[2].video) in str(caught.value) and "SIGKILL" in str(caught.value)
+    assert [each.name for each in samples] == [each.name for each in checked] == [
+        each.name for each in examples if each.name != "clip2"
+    ]  # fmt: skip
+    assert broken == also == [BrokenClip("clip2", caught.value.problems[1])]
 
 
 def test_a_fault_of_the_program_is_not_a_broken_clip(example: Callable[..., Example]) -> None:

@@ -73,6 +73,22 @@ def test_work_goes_on_while_the_reader_of_results_is_busy(tmp_path: Path) -> Non
     items.close()
 
 
+@pytest.mark.parametrize("ahead", [1, 30])
+def test_as_much_is_read_ahead_as_was_asked_for_and_no_more(tmp_path: Path, ahead: int) -> None:
+    def read(index: int) -> bytes:
+        (tmp_path / str(index)).touch()
+        return bytes(1 << 20)
+
+    items = read_ahead(read, 1000, 2, lost, ahead)
+    for taken in range(1, 4):
+        next(items)
+        while len(list(tmp_path.iterdir())) < taken - 1 + 2 * ahead:
+            time.sleep(0.01)
+    time.sleep(0.2)
+    assert len(list(tmp_path.iterdir())) <= 3 + 2 * ahead
+    items.close()
+
+
 @pytest.mark.parametrize("bad", [[0], [19], [3, 4], [0, 7, 8, 9, 15], list(range(20))], ids=str)
 @pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
 def test_a_clip_that_kills_its_process_is_lost_and_no_other(bad: list[int], death: str) -> None:

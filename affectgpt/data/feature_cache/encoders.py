@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from affectgpt.core.assembly import build_encoders
-from affectgpt.core.checkpoint import WEIGHTS, fill, read_saved
+from affectgpt.core.checkpoint import WEIGHTS, read_saved
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
+from affectgpt.core.stored_tensors import fill
 from affectgpt.core.tokens import Prepared, Tokens, stack
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed

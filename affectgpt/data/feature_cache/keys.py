@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.plan import PlannedNode
@@ -18,12 +18,12 @@ _BYTES = 20
 
 def content_key(hashes: Sequence[str | None]) -> str:
     """The key of a clip whose media, separate sound and face pictures have these hashes (None: no such file)."""
-    return _digest(list(hashes))
+    return digest(list(hashes))
 
 
 def encoder_key(plugin: str, options: dict[str, Any], weights: str) -> str:
     """The key of an encoder: its plugin, its options ([options_of][]) and the [fingerprint][] of its weights."""
-    return _digest([plugin, options, weights])
+    return digest([plugin, options, weights])
 
 
 def options_of(node: PlannedNode) -> dict[str, Any]:
@@ -32,13 +32,13 @@ def options_of(node: PlannedNode) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude={"frozen"})
 
 
-def fingerprint(module: nn.Module) -> str:
-    """A hash of every tensor of `module`: name, dtype, shape and bytes."""
-    digest = hashlib.blake2b(digest_size=_BYTES)
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(bytes_of(tensor))
-    return digest.hexdigest()
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of tensors, as of a module's state dict: names, dtypes, shapes and bytes."""
+    found = hashlib.blake2b(digest_size=_BYTES)
+    for name, tensor in sorted(tensors.items()):
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        found.update(bytes_of(tensor))
+    return found.hexdigest()
 
 
 def checksum(tensor: Tensor) -> str:
@@ -51,5 +51,6 @@ def bytes_of(tensor: Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """A hash of plain JSON values."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=_BYTES).hexdigest()

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from affectgpt.core.checkpoint import fill, read_tensors
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
+from affectgpt.core.stored_tensors import fill, read_tensors
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.clips import BrokenClip, Sample
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.files import Facts, contents, file_journal, hash_new, paths_of, place_of, read_known
 from affectgpt.data.feature_cache.index import Entry, Index, index_journal, read_index, shard_name
-from affectgpt.data.feature_cache.keys import fingerprint, options_of
+from affectgpt.data.feature_cache.keys import digest, fingerprint, options_of
 from affectgpt.data.feature_cache.settings import EncoderSettings, Settings, read_settings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writing import WEIGHTS
@@ -107,9 +107,10 @@ class FeatureCache:
         wanted = self.encoders if encoders is None else encoders
         widths = {name: each.dim for name, each in self.settings.encoders.items() if name in wanted}
         weights = {name: self.settings.encoders[name].weights for name in widths}
+        stored = digest([[key, {name: entry.features[name] for name in widths}] for key, entry in entries])
         dataset = FeatureDataset(
             there, entries, Shards(self.folder), widths, getattr(torch, self.settings.dtype),
-            {"dtype": self.settings.dtype, "weights": weights},
+            {"dtype": self.settings.dtype, "weights": weights, "features": stored},
         )  # fmt: skip
         return dataset, [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
 
@@ -143,7 +144,7 @@ class FeatureCache:
         stored = {key: each for key, each in read_tensors(path).items() if key.partition(".")[0] in names}
         fill(own, stored, str(path))
         for name in names:
-            if fingerprint(pipeline.encoders[name]) != self.settings.encoders[name].weights:
+            if fingerprint(pipeline.encoders[name].state_dict()) != self.settings.encoders[name].weights:
                 raise CheckpointError("the weights of an encoder are not those that the features were made with",
                                       where=f"{path}: {name}", hint=REPAIR)  # fmt: skip
 
@@ -161,9 +162,9 @@ class FeatureDataset(Dataset[Sample]):
     """The samples of `examples`, their media read from a cache and verified when they are asked for.
 
     Media are `Prepared(values [T, D] float, times [T] float32, encoded=True)`, None where the clip lacks the stream.
-    `facts` are the stored dtype and a fingerprint of each encoder's weights. It can be sent to the workers of a
-    DataLoader: each opens the shards for itself. Asking raises DataError, naming file and clip, when the stored
-    features were altered.
+    `facts` are the stored dtype, a fingerprint of each encoder's weights, and a hash of all features' checksums. It can
+    be sent to the workers of a DataLoader: each opens the shards for itself. Asking raises DataError, naming file and
+    clip, when the stored features were altered.
     """
 
     def __init__(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from affectgpt.data.clips import BrokenClip, ClipDataset, Sample
 from affectgpt.data.example import Example
@@ -41,7 +43,7 @@ from affectgpt.data.feature_cache.keys import checksum, encoder_key, fingerprint
 from affectgpt.data.feature_cache.settings import DType, EncoderSettings, Settings, begin, refuse_foreign
 from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
 from affectgpt.data.locks import alone
-from affectgpt.data.reading_processes import loader_options
+from affectgpt.data.read_ahead import AHEAD, read_ahead
 from affectgpt.registry.errors import Problem, RunError
 
 WEIGHTS = "encoders.safetensors"
@@ -102,7 +104,7 @@ def settings_of(encoders: FixedEncoders, dtype: DType, batch_size: int, device: 
     """All that decides the bytes of a cache, but for the clips."""
     nodes = {}
     for name, module in encoders.modules.items():
-        node, weights = encoders.plan.encoders[name], fingerprint(module)
+        node, weights = encoders.plan.encoders[name], fingerprint(module.state_dict())
         plugin, options = node.entry.spec.name, options_of(node)
         nodes[name] = EncoderSettings(
             plugin=plugin, options=options, weights=weights, stored=not module.pretrained, dim=node.output.dim,
@@ -167,10 +169,11 @@ class _Run:
             module.to(self.device)
         done = 0
         for keys in (new, again):
-            for batch in self._decoded([by_key[key] for key in keys], batch_size, workers):
-                self._encode(batch)
-                done += len(batch)
-                tell(done, len(new) + len(again))
+            with closing(self._decoded([by_key[key] for key in keys], batch_size, workers)) as batches:
+                for batch in batches:
+                    self._encode(batch)
+                    done += len(batch)
+                    tell(done, len(new) + len(again))
             self._finish()
         problems = {**{name: self.index.broken[key] for name, key in self.found.keys.items()
                        if key in self.index.broken}, **self.found.problems}  # fmt: skip
@@ -179,24 +182,13 @@ class _Run:
 
     def _decoded(
         self, examples: Sequence[Example], batch_size: int, workers: int
-    ) -> Iterator[list[Sample | BrokenClip]]:
-        # The clips are decoded by the workers, a few batches ahead of the encoders and no more.
-        loader = DataLoader(
-            _Unchanged(ClipDataset(examples, self.encoders.prepare), self.known), batch_size=batch_size,
-            collate_fn=list, **loader_options(min(workers, len(examples))),
-        )  # fmt: skip
-        try:
-            for batch in loader:
-                other = next((clip for clip in batch if isinstance(clip, _Changed)), None)
-                if other is not None:
-                    raise RunError("a file changed while it was encoded", where=str(other.path),
-                                   hint="run the same command again when it is left alone")  # fmt: skip
+    ) -> Generator[list[Sample | BrokenClip]]:
+        clips = _Unchanged(ClipDataset(examples, self.encoders.prepare), self.known)
+        # While the encoders run on a batch the workers decode the next, and no more.
+        ahead = max(AHEAD, math.ceil(batch_size / max(1, workers)))
+        with closing(read_ahead(clips.read, len(examples), workers, clips.lost, ahead)) as decoded:
+            while batch := list(islice(decoded, batch_size)):
                 yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError("a process that decodes clips ended early", found=str(error).splitlines()[0],
-                           hint="it may have run out of memory; try fewer --workers") from error  # fmt: skip
 
     def _encode(self, clips: Sequence[Sample | BrokenClip]) -> None:
         whole = [clip for clip in clips if isinstance(clip, Sample)]
@@ -242,23 +234,22 @@ class _Run:
         self.rows, self.tensors = [], {}
 
 
-@dataclass(frozen=True)
-class _Changed:
-    name: str
-    path: Path
-
-
-class _Unchanged(Dataset[Any]):
-    """Clips whose files are still those that were hashed."""
+class _Unchanged:
+    """Clips whose files are still those that were hashed. Raises RunError when they are not."""
 
     def __init__(self, clips: ClipDataset, known: Mapping[str, Facts]) -> None:
         self.clips, self.known = clips, known
 
-    def __len__(self) -> int:
-        return len(self.clips)
+    def read(self, index: int) -> Sample | BrokenClip:
+        return self._unchanged(index, self.clips[index])
 
-    def __getitem__(self, index: int) -> Sample | BrokenClip | _Changed:
-        clip, example = self.clips[index], self.clips.examples[index]
-        other = changed(paths_of(example), self.known)
-        return clip if other is None else _Changed(example.name, other)
+    def lost(self, index: int, how: str) -> Sample | BrokenClip:
+        return self._unchanged(index, self.clips.lost(index, how))
+
+    def _unchanged(self, index: int, clip: Sample | BrokenClip) -> Sample | BrokenClip:
+        other = changed(paths_of(self.clips.examples[index]), self.known)
+        if other is not None:
+            raise RunError("a file changed while it was encoded", where=str(other),
+                           hint="run the same command again when it is left alone")  # fmt: skip
+        return clip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +81,32 @@ def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
     assert (done.new, done.broken) == (1, [])
 
 
+def test_a_clip_that_kills_its_process_is_recorded_and_tried_again(
+    encoded: Encode, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_after: Any
+) -> None:
+    from affectgpt.data import clips as clips_module
+
+    here = os.getpid()
+
+    def dies(example: Example, work: Any = clips_module.open_example) -> Any:
+        if example.name == "clip3" and os.getpid() != here:
+            faulthandler.disable()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return work(example)
+
+    with monkeypatch.context() as patch, stopped_after(60):
+        patch.setattr(clips_module, "open_example", dies)
+        done = encoded(clips, workers=2)
+        before = contents(tmp_path / "cache")
+        assert encoded(clips, workers=2).broken == done.broken and contents(tmp_path / "cache") == before
+    assert (done.clips, done.new) == (6, 6) and [each.name for each in done.broken] == ["clip3"]
+    problem = done.broken[0].problem
+    assert problem.where == str(clips[3].video) and problem.found == "killed by SIGSEGV"
+    assert FeatureCache.open(tmp_path / "cache").samples(clips)[1] == done.broken
+    again = encoded(clips, workers=2)
+    assert (again.clips, again.new, again.broken) == (7, 1, [])
+
+
 def test_files_that_are_gone_or_no_files_are_told(encoded: Encode, own_clips: Any, tmp_path: Path) -> None:
     clips = own_clips(3)
     clips[0].video.unlink()
@@ -144,6 +172,28 @@ def test_what_a_short_float_cannot_hold_stops_the_run(
     with pytest.raises(RunError, match="float16") as caught:
         encoded(clips, dtype="float16")
     assert "float32" in caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("deadly", [False, True], ids=["", "and kills its process"])
+def test_a_file_that_changes_while_a_process_reads_it_stops_the_run(
+    encoded: Encode, own_clips: Any, monkeypatch: pytest.MonkeyPatch, stopped_after: Any, deadly: bool
+) -> None:
+    from affectgpt.data import clips as clips_module
+
+    clips, here = own_clips(5), os.getpid()
+
+    def change(example: Example, work: Any = clips_module.open_example) -> Any:
+        clip = work(example)
+        if example.name == "clip3" and os.getpid() != here:
+            example.video.write_bytes(b"")
+            if deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return clip
+
+    monkeypatch.setattr(clips_module, "open_example", change)
+    with stopped_after(60), pytest.raises(RunError, match="changed while") as caught:
+        encoded(clips, workers=2)
+    assert caught.value.problems[0].where == str(clips[3].video)
 
 
 def test_a_file_that_changes_meanwhile_stops_the_run(plan: Plans, own_clips: Any, tmp_path: Path) -> None:

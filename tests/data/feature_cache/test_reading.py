@@ -48,6 +48,18 @@ def test_texts_are_the_examples_own(cache: Path, clips: Clips) -> None:
     assert (sample.name, sample.subtitle, sample.description, sample.labels) == ("n6", "s", "d", ("l",))
 
 
+def test_facts_tell_one_set_of_features_from_another(cache: Path, clips: Clips) -> None:
+    facts = FeatureCache.open(cache).samples(clips)[0].facts
+    assert FeatureCache.open(cache).samples(clips)[0].facts == facts
+    assert FeatureCache.open(cache).samples(clips[1:])[0].facts != facts
+    index = cache / "index.jsonl"
+    text, row = index.read_text(), json.loads(index.read_text().splitlines()[0])
+    values = next(each["values"] for each in row["features"].values() if each)
+    assert text.count(values) == 1
+    index.write_text(text.replace(values, values[::-1]))
+    assert FeatureCache.open(cache).samples(clips)[0].facts != facts
+
+
 def test_workers_read_a_pickled_data_set(cache: Path, clips: Clips) -> None:
     samples, _ = FeatureCache.open(cache).samples(clips)
     first = samples[0]

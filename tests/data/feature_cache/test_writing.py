@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,19 @@ def test_workers_change_nothing(encoded: Encode, clips: Clips, tmp_path: Path, w
     encoded(clips)
     encoded(clips, folder=tmp_path / "other", workers=workers)
     assert contents(tmp_path / "other") == contents(tmp_path / "cache")
+
+
+def test_many_clips_at_a_time_need_few_open_files(encoded: Encode, own_clips: Any, stopped_after: Any) -> None:
+    clips = own_clips(24)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(each) for each in os.listdir("/dev/fd"))
+    # Less than one for each tensor of a batch.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 40, before[1]))
+    try:
+        with stopped_after(60):
+            assert encoded(clips, batch_size=24, workers=2).new == 24
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_second_run_has_nothing_to_do(
