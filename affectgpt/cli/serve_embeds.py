@@ -115,8 +115,9 @@ def _opened(
     from affectgpt.data.row_file import opened
     from affectgpt.unibench.generation import model_name
 
+    question = pipeline.plan.config.prompt.question if given["question"] is None else given["question"]
     # A question that is too long is refused before a file is made.
-    pipeline.check_question(given["question"] or pipeline.plan.config.prompt.question)
+    pipeline.check_question(question)
     path = out if export is None else export / "index.jsonl"
     if path is None:
         return None
@@ -124,7 +125,7 @@ def _opened(
     settings = {
         "format": "affectgpt served texts" if export is None else "affectgpt prompts", "model": model_name(model),
         "served_model": server.model if server else None, "subtitle": given["subtitle"],
-        "question": given["question"] or config.prompt.question, "seed": config.seed, "clips": len(files),
+        "question": question, "seed": config.seed, "clips": len(files),
         "generation": config.generation.model_dump(mode="json"),
         "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
     }  # fmt: skip

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
-from affectgpt.core.checkpoint import WEIGHTS, fill, load, own_tensors, read_saved
+from affectgpt.core.checkpoint import WEIGHTS, load, own_tensors, read_saved
 from affectgpt.core.pipeline import Pipeline, Question
+from affectgpt.core.stored_tensors import fill
 from affectgpt.data.opened_files import OpenedFile, opened_files
 from affectgpt.registry.catalog import Catalog
 

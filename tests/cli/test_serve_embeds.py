@@ -131,6 +131,19 @@ def test_a_run_that_the_server_broke_off_goes_on_where_it_stopped(
     assert other.code == 2 and "other settings" in other.err
 
 
+@pytest.mark.parametrize(
+    ("given", "recorded"), [((), None), (("--question", "Why?"), "Why?"), (("--question", ""), "")]
+)
+def test_the_question_that_was_asked_is_recorded(
+    run: Callable, model: Path, videos: list[Path], tmp_path: Path, given: tuple[str, ...], recorded: str | None
+) -> None:
+    done = run("serve-embeds", videos[0], "--model", model, "--export", tmp_path / "out", *given, *QUICK)
+    assert done.code == 0, done.err
+    settings = json.loads((tmp_path / "out" / "index.run.json").read_text())
+    own = load(model, discover()).plan.config.prompt.question
+    assert settings["question"] == (own if recorded is None else recorded)
+
+
 def test_a_reader_that_has_enough_ends_the_command_quietly(
     server: Served, model: Path, videos: list[Path], tmp_path: Path
 ) -> None:
