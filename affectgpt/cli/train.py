@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affectgpt.cli.options import Config, Json, Plugin, Set, call_hooks, catalog_of, progress
+from affectgpt.cli.options import Json, Plugin, Set, call_hooks, catalog_of, progress
 from affectgpt.core.load_config import load_config
 from affectgpt.core.place import check_place
 from affectgpt.core.plan import Plan, make_plan
@@ -21,7 +23,10 @@ from affectgpt.registry.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from torch import Tensor
 
+    from affectgpt.core.pipeline import Pipeline
+    from affectgpt.data.feature_cache.reading import FeatureCache
     from affectgpt.training.reading import Reading
 
 
@@ -32,6 +37,10 @@ class Decode(str, Enum):
     EACH_TIME = "each-time"
 
 
+Begin = Annotated[
+    Path, typer.Argument(help="A pipeline YAML file, or the folder of a saved model to train further.",
+                         show_default=False),
+]  # fmt: skip
 Data = Annotated[Path, typer.Option(help="A manifest, or a folder in the MER2025 layout.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to save the model.", show_default=False)]
 Run = Annotated[Path | None, typer.Option(help="The run's log and checkpoints.", show_default="OUT.run")]
@@ -40,6 +49,9 @@ Held = Annotated[Path | None, typer.Option(help="Clips to measure the loss on, n
 Features = Annotated[Path | None, typer.Option(help="Features that `affectgpt encode` wrote, instead of decoding.")]
 Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes that read clips.")]
 When = Annotated[Decode, typer.Option(help="Decode once and keep it in memory, or each time a clip is trained on.")]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Let a saved model's encoders read pickled weights (restricted).")
+]
 Unreadable = Annotated[float, typer.Option(min=0, max=1, help="Share of clips that may be left out as unreadable.")]
 # Of several processes the first alone prints and saves.
 _FIRST = os.environ.get("RANK", "0") == "0"
@@ -47,7 +59,7 @@ _FIRST = os.environ.get("RANK", "0") == "0"
 
 def command(
     context: typer.Context,
-    config: Config,
+    config: Begin,
     data: Data,
     out: Out,
     run: Run = None,
@@ -59,53 +71,61 @@ def command(
     workers: Workers = 2,
     decode: When = Decode.ONCE,
     allow_unreadable: Unreadable = 0.01,
+    allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
     """Train a pipeline and save it."""
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
-    checked, source = load_config(config, catalog, set_)
-    plan = make_plan(checked, catalog, source)
+    plan, weights = _planned(config, catalog, set_, allow_pickle)
     run = out.with_name(f"{out.name}.run") if run is None else run
-    if resume and run.is_dir() and (out / "pipeline.yaml").is_file():
-        typer.echo(f"this run is finished: {out} is its model; another run needs another --out")
-        return
-    _check_places(out, run)
     if features is not None and decode == Decode.EACH_TIME:
         raise ConfigError("with features nothing is decoded", where="--decode", found="each-time", hint="leave it out")
     examples = {"clips": read_clip_list(data)}
     if validation is not None:
         examples["held-out clips"] = read_clip_list(validation)
+    from affectgpt.training.finished import read_finished, write_finished
+
+    finished = read_finished(run, out, plan.config, examples) if resume else None
+    if finished is not None:
+        if _FIRST:
+            _tell(finished, as_json, "this run is finished: ")
+        return
+    _check_places(out, run)
     bar = progress()
     bar.disable = not _FIRST
     with bar:
         from affectgpt.core.checkpoint import save
         from affectgpt.training.loop import train
+        from affectgpt.training.reading import Reading
         from affectgpt.training.run_folder import RunFolder
 
         folder = RunFolder(run)
         if not resume:
             folder.refuse_used()
-        reading = _reading(bar, plan, catalog, features, decode == Decode.EACH_TIME, workers, allow_unreadable)
-        call_hooks(catalog, "affectgpt_before_run", command="train", config=checked)
+        cache = _cache(plan, features)
+        pipeline = _built(bar, plan, catalog, cache, config, weights)
+        reading = Reading(pipeline, cache, decode == Decode.EACH_TIME, workers, allow_unreadable)
+        call_hooks(catalog, "affectgpt_before_run", command="train", config=plan.config)
         samples, skipped = _read(bar, reading, examples)
-        steps = bar.add_task("training", total=checked.training.steps, note="")
+        steps = bar.add_task("training", total=plan.config.training.steps, note="")
         history = train(
-            reading.pipeline, samples["clips"], run=folder, resume=resume, workers=reading.ahead, on_note=_note,
+            pipeline, samples["clips"], run=folder, resume=resume, workers=reading.ahead, on_note=_note,
             on_step=lambda step, loss: bar.update(steps, completed=step, note=f"loss {loss:.3f}"),
             validation=samples.get("held-out clips"),
         )  # fmt: skip
     if not _FIRST:
         return
-    save(reading.pipeline, out)
-    result = {
+    result: dict[str, Any] = {
         "model": str(out), "run": str(run), "clips": len(samples["clips"]), "skipped": skipped,
         "steps": len(history.losses), "seconds": round(history.seconds, 1), "resumed": history.resumed,
         "first_loss": history.losses[0], "last_loss": history.losses[-1],
         "best": {"step": history.best.step, "validation_loss": history.best.loss} if history.best else None,
     }  # fmt: skip
-    call_hooks(catalog, "affectgpt_after_run", command="train", config=checked, result=result)
-    typer.echo(json.dumps(result, indent=1) if as_json else _told(result))
+    write_finished(run, out, plan.config, examples, result)
+    save(pipeline, out, also=partial(_keep_released, config))
+    call_hooks(catalog, "affectgpt_after_run", command="train", config=plan.config, result=result)
+    _tell(result, as_json)
 
 
 def _check_places(out: Path, run: Path) -> None:
@@ -117,23 +137,57 @@ def _check_places(out: Path, run: Path) -> None:
         raise ConfigError("the model and the run cannot be in one folder", where="--run", found=str(run))
 
 
-def _reading(
-    bar: Progress, plan: Plan, catalog: Catalog, features: Path | None, each_time: bool, workers: int, allowed: float
-) -> Reading:
-    from affectgpt.core.assembly import assemble
-    from affectgpt.data.feature_cache.reading import FeatureCache
-    from affectgpt.training.reading import Reading
+def _planned(
+    begin: Path, catalog: Catalog, changes: list[str], allow_pickle: bool
+) -> tuple[Plan, Mapping[str, Tensor] | None]:
+    """The plan, and of a saved model its tensors."""
+    if begin.is_dir():
+        from affectgpt.core.checkpoint import read_saved
 
-    building = bar.add_task("building the pipeline", total=None, note="")
+        return read_saved(begin, catalog, changes, allow_pickle=allow_pickle)
+    checked, source = load_config(begin, catalog, changes)
+    if begin.name == "pipeline.yaml" and (begin.parent / "model.safetensors").is_file():
+        raise ConfigError(
+            "this is a saved model's config, which does not hold its weights", where=str(begin),
+            hint=f"to train the model further give its folder, {begin.parent}; to begin from nothing, copy the file",
+        )
+    if allow_pickle:
+        raise ConfigError("--allow-pickle is for a saved model", where=str(begin),
+                          hint="in a pipeline file it is an option of the encoder: allow_pickle: true")  # fmt: skip
+    return make_plan(checked, catalog, source), None
+
+
+def _cache(plan: Plan, features: Path | None) -> FeatureCache | None:
+    from affectgpt.data.feature_cache.reading import FeatureCache
+
     cache = FeatureCache.open(features) if features is not None else None
     if cache is not None:
         cache.refuse_other(plan)
+    return cache
+
+
+def _built(
+    bar: Progress, plan: Plan, catalog: Catalog, cache: FeatureCache | None, begin: Path,
+    weights: Mapping[str, Tensor] | None,
+) -> Pipeline:  # fmt: skip
+    from affectgpt.core.assembly import assemble
+    from affectgpt.core.checkpoint import fill_saved
+
+    building = bar.add_task("building the pipeline", total=None, note="")
     without = cache.without if cache is not None else ()
     pipeline = assemble(plan, catalog, lambda name: bar.update(building, note=name), without=without)
+    if weights is not None:
+        fill_saved(pipeline, begin, weights)
     if cache is not None:
         cache.fill(pipeline)
     bar.update(building, total=1, completed=1, note="")
-    return Reading(pipeline, cache, each_time, workers, allowed)
+    return pipeline
+
+
+def _keep_released(begin: Path, made: Path) -> None:
+    # With it, a model that was converted and trained further can be converted back.
+    if (begin / "released").is_dir():
+        shutil.copytree(begin / "released", made / "released", symlinks=True)
 
 
 def _read(bar: Progress, reading: Reading, examples: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -154,6 +208,10 @@ def _show(bar: Progress, task: Any, done: int, _: int) -> None:
 def _note(text: str) -> None:
     if _FIRST:
         typer.echo(text, err=True)
+
+
+def _tell(result: dict[str, Any], as_json: bool, before: str = "") -> None:
+    typer.echo(json.dumps(result, indent=1) if as_json else before + _told(result))
 
 
 def _told(result: dict[str, Any]) -> str:

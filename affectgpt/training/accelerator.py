@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -34,6 +35,9 @@ def make_accelerator(config: TrainingConfig, trackers: Path | None = None) -> Ac
     if _sharded():
         # Without a policy the whole model would be one shard group and be gathered whole in every forward pass.
         os.environ.setdefault("FSDP_AUTO_WRAP_POLICY", "TRANSFORMER_BASED_WRAP")
+        # `accelerate launch` sets this to true. Accelerate then loads each tensor into the model anew: tied weights
+        # come apart, to be trained each by itself, and the statistics of a batch norm cannot be loaded at all.
+        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     try:
         accelerator = Accelerator(
             # Without it, processes on a machine without a GPU would each train by themselves.
@@ -54,6 +58,8 @@ def make_accelerator(config: TrainingConfig, trackers: Path | None = None) -> Ac
         ) from error
     _refuse_apart(accelerator)
     _refuse_unsharded(accelerator)
+    atexit.unregister(_leave)
+    atexit.register(_leave)
     return accelerator
 
 
@@ -83,12 +89,22 @@ def release(accelerator: Accelerator, model: nn.Module, pipeline: Pipeline) -> N
     After sharding, its weights are whole again, on the CPU, to be saved; it cannot be run.
     """
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    # By parameter, because what is tied stays tied.
+    whole: dict[nn.Parameter, nn.Parameter] = {}
     for module in pipeline.modules():
-        for name, each in module.named_parameters(recurse=False):
+        for name, each in module.named_parameters(recurse=False, remove_duplicate=False):
             if isinstance(each, DTensor):
-                whole = nn.Parameter(each.full_tensor().detach().cpu(), requires_grad=each.requires_grad)
-                module._parameters[name] = whole
+                if each not in whole:
+                    whole[each] = nn.Parameter(each.full_tensor().detach().cpu(), requires_grad=each.requires_grad)
+                module._parameters[name] = whole[each]
     pipeline.eval()
+
+
+def _leave() -> None:
+    # A process that ends without it may die of the threads that its group still has, with a failure as its exit code.
+    # Not at the end of a training: the processes could not come together again for the next one.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _sharded() -> bool:

@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,26 +85,44 @@ def write_checkpoint(folder: Path, saved: Saved, keep: int) -> Path:
 def newest_checkpoint(folder: Path) -> tuple[Saved | None, list[str]]:
     """The newest checkpoint that is complete and undamaged (None: there is none), and why newer ones were passed over.
 
-    Raises CheckpointError when the folder itself cannot be read.
+    Raises CheckpointError when the folder, or a checkpoint in it, is there and cannot be read: that may pass, and a
+    run that goes on from an older one removes those after it.
     """
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return None, []
-    except OSError as error:
-        raise CheckpointError(
-            "the folder of checkpoints cannot be read", where=str(folder), found=error.strerror or str(error)
-        ) from None
     notes: list[str] = []
-    for step in sorted((int(name[5:]) for name in names if _is_name(name)), reverse=True):
+    for step in sorted(_steps(folder), reverse=True):
         path = folder / _name(step)
         try:
-            return _read(path, step), notes
+            with _told("the checkpoint", path):
+                return _read(path, step), notes
         except _Unusable as reason:
             notes.append(f"{path} is passed over: {reason}")
-        except OSError as error:
-            notes.append(f"{path} is passed over: it cannot be read ({error.strerror or error})")
     return None, notes
+
+
+def holds_complete(folder: Path) -> bool:
+    """Whether a checkpoint here is marked complete, be it usable or not. Raises CheckpointError."""
+    with _told("the folder of checkpoints", folder):
+        return any(_is_marked(folder / _name(step)) for step in _steps(folder))
+
+
+@contextmanager
+def _told(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{what} cannot be read", where=str(path), found=error.strerror or str(error),
+            hint="try again; to go on without it, move it away",
+        ) from None  # fmt: skip
+
+
+def _steps(folder: Path) -> list[int]:
+    with _told("the folder of checkpoints", folder):
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            names = []
+    return [int(name[5:]) for name in names if _is_name(name)]
 
 
 def _name(step: int) -> str:
@@ -167,8 +186,16 @@ def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _complete(folder: Path) -> list[int]:
-    return [int(each.name[5:]) for each in _folders(folder)
-            if _is_name(each.name) and os.path.lexists(os.path.join(each.path, MARKER))]  # fmt: skip
+    return [int(each.name[5:]) for each in _folders(folder) if _is_name(each.name) and _is_marked(Path(each.path))]
+
+
+def _is_marked(path: Path) -> bool:
+    # Not os.path.lexists: that takes what cannot be read for what is not there, and it would be removed.
+    try:
+        (path / MARKER).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -181,7 +208,7 @@ def _remove_leftovers(folder: Path) -> None:
 def _read(path: Path, step: int) -> Saved:
     if not stat.S_ISDIR(path.lstat().st_mode):
         raise _Unusable("it is no folder")
-    if not os.path.lexists(path / MARKER):
+    if not _is_marked(path):
         raise _Unusable(f"there is no {MARKER}: its writing was cut short")
     marker = _json(path / MARKER, _MAX_MARKER)
     files = marker.get("files")
@@ -199,7 +226,7 @@ def _read(path: Path, step: int) -> Saved:
     facts = _json(path / FACTS, MAX_FACTS)
     try:
         return Saved(step, load_file(path / TENSORS), facts)
-    except (SafetensorError, RuntimeError) as error:
+    except SafetensorError as error:
         reason = (str(error) or "damaged").splitlines()[0][:200]
         raise _Unusable(f"{TENSORS} is no whole safetensors file ({reason})") from None
 

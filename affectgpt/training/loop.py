@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
+from affectgpt.core.checkpoint import fixed_tensors
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import refuse_untold
+from affectgpt.data.feature_cache.keys import fingerprint
 from affectgpt.data.locks import alone
 from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.accelerator import make_accelerator, prepare, release
@@ -65,6 +67,9 @@ class _Clips:
     def name(self, index: int) -> str:
         return _texts(self.samples)[index].name
 
+    def held_name(self, index: int) -> str:
+        return _texts(self.held_samples)[index].name
+
 
 def train(
     pipeline: Pipeline, samples: Samples, *, run: RunFolder | None = None, resume: bool = False, workers: int = 0,
@@ -88,6 +93,7 @@ def train(
     clips = _clips(pipeline, samples, validation)
     groups = parameter_groups(pipeline, config.training)
     _checkpoint_gradients(pipeline)
+    fixed = fingerprint(fixed_tensors(pipeline))
     if run is not None and not resume:
         run.refuse_used()
     accelerator = make_accelerator(config.training, run.trackers if run else None)
@@ -95,7 +101,7 @@ def train(
     model, optimizer = prepare(accelerator, pipeline, optimizer)
     model.train()
     features = [getattr(each, "facts", None) for each in (clips.samples, clips.held_samples)]
-    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes, features)
+    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes, features, fixed)
     saver = Saver(accelerator, model, optimizer, run, settings)
     with ExitStack() as stack:
         accelerator.wait_for_everyone()
@@ -112,10 +118,12 @@ def train(
         made_here = MicroBatches(clips.samples, pipeline.plan, config.training.modality_dropout)
         batches = stack.enter_context(closing(made(made_here, wanted, workers)))
         stepper = Stepper(accelerator, model, optimizer, config.training, order, batches, clips.name)
-        held_out = Validation(pipeline, clips.held_samples, clips.held, workers) if clips.held else None
-        asked = stack.enter_context(heeded(run is not None))
+        held_out = None
+        if clips.held:
+            held_out = Validation(pipeline, clips.held_samples, clips.held, workers, clips.held_name)
+        interruption = stack.enter_context(heeded(run is not None))
         with told_of_dead_readers():
-            _go(stepper, record, saver, held_out, measured, asked, start, on_step)
+            _go(stepper, record, saver, held_out, measured, interruption, start, on_step)
         if measured.step:
             saver.put_best_back(measured)
     release(accelerator, model, pipeline)
@@ -124,18 +132,18 @@ def train(
 
 def _go(
     stepper: Stepper, record: Recording, saver: Saver, held_out: Validation | None, measured: Measured,
-    asked: Interruption, start: int, on_step: OnStep | None,
+    interruption: Interruption, start: int, on_step: OnStep | None,
 ) -> None:  # fmt: skip
     config = stepper.config
     step = start
     while step < config.steps and not measured.enough(config.patience):
-        taken = stepper.take(step, asked.asked)
+        taken = stepper.take(step, interruption)
         step += 1
         record.step(step, taken, stepper.order.micro_batches * stepper.order.batch_size)
         if on_step:
             on_step(step, taken.loss)
         if held_out is not None and (step % config.validate_every == 0 or step == config.steps):
-            loss = held_out.loss(stepper.accelerator, stepper.model)
+            loss = held_out.loss(stepper.accelerator, stepper.model, step, taken.lr)
             lowest = measured.add(step, loss)
             record.measurement(step, loss, lowest)
             if lowest:

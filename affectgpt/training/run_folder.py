@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from affectgpt.registry.errors import CheckpointError, ConfigError
-from affectgpt.training.checkpoint_files import Saved, newest_checkpoint
+from affectgpt.training.checkpoint_files import Saved, holds_complete, newest_checkpoint
 
 
 class RunFolder:
@@ -31,10 +31,19 @@ class RunFolder:
             )  # fmt: skip
 
     def newest(self) -> tuple[Saved | None, list[str]]:
-        """Where to go on: the newest whole checkpoint (None: there is none), and why newer ones were passed over."""
+        """Where to go on: the newest whole checkpoint (None: there is none), and why newer ones were passed over.
+
+        Raises CheckpointError when a checkpoint cannot be read, or when all that were ever complete are damaged: a run
+        that starts from nothing would remove them.
+        """
         regular, notes = newest_checkpoint(self.checkpoints)
         best, other = newest_checkpoint(self.best)
         found = [each for each in (best, regular) if each is not None]
+        if not found and any(map(holds_complete, (self.checkpoints, self.best))):
+            raise CheckpointError(
+                "none of the checkpoints of this run can be used", where=str(self.path), found="; ".join(notes + other),
+                hint="put a whole one back, or move them away to start again",
+            )  # fmt: skip
         return max(found, key=lambda each: each.step, default=None), notes + other
 
     def best_weights(self, step: int) -> Saved:

@@ -13,29 +13,39 @@ from affectgpt.training.targets import Told
 
 _WITHOUT_EFFECT = ("plugins", "generation", "training.checkpoint_every", "training.keep_checkpoints",
                    "training.trackers")  # fmt: skip
+_FROZEN = "frozen weights"
 
 
 def settings_of(
     config: PipelineConfig, clips: Sequence[Told], held_out: Sequence[Told], processes: int,
-    features: Sequence[Mapping[str, Any] | None] = (),
+    features: Sequence[Mapping[str, Any] | None] = (), fixed: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """All that a run's numbers depend on, by name, as plain JSON values.
 
-    `features` says what a feature cache was made with, of the training and the held-out clips (None: no cache).
+    `features` says what a feature cache was made with, of the training and the held-out clips (None: no cache);
+    `fixed` is a hash of frozen weights that no model folder holds.
     """
-    settings = flat(config.model_dump(mode="json"))
-    kept = {key: value for key, value in settings.items()
-            if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)}  # fmt: skip
-    found = {**kept, "training clips": _digest(clips), "held-out clips": _digest(held_out), "processes": processes,
-             "feature cache": [each or "none" for each in features]}  # fmt: skip
+    found = {
+        **numbers_of(config), "training clips": clips_digest(clips), "held-out clips": clips_digest(held_out),
+        "processes": processes, "feature cache": [each or "none" for each in features], _FROZEN: fixed,
+    }  # fmt: skip
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
+
+
+def numbers_of(config: PipelineConfig) -> dict[str, Any]:
+    """The values of a config that change a run's numbers, by name, as plain JSON values."""
+    settings = flat(config.model_dump(mode="json"))
+    return {key: value for key, value in settings.items()
+            if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)}  # fmt: skip
 
 
 def refuse_other(before: Any, now: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError that names what differs from the settings that a checkpoint holds."""
     before = before if isinstance(before, dict) else {}
     other = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    # They follow from the others, as random weights do from the seed.
+    other = [key for key in other if key != _FROZEN] or other
     if other:
         raise ConfigError(
             f"the run was begun with other settings: {', '.join(other[:12])}", where=where,
@@ -59,7 +69,8 @@ def flat(tree: Any, name: str = "") -> dict[str, Any]:
     }
 
 
-def _digest(clips: Sequence[Told]) -> str:
+def clips_digest(clips: Sequence[Told]) -> str:
+    """The number of clips, and a hash of their names and texts."""
     digest = hashlib.sha256()
     for each in clips:
         row = [each.name, getattr(each, "subtitle", ""), each.description, list(each.labels)]

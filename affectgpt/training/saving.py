@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
-from affectgpt.registry.errors import CheckpointError
+from affectgpt.registry.errors import CheckpointError, ConfigError
 from affectgpt.training.checkpoint_files import Saved, write_checkpoint
 from affectgpt.training.model_state import gather, restore
 from affectgpt.training.run_folder import RunFolder
@@ -57,11 +57,12 @@ class Saver:
     def go_on(self) -> tuple[int, Measured, list[str]]:
         """Continue from the newest checkpoint: the step it was written at, the measurements, what is to be told.
 
-        Raises ConfigError when the run was begun with other settings, CheckpointError when it does not fit the model.
+        Raises ConfigError when the run was begun with other settings or the processes find different checkpoints,
+        CheckpointError when it cannot be read or does not fit the model.
         """
         if self.run is None:
             return 0, Measured(), []
-        saved, notes = self.run.newest()
+        saved, notes = self._newest(self.run)
         if saved is None:
             return 0, Measured(), [*notes, f"there is no checkpoint in {self.run.path}: training starts from nothing"]
         where = str(self.run.path)
@@ -79,6 +80,25 @@ class Saver:
             self.run.best_weights(measured.step)
         restore(self.model, self.optimizer, saved.tensors)
         return saved.step, measured, notes
+
+    def _newest(self, run: RunFolder) -> tuple[Saved | None, list[str]]:
+        # Each process reads for itself. Of different weights, training would make a mean without a word.
+        failure: CheckpointError | None = None
+        try:
+            saved, notes = run.newest()
+            seen = "no checkpoint" if saved is None else f"step {saved.step}"
+        except CheckpointError as error:
+            failure, seen = error, error.problems[0].what
+        everywhere: list[str] = gather_object([seen])
+        if failure is not None:
+            raise failure
+        if len(set(everywhere)) > 1:
+            raise ConfigError(
+                "the processes do not see the same run folder", where=str(run.path),
+                found="; ".join(f"process {number}: {each}" for number, each in enumerate(everywhere)),
+                hint="choose one that all of them see: --run",
+            )  # fmt: skip
+        return saved, notes
 
     def _write(self, folder: Any, step: int, measured: Measured, keep: int) -> None:
         tensors = gather(self.model, self.optimizer)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from affectgpt.core.config import TrainingConfig
 from affectgpt.data.showing import first_of
 from affectgpt.registry.errors import RunError
+from affectgpt.training.interruption import Interruption
 from affectgpt.training.micro_batches import MicroBatch
 from affectgpt.training.order import Order
 from affectgpt.training.schedule import learning_rate
@@ -45,15 +46,16 @@ class Stepper:
         self.accelerator, self.model, self.optimizer, self.config = accelerator, model, optimizer, config
         self.order, self.batches, self.name = order, batches, name
 
-    def take(self, step: int, asked: bool) -> Step:
-        """Take step 0, 1, ... `asked`: this process was asked to stop.
+    def take(self, step: int, interruption: Interruption) -> Step:
+        """Take step 0, 1, ...
 
-        Raises RunError, in all processes and before a weight moves, when a loss or the gradient is not finite.
+        Raises RunError, in all processes and before a weight moves, when a loss or the gradient is not finite; with
+        fp16, whose scale is halved and the step skipped then, when a scale below 1 is next.
         """
         lr = learning_rate(step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
-        losses, asked = self._shared(self._backward(step), asked)
+        losses, asked = self._shared(self._backward(step), interruption)
         total = sum(losses) / len(losses)
         if not math.isfinite(total):
             guilty = [number for number, loss in enumerate(losses) if not math.isfinite(loss)]
@@ -63,6 +65,11 @@ class Stepper:
             self._stop(f"the gradient is {norm} at step {step + 1}", step, range(len(losses)), lr)
         self.optimizer.step()
         skipped = bool(self.optimizer.step_was_skipped)
+        if skipped and (scale := self.accelerator.scaler.get_scale()) < 1:
+            # Nothing was scaled up any more: what is too large for fp16, or no number, is the gradient itself. Halving
+            # on would skip all steps that are left, and the run end as if it had trained.
+            self._stop(f"the gradient is {norm} at step {step + 1}, even with the loss scaled by {2 * scale:g}",
+                       step, range(len(losses)), lr)  # fmt: skip
         self.optimizer.zero_grad()
         return Step(total, lr, norm, skipped, asked)
 
@@ -83,9 +90,11 @@ class Stepper:
             losses.append(loss.detach().float())
         return losses
 
-    def _shared(self, losses: list[Tensor], asked: bool) -> tuple[list[float], bool]:
+    def _shared(self, losses: list[Tensor], interruption: Interruption) -> tuple[list[float], bool]:
         """The losses of all processes in the order of the micro-batches, and whether anyone was asked to stop."""
-        own = torch.stack([*losses, torch.tensor(float(asked), device=losses[0].device)])
+        # As numbers, which a GPU gives when it has done all its work: who asks before that has this step be the last.
+        done = torch.stack(losses).tolist()
+        own = torch.tensor([*done, float(interruption.asked)], device=losses[0].device)
         together: Any = self.accelerator.gather(own)
         rows = together.view(-1, len(own)).tolist()
         return [loss for same in zip(*(row[:-1] for row in rows), strict=True) for loss in same], any(
@@ -100,7 +109,12 @@ class Stepper:
 
     def _stop(self, what: str, step: int, micro_batches: Sequence[int], lr: float) -> None:
         clips = [self.name(clip) for number in micro_batches for clip in self.order.clips(step, number)]
-        raise RunError(
-            what, found=f"learning rate {lr:g}; clips {first_of(clips) if len(clips) > 64 else ', '.join(clips)}",
-            hint="lower training.lr, or set training.max_grad_norm; look at these clips",
-        )  # fmt: skip
+        raise diverged(what, clips, lr)
+
+
+def diverged(what: str, clips: Sequence[str], lr: float) -> RunError:
+    """The error for a number that is not finite: which, of which clips, at which rate."""
+    return RunError(
+        what, found=f"learning rate {lr:g}; clips {first_of(clips) if len(clips) > 64 else ', '.join(clips)}",
+        hint="lower training.lr, or set training.max_grad_norm; look at these clips",
+    )  # fmt: skip

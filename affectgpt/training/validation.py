@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from torch import nn
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.registry.errors import RunError
 from affectgpt.training.accelerator import reshard
 from affectgpt.training.micro_batches import MicroBatches, Samples, Wanted, made
 from affectgpt.training.seeds import seed_of
+from affectgpt.training.steps import diverged
 
 
 class Validation:
@@ -24,10 +24,12 @@ class Validation:
     Of P processes, number p measures the batches p, p + P, ...; which clips share a batch does not depend on P.
     """
 
-    def __init__(self, pipeline: Pipeline, samples: Samples, among: Sequence[int], workers: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, samples: Samples, among: Sequence[int], workers: int, name: Callable[[int], str]
+    ) -> None:
         config = pipeline.plan.config
         size = config.training.batch_size
-        self.pipeline, self.workers = pipeline, workers
+        self.pipeline, self.workers, self.name = pipeline, workers, name
         self.batches = MicroBatches(samples, pipeline.plan, 0.0)
         # Whether `mixed` asks for labels or for the description is drawn once and for all.
         self.wanted = [
@@ -36,27 +38,35 @@ class Validation:
         ]
 
     @torch.no_grad()
-    def loss(self, accelerator: Accelerator, model: nn.Module) -> float:
+    def loss(self, accelerator: Accelerator, model: nn.Module, step: int, lr: float) -> float:
         """The mean loss in nats: of each batch the mean over its answers' tokens, weighted by its number of clips.
 
-        Every process must call this. The model is in training mode again afterwards.
+        Every process must call this. The model is in training mode again afterwards. Raises RunError, in all processes,
+        when it is no finite number after `step` steps, the last at rate `lr`.
         """
         model.eval()
         count, first = accelerator.num_processes, accelerator.process_index
         rounds = math.ceil(len(self.wanted) / count)
         # A sharded model runs in all processes or in none: where no batch is left, the first stands in, uncounted.
-        mine = [number if number < len(self.wanted) else None for number in range(first, rounds * count, count)]
-        wanted = [self.wanted[number or 0] for number in mine]
-        total = torch.zeros(2, dtype=torch.float64)
-        for number, each, one in zip(mine, wanted, made(self.batches, wanted, self.workers), strict=True):
+        wanted = [self.wanted[number] if number < len(self.wanted) else self.wanted[0]
+                  for number in range(first, rounds * count, count)]  # fmt: skip
+        measured = []
+        for one in made(self.batches, wanted, self.workers):
             with accelerator.autocast():
                 loss = self.pipeline(one.batch.to(accelerator.device), one.answers, one.questions)
-            if number is not None:
-                total += torch.tensor([loss.item() * len(each.clips), len(each.clips)], dtype=torch.float64)
+            measured.append(loss.float())
         model.train()
         reshard(model)
-        summed: Any = accelerator.reduce(total.to(accelerator.device), "sum") if count > 1 else total
-        return float(summed[0] / summed[1])
+        together: Any = accelerator.gather(torch.stack(measured))
+        # One process after the other; number p has measured the batches p, p + P, ...
+        losses = together.view(count, rounds).T.flatten().tolist()[: len(self.wanted)]
+        guilty = [self.name(clip) for each, loss in zip(self.wanted, losses, strict=True)
+                  if not math.isfinite(loss) for clip in each.clips]  # fmt: skip
+        sizes = [len(each.clips) for each in self.wanted]
+        mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
+        if guilty:
+            raise diverged(f"the held-out loss is {mean} at step {step}", guilty, lr)
+        return float(mean)
 
 
 @dataclass
@@ -68,9 +78,7 @@ class Measured:
     since: int = 0
 
     def add(self, step: int, loss: float) -> bool:
-        """Note a measurement; True when it is the lowest. Raises RunError when it is no finite number."""
-        if not math.isfinite(loss):
-            raise RunError(f"the held-out loss is {loss} at step {step}", hint="lower training.lr")
+        """Note a measurement; True when it is the lowest."""
         if loss < self.loss:
             self.step, self.loss, self.since = step, loss, 0
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,10 @@ SETTINGS = [
     )
     for word in ("--set", setting)
 ]  # fmt: skip
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:
@@ -70,10 +75,49 @@ def test_a_signal_to_the_whole_group_leaves_a_checkpoint(place: Any, run: Callab
 
 
 def test_a_finished_run_is_told_so_when_resumed(place: Any, run: Callable) -> None:
-    command = place.train(place.data(4))
+    data = place.data(4)
+    command = place.train(data)
+    first = run(*command, "--json")
+    assert first.code == 0, first.err
+    before = contents(place.here)
+    again, as_json = run(*command, "--resume"), run(*command, "--resume", "--json")
+    assert again.code == 0 and again.out.startswith("this run is finished: 1 steps on 4 clips"), again.err
+    assert as_json.code == 0 and json.loads(as_json.out) == json.loads(first.out)
+    assert contents(place.here) == before
+
+
+def test_a_finished_run_of_other_settings_or_clips_is_told_so(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    command = place.train(data)
     assert run(*command).code == 0
+    before = contents(place.here)
+    other = run(*command, "--resume", "--set", "training.steps=2")
+    assert other.code == 2 and "begun with other settings: training.steps" in other.err
+    elsewhere = run(*command, "--resume", "--out", "else", "--run", "out.run", "--set", "training.steps=2")
+    assert elsewhere.code == 2 and "finished" not in elsewhere.err
+    held = run(*command, "--resume", "--validation", data)
+    assert held.code == 2 and "held-out clips" in held.err
+    assert contents(place.here) == before
+    table = next(data.glob("*.csv"))
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join(rows[:-1]) + "\n")
+    fewer = run(*command, "--resume")
+    assert fewer.code == 2 and "begun with other settings: clips" in fewer.err, fewer.err
+
+
+def test_a_model_that_was_lost_is_saved_again(place: Any, run: Callable) -> None:
+    """As when the disk was full at the very end."""
+    command = place.train(place.data(4), "--set", "training.checkpoint_every=1")
+    assert run(*command).code == 0
+    weights = (place.here / "out" / "model.safetensors").read_bytes()
+    shutil.rmtree(place.here / "out")
     again = run(*command, "--resume")
-    assert again.code == 0 and "finished" in again.out, again.err
+    assert again.code == 0 and "since step 1" in again.out, again.err
+    assert (place.here / "out" / "model.safetensors").read_bytes() == weights
+    for damaged in ("{", "[]", '{"model": "../out"}', "[" * 100_000):
+        (place.here / "out.run" / "finished.json").write_text(damaged)
+        told = run(*command, "--resume")
+        assert told.code == 2 and "something at this place already" in told.err, told.err
 
 
 def test_a_run_in_the_way_is_refused_and_can_be_gone_on_with(place: Any, run: Callable) -> None:

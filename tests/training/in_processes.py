@@ -2,7 +2,8 @@
 
 in_processes.py OUT.json RUN RESUME STOP_AFTER SETTING...
 
-With SHARDED=1 in the environment the model is sharded by FSDP2. Accelerate does that on GPUs only, by itself.
+"{rank}" in RUN is the number of the process. In the environment of `accelerate launch --use_fsdp` the model is sharded,
+which Accelerate does on GPUs only, by itself.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from affectgpt.core.plan import make_plan
 from affectgpt.data.clips import Sample
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
+from affectgpt.training import accelerator as accelerators
 from affectgpt.training import loop
 from affectgpt.training.accelerator import make_accelerator
 from affectgpt.training.loop import train
@@ -37,9 +39,8 @@ from affectgpt.training.run_folder import RunFolder
 def sharding(*arguments: Any) -> Accelerator:
     accelerator = make_accelerator(*arguments)
     accelerator.state.distributed_type = DistributedType.FSDP
-    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
-        fsdp_version=2, cpu_ram_efficient_loading=False, auto_wrap_policy="transformer_based_wrap"
-    )
+    # Of the environment, as Accelerate makes it.
+    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
     assert accelerator.is_fsdp2
     return accelerator
 
@@ -64,7 +65,7 @@ def main(out: Path, run: str, resume: str, stop_after: int, settings: list[str])
         if step == stop_after:
             os._exit(0)
 
-    folder = RunFolder(run) if run else None
+    folder = RunFolder(run.replace("{rank}", rank)) if run else None
     try:
         history = train(pipeline, samples, run=folder, resume=resume == "resume", on_step=stop)
     except AffectGPTError as error:
@@ -77,6 +78,7 @@ def main(out: Path, run: str, resume: str, stop_after: int, settings: list[str])
 
 
 if __name__ == "__main__":
-    if os.environ.get("SHARDED"):
+    if os.environ.get("ACCELERATE_USE_FSDP"):
         loop.make_accelerator = sharding
+        accelerators._refuse_unsharded = lambda _: None
     main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])

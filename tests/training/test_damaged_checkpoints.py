@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import pickle
@@ -154,6 +156,53 @@ def test_all_damaged_is_none(tmp_path: Path) -> None:
         os.truncate(write_checkpoint(tmp_path, saved(step), keep=2) / TENSORS, 9)
     found, notes = newest_checkpoint(tmp_path)
     assert found is None and ["00000002" in notes[0], "00000001" in notes[1]] == [True, True]
+
+
+@pytest.mark.parametrize("name", [TENSORS, FACTS, MARKER, ""])
+def test_one_that_cannot_be_read_just_now_is_an_error_and_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint(tmp_path, saved(1), keep=2)
+    path = write_checkpoint(tmp_path, saved(3), keep=2)
+    with monkeypatch.context() as patch:
+        _unreadable(patch, path / name)
+        with pytest.raises(CheckpointError, match=r"step-00000003: .* cannot be read[\s\S]*try again") as caught:
+            newest_checkpoint(tmp_path)
+        assert "Input/output error" in str(caught.value)
+    assert same(newest_checkpoint(tmp_path)[0], saved(3))
+
+
+def test_a_mark_that_cannot_be_read_just_now_is_no_missing_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint(tmp_path, saved(1), keep=3)
+    path = write_checkpoint(tmp_path, saved(2), keep=3)
+    with monkeypatch.context() as patch:
+        _unreadable(patch, path / MARKER)
+        with pytest.raises(RunError, match="Input/output error"):
+            write_checkpoint(tmp_path, saved(3), keep=3)
+    assert same(newest_checkpoint(tmp_path)[0], saved(2))
+
+
+def _unreadable(patch: pytest.MonkeyPatch, path: Path) -> None:
+    """What a disk that is gone for a moment answers, whoever asks."""
+    opened, looked = io.open, os.lstat
+
+    def refuse(asked: Any) -> None:
+        if isinstance(asked, str | os.PathLike) and Path(asked) == path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    def open_(asked: Any, *arguments: Any, **options: Any) -> Any:
+        refuse(asked)
+        return opened(asked, *arguments, **options)
+
+    def lstat(asked: Any, *arguments: Any, **options: Any) -> Any:
+        refuse(asked)
+        return looked(asked, *arguments, **options)
+
+    patch.setattr(io, "open", open_)
+    patch.setattr(os, "lstat", lstat)
+    patch.setattr(Path, "lstat", lambda self: lstat(self))
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,10 @@ import torch
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import Sample
 from affectgpt.registry.errors import AffectGPTError, DataError, RunError
+from affectgpt.training import loop
+from affectgpt.training.accelerator import make_accelerator
 from affectgpt.training.loop import train
+from affectgpt.training.run_folder import RunFolder
 
 Build = Callable[..., Pipeline]
 Steps = list[Any]
@@ -211,6 +216,46 @@ def test_the_precision_of_training_does_not_stay_with_the_pipeline(build: Build,
     answers = [each.description for each in samples]
     with torch.no_grad():
         assert torch.equal(pipeline(batch, answers), Pipeline.forward(pipeline, batch, answers))
+
+
+@pytest.fixture
+def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are scaled as for fp16, on the CPU."""
+
+    def made(*arguments: Any) -> Any:
+        accelerator = make_accelerator(*arguments)
+        accelerator.scaler = torch.amp.GradScaler(accelerator.device.type)
+        return accelerator
+
+    monkeypatch.setattr(loop, "make_accelerator", made)
+
+
+@pytest.mark.usefixtures("scaled")
+def test_gradients_that_are_never_a_number_stop_a_run_that_scales_its_loss(
+    build: Build, samples: list[Sample]
+) -> None:
+    pipeline = build("training.steps=40")
+    before = {key: value.clone() for key, value in pipeline.state_dict().items()}
+    pipeline.projectors["multi"].weight.register_hook(lambda gradient: gradient * math.nan)
+    # From 2 ** 16 down to 1.
+    with pytest.raises(RunError, match=r"the gradient is nan at step 17, [\s\S]*scaled by 1[\s\S]*clips clip\d"):
+        train(pipeline, samples)
+    assert all(torch.equal(value, before[key]) for key, value in pipeline.state_dict().items())
+
+
+@pytest.mark.usefixtures("scaled")
+def test_gradients_that_overflow_at_first_do_not(build: Build, samples: list[Sample], tmp_path: Path) -> None:
+    pipeline, run = build("training.steps=20"), RunFolder(tmp_path / "run")
+    passes: list[int] = []
+
+    def overflow(gradient: torch.Tensor) -> torch.Tensor:
+        passes.append(1)
+        return gradient * math.inf if len(passes) <= 16 else gradient
+
+    pipeline.projectors["multi"].weight.register_hook(overflow)
+    history = train(pipeline, samples, run=run)
+    skipped = [json.loads(line).get("skipped", False) for line in run.log.read_text().splitlines()]
+    assert skipped == [True] * 16 + [False] * 4 and history.losses[-1] < history.losses[0]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate.commands.launch import launch_command_parser
+from accelerate.utils.launch import prepare_multi_gpu_env
 
 SCRIPT = Path(__file__).with_name("in_processes.py")
 SETTINGS = (
@@ -33,7 +35,7 @@ class Outcome:
 
 def launch(
     folder: Path, name: str, *settings: str, run: Path | None = None, resume: bool = False, stop: int = 0,
-    sharded: str = "",
+    sharded: bool = False,
 ) -> Outcome:
     """Train in two processes on gloo."""
     out = folder / f"{name}.json"
@@ -41,9 +43,17 @@ def launch(
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT), str(out),
         str(run or ""), "resume" if resume else "", str(stop), *SETTINGS, *settings,
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SHARDED": sharded}
+    environment = {**os.environ, **(launched_to_shard() if sharded else {}), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     return Outcome(done.returncode, json.loads(out.read_text()) if out.exists() else None, done.stdout + done.stderr)
+
+
+def launched_to_shard() -> dict[str, str]:
+    """The environment that the documented command gives its processes."""
+    words = "--use_fsdp --fsdp_version 2 --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+    environment: dict[str, str] = prepare_multi_gpu_env(launch_command_parser().parse_args([*words.split(), "script"]))
+    assert environment["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "true"
+    return environment
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +103,38 @@ def test_a_loss_that_is_no_number_stops_all_processes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sharded_model_trains_as_a_whole_one(two: Any, tmp_path: Path) -> None:
-    sharded = launch(tmp_path, "sharded", run=tmp_path / "run", sharded="1")
+    sharded = launch(tmp_path, "sharded", run=tmp_path / "run", sharded=True)
     assert sharded.code == 0, sharded.printed
     whole = two[0]
     assert sharded.written["losses"] == pytest.approx(whole["losses"], rel=1e-5)
     assert sharded.written["best"] == pytest.approx(whole["best"], rel=1e-5)
     assert sharded.written["weights"] == pytest.approx(whole["weights"], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_tied_weights_and_batch_norm_are_sharded_as_they_are(tmp_path: Path) -> None:
+    # Each process has its own statistics, so that only the training is compared.
+    settings = (
+        "llm.lora=null", "llm.frozen=false", "llm.architecture.tie_word_embeddings=true", "encoders.face.frozen=false",
+        "training.validation_share=0", "training.lr=0.02", "training.modality_dropout=0",
+    )  # fmt: skip
+    whole, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
+    assert whole.code == 0, whole.printed
+    assert sharded.code == 0, sharded.printed
+    assert sharded.written["losses"] == pytest.approx(whole.written["losses"], rel=1e-4)
+    # One tensor that came in two parts would be there twice.
+    assert sharded.written["weights"].keys() == whole.written["weights"].keys()
+    assert not any("lm_head" in name for name in whole.written["weights"])
+    assert sharded.written["weights"] == pytest.approx(whole.written["weights"], rel=1e-2, abs=1e-2)
+
+
+@pytest.mark.slow
+def test_processes_with_folders_of_their_own_do_not_resume(tmp_path: Path) -> None:
+    # Only the first process writes: the other one finds nothing where it looks.
+    run = tmp_path / "run-{rank}"
+    assert launch(tmp_path, "stopped", run=run, stop=5).written is None
+    resumed = launch(tmp_path, "resumed", run=run, resume=True)
+    assert resumed.code != 0 and resumed.written is None, resumed.printed
+    for rank in (0, 1):
+        told = (tmp_path / f"resumed.{rank}.error").read_text()
+        assert "do not see the same run folder" in told and "process 0: step 4; process 1: no checkpoint" in told

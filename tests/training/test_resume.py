@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +15,7 @@ import torch
 
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.clips import BrokenClip, Sample
-from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, RunError
+from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem
 from affectgpt.training.loop import History, train
 from affectgpt.training.run_folder import RunFolder
 
@@ -155,39 +153,6 @@ def test_what_validation_found_survives(
         assert same_weights(whole, resumed) and rows(run) == rows(first), stop
 
 
-def test_ctrl_c_ends_the_step_and_writes_a_checkpoint(build: Build, samples: list[Sample], tmp_path: Path) -> None:
-    settings = (*HARD, "training.checkpoint_every=100")
-    history = train(build(*settings), mixed(samples))
-    run = RunFolder(tmp_path / "run")
-    before = signal.getsignal(signal.SIGINT)
-
-    def press(step: int, _: float) -> None:
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(RunError, match="stopped after step 4") as caught:
-        train(build(*settings), mixed(samples), run=run, on_step=press)
-    assert "--resume" in str(caught.value) and signal.getsignal(signal.SIGINT) is before
-    again = train(build(*settings), mixed(samples), run=run, resume=True)
-    assert again.resumed == 4 and again.losses == history.losses
-
-
-def test_ctrl_c_writes_a_checkpoint_where_none_are_asked_for(
-    build: Build, samples: list[Sample], tmp_path: Path
-) -> None:
-    settings = (*HARD, "training.checkpoint_every=null")
-    run = RunFolder(tmp_path / "run")
-
-    def press(step: int, _: float) -> None:
-        if step == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(RunError, match="stopped after step 2"):
-        train(build(*settings), mixed(samples), run=run, on_step=press)
-    assert train(build(*settings), mixed(samples), run=run, resume=True).resumed == 2
-    assert [path.name for path in run.checkpoints.iterdir()] == ["step-00000002"]
-
-
 def test_the_last_step_can_be_resumed_from(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     settings = (*HARD, "training.checkpoint_every=100")
     run = RunFolder(tmp_path / "run")
@@ -208,15 +173,6 @@ def test_features_of_another_encoder_are_refused(build: Build, samples: list[Sam
     other.facts = {"dtype": "bfloat16", "weights": {"face": "0"}}
     with pytest.raises(ConfigError, match="feature cache"):
         train(build(*HARD), other, run=stopped, resume=True)
-
-
-def test_a_second_ctrl_c_ends_it_at_once(build: Build, samples: list[Sample], tmp_path: Path) -> None:
-    def press(step: int, _: float) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(build(*HARD), mixed(samples), run=RunFolder(tmp_path / "run"), on_step=press)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import builtins
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.loop import train
 from affectgpt.training.run_folder import RunFolder
 from affectgpt.training.schedule import learning_rate
+from affectgpt.training.validation import Validation
 
 Build = Callable[..., Pipeline]
 
@@ -93,11 +96,37 @@ def test_what_validation_needs_is_told(build: Build, samples: list[Sample]) -> N
 
 
 def test_a_held_out_loss_that_is_no_number_stops_the_run(build: Build, samples: list[Sample]) -> None:
-    pipeline = build("training.validate_every=1")
+    pipeline = build("training.validate_every=2", "training.warmup_steps=1")
     media = {name: each and type(each)(each.values * float("nan"), each.times) if name == "audio" else each
              for name, each in samples[5].media.items()}  # fmt: skip
-    with pytest.raises(RunError, match="held-out loss is nan at step 1"):
-        train(pipeline, samples[:5], validation=[Sample("a", media, "", "happy")])
+    held_out = [*samples[2:4], samples[4], Sample("broken", media, "", "happy"), samples[5]]
+    with pytest.raises(RunError, match="the held-out loss is nan at step 2") as caught:
+        train(pipeline, samples[:2], validation=held_out)
+    # The two that were measured together.
+    rate = learning_rate(1, pipeline.plan.config.training)
+    assert f"learning rate {rate:g}; clips clip4, broken\n" in str(caught.value), str(caught.value)
+
+
+def test_processes_share_the_held_out_batches(build: Build, samples: list[Sample]) -> None:
+    pipeline = build("training.batch_size=2")
+    held_out = Validation(pipeline, samples, [0, 1, 2, 3, 4], 0, lambda index: samples[index].name)
+    sent: list[torch.Tensor] = []
+
+    def loss(process: int, processes: int) -> float:
+        def gather(own: torch.Tensor) -> torch.Tensor:
+            sent.append(own)
+            return own if processes == 1 else torch.cat([own, sent[0]])
+
+        accelerator: Any = SimpleNamespace(
+            num_processes=processes, process_index=process, device="cpu", autocast=nullcontext, gather=gather
+        )
+        return held_out.loss(accelerator, pipeline, 1, 0.1)
+
+    # Three batches, the last of one clip: process 1 has one of them, and a stand-in.
+    whole = loss(0, 1)
+    assert len(set(sent.pop().tolist())) == 3
+    loss(1, 2)
+    assert loss(0, 2) == whole
 
 
 def test_the_log_holds_a_row_per_step(build: Build, samples: list[Sample], tmp_path: Path, steps: list[Any]) -> None:

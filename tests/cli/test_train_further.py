@@ -1,0 +1,117 @@
+"""`affectgpt train FOLDER`: a saved model is trained further, from its own weights."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+making = runpy.run_path(str(Path(__file__).resolve().parents[1] / "released" / "conftest.py"))
+models, original, prompt = making["models"], making["original"], making["prompt"]
+ONE_STEP = ("--set", "training.steps=1", "--set", "training.warmup_steps=0", "--set", "training.batch_size=2")
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def further(model: str | Path, data: Path, out: str, *options: str) -> list[str]:
+    return ["train", str(model), "--data", str(data), "--out", out, *ONE_STEP, "--workers", "0", *options]
+
+
+def test_it_begins_with_the_weights_of_the_folder(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    still = [word for rate in ("lr=1.0e-12", "rates.llm=1.0e-12", "min_lr=0", "weight_decay=0")
+             for word in ("--set", f"training.{rate}")]  # fmt: skip
+    done = run(*further(place.model, data, "same", *still))
+    assert done.code == 0, done.err
+    before, after = (load_file(each / "model.safetensors") for each in (place.model, place.here / "same"))
+    assert before.keys() == after.keys()
+    buffers = [name for name in before if "running_" in name or "num_batches" in name]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before.keys() - set(buffers))
+    assert run(*further(place.model, data, "moved")).code == 0
+    moved = load_file(place.here / "moved" / "model.safetensors")
+    assert not all(torch.allclose(before[name], moved[name], atol=1e-6) for name in before.keys() - set(buffers))
+    fresh = run(*place.train(data), "--out", "fresh")
+    first = [log_of(place.here / f"{name}.run")[0]["loss"] for name in ("fresh", "moved", "same")]
+    assert fresh.code == 0 and first[0] != first[1] == first[2]
+
+
+def test_it_may_be_saved_over_itself_nowhere(place: Any, refused: Callable) -> None:
+    shutil.copytree(place.model, place.here / "mine")
+    refused(further("mine", place.data(2), "mine"), "something at this place already")
+
+
+def test_a_run_of_other_frozen_weights_is_not_gone_on_with(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    frozen = ("--set", "encoders.face.frozen=true", "--set", "training.checkpoint_every=1")
+    command = further("first", data, "out", *frozen)
+    shutil.copytree(place.model, place.here / "first")
+    assert run(*command).code == 0
+    shutil.rmtree(place.here / "out")
+    assert run(*place.train(data), "--out", "second").code == 0
+    (place.here / "first").rename(place.here / "before")
+    (place.here / "second").rename(place.here / "first")
+    told = run(*command, "--resume")
+    assert told.code == 2 and "begun with other settings: frozen weights" in told.err, told.err
+    shutil.rmtree(place.here / "first")
+    (place.here / "before").rename(place.here / "first")
+    assert run(*command, "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("begin", "options", "words"),
+    [
+        ("mine/pipeline.yaml", (), "to train the model further give its folder"),
+        ("mine", ("--set", "training.rate=3"), "training.rate"),
+        ("empty", (), "this is not a saved model"),
+        ("damaged", (), "the weights cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_further(
+    place: Any, refused: Callable, begin: str, options: tuple[str, ...], words: str
+) -> None:
+    for name in ("mine", "damaged"):
+        shutil.copytree(place.model, place.here / name)
+    place.write("empty/notes.txt", "none")
+    weights = (place.model / "model.safetensors").read_bytes()
+    place.write("damaged/model.safetensors", weights[: len(weights) // 2])
+    refused(further(begin, place.data(2), "out", *options), words)
+
+
+def test_other_widths_are_refused_before_a_run_begins(place: Any, run: Callable) -> None:
+    told = run(*further(place.model, place.data(2), "out", "--set", "llm.architecture.intermediate_size=128"))
+    assert told.code == 2 and "wrong form" in told.err and told.errors >= 1 and "Traceback" not in told.err
+    assert not (place.here / "out").exists() and not (place.here / "out.run").exists()
+
+
+def test_a_pickle_is_read_only_when_allowed(place: Any, run: Callable, refused: Callable) -> None:
+    data = place.data(2)
+    refused([*place.train(data), "--allow-pickle"], "--allow-pickle is for a saved model")
+    assert run(*further(place.model, data, "out", "--allow-pickle")).code == 0
+
+
+def test_a_converted_model_trained_further_goes_back(
+    place: Any, run: Callable, models: Any, original: Callable[..., Path], prompt: Path
+) -> None:
+    folders = ["--llm", models.llm, "--vision", models.vision, "--speech", models.speech, "--prompt", prompt]
+    checkpoint = original()
+    made = run("convert", "affectgpt", *folders, "--dtype", "float32", checkpoint, "--out", "converted")
+    assert made.code == 0, made.err
+    data = place.data(2)
+    trained = run(*further("converted", data, "trained", "--set", "training.lr=0.01", "--set", "training.min_lr=0.01"))
+    assert trained.code == 0, trained.err
+    back = run("convert", "back", "trained", "--out", "again.pth", "--json")
+    assert back.code == 0, back.err
+    before, after = (torch.load(path, weights_only=True)["model"] for path in (checkpoint, place.here / "again.pth"))
+    assert list(before) == list(after)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert torch.equal(before["image_llama_proj.weight"], after["image_llama_proj.weight"])
