@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, ProjectConfiguration
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
@@ -68,12 +68,27 @@ def prepare(
 ) -> tuple[nn.Module, Any]:
     """The model and the optimizer on their device, wrapped for several processes if there are several."""
     if accelerator.distributed_type == DistributedType.FSDP:
-        names = {name for module in pipeline.modules() for name in getattr(module, "_no_split_modules", None) or ()}
-        there = {type(module).__name__ for module in pipeline.modules()}
-        # What Accelerate reads to learn which layers are sharded by themselves.
+        names = {name for module in pipeline.llm.modules() for name in getattr(module, "_no_split_modules", None) or ()}
+        there = {type(module).__name__ for module in pipeline.llm.modules()}
+        # What Accelerate reads to learn which layers are sharded by themselves. They are gathered when they run, by all
+        # processes together: those of an encoder run only where a clip has its stream.
         pipeline._no_split_modules = sorted(names & there)  # type: ignore[assignment]
+        pipeline.register_forward_hook(_with_every_gradient)
     model, prepared = accelerator.prepare(pipeline, optimizer)
     return model, prepared
+
+
+def _with_every_gradient(pipeline: nn.Module, _: object, loss: Tensor) -> Tensor:
+    """The same loss, from which every trained weight outside the LLM gets a gradient, be it 0.
+
+    Sharded gradients are summed in one piece, which has to be as long in a process whose clips all lack a stream.
+    """
+    if not torch.is_grad_enabled():
+        return loss
+    for name, each in pipeline.named_parameters():
+        if each.requires_grad and not name.startswith("llm.") and not isinstance(each, DTensor):
+            loss = loss + 0.0 * each.sum()
+    return loss
 
 
 def reshard(model: nn.Module) -> None:

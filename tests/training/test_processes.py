@@ -129,6 +129,20 @@ def test_tied_weights_and_batch_norm_are_sharded_as_they_are(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_stream_that_one_process_lacks_is_sharded_too(tmp_path: Path) -> None:
+    # A clip at a time: a trained encoder then runs in one process and not in the other.
+    settings = (
+        "training.batch_size=1", "encoders.face.frozen=false", "training.validation_share=0", "training.steps=4",
+        "training.weight_decay=0", "training.modality_dropout=0",
+    )  # fmt: skip
+    whole, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
+    assert whole.code == 0, whole.printed
+    assert sharded.code == 0, sharded.printed
+    assert sharded.written["losses"] == pytest.approx(whole.written["losses"], rel=1e-4)
+    assert sharded.written["weights"] == pytest.approx(whole.written["weights"], rel=1e-2, abs=1e-2)
+
+
+@pytest.mark.slow
 def test_processes_with_folders_of_their_own_do_not_resume(tmp_path: Path) -> None:
     # Only the first process writes: the other one finds nothing where it looks.
     run = tmp_path / "run-{rank}"
