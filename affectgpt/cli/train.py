@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,8 @@ from affectgpt.registry.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-    from torch import Tensor
 
+    from affectgpt.core.beginning import Beginning
     from affectgpt.core.pipeline import Pipeline
     from affectgpt.data.feature_cache.reading import FeatureCache
     from affectgpt.training.reading import Reading
@@ -77,7 +76,7 @@ def command(
     """Train a pipeline and save it."""
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
-    plan, weights = _planned(config, catalog, set_, allow_pickle)
+    plan, beginning = _planned(config, catalog, set_, allow_pickle)
     run = out.with_name(f"{out.name}.run") if run is None else run
     if features is not None and decode == Decode.EACH_TIME:
         raise ConfigError("with features nothing is decoded", where="--decode", found="each-time", hint="leave it out")
@@ -104,7 +103,7 @@ def command(
         if not resume:
             folder.refuse_used()
         cache = _cache(plan, features)
-        pipeline = _built(bar, plan, catalog, cache, config, weights)
+        pipeline = _built(bar, plan, catalog, cache, beginning)
         reading = Reading(pipeline, cache, decode == Decode.EACH_TIME, workers, allow_unreadable)
         call_hooks(catalog, "affectgpt_before_run", command="train", config=plan.config)
         samples, skipped = _read(bar, reading, examples)
@@ -139,12 +138,13 @@ def _check_places(out: Path, run: Path) -> None:
 
 def _planned(
     begin: Path, catalog: Catalog, changes: list[str], allow_pickle: bool
-) -> tuple[Plan, Mapping[str, Tensor] | None]:
-    """The plan, and of a saved model its tensors."""
+) -> tuple[Plan, Beginning | None]:  # fmt: skip
+    """The plan, and the saved model that it begins with."""
     if begin.is_dir():
-        from affectgpt.core.checkpoint import read_saved
+        from affectgpt.core.beginning import read_beginning
 
-        return read_saved(begin, catalog, changes, allow_pickle=allow_pickle)
+        beginning = read_beginning(begin, catalog, changes, allow_pickle=allow_pickle)
+        return beginning.plan, beginning
     checked, source = load_config(begin, catalog, changes)
     if begin.name == "pipeline.yaml" and (begin.parent / "model.safetensors").is_file():
         raise ConfigError(
@@ -167,19 +167,17 @@ def _cache(plan: Plan, features: Path | None) -> FeatureCache | None:
 
 
 def _built(
-    bar: Progress, plan: Plan, catalog: Catalog, cache: FeatureCache | None, begin: Path,
-    weights: Mapping[str, Tensor] | None,
-) -> Pipeline:  # fmt: skip
+    bar: Progress, plan: Plan, catalog: Catalog, cache: FeatureCache | None, beginning: Beginning | None
+) -> Pipeline:
     from affectgpt.core.assembly import assemble
-    from affectgpt.core.checkpoint import fill_saved
 
     building = bar.add_task("building the pipeline", total=None, note="")
     without = cache.without if cache is not None else ()
     pipeline = assemble(plan, catalog, lambda name: bar.update(building, note=name), without=without)
-    if weights is not None:
-        fill_saved(pipeline, begin, weights)
+    if beginning is not None:
+        beginning.fill(pipeline)
     if cache is not None:
-        cache.fill(pipeline)
+        (cache.fill if beginning is None else cache.refuse_other_weights)(pipeline)
     bar.update(building, total=1, completed=1, note="")
     return pipeline
 

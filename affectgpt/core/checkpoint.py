@@ -198,16 +198,13 @@ def load(
     folder = Path(folder)
     plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
     pipeline = assemble(plan, catalog, on_node)
-    fill_saved(pipeline, folder, tensors)
+    fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
+    fill_adapter(pipeline, folder)
     return pipeline.eval()
 
 
-def fill_saved(pipeline: Pipeline, folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Give `pipeline` the weights of the saved model in `folder`: its `tensors`, and its adapter.
-
-    Raises CheckpointError as [load][].
-    """
-    fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
+def fill_adapter(pipeline: Pipeline, folder: Path) -> None:
+    """Give `pipeline` the adapter of a saved model. Raises CheckpointError unless it fits, or both have none."""
     if pipeline.llm.adapter() is not None:
         from peft import get_peft_model_state_dict, set_peft_model_state_dict
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 making = runpy.run_path(str(Path(__file__).resolve().parents[1] / "released" / "conftest.py"))
 models, original, prompt = making["models"], making["original"], making["prompt"]
+TINY = Path(__file__).resolve().parents[2] / "configs" / "tiny.yaml"
 ONE_STEP = ("--set", "training.steps=1", "--set", "training.warmup_steps=0", "--set", "training.batch_size=2")
 
 
@@ -91,6 +92,26 @@ def test_other_widths_are_refused_before_a_run_begins(place: Any, run: Callable)
     told = run(*further(place.model, place.data(2), "out", "--set", "llm.architecture.intermediate_size=128"))
     assert told.code == 2 and "wrong form" in told.err and told.errors >= 1 and "Traceback" not in told.err
     assert not (place.here / "out").exists() and not (place.here / "out.run").exists()
+
+
+def test_features_are_those_of_its_own_encoders(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    frozen = ("--set", "encoders.face.frozen=true", "--set", "encoders.audio.frozen=true")
+    begun = run(*further(place.model, data, "begun", *frozen))
+    assert begun.code == 0, begun.err
+    own = run("encode", data, "own", "--model", "begun", "--workers", "0")
+    other = run("encode", data, "other", "--config", TINY, *frozen, "--workers", "0")
+    assert own.code == 0 == other.code, own.err + other.err
+    for name, *features in (("plain",), ("cached", "--features", "own")):
+        done = run(*further("begun", data, name, *features))
+        assert done.code == 0, done.err
+    plain, cached = (log_of(place.here / f"{name}.run") for name in ("plain", "cached"))
+    assert cached[0]["loss"] == pytest.approx(plain[0]["loss"], rel=1e-5)
+    before, after = (load_file(place.here / name / "model.safetensors") for name in ("begun", "cached"))
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("encoders."))
+    told = run(*further("begun", data, "refused", "--features", "other"))
+    assert told.code == 2 and "made with other weights" in told.err and "face" in told.err, told.err
+    assert not (place.here / "refused.run").exists()
 
 
 def test_a_pickle_is_read_only_when_allowed(place: Any, run: Callable, refused: Callable) -> None:

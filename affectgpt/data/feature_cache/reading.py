@@ -143,10 +143,24 @@ class FeatureCache:
         path = self.folder / WEIGHTS
         stored = {key: each for key, each in read_tensors(path).items() if key.partition(".")[0] in names}
         fill(own, stored, str(path))
-        for name in names:
-            if fingerprint(pipeline.encoders[name].state_dict()) != self.settings.encoders[name].weights:
-                raise CheckpointError("the weights of an encoder are not those that the features were made with",
-                                      where=f"{path}: {name}", hint=REPAIR)  # fmt: skip
+        other = self._of_other_weights(pipeline)
+        if other:
+            raise CheckpointError("the weights of an encoder are not those that the features were made with",
+                                  where=f"{path}: {', '.join(other)}", hint=REPAIR)  # fmt: skip
+
+    def refuse_other_weights(self, pipeline: Pipeline) -> None:
+        """Raise ConfigError when an encoder of `pipeline` has other weights than those the features were made with."""
+        other = self._of_other_weights(pipeline)
+        if other:
+            raise ConfigError("the feature cache was made with other weights of an encoder", where=str(self.folder),
+                              found=", ".join(other), hint="encode the clips with this model: --model")  # fmt: skip
+
+    def _of_other_weights(self, pipeline: Pipeline) -> list[str]:
+        return [
+            name for name, module in pipeline.encoders.items()
+            if name in self.encoders and name not in self.without
+            and fingerprint(module.state_dict()) != self.settings.encoders[name].weights
+        ]  # fmt: skip
 
 
 def _other_options(mine: EncoderSettings, node: PlannedNode) -> dict[str, tuple[object, object]]:
