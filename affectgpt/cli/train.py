@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, Plugin, Set, call_hooks, catalog_of, progress
+from affectgpt.core.extras import copy_released
 from affectgpt.core.load_config import load_config
 from affectgpt.core.place import check_place
 from affectgpt.core.plan import Plan, make_plan
@@ -122,7 +122,8 @@ def command(
         "best": {"step": history.best.step, "validation_loss": history.best.loss} if history.best else None,
     }  # fmt: skip
     write_finished(run, out, plan.config, examples, result)
-    save(pipeline, out, also=partial(_keep_released, config))
+    # With it, a model that was converted and trained further can be converted back.
+    save(pipeline, out, also=None if beginning is None else partial(copy_released, config))
     call_hooks(catalog, "affectgpt_after_run", command="train", config=plan.config, result=result)
     _tell(result, as_json)
 
@@ -180,12 +181,6 @@ def _built(
         (cache.fill if beginning is None else cache.refuse_other_weights)(pipeline)
     bar.update(building, total=1, completed=1, note="")
     return pipeline
-
-
-def _keep_released(begin: Path, made: Path) -> None:
-    # With it, a model that was converted and trained further can be converted back.
-    if (begin / "released").is_dir():
-        shutil.copytree(begin / "released", made / "released", symlinks=True)
 
 
 def _read(bar: Progress, reading: Reading, examples: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from affectgpt.core.checkpoint import CONFIG, WEIGHTS, fill_adapter, own_tensors, read_saved
 from affectgpt.core.config import PipelineConfig
+from affectgpt.core.extras import refuse_odd_extras
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
@@ -56,5 +57,6 @@ def read_beginning(
 ) -> Beginning:
     """The saved model in `folder`, with `changes` to its config as in [load_config][]. Raises as [load][]."""
     plan, tensors = read_saved(folder, catalog, changes, allow_pickle=allow_pickle)
+    refuse_odd_extras(folder)
     before, _ = load_config(folder / CONFIG, catalog, allow_plugins=False)
     return Beginning(folder, plan, tensors, before)

@@ -27,8 +27,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.card_mark import is_generated
 from affectgpt.core.config import PipelineConfig
+from affectgpt.core.extras import EXTRAS, keep_extras, refuse_odd_extras
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.place import unwritable
@@ -39,7 +39,6 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 
 CONFIG, WEIGHTS, PLUGINS, ADAPTER = "pipeline.yaml", "model.safetensors", "plugins.json", "adapter"
-EXTRAS = ("README.md", "released")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -103,23 +102,13 @@ def save(
         _write(pipeline, made, tensors)
         if also is not None:
             also(made)
-        _keep_extras(folder, made)
+        keep_extras(folder, made)
         # mkdtemp and safetensors let nobody else read what they make.
         for path in (made, *made.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         _replace(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _keep_extras(folder: Path, made: Path) -> None:
-    for name in EXTRAS:
-        old, new = folder / name, made / name
-        if old.is_dir() and not new.exists():
-            shutil.copytree(old, new, symlinks=True)
-        # A generated card tells of the weights that are replaced.
-        elif old.is_file() and not new.exists() and not is_generated(old):
-            shutil.copyfile(old, new)
 
 
 def _refuse_other(folder: Path) -> None:
@@ -131,6 +120,7 @@ def _refuse_other(folder: Path) -> None:
             "there is something else at this place", where=str(folder), expected="a new folder or a saved model",
             hint="choose another folder",
         )
+    refuse_odd_extras(folder)
 
 
 def _replace(made: Path, folder: Path) -> None:

@@ -26,6 +26,7 @@ from affectgpt.released.names import ADAPTED, Name, adapter_place, names_of
 from affectgpt.released.pipeline_tree import Bert
 
 _STORED = "base_model.model."
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def convert_back(folder: Path, out: Path, catalog: Catalog) -> Account:
@@ -56,6 +57,10 @@ def _own_tensors(folder: Path) -> dict[str, Tensor]:
     for name, tensor in read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS).items():
         inside = name.removeprefix(_STORED).replace(".lora_A.weight", ".lora_A.default.weight")
         own[ADAPTED + inside.replace(".lora_B.weight", ".lora_B.default.weight")] = tensor
+    odd = [f"{name} {tensor.dtype}" for name, tensor in own.items() if tensor.dtype not in _FLOATS]
+    if odd:
+        raise CheckpointError("tensors of the saved model are of a type that it was not saved with", where=str(folder),
+                              found=first_of(odd), expected="float32, float16 or bfloat16")  # fmt: skip
     return own
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from affectgpt.core.stored_tensors import read_tensors
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.read_checkpoint import is_json
+from affectgpt.released.read_checkpoint import MAX_EPOCH, is_json, refuse_odd
 
 FOLDER, TABLE, TENSORS = "released", "checkpoint.json", "tensors.safetensors"
 FORMAT = 1
@@ -49,7 +49,11 @@ def write_beside(folder: Path, beside: Beside) -> None:
         "format": FORMAT, "epoch": beside.epoch, "reads": beside.reads, "bert": dict(beside.bert),
         "config": beside.config, "order": beside.order, "shapes": dict(beside.shapes), "tied": beside.tied,
     }  # fmt: skip
-    (place / TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(table) + "\n"
+    if len(text) > _LARGEST_TABLE:
+        raise CheckpointError("the checkpoint's config and names are too large to be kept beside the model",
+                              found=f"{len(text):,} bytes", expected=f"at most {_LARGEST_TABLE:,}")  # fmt: skip
+    (place / TABLE).write_text(text, encoding="utf-8")
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in beside.tensors.items()}
     save_file(tensors, place / TENSORS, metadata={"format": "pt"})
 
@@ -69,7 +73,8 @@ def read_beside(folder: Path) -> Beside:
         order, config, bert = table["order"], table["config"], table["bert"]
         shapes, tied = table["shapes"], table["tied"]
         fits = (
-            table["format"] == FORMAT and type(table["epoch"]) is int and type(table["reads"]) is str
+            table["format"] == FORMAT and type(table["epoch"]) is int and 0 <= table["epoch"] <= MAX_EPOCH
+            and type(table["reads"]) is str
             and isinstance(order, list) and all(isinstance(name, str) for name in order)
             and len(set(order)) == len(order) and isinstance(bert, dict) and isinstance(config, dict)
             and is_json(config) and isinstance(shapes, dict) and isinstance(tied, list)
@@ -82,5 +87,7 @@ def read_beside(folder: Path) -> Beside:
             "what the checkpoint held beside the model cannot be read", where=str(path), found=str(error)[:200]
         ) from None
     tensors = read_tensors(folder / FOLDER / TENSORS)
+    for name, tensor in tensors.items():
+        refuse_odd(name, tensor, str(folder / FOLDER / TENSORS))
     return Beside(config, table["epoch"], table["reads"], bert, tuple(order), tensors,
                   {name: tuple(shape) for name, shape in shapes.items()}, tuple(map(str, tied)))  # fmt: skip

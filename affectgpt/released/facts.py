@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from affectgpt.data.showing import shown
+from affectgpt.data.showing import first_of, shown
 from affectgpt.registry.errors import CheckpointError, listed
 from affectgpt.registry.suggest import did_you_mean
 from affectgpt.released.input_types import InputType, input_type
@@ -134,7 +134,7 @@ class _Reader:
         if len(found) != 1:
             raise CheckpointError(
                 "the checkpoint's config does not say one kind of input", where=self.where,
-                found=f"face_or_frame {', '.join(map(shown, found))}" if found else "none",
+                found=f"face_or_frame {first_of([shown(each) for each in found])}" if found else "none",
                 expected="one face_or_frame for all data sets", hint="name it with --face-or-frame",
             )  # fmt: skip
         return found[0]

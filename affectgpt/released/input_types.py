@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from affectgpt.data.showing import shown
 from affectgpt.registry.errors import CheckpointError, listed
 from affectgpt.registry.suggest import did_you_mean
 
@@ -63,6 +64,6 @@ def input_type(name: str, where: str) -> InputType:
     why = _WITHOUT_CLIP.get(name)
     raise CheckpointError(
         f"there is no pipeline for this input: {why}" if why else "this kind of input is unknown", where=where,
-        found=f"face_or_frame {name!r}", expected=f"one of {listed(INPUT_TYPES)}",
+        found=f"face_or_frame {shown(name)}", expected=f"one of {listed(INPUT_TYPES)}",
         hint=did_you_mean(name, INPUT_TYPES) or "name it with --face-or-frame",
     )  # fmt: skip

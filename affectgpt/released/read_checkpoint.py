@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import stat
 import warnings
 import zipfile
@@ -20,12 +21,14 @@ from affectgpt.released.archive import TABLE, AmbiguousArchiveError, table_size
 from affectgpt.released.saved_pickle import CallingPickleError, refuse_unlike_saved
 
 MAX_BYTES = 64 * 2**30
-MAX_PICKLE = 64 * 2**20
+MAX_PICKLE = 8 * 2**20
 """Bytes of the part of the file that is a pickle: names and shapes, no values."""
 MAX_CONFIG = 2**20
 MAX_VALUES = 100_000
 MAX_EPOCH = 2**31
 MAX_DEPTH = 32
+_MOST_SHARED = 4
+_LARGEST_SHAPE = 2**40
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int64)
 _EXPECTED = "a checkpoint as the released AffectGPT saves it (torch.save of model, optimizer, config, scaler, epoch)"
 
@@ -54,14 +57,21 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     if not isinstance(config, Mapping) or not is_json(config):
         raise CheckpointError(
             "the checkpoint holds no config", where=where,
-            found="values of other kinds, or too many" if isinstance(config, Mapping) else type(config).__name__,
+            found="keys that are no texts, values of other kinds, or too many of them" if isinstance(config, Mapping)
+            else type(config).__name__,
             expected="the config of the training run, as the released code stores it",
         )  # fmt: skip
     epoch = content.get("epoch", 0)
     if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch <= MAX_EPOCH:
-        raise CheckpointError("the checkpoint's epoch is no number", where=where, found=type(epoch).__name__)
+        raise CheckpointError("the checkpoint's epoch is no number of epochs", where=where, found=shown(epoch))
     for name, tensor in model.items():
-        _refuse_odd(name, tensor, where)
+        refuse_odd(name, tensor, where)
+    unfolded = sum(tensor.numel() * tensor.element_size() for tensor in model.values())
+    if unfolded > _MOST_SHARED * path.stat().st_size:
+        raise CheckpointError(
+            "the checkpoint's tensors share their values so often that they would unfold to much more than the file",
+            where=where, found=f"{unfolded:,} bytes of tensors", expected=f"at most {_MOST_SHARED} times its size",
+        )  # fmt: skip
     others = tuple(_key(key) for key in content if key not in ("model", "config", "epoch"))
     return ReleasedCheckpoint(where, model, json.loads(json.dumps(config)), epoch, others)
 
@@ -88,7 +98,7 @@ def refuse_bombs(path: Path) -> None:
         raise CheckpointError("the checkpoint cannot be read", where=where, found=_words(error)) from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
         raise CheckpointError(
-            "this is not a whole checkpoint", where=where, found=f"no file of torch.save ({_words(error)})",
+            "this is not a whole checkpoint", where=where, found=f"no archive of torch.save ({_words(error)})",
             expected=_EXPECTED, hint="if it was downloaded or copied, do that again",
         ) from None  # fmt: skip
     if size > MAX_PICKLE:
@@ -107,11 +117,12 @@ def _key(key: Any) -> str:
 def _loaded(path: Path) -> Any:
     try:
         # torch's own reader gives exactly the record that torch.load will read.
-        refuse_unlike_saved(torch._C.PyTorchFileReader(str(path)).get_record(TABLE))
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            refuse_unlike_saved(torch._C.PyTorchFileReader(file).get_record(TABLE))
+            file.seek(0)
             # Not mapped into memory: reading whole records is what compares their sizes with those the pickle claims.
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except CallingPickleError as error:
         raise CheckpointError(
             "the checkpoint asks for code to be run: it is refused, and nothing in it was run", where=str(path),
@@ -125,11 +136,13 @@ def _loaded(path: Path) -> Any:
         ) from None  # fmt: skip
 
 
-def _refuse_odd(name: Any, tensor: Any, where: str) -> None:
+def refuse_odd(name: Any, tensor: Any, where: str) -> None:
+    """Raise CheckpointError unless this is a tensor that the original stores, and is no larger than its values."""
     plain = (
         isinstance(name, str) and len(name) <= 300 and name.isprintable()
         and isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.device.type == "cpu"
-        and tensor.dtype in DTYPES
+        and tensor.dtype in DTYPES and tensor.ndim <= 8
+        and math.prod(max(size, 1) for size in tensor.shape) < _LARGEST_SHAPE
         and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
     )  # fmt: skip
     if not plain:

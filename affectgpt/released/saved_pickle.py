@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from affectgpt.released.archive import is_storage_name
 
@@ -23,23 +23,28 @@ _ORDERED, _TENSOR, _PARAMETER = (
 _STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
 ALLOWED = {_ORDERED, _TENSOR, _PARAMETER, *(f"torch {kind}Storage" for kind in _STORAGES)}
 """What tensors, parameters and ordered dicts are made of: all that a checkpoint of a training run calls."""
+_MAKING = {"EMPTY_LIST", "EMPTY_DICT", "REDUCE", "BINPERSID"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PLAIN = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _NUMBERS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 _LARGEST_KEY = 2**60
 """Whole numbers below this have hashes of their own; larger ones can be made to have all the same."""
+_MOST_NUMBER_KEYS = 20_000
+"""Different hashes can still be made to meet in the table of a dict. An optimizer has one such key per parameter."""
+_MOST_STEPS, _MOST_VALUES = 3_000_000, 300_000
+"""Steps of a pickle, and lists, dicts, tensors and storages in it: those of 70,000 tensors."""
 
 
 class CallingPickleError(ValueError):
     """The pickle asks for what is not `ALLOWED`, or for that in an unusual way; the text of the error names it."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Stand:
-    """Stands for a value that is no text, number or tuple: its kind, and the keys if it is a dict."""
+    """Stands for a value that is no text, number or tuple: its kind, and the keys if it is a dict that has some."""
 
     kind: str
-    keys: set[str | int] = field(default_factory=set)
+    keys: set[str | int] | None = None
 
 
 def refuse_unlike_saved(pickle: bytes) -> None:
@@ -59,11 +64,17 @@ def _follow(pickle: bytes) -> None:
     # two or hash one: this is what takes forever. Stacks and marks are as torch keeps them.
     stack: list[Any] = []
     marked: list[list[Any]] = []
-    memo: dict[Any, Any] = {}
-    for code, argument, _ in pickletools.genops(BytesIO(pickle)):
-        name = code.name
+    memo: list[Any] = []
+    made = number_keys = 0
+    for step, (code, value, _) in enumerate(pickletools.genops(BytesIO(pickle))):
+        name, argument = code.name, cast(Any, value)
+        made += name in _MAKING
+        if step > _MOST_STEPS or made > _MOST_VALUES:
+            raise ValueError("it holds more values than the tensors of any checkpoint")
         if name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
+            if argument != len(memo):
+                raise ValueError("values are remembered out of order")
+            memo.append(stack[-1])
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
         elif name == "BINUNICODE" or name in _NUMBERS:
@@ -89,10 +100,10 @@ def _follow(pickle: bytes) -> None:
             stack = marked.pop()
             _expect(stack[-1], "EMPTY_LIST")
         elif name == "SETITEM":
-            _set(_taken(stack, 2)[:1], stack[-1])
+            number_keys += _set(_taken(stack, 2)[:1], stack[-1])
         elif name == "SETITEMS":
             items, stack = stack, marked.pop()
-            _set(items[::2], stack[-1])
+            number_keys += _set(items[::2], stack[-1])
         elif name == "GLOBAL":
             if argument not in ALLOWED:
                 raise CallingPickleError(str(argument).replace(" ", "."))
@@ -110,6 +121,8 @@ def _follow(pickle: bytes) -> None:
             raise CallingPickleError(name)
         elif name != "PROTO":
             raise ValueError(f"torch.save writes no {name}")
+        if number_keys > _MOST_NUMBER_KEYS:
+            raise ValueError("it holds more numbers as keys than an optimizer of any checkpoint")
 
 
 def _taken(stack: list[Any], count: int) -> list[Any]:
@@ -130,12 +143,19 @@ def _expect(value: Any, *kinds: str) -> _Stand:
     return value
 
 
-def _set(keys: Sequence[Any], target: Any) -> None:
-    known = _expect(target, "EMPTY_DICT", _ORDERED).keys
+def _set(keys: Sequence[Any], target: Any) -> int:
+    """Put `keys` into the dict `target`. Gives how many of them are numbers."""
+    numbers = 0
+    place = _expect(target, "EMPTY_DICT", _ORDERED)
+    if len(keys) > _MOST_NUMBER_KEYS and sum(type(key) is not str for key in keys) > _MOST_NUMBER_KEYS:
+        return len(keys)
+    known = place.keys = place.keys or set()
     for key in keys:
-        if type(key) is not str and not (type(key) is int and abs(key) < _LARGEST_KEY):
+        if type(key) is not str and not (type(key) in (int, bool) and abs(key) < _LARGEST_KEY):
             raise ValueError("a key of a dict is neither a text nor a number of usual size")
+        numbers += type(key) is not str
         known.add(key)
+    return numbers
 
 
 def _called(function: Any, values: Any) -> _Stand:

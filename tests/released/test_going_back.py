@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
@@ -44,6 +46,39 @@ def test_an_adapter_of_another_form_does_not_go_back(
         with pytest.raises(CheckpointError, match=words):
             returned(tmp_path / "out", tmp_path / "again.pth")
         assert not (tmp_path / "again.pth").exists()
+
+
+@pytest.mark.parametrize("epoch", [-1, 2**31 + 5, 2**70])
+def test_an_epoch_that_no_training_reached(
+    original: Callable[..., Path], converted: Callable[..., Any], tmp_path: Path, epoch: int
+) -> None:
+    converted(original())
+    table = tmp_path / "out" / "released" / "checkpoint.json"
+    table.write_text(json.dumps({**json.loads(table.read_text()), "epoch": epoch}))
+    with pytest.raises(CheckpointError, match="of another kind"):
+        returned(tmp_path / "out", tmp_path / "again.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bool, torch.int64, torch.float8_e4m3fn], ids=str)
+def test_tensors_of_other_types_do_not_go_back(
+    original: Callable[..., Path], converted: Callable[..., Any], tmp_path: Path, dtype: torch.dtype
+) -> None:
+    converted(original())
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    tensors = load_file(tmp_path / "out" / "model.safetensors")
+    name = next(each for each in tensors if each.startswith("projectors."))
+    save_file({**tensors, name: tensors[name].to(dtype)}, tmp_path / "out" / "model.safetensors")
+    with pytest.raises(CheckpointError, match="of a type") as caught:
+        returned(tmp_path / "out", tmp_path / "again.pth")
+    assert name in str(caught.value)
+    (tmp_path / "out" / "model.safetensors").write_bytes(before)
+    if dtype != torch.int64:
+        beside = tmp_path / "out" / "released" / "tensors.safetensors"
+        stored = load_file(beside)
+        save_file({each: tensor.to(dtype) for each, tensor in stored.items()}, beside)
+        with pytest.raises(CheckpointError, match="no plain tensor"):
+            returned(tmp_path / "out", tmp_path / "again.pth")
+    assert not (tmp_path / "again.pth").exists()
 
 
 def test_options_that_the_original_does_not_have_do_not_go_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zipfile
 from collections import OrderedDict
@@ -135,6 +136,8 @@ NOT_SAVED: dict[str, tuple[bytes, str]] = {
     "a step that is taken by others": (b"}0}", "POP"),
     "a step of other versions": (b"\x8c\x01a", "SHORT_BINUNICODE"),
     "nothing in the memo": (b"h\x05", "damaged"),
+    "a memo with a gap": (b"}q\x01", "out of order"),
+    "a memo written over": (b"}q\x00q\x00", "out of order"),
     "nothing marked": (b"t", "damaged"),
     "nothing on this side of the mark": (b"K\x01(\x85", "damaged"),
 }  # fmt: skip
@@ -186,6 +189,67 @@ def test_tuples_that_unfold_without_end_are_not_looked_into() -> None:
         refuse_unlike_saved(whole(ORDERED + wide_key(200, 100) + b"R"))
     with pytest.raises(ValueError, match="neither a text"):
         refuse_unlike_saved(whole(dict_of(wide_key(200, 100), b"N")))
+
+
+MANY = {
+    "dicts": (b"}", 1), "lists": (b"]", 1), "nothing": (b"N", 10), "marks": (b"(", 10),
+    "ordered dicts": (EMPTY + b"0", 1), "storages": (b"h\x00Q", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MANY)
+def test_more_than_a_checkpoint_holds_is_not_followed_to_its_end(case: str) -> None:
+    steps, times = MANY[case]
+    before = storage().removesuffix(b"Q") + b"q\x00" if case == "storages" else b""
+    steps = ORDERED + b"q\x00" + b"h\x00)R" * 310_000 if case == "ordered dicts" else before + steps * 310_000 * times
+    with pytest.raises(ValueError, match="more values than"):
+        refuse_unlike_saved(whole(steps))
+
+
+def test_numbers_as_keys_are_as_many_as_an_optimizer_has() -> None:
+    def keys(count: int, start: int = 0) -> bytes:
+        return b"}(" + b"".join(b"J" + struct.pack("<i", number) + b"N" for number in range(start, count)) + b"u"
+
+    refuse_unlike_saved(whole(keys(20_000)))
+    for steps in (keys(20_001), b"(" + keys(15_000) + keys(15_000) + b"t"):
+        with pytest.raises(ValueError, match="more numbers as keys"):
+            refuse_unlike_saved(whole(steps))
+    one_by_one = b"}" + b"".join(b"J" + struct.pack("<i", number) + b"Ns" for number in range(20_001))
+    with pytest.raises(ValueError, match="more numbers as keys"):
+        refuse_unlike_saved(whole(one_by_one))
+
+
+NINE, HUGE = b"(" + b"K\x01" * 9 + b"t", b"K\x00\x8a\x08" + struct.pack("<q", 2**41) + b"\x86"
+
+
+@pytest.mark.parametrize(("size", "stride"), [(NINE, NINE), (HUGE, b"K\x01K\x01\x86")], ids=["nine", "huge"])
+def test_shapes_that_nothing_can_compute_with(size: bytes, stride: bytes, write: Callable[[bytes], Path]) -> None:
+    with pytest.raises(CheckpointError, match="no plain tensor"):
+        read_checkpoint(write(checkpoint(model=dict_of(text("a"), tensor(size=size, stride=stride)))))
+
+
+def test_one_storage_is_not_named_more_often_than_a_model_shares_it(tmp_path: Path) -> None:
+    shared = torch.ones(300_000)
+    for times in (3, 5):
+        model = {f"a{number}": shared for number in range(times)}
+        torch.save({"model": model, "config": {}, "epoch": 0}, tmp_path / f"{times}.pth")
+    assert len(read_checkpoint(tmp_path / "3.pth").model) == 3
+    with pytest.raises(CheckpointError, match="share their values so often"):
+        read_checkpoint(tmp_path / "5.pth")
+
+
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"ab\xff.pth")
+    with path.open("wb") as file:
+        torch.save({"model": {"a": torch.ones(2)}, "config": {}, "epoch": 4}, file)
+    assert read_checkpoint(path).epoch == 4
+
+
+def test_keys_of_a_config_that_are_no_texts_are_told(tmp_path: Path) -> None:
+    for key in (1, True):
+        torch.save({"model": {}, "config": {"x": {key: 2}}, "epoch": 4}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError, match="keys that are no texts"):
+            read_checkpoint(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("name", ["get", "values", "keys"])
