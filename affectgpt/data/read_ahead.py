@@ -92,11 +92,11 @@ class _Reader(Generic[Item]):
     def receive(self, ready: dict[int, Callable[[], Item]]) -> bool:
         """Put one result into `ready`; False when the process is dead."""
         try:
-            index, item, error = pickle.loads(self.results.recv_bytes())
+            index, result = int(self.results.recv_bytes()), self.results.recv_bytes()
         except (EOFError, OSError):
             return False
         self.held.remove(index)
-        ready[index] = partial(_given, item, error)
+        ready[index] = partial(_given, result)
         return True
 
     def died(self) -> dict[int, str]:
@@ -123,7 +123,14 @@ class _Reader(Generic[Item]):
         self._tasks.close()
 
 
-def _given(item: Item, error: Exception | None) -> Item:
+def _given(result: bytes) -> Any:
+    try:
+        item, error = pickle.loads(result)
+    except Exception as problem:
+        raise RunError(
+            "what was read does not arrive whole from the process that read it",
+            found=f"{type(problem).__name__}: {problem}", hint="with --workers 0 nothing is sent between processes",
+        ) from problem  # fmt: skip
     if error is not None:
         raise error
     return item
@@ -139,36 +146,46 @@ def _work(
     torch.set_num_threads(1)
     for each in others:
         each.close()
-    done: queue.Queue[bytes | None] = queue.Queue(ahead)
-    sender = threading.Thread(target=_send, args=(done, results))
+    done: queue.Queue[tuple[int, bytes] | None] = queue.Queue(ahead)
+    sender = threading.Thread(target=_send, args=(done, results), daemon=True)
     sender.start()
-    with suppress(EOFError, OSError):
-        while True:
-            index = tasks.recv()
-            reading.value = index
-            message = _read(read, index)
-            reading.value = _IDLE
-            done.put(message)
+    try:
+        with suppress(EOFError, OSError):
+            while True:
+                index = tasks.recv()
+                reading.value = index
+                result = _read(read, index)
+                reading.value = _IDLE
+                done.put((index, result))
+    except BaseException:  # What a decoder may raise to end its process: that process is this one.
+        done.put(None)
+        sender.join()
+        os._exit(1)
     done.put(None)
     sender.join()
 
 
 def _read(read: Read[Any], index: int) -> bytes:
     try:
-        return pickle.dumps((index, read(index), None))
+        return pickle.dumps((read(index), None))
     except Exception as error:
-        return pickle.dumps((index, None, _sendable(error)))
+        return pickle.dumps((None, _sendable(error)))
 
 
 def _sendable(error: Exception) -> Exception:
     try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:
+        return RuntimeError(type(error).__name__)
+    try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError(text)
     return error
 
 
-def _send(done: queue.Queue[bytes | None], results: Connection) -> None:
+def _send(done: queue.Queue[tuple[int, bytes] | None], results: Connection) -> None:
     with suppress(OSError):
         while (message := done.get()) is not None:
-            results.send_bytes(message)
+            results.send_bytes(b"%d" % message[0])
+            results.send_bytes(message[1])

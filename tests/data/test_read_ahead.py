@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -107,6 +106,58 @@ def test_a_clip_that_kills_its_process_is_lost_and_no_other(bad: list[int], deat
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("way", [SystemExit("no codec"), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_what_ends_a_process_loses_its_clip_and_no_other(way: BaseException) -> None:
+    def read(index: int) -> int:
+        if index in (0, 5):
+            raise way
+        return index
+
+    found = list(read_ahead(read, 9, 2, lost))
+    assert found == [(index, "exit code 1") if index in (0, 5) else index for index in range(9)]
+
+
+class Wordless(Exception):
+    """An error that has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+class Misfit:
+    """What can be sent, and not be received."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple:
+        return _raise, (self.error,)
+
+
+def _raise(error: type[Exception]) -> None:
+    raise error("cut off")
+
+
+def test_an_error_without_a_text_comes_through() -> None:
+    def read(index: int) -> int:
+        if index == 2:
+            raise Wordless
+        return index
+
+    items = read_ahead(read, 9, 2, lost)
+    assert [next(items), next(items)] == [0, 1]
+    with pytest.raises(RuntimeError, match="Wordless"):
+        next(items)
+
+
+@pytest.mark.parametrize("error", [EOFError, OSError, AttributeError])
+def test_what_does_not_arrive_is_told_in_its_turn(error: type[Exception]) -> None:
+    items = read_ahead(lambda index: Misfit(error) if index == 2 else index, 9, 2, lost)
+    assert [next(items), next(items)] == [0, 1]
+    with pytest.raises(RunError, match="does not arrive whole"):
+        next(items)
+
+
 def test_a_process_that_dies_between_clips_costs_none() -> None:
     before = children()
     items = read_ahead(lambda index: bytes(300_000), 40, 2, lost)
@@ -127,10 +178,11 @@ def test_a_process_that_dies_before_it_sent_what_it_read_costs_none(
     def dying(done: Any, results: Any) -> None:
         while (message := done.get()) is not None:
             # The last clip: no other is being read, which could be blamed.
-            if pickle.loads(message)[0] == 4 and not (tmp_path / "died").exists():
+            if message[0] == 4 and not (tmp_path / "died").exists():
                 (tmp_path / "died").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            results.send_bytes(message)
+            results.send_bytes(b"%d" % message[0])
+            results.send_bytes(message[1])
 
     monkeypatch.setattr("affectgpt.data.read_ahead._send", dying)
     assert list(read_ahead(lambda index: index, 5, 1, lost)) == [0, 1, 2, 3, 4]
