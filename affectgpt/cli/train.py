@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from enum import Enum
 from functools import partial
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from affectgpt.core.beginning import Beginning
     from affectgpt.core.pipeline import Pipeline
     from affectgpt.data.feature_cache.reading import FeatureCache
+    from affectgpt.training.finished import Result
     from affectgpt.training.reading import Reading
 
 
@@ -53,7 +53,7 @@ AllowPickle = Annotated[
 ]
 Unreadable = Annotated[float, typer.Option(min=0, max=1, help="Share of clips that may be left out as unreadable.")]
 # Of several processes the first alone prints and saves.
-_FIRST = os.environ.get("RANK", "0") == "0"
+_FIRST = os.environ.get("RANK", "0") == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def command(
@@ -77,20 +77,26 @@ def command(
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
     plan, beginning = _planned(config, catalog, set_, allow_pickle)
-    run = out.with_name(f"{out.name}.run") if run is None else run
+    run = Path(f"{out}.run") if run is None else run
     if features is not None and decode == Decode.EACH_TIME:
         raise ConfigError("with features nothing is decoded", where="--decode", found="each-time", hint="leave it out")
     examples = {"clips": read_clip_list(data)}
     if validation is not None:
         examples["held-out clips"] = read_clip_list(validation)
-    from affectgpt.training.finished import read_finished, write_finished
+    _refuse_places(config, out, run)
+    from affectgpt.data.feature_cache.keys import fingerprint
+    from affectgpt.training.finished import Best, Ending, Result
 
-    finished = read_finished(run, out, plan.config, examples) if resume else None
+    cache = _cache(plan, features)
+    began_with = fingerprint(beginning.stored()) if beginning is not None else ""
+    ending = Ending(run, out, plan.config, examples, began_with, cache.digest() if cache is not None else "")
+    finished = ending.read() if resume else None
     if finished is not None:
         if _FIRST:
-            _tell(finished, as_json, "this run is finished: ")
+            told = finished.model_copy(update={"model": str(out), "run": str(run)})
+            _tell(told, as_json, "this run is finished: ")
         return
-    _check_places(out, run)
+    _check_empty(out)
     bar = progress()
     bar.disable = not _FIRST
     with bar:
@@ -102,7 +108,6 @@ def command(
         folder = RunFolder(run)
         if not resume:
             folder.refuse_used()
-        cache = _cache(plan, features)
         pipeline = _built(bar, plan, catalog, cache, beginning)
         reading = Reading(pipeline, cache, decode == Decode.EACH_TIME, workers, allow_unreadable)
         call_hooks(catalog, "affectgpt_before_run", command="train", config=plan.config)
@@ -111,30 +116,46 @@ def command(
         history = train(
             pipeline, samples["clips"], run=folder, resume=resume, workers=reading.ahead, on_note=_note,
             on_step=lambda step, loss: bar.update(steps, completed=step, note=f"loss {loss:.3f}"),
-            validation=samples.get("held-out clips"),
+            validation=samples.get("held-out clips"), began_with=began_with,
         )  # fmt: skip
     if not _FIRST:
         return
-    result: dict[str, Any] = {
-        "model": str(out), "run": str(run), "clips": len(samples["clips"]), "skipped": skipped,
-        "steps": len(history.losses), "seconds": round(history.seconds, 1), "resumed": history.resumed,
-        "first_loss": history.losses[0], "last_loss": history.losses[-1],
-        "best": {"step": history.best.step, "validation_loss": history.best.loss} if history.best else None,
-    }  # fmt: skip
-    write_finished(run, out, plan.config, examples, result)
+    best = history.best
+    result = Result(
+        model=str(out), run=str(run), clips=len(samples["clips"]), skipped=skipped, steps=len(history.losses),
+        seconds=round(history.seconds, 1), resumed=history.resumed, first_loss=history.losses[0],
+        last_loss=history.losses[-1], best=Best(step=best.step, validation_loss=best.loss) if best else None,
+    )  # fmt: skip
+    ending.write(pipeline, result)
     # With it, a model that was converted and trained further can be converted back.
     save(pipeline, out, also=None if beginning is None else partial(copy_released, config))
-    call_hooks(catalog, "affectgpt_after_run", command="train", config=plan.config, result=result)
+    call_hooks(catalog, "affectgpt_after_run", command="train", config=plan.config, result=result.model_dump())
     _tell(result, as_json)
 
 
-def _check_places(out: Path, run: Path) -> None:
+def _refuse_places(begin: Path, out: Path, run: Path) -> None:
+    """Raise ConfigError when the model, the run and what is trained would lie in one another."""
+    places = {"--out": Path(os.path.realpath(out)), "--run": Path(os.path.realpath(run))}
+    begun = Path(os.path.realpath(begin))
+    if Path.cwd().is_relative_to(places["--out"]):
+        raise ConfigError("this folder holds the one that you are in", where="--out", found=str(out),
+                          hint="name a new folder")  # fmt: skip
+    for option, place in places.items():
+        if begin.is_dir() and place.is_relative_to(begun) and place != begun:
+            raise ConfigError("this lies in the model that is to be trained", where=option, found=str(place),
+                              expected=f"a folder outside {begin}")  # fmt: skip
+    if places["--run"].is_relative_to(places["--out"]):
+        raise ConfigError("the model and the run cannot be in one folder", where="--run", found=str(run),
+                          hint=f"name a folder outside {out}")  # fmt: skip
+    if begin.is_dir() and places["--run"] == begun:
+        raise ConfigError("this is the model that is to be trained", where="--run", found=str(run))
     check_place(out)
     check_place(run)
+
+
+def _check_empty(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new folder")
-    if out.resolve() == run.resolve():
-        raise ConfigError("the model and the run cannot be in one folder", where="--run", found=str(run))
 
 
 def _planned(
@@ -203,15 +224,15 @@ def _note(text: str) -> None:
         typer.echo(text, err=True)
 
 
-def _tell(result: dict[str, Any], as_json: bool, before: str = "") -> None:
-    typer.echo(json.dumps(result, indent=1) if as_json else before + _told(result))
+def _tell(result: Result, as_json: bool, before: str = "") -> None:
+    typer.echo(result.model_dump_json(indent=1) if as_json else before + _told(result))
 
 
-def _told(result: dict[str, Any]) -> str:
-    since = f" since step {result['resumed']}" if result["resumed"] else ""
-    best = result["best"]
-    kept = f", held-out loss {best['validation_loss']:.3f} at step {best['step']}" if best else ""
+def _told(result: Result) -> str:
+    since = f" since step {result.resumed}" if result.resumed else ""
+    best = result.best
+    kept = f", held-out loss {best.validation_loss:.3f} at step {best.step}" if best else ""
     return (
-        f"{result['steps']} steps on {result['clips']} clips in {result['seconds']:.0f} s{since}, loss"
-        f" {result['first_loss']:.3f} -> {result['last_loss']:.3f}{kept}; saved in {result['model']}"
+        f"{result.steps} steps on {result.clips} clips in {result.seconds:.0f} s{since}, loss"
+        f" {result.first_loss:.3f} -> {result.last_loss:.3f}{kept}; saved in {result.model}"
     )

@@ -8,13 +8,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from affectgpt.core.checkpoint import CONFIG, WEIGHTS, fill_adapter, own_tensors, read_saved
+from affectgpt.core.checkpoint import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    CONFIG,
+    WEIGHTS,
+    fill_adapter,
+    own_tensors,
+    read_saved,
+)
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.extras import refuse_odd_extras
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.core.stored_tensors import fill
+from affectgpt.core.stored_tensors import fill, read_tensors
 from affectgpt.registry.catalog import Catalog
 
 
@@ -27,6 +35,11 @@ class Beginning:
     tensors: dict[str, Tensor]
     before: PipelineConfig
 
+    def stored(self) -> dict[str, Tensor]:
+        """All tensors of the saved model, its adapter's included."""
+        adapter = self.folder / ADAPTER / ADAPTER_WEIGHTS
+        return {**self.tensors, **(read_tensors(adapter) if adapter.is_file() else {})}
+
     def fill(self, pipeline: Pipeline) -> None:
         """Give `pipeline`, built of the plan, the saved model's weights.
 
@@ -34,13 +47,19 @@ class Beginning:
         saved model lacks begins anew. Raises CheckpointError as [load][] for all else that does not fit, also for a
         part that was trained there and is frozen now: it would not be saved.
         """
+        adapted = pipeline.llm.adapter() is not None
+        if not adapted:
+            fill_adapter(pipeline, self.folder)
+        own, stored = own_tensors(pipeline), self.tensors
+        fresh = adapted and getattr(self.before.llm.config, "lora", None) is None
+        if fresh:
+            # PEFT calls a layer so that it has put an adapter on.
+            names = {name.replace(".base_layer.", "."): name for name in own}
+            stored = {names.get(name, name): tensor for name, tensor in stored.items()}
         elsewhere = tuple(f"{name}." for name in self._in_model_folders(pipeline))
-        own = {
-            name: tensor for name, tensor in own_tensors(pipeline).items()
-            if name in self.tensors or not name.startswith(elsewhere)
-        }  # fmt: skip
-        fill(own, self.tensors, str(self.folder / WEIGHTS))
-        if pipeline.llm.adapter() is None or getattr(self.before.llm.config, "lora", None) is not None:
+        wanted = {name: each for name, each in own.items() if name in stored or not name.startswith(elsewhere)}
+        fill(wanted, stored, str(self.folder / WEIGHTS))
+        if adapted and not fresh:
             fill_adapter(pipeline, self.folder)
 
     def _in_model_folders(self, pipeline: Pipeline) -> list[str]:

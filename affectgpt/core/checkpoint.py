@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -63,7 +64,8 @@ def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
 
 def fixed_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
     """Those of [own_tensors][] that training leaves as they are: frozen, and in no model folder."""
-    parameters = dict(pipeline.named_parameters())
+    # A tied parameter has several names.
+    parameters = dict(pipeline.named_parameters(remove_duplicate=False))
     return {
         name: tensor
         for name, tensor in own_tensors(pipeline).items()
@@ -88,7 +90,7 @@ def save(
     `also` is called with the folder in the making, to write some of `EXTRAS` into it. An existing saved model there is
     replaced; of its extras those stay that `also` did not write, but for a card that was generated. Raises
     CheckpointError when the folder holds anything else or cannot be made, and RunError when a tensor holds a value that
-    is not finite, in `dtype`.
+    is not finite, in `dtype`, or the disk refuses.
     """
     folder = Path(os.path.realpath(folder))
     tensors = _stored(pipeline, _FLOATS[dtype])
@@ -107,6 +109,9 @@ def save(
         for path in (made, *made.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         _replace(made, folder)
+    except (OSError, SafetensorError) as error:
+        raise RunError("the model cannot be saved", where=str(folder), found=str(error).splitlines()[0][:200],
+                       hint="is the disk full? What was there before is as it was") from error  # fmt: skip
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

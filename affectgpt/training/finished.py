@@ -7,52 +7,106 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from affectgpt.core.checkpoint import WEIGHTS, own_tensors
 from affectgpt.core.config import PipelineConfig
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.stored_tensors import read_tensors
+from affectgpt.data.feature_cache.keys import fingerprint
 from affectgpt.data.whole_file import write_whole
-from affectgpt.registry.errors import RunError
-from affectgpt.training.sameness import clips_digest, numbers_of, refuse_other
+from affectgpt.registry.errors import CheckpointError, RunError
+from affectgpt.training.sameness import BEGAN_WITH, clips_digest, numbers_of, refuse_other
 from affectgpt.training.targets import Told
 
 FINISHED = "finished.json"
 _MAX_BYTES = 2**20
 
 
-def write_finished(
-    run: Path, out: Path, config: PipelineConfig, clips: Mapping[str, Sequence[Told]], result: Mapping[str, Any]
-) -> None:
-    """Note that the run is over, with its `result`; its model will be at `out`. Raises RunError if it cannot."""
-    told = {"model": os.path.relpath(out, run), "settings": _settings(config, clips), "result": dict(result)}
-    try:
-        write_whole(run / FINISHED, json.dumps(told, indent=1) + "\n")
-    except OSError as error:
-        raise RunError("the end of the run cannot be noted", where=str(run / FINISHED), found=error.strerror or "",
-                       hint="make room, then resume") from error  # fmt: skip
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def read_finished(
-    run: Path, out: Path, config: PipelineConfig, clips: Mapping[str, Sequence[Told]]
-) -> dict[str, Any] | None:
-    """The result of the run that is over and has its model at `out`; None when there is no such run.
+class Best(_Strict):
+    """The lowest held-out loss, in nats, and its step."""
 
-    Raises ConfigError when it was made with other settings or clips.
+    step: int
+    validation_loss: float
+
+
+class Result(_Strict):
+    """What a run came to: numbers of clips and steps, names `skipped`, losses in nats; `resumed`: at which step."""
+
+    model: str
+    run: str
+    clips: int
+    skipped: list[str]
+    steps: int
+    seconds: float
+    resumed: int
+    first_loss: float
+    last_loss: float
+    best: Best | None
+
+
+class _Note(_Strict):
+    model: str
+    weights: str
+    settings: dict[str, Any]
+    result: Result
+
+
+class Ending:
+    """The end of a run, to be noted and to be recognised: its folder, its model's, and all its numbers depend on.
+
+    `began_with` and `features` are hashes of the saved model and of the feature cache that it began with, if any.
     """
-    file = run / FINISHED
-    try:
-        if not (out / "pipeline.yaml").is_file() or file.stat().st_size > _MAX_BYTES:
+
+    def __init__(
+        self, run: Path, out: Path, config: PipelineConfig, clips: Mapping[str, Sequence[Told]],
+        began_with: str = "", features: str = "",
+    ) -> None:  # fmt: skip
+        self.file, self.out = run / FINISHED, out
+        self.model = os.path.relpath(os.path.realpath(out), os.path.realpath(run))
+        digests = {what: clips_digest(some) for what, some in clips.items()}
+        self.settings = {**numbers_of(config), **digests, BEGAN_WITH: began_with, "feature cache": features}
+
+    def write(self, pipeline: Pipeline, result: Result) -> None:
+        """Note that the run is over and that `pipeline` will be its model. Raises RunError if it cannot."""
+        weights = fingerprint({name: _stored(tensor) for name, tensor in own_tensors(pipeline).items()})
+        note = _Note(model=self.model, weights=weights, settings=self.settings, result=result)
+        try:
+            write_whole(self.file, note.model_dump_json(indent=1) + "\n")
+        except OSError as error:
+            raise RunError("the end of the run cannot be noted", where=str(self.file), found=error.strerror or "",
+                           hint="make room, then resume") from error  # fmt: skip
+
+    def read(self) -> Result | None:
+        """The result of the run that is over and has its model; None when it is not over, or the model not there.
+
+        Raises ConfigError when it was made with other settings or clips, CheckpointError when the model is another.
+        """
+        try:
+            found = self.file.stat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES or not (self.out / WEIGHTS).is_file():
+                return None
+            note = _Note.model_validate(json.loads(self.file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, ValidationError, RecursionError):
             return None
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if told["model"] != os.path.relpath(out, run):
+        if note.model != self.model:
             return None
-        before, result = dict(told["settings"]), dict(told["result"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    refuse_other(before, _settings(config, clips), str(run))
-    return result
+        refuse_other(note.settings, self.settings, str(self.file.parent))
+        if fingerprint(read_tensors(self.out / WEIGHTS)) != note.weights:
+            raise CheckpointError("this is not the model that the run ended with", where=str(self.out),
+                                  found=f"other weights than {self.file} tells of",
+                                  hint="move it away, and resume: the run's own model is saved again")  # fmt: skip
+        return note.result
 
 
-def _settings(config: PipelineConfig, clips: Mapping[str, Sequence[Told]]) -> dict[str, Any]:
-    return {**numbers_of(config), **{what: clips_digest(some) for what, some in clips.items()}}
+def _stored(tensor: Any) -> Any:
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -74,6 +74,7 @@ class _Clips:
 def train(
     pipeline: Pipeline, samples: Samples, *, run: RunFolder | None = None, resume: bool = False, workers: int = 0,
     on_step: OnStep | None = None, on_note: Callable[[str], None] | None = None, validation: Samples | None = None,
+    began_with: str = "",
 ) -> History:  # fmt: skip
     """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
 
@@ -83,7 +84,8 @@ def train(
 
     With a `run` folder there is a log, and checkpoints, from which `resume` goes on exactly; Ctrl-C then ends the step,
     writes a checkpoint and raises RunError. `on_step(step, loss)` is called after each step, `on_note` with what a
-    user should know. The pipeline ends with the weights of the lowest held-out loss, or else with the last ones.
+    user should know; `began_with`, a hash of what the weights were read from, has to be the same on resume. The
+    pipeline ends with the weights of the lowest held-out loss, or else with the last ones.
 
     Raises ConfigError when this machine, this model or this run folder cannot do what is asked, DataError when there
     is no clip, an answer is missing or too long, or a clip cannot be read any more, CheckpointError when a checkpoint
@@ -101,7 +103,8 @@ def train(
     model, optimizer = prepare(accelerator, pipeline, optimizer)
     model.train()
     features = [getattr(each, "facts", None) for each in (clips.samples, clips.held_samples)]
-    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes, features, fixed)
+    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes, features, fixed,
+                           began_with)  # fmt: skip
     saver = Saver(accelerator, model, optimizer, run, settings)
     with ExitStack() as stack:
         accelerator.wait_for_everyone()

@@ -14,20 +14,22 @@ from affectgpt.training.targets import Told
 _WITHOUT_EFFECT = ("plugins", "generation", "training.checkpoint_every", "training.keep_checkpoints",
                    "training.trackers")  # fmt: skip
 _FROZEN = "frozen weights"
+BEGAN_WITH = "weights that it began with"
 
 
 def settings_of(
     config: PipelineConfig, clips: Sequence[Told], held_out: Sequence[Told], processes: int,
-    features: Sequence[Mapping[str, Any] | None] = (), fixed: str = "",
+    features: Sequence[Mapping[str, Any] | None] = (), fixed: str = "", began_with: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """All that a run's numbers depend on, by name, as plain JSON values.
 
     `features` says what a feature cache was made with, of the training and the held-out clips (None: no cache);
-    `fixed` is a hash of frozen weights that no model folder holds.
+    `fixed` is a hash of frozen weights that no model folder holds, `began_with` one of a saved model's.
     """
     found = {
         **numbers_of(config), "training clips": clips_digest(clips), "held-out clips": clips_digest(held_out),
         "processes": processes, "feature cache": [each or "none" for each in features], _FROZEN: fixed,
+        BEGAN_WITH: began_with,
     }  # fmt: skip
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain

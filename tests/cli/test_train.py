@@ -114,10 +114,55 @@ def test_a_model_that_was_lost_is_saved_again(place: Any, run: Callable) -> None
     again = run(*command, "--resume")
     assert again.code == 0 and "since step 1" in again.out, again.err
     assert (place.here / "out" / "model.safetensors").read_bytes() == weights
-    for damaged in ("{", "[]", '{"model": "../out"}', "[" * 100_000):
-        (place.here / "out.run" / "finished.json").write_text(damaged)
+    note = place.here / "out.run" / "finished.json"
+    whole = json.loads(note.read_text())
+    results = ({}, {**whole["result"], "seconds": "x"}, {**whole["result"], "best": [1]})
+    damaged = ["{", "[]", '{"model": "../out"}', "[" * 100_000, *(json.dumps({**whole, "result": r}) for r in results)]
+    for text in damaged:
+        note.write_text(text)
         told = run(*command, "--resume")
         assert told.code == 2 and "something at this place already" in told.err, told.err
+    note.unlink()
+    os.mkfifo(note)
+    assert "something at this place already" in run(*command, "--resume").err
+
+
+def test_a_finished_run_with_the_model_of_another_is_told_so(place: Any, run: Callable) -> None:
+    command = place.train(place.data(4), "--set", "training.checkpoint_every=1")
+    assert run(*command).code == 0
+    assert run(*command, "--out", "other", "--set", "seed=5").code == 0
+    os.rename(place.here / "out", place.here / "own")
+    os.rename(place.here / "other", place.here / "out")
+    told = run(*command, "--resume")
+    assert told.code == 2 and "not the model that the run ended with" in told.err, told.err
+    shutil.rmtree(place.here / "out")
+    assert run(*command, "--resume").code == 0
+    names = ("out", "own")
+    assert len({(place.here / name / "model.safetensors").read_bytes() for name in names}) == 1
+    # The same place by another way.
+    (place.here / "link").symlink_to(place.here)
+    again = run(*command, "--out", "link/out", "--run", "out.run", "--resume")
+    assert again.code == 0 and "this run is finished" in again.out and "saved in link/out" in again.out, again.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--out", "."), "holds the one that you are in"), (("--out", ".."), "holds the one that you are in"),
+        (("--run", "out/run"), "cannot be in one folder"), (("--run", "x/../out"), "cannot be in one folder"),
+    ],
+)  # fmt: skip
+def test_places_that_lie_in_one_another_are_refused_before_training(
+    place: Any, refused: Callable, options: tuple[str, ...], words: str
+) -> None:
+    refused([*place.train(place.data(2)), *options], words)
+
+
+def test_one_process_is_the_first_whatever_its_rank(place: Any) -> None:
+    script = "import torch; torch.set_num_threads(1); from affectgpt.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", script, *place.train(place.data(2))], capture_output=True, text=True,
+                          env={**os.environ, "RANK": "1"}, timeout=120)  # fmt: skip
+    assert done.returncode == 0 and "saved in out" in done.stdout and (place.here / "out").is_dir(), done.stderr
 
 
 def test_a_run_in_the_way_is_refused_and_can_be_gone_on_with(place: Any, run: Callable) -> None:

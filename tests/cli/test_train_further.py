@@ -51,18 +51,27 @@ def test_it_may_be_saved_over_itself_nowhere(place: Any, refused: Callable) -> N
     refused(further("mine", place.data(2), "mine"), "something at this place already")
 
 
-def test_a_run_of_other_frozen_weights_is_not_gone_on_with(place: Any, run: Callable) -> None:
+def test_the_run_and_the_model_are_no_part_of_what_is_trained(place: Any, refused: Callable) -> None:
+    shutil.copytree(place.model, place.here / "mine")
+    data = place.data(2)
+    refused(further("mine", data, "mine/more"), "lies in the model that is to be trained")
+    refused(further("mine", data, "out", "--run", "mine/run"), "lies in the model that is to be trained")
+    refused(further("mine", data, "out", "--run", "mine"), "this is the model that is to be trained")
+
+
+def test_a_run_that_began_with_other_weights_is_not_gone_on_with(place: Any, run: Callable) -> None:
     data = place.data(4)
-    frozen = ("--set", "encoders.face.frozen=true", "--set", "training.checkpoint_every=1")
-    command = further("first", data, "out", *frozen)
+    command = further("first", data, "out", "--set", "training.checkpoint_every=1")
     shutil.copytree(place.model, place.here / "first")
     assert run(*command).code == 0
-    shutil.rmtree(place.here / "out")
     assert run(*place.train(data), "--out", "second").code == 0
     (place.here / "first").rename(place.here / "before")
     (place.here / "second").rename(place.here / "first")
+    finished = run(*command, "--resume")
+    assert finished.code == 2 and "other settings: weights that it began with" in finished.err, finished.err
+    shutil.rmtree(place.here / "out")
     told = run(*command, "--resume")
-    assert told.code == 2 and "begun with other settings: frozen weights" in told.err, told.err
+    assert told.code == 2 and "other settings: weights that it began with" in told.err, told.err
     shutil.rmtree(place.here / "first")
     (place.here / "before").rename(place.here / "first")
     assert run(*command, "--resume").code == 0

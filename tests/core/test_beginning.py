@@ -98,6 +98,22 @@ def test_an_adapter_may_be_added_and_is_kept(first: Path, catalog: Catalog, tmp_
         begun(tmp_path / "second", catalog, "llm.lora.r=3")
 
 
+def test_an_adapter_may_be_added_to_weights_that_the_model_holds(
+    small: Path, catalog: Catalog, tmp_path: Path
+) -> None:
+    pipeline = built(small, catalog)
+    shake(pipeline)
+    save(pipeline, tmp_path / "first")
+    second = begun(tmp_path / "first", catalog, LORA, "llm.frozen=true")
+    layer = second.state_dict()["llm.model.model.layers.0.mlp.down_proj.base_layer.weight"]
+    assert torch.equal(layer, pipeline.state_dict()["llm.model.model.layers.0.mlp.down_proj.weight"])
+    shake(second)
+    save(second, tmp_path / "second")
+    assert same(begun(tmp_path / "second", catalog), second)
+    with pytest.raises(CheckpointError, match="the config has no lora"):
+        begun(tmp_path / "second", catalog, "llm.lora=null")
+
+
 def test_an_encoder_that_was_trained_may_be_frozen_when_no_model_folder_has_it(
     first: Path, catalog: Catalog, tmp_path: Path
 ) -> None:

@@ -201,6 +201,21 @@ def test_other_settings_are_refused_by_name(
     assert stopped.log.read_bytes() == before
 
 
+def test_other_weights_are_refused(
+    build: Build, samples: list[Sample], stopped: RunFolder, tmp_path: Path
+) -> None:
+    run, settings = RunFolder(tmp_path / "frozen"), (*HARD, "encoders.face.frozen=true")
+    with pytest.raises(Killed):
+        train(build(*settings), mixed(samples), run=run, on_step=stop_after(5))
+    other = build(*settings)
+    with torch.no_grad():
+        next(other.encoders["face"].parameters()).add_(1)
+    with pytest.raises(ConfigError, match="other settings: frozen weights\n"):
+        train(other, mixed(samples), run=run, resume=True)
+    with pytest.raises(ConfigError, match="other settings: weights that it began with\n"):
+        train(build(*HARD), mixed(samples), run=stopped, resume=True, began_with="another model")
+
+
 def test_other_clips_are_refused(build: Build, samples: list[Sample], stopped: RunFolder) -> None:
     clips = mixed(samples)
     for other in (clips[:4], [*clips[:4], replace(clips[4], description="glad")], clips[::-1]):

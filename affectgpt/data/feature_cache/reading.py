@@ -60,6 +60,10 @@ class FeatureCache:
                                 expected=f"{size:,} bytes", hint=REPAIR)  # fmt: skip
         return cls(folder, settings, index, read_known(file_journal(folder))[0])
 
+    def digest(self) -> str:
+        """A hash of what the features were made with."""
+        return digest(self.settings.model_dump(mode="json"))
+
     def refuse_other(self, plan: Plan) -> None:
         """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options."""
         problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
