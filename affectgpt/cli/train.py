@@ -78,12 +78,12 @@ def command(
     catalog.load_deferred()
     plan, beginning = _planned(config, catalog, set_, allow_pickle)
     run = Path(f"{out}.run") if run is None else run
+    _refuse_places(config, out, run)
     if features is not None and decode == Decode.EACH_TIME:
         raise ConfigError("with features nothing is decoded", where="--decode", found="each-time", hint="leave it out")
     examples = {"clips": read_clip_list(data)}
     if validation is not None:
         examples["held-out clips"] = read_clip_list(validation)
-    _refuse_places(config, out, run)
     from affectgpt.data.feature_cache.keys import fingerprint
     from affectgpt.training.finished import Best, Ending, Result
 

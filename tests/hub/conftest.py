@@ -300,6 +300,8 @@ def _asker(_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     yield Asker(process)
     assert process.stdin
     process.stdin.close()
+    # A process that was forked meanwhile may hold the other end still.
+    process.kill()
     process.wait(timeout=20)
 
 
