@@ -84,11 +84,12 @@ def command(
     examples = {"clips": read_clip_list(data)}
     if validation is not None:
         examples["held-out clips"] = read_clip_list(validation)
+    from affectgpt.core.checkpoint import read_weights, save
     from affectgpt.data.feature_cache.keys import fingerprint
     from affectgpt.training.finished import Best, Ending, Result
 
     cache = _cache(plan, features)
-    began_with = fingerprint(beginning.stored()) if beginning is not None else ""
+    began_with = fingerprint(read_weights(config)) if beginning is not None else ""
     ending = Ending(run, out, plan.config, examples, began_with, cache.digest() if cache is not None else "")
     finished = ending.read() if resume else None
     if finished is not None:
@@ -100,8 +101,8 @@ def command(
     bar = progress()
     bar.disable = not _FIRST
     with bar:
-        from affectgpt.core.checkpoint import save
         from affectgpt.training.loop import train
+        from affectgpt.training.parameter_groups import parameter_groups
         from affectgpt.training.reading import Reading
         from affectgpt.training.run_folder import RunFolder
 
@@ -110,6 +111,8 @@ def command(
             folder.refuse_used()
         pipeline = _built(bar, plan, catalog, cache, beginning)
         reading = Reading(pipeline, cache, decode == Decode.EACH_TIME, workers, allow_unreadable)
+        # It refuses rates that nothing has: before all clips are read.
+        parameter_groups(pipeline, plan.config.training)
         call_hooks(catalog, "affectgpt_before_run", command="train", config=plan.config)
         samples, skipped = _read(bar, reading, examples)
         steps = bar.add_task("training", total=plan.config.training.steps, note="")
@@ -167,6 +170,9 @@ def _planned(
 
         beginning = read_beginning(begin, catalog, changes, allow_pickle=allow_pickle)
         return beginning.plan, beginning
+    if not begin.exists():
+        raise ConfigError("there is no such file or folder", where=str(begin),
+                          expected="a pipeline YAML file, or the folder of a saved model")  # fmt: skip
     checked, source = load_config(begin, catalog, changes)
     if begin.name == "pipeline.yaml" and (begin.parent / "model.safetensors").is_file():
         raise ConfigError(

@@ -8,21 +8,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from affectgpt.core.checkpoint import (
-    ADAPTER,
-    ADAPTER_WEIGHTS,
-    CONFIG,
-    WEIGHTS,
-    fill_adapter,
-    own_tensors,
-    read_saved,
-)
+from affectgpt.core.checkpoint import CONFIG, WEIGHTS, fill_adapter, own_tensors, read_saved
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.extras import refuse_odd_extras
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.core.stored_tensors import fill, read_tensors
+from affectgpt.core.stored_tensors import fill
 from affectgpt.registry.catalog import Catalog
 
 
@@ -34,11 +26,6 @@ class Beginning:
     plan: Plan
     tensors: dict[str, Tensor]
     before: PipelineConfig
-
-    def stored(self) -> dict[str, Tensor]:
-        """All tensors of the saved model, its adapter's included."""
-        adapter = self.folder / ADAPTER / ADAPTER_WEIGHTS
-        return {**self.tensors, **(read_tensors(adapter) if adapter.is_file() else {})}
 
     def fill(self, pipeline: Pipeline) -> None:
         """Give `pipeline`, built of the plan, the saved model's weights.

@@ -198,6 +198,20 @@ def load(
     return pipeline.eval()
 
 
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of the saved model in `folder`, its adapter's included. Raises CheckpointError as [load][]."""
+    adapter = folder / ADAPTER / ADAPTER_WEIGHTS
+    return {**read_tensors(folder / WEIGHTS), **(read_tensors(adapter) if adapter.is_file() else {})}
+
+
+def weights_to_save(pipeline: Pipeline) -> dict[str, Tensor]:
+    """What [read_weights][] would give of `pipeline`, but for the dtypes."""
+    from peft import get_peft_model_state_dict
+
+    adapter = pipeline.llm.adapter()
+    return {**own_tensors(pipeline), **(get_peft_model_state_dict(adapter) if adapter is not None else {})}
+
+
 def fill_adapter(pipeline: Pipeline, folder: Path) -> None:
     """Give `pipeline` the adapter of a saved model. Raises CheckpointError unless it fits, or both have none."""
     if pipeline.llm.adapter() is not None:
@@ -210,7 +224,7 @@ def fill_adapter(pipeline: Pipeline, folder: Path) -> None:
     elif (folder / ADAPTER).exists():
         raise CheckpointError(
             "there is an adapter, but the config has no lora", where=str(folder / ADAPTER),
-            hint=f"was {CONFIG} changed?",
+            hint=f"an adapter stays with its model: leave llm.lora as it is in its {CONFIG}",
         )
 
 
@@ -258,7 +272,8 @@ def _refuse_other_lora(pipeline: Pipeline, path: Path) -> None:
         mine, theirs = getattr(peft, key), stored.get(key)
         if (sorted(mine) != sorted(theirs or [])) if isinstance(mine, set) else mine != theirs:
             raise CheckpointError(
-                f"the adapter was made with another {key}", where=str(path), found=repr(theirs), expected=repr(mine)
+                f"the adapter was made with another {key}", where=str(path), found=repr(theirs), expected=repr(mine),
+                hint="an adapter keeps its settings: leave llm.lora as it is",
             )
 
 

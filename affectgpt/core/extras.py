@@ -19,10 +19,14 @@ EXTRAS = (CARD, RELEASED)
 
 
 def refuse_odd_extras(folder: Path) -> None:
-    """Raise CheckpointError when `released/` of a saved model is anything but a folder of plain files.
+    """Raise CheckpointError when the card or what is in `released/` of a saved model is anything but a plain file.
 
     A link in a folder that somebody else made could lead anywhere.
     """
+    card = folder / CARD
+    if os.path.lexists(card) and not stat.S_ISREG(card.lstat().st_mode):
+        raise CheckpointError("this is not a model card", where=str(card), expected="a plain file",
+                              hint="move it away")  # fmt: skip
     place = folder / RELEASED
     if not os.path.lexists(place):
         return

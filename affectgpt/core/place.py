@@ -15,6 +15,11 @@ def check_place(folder: Path) -> None:
     What is tried is removed again. Whether `folder` itself is there already does not matter here.
     """
     folder = Path(os.path.realpath(folder))
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise CheckpointError("the path of this place is not UTF-8", where=str(folder),
+                              hint="choose another folder: safetensors could not read it") from None  # fmt: skip
     nearest = _nearest(folder)
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".affectgpt-", dir=nearest))

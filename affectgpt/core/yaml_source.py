@@ -218,8 +218,9 @@ def _merge(target: Source, base: dict[str, Any], over: dict[str, Any], path: Pat
 
 
 def _removable(path: Path_) -> bool:
-    """`null` takes away whole sections and nodes; for a plain setting it is a value like any other."""
-    return len(path) == 1 or (len(path) == 2 and path[0] in KINDS_OF_NODES)
+    """`null` takes away whole sections, nodes and rates; for a plain setting it is a value like any other."""
+    node = len(path) == 2 and path[0] in KINDS_OF_NODES
+    return len(path) == 1 or node or (len(path) == 3 and path[:2] == ("training", "rates"))
 
 
 def _swap(target: Source, node: dict[str, Any], over: dict[str, Any], path: Path_) -> None:

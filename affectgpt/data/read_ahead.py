@@ -38,7 +38,7 @@ def read_ahead(
     """
     workers = min(workers, count)
     if workers <= 0:
-        yield from map(read, range(count))
+        yield from (_read_here(read, index, lost) for index in range(count))
         return
     readers = [_Reader(read, ahead) for _ in range(workers)]
     ready: dict[int, Callable[[], Item]] = {}
@@ -60,6 +60,14 @@ def read_ahead(
     finally:
         for reader in readers:
             reader.stop()
+
+
+def _read_here(read: Read[Item], index: int, lost: Callable[[int, str], Item]) -> Item:
+    try:
+        return read(index)
+    except SystemExit as end:
+        # A decoder that would end its process: here it may not.
+        return lost(index, f"exit code {end.code}")
 
 
 def _with_news(readers: list[_Reader[Item]]) -> list[_Reader[Item]]:

@@ -15,6 +15,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from affectgpt.core.checkpoint import CONFIG
 from affectgpt.core.stored_tensors import read_tensors
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.released.read_checkpoint import MAX_EPOCH, is_json, refuse_odd
@@ -61,6 +62,8 @@ def write_beside(folder: Path, beside: Beside) -> None:
 def read_beside(folder: Path) -> Beside:
     """Read `released/` of a saved model. Raises CheckpointError when it is missing or damaged."""
     path = folder / FOLDER / TABLE
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError("this is not a saved model", where=str(folder), found=f"no {CONFIG}")
     if not path.is_file():
         raise CheckpointError(
             "this saved model was not converted from a checkpoint of the released AffectGPT", where=str(folder),

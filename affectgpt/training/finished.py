@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
-from affectgpt.core.checkpoint import WEIGHTS, own_tensors
+from affectgpt.core.checkpoint import CONFIG, WEIGHTS, read_weights, weights_to_save
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.stored_tensors import read_tensors
 from affectgpt.data.feature_cache.keys import fingerprint
 from affectgpt.data.whole_file import write_whole
 from affectgpt.registry.errors import CheckpointError, RunError
@@ -25,7 +25,7 @@ from affectgpt.training.sameness import BEGAN_WITH, clips_digest, numbers_of, re
 from affectgpt.training.targets import Told
 
 FINISHED = "finished.json"
-_MAX_BYTES = 2**20
+_MAX_BYTES = 64 * 2**20
 
 
 class _Strict(BaseModel):
@@ -78,7 +78,7 @@ class Ending:
 
     def write(self, pipeline: Pipeline, result: Result) -> None:
         """Note that the run is over and that `pipeline` will be its model. Raises RunError if it cannot."""
-        weights = fingerprint({name: _stored(tensor) for name, tensor in own_tensors(pipeline).items()})
+        weights = _hash(weights_to_save(pipeline))
         note = _Note(model=self.model, weights=weights, settings=self.settings, result=result)
         try:
             write_whole(self.file, note.model_dump_json(indent=1) + "\n")
@@ -93,20 +93,25 @@ class Ending:
         """
         try:
             found = self.file.stat()
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES or not (self.out / WEIGHTS).is_file():
+            there = all((self.out / name).is_file() for name in (CONFIG, WEIGHTS))
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES or not there:
                 return None
             note = _Note.model_validate(json.loads(self.file.read_text(encoding="utf-8")))
         except (OSError, ValueError, ValidationError, RecursionError):
             return None
-        if note.model != self.model:
+        own = _hash(read_weights(self.out)) == note.weights
+        # Both may have been moved.
+        if note.model != self.model and not own:
             return None
         refuse_other(note.settings, self.settings, str(self.file.parent))
-        if fingerprint(read_tensors(self.out / WEIGHTS)) != note.weights:
+        if not own:
             raise CheckpointError("this is not the model that the run ended with", where=str(self.out),
                                   found=f"other weights than {self.file} tells of",
                                   hint="move it away, and resume: the run's own model is saved again")  # fmt: skip
         return note.result
 
 
-def _stored(tensor: Any) -> Any:
-    return tensor.float() if tensor.is_floating_point() else tensor
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    return fingerprint({
+        name: each.detach().float() if each.is_floating_point() else each for name, each in tensors.items()
+    })  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,8 +70,12 @@ def opened(path: Path, steps: int) -> Iterator[RunLog]:
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab+")
-    with file:
+    try:
         yield RunLog(path, file, steps)
+    finally:
+        # Rows are on the disk when `append` returns; what it could not write, closing would only try again.
+        with suppress(OSError):
+            file.close()
 
 
 def _row(line: bytes, where: str) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def _refuse_untrained(parts: Iterable[str], trained: Iterable[str]) -> None:
     short = sorted(prefix for prefix in known if prefix.count(".") <= 1)
     problems = [
         Problem("this part holds no trained parameter", f"training.rates.{part}", expected=f"one of {', '.join(short)}",
-                hint=did_you_mean(part, known) or "remove it, or do not freeze this part")
+                hint=did_you_mean(part, known)
+                or f"take it away (--set training.rates.{part}=null), or do not freeze this part")
         for part in parts
         if part not in known
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from affectgpt.core.config import PipelineConfig
@@ -13,6 +14,7 @@ from affectgpt.training.targets import Told
 
 _WITHOUT_EFFECT = ("plugins", "generation", "training.checkpoint_every", "training.keep_checkpoints",
                    "training.trackers")  # fmt: skip
+_TOKENIZER_FILES, _LARGEST_FILE = (".json", ".txt", ".model", ".jinja"), 64 * 2**20
 _FROZEN = "frozen weights"
 BEGAN_WITH = "weights that it began with"
 
@@ -38,8 +40,19 @@ def settings_of(
 def numbers_of(config: PipelineConfig) -> dict[str, Any]:
     """The values of a config that change a run's numbers, by name, as plain JSON values."""
     settings = flat(config.model_dump(mode="json"))
+    if isinstance(tokenizer := settings.get("llm.tokenizer"), str) and Path(tokenizer).is_dir():
+        # By its files: that of a saved model moves along with the model.
+        settings["llm.tokenizer"] = _files_digest(Path(tokenizer))
     return {key: value for key, value in settings.items()
             if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)}  # fmt: skip
+
+
+def _files_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in _TOKENIZER_FILES and path.stat().st_size <= _LARGEST_FILE:
+            digest.update(path.name.encode(errors="surrogateescape") + b"\0" + path.read_bytes() + b"\0")
+    return f"files {digest.hexdigest()[:16]}"
 
 
 def refuse_other(before: Any, now: Mapping[str, Any], where: str) -> None:
@@ -52,7 +65,8 @@ def refuse_other(before: Any, now: Mapping[str, Any], where: str) -> None:
         raise ConfigError(
             f"the run was begun with other settings: {', '.join(other[:12])}", where=where,
             found=_shown(now, other), expected=_shown(before, other),
-            hint="resume with the settings that it was begun with, or start another run",
+            hint="put back the model that it was begun with, or start another run" if other == [BEGAN_WITH]
+            else "resume with the settings that it was begun with, or start another run",
         )  # fmt: skip
 
 

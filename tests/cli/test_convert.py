@@ -89,4 +89,7 @@ def test_one_error_without_a_traceback(
     assert as_json.code == 2 and len(json.loads(as_json.out)["problems"]) == 1
     assert not (tmp_path / "model").exists()
     back = run("convert", "back", tmp_path, "--out", tmp_path / "again.pth")
+    assert back.code == 2 and back.errors == 1 and "this is not a saved model" in back.err
+    (tmp_path / "pipeline.yaml").write_text("seed: 1")
+    back = run("convert", "back", tmp_path, "--out", tmp_path / "again.pth")
     assert back.code == 2 and back.errors == 1 and "was not converted" in back.err

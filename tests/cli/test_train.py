@@ -253,7 +253,7 @@ def test_a_loss_that_is_no_number_names_step_clips_and_rate(place: Any, run: Cal
     ("setting", "words"),
     [
         ("training.patience=2", "patience needs held-out clips"),
-        ("training.rates={lm: 0.001}", "training.rates.lm"),
+        ("training.rates={lm: 0.001}", "training.rates.lm"), ("llm.frozen=true", "training.rates.llm=null"),
         ("training.trackers=[wandb]", "affectgpt[trackers]"),
     ],
 )
@@ -264,6 +264,13 @@ def test_what_cannot_be_trained_is_told_before_a_run_begins(
     outcome = run(*place.train(place.data(2), "--set", setting))
     assert outcome.code == 2 and words in outcome.err and "Traceback" not in outcome.err
     assert not (place.here / "out.run").exists()
+
+
+def test_rates_that_nothing_has_are_told_before_clips_are_read(place: Any, run: Callable) -> None:
+    data = place.data(2)
+    min((data / "video").iterdir()).write_bytes(b"no video")
+    outcome = run(*place.train(data, "--set", "llm.frozen=true"))
+    assert outcome.code == 2 and "holds no trained parameter" in outcome.err, outcome.err
 
 
 def test_the_papers_recipe(run: Callable) -> None:

@@ -77,9 +77,44 @@ def test_a_run_that_began_with_other_weights_is_not_gone_on_with(place: Any, run
     assert run(*command, "--resume").code == 0
 
 
+def test_everything_may_be_moved_together(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    (place.here / "before").mkdir()
+    shutil.copytree(place.model, place.here / "before" / "first")
+    options = ("--set", "training.checkpoint_every=1")
+    assert run(*further("before/first", data, "before/second", *options)).code == 0
+    (place.here / "before").rename(place.here / "after")
+    finished = run(*further("after/first", data, "after/second", *options), "--resume")
+    assert finished.code == 0 and "this run is finished" in finished.out, finished.err
+    shutil.rmtree(place.here / "after" / "second")
+    resumed = run(*further("after/first", data, "after/second", *options), "--resume")
+    assert resumed.code == 0 and "since step 1" in resumed.out, resumed.err
+    tokenizer = place.here / "after" / "first" / "tokenizer" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + " ")
+    other = run(*further("after/first", data, "after/second", *options), "--resume")
+    assert other.code == 2 and "begun with other settings: llm.tokenizer" in other.err, other.err
+
+
+def test_a_finished_run_whose_adapter_is_another_or_gone_is_told_so(place: Any, run: Callable) -> None:
+    data = place.data(4)
+    adapter = ("--set", "llm.lora={r: 2}", "--set", "llm.frozen=true", "--set", "training.rates.llm=null")
+    command = further(place.model, data, "out", *adapter)
+    assert run(*command).code == 0
+    assert "this run is finished" in run(*command, "--resume").out
+    assert run(*further("out", data, "more")).code == 0
+    stored = place.here / "out" / "adapter" / "adapter_model.safetensors"
+    shutil.copy(place.here / "more" / "adapter" / "adapter_model.safetensors", stored)
+    assert "not the model that the run ended with" in run(*command, "--resume").err
+    shutil.rmtree(stored.parent)
+    assert "not the model that the run ended with" in run(*command, "--resume").err
+    (place.here / "out" / "pipeline.yaml").unlink()
+    assert "something at this place already" in run(*command, "--resume").err
+
+
 @pytest.mark.parametrize(
     ("begin", "options", "words"),
     [
+        ("nothing", (), "a pipeline YAML file, or the folder of a saved model"),
         ("mine/pipeline.yaml", (), "to train the model further give its folder"),
         ("mine", ("--set", "training.rate=3"), "training.rate"),
         ("empty", (), "this is not a saved model"),

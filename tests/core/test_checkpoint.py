@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -152,6 +153,25 @@ def test_an_adapter_that_is_not_finite_is_not_saved(edited: Callable, catalog: C
     next(each for name, each in pipeline.named_parameters() if "lora_B" in name).data.fill_(float("nan"))
     with pytest.raises(RunError, match="lora_B"):
         save(pipeline, tmp_path / "model")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_readme_that_is_no_file_keeps_the_model_from_being_replaced(
+    small: Path, saved: Path, catalog: Catalog, tmp_path: Path, link: bool
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine").write_text("years of work")
+    (saved / "README.md").symlink_to(tmp_path / "notes" / "mine") if link else shutil.copytree(
+        tmp_path / "notes", saved / "README.md")  # fmt: skip
+    before = (saved / "model.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="not a model card"):
+        save(built(small, catalog, "seed=8"), saved)
+    assert (saved / "model.safetensors").read_bytes() == before and (saved / "README.md").is_symlink() == link
+
+
+def test_a_place_whose_path_is_no_text_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not UTF-8"):
+        check_place(tmp_path / os.fsdecode(b"m\xff"))
 
 
 @pytest.mark.parametrize("place", ["small.yaml/model", "small.yaml/deep/model", "n" * 300])

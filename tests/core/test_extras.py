@@ -71,6 +71,23 @@ def test_odd_things_are_refused_and_nothing_outside_is_touched(
     assert list(made.iterdir()) == [] and (outside / "secret.txt").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("card", ["a link", "a link to nothing", "a folder"])
+def test_a_card_that_is_no_file_is_refused(card: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("mine")
+    model, made = tmp_path / "model", tmp_path / "made"
+    model.mkdir()
+    made.mkdir()
+    if card == "a folder":
+        (model / "README.md").mkdir()
+        (model / "README.md" / "notes").write_text("years of work")
+    else:
+        (model / "README.md").symlink_to(tmp_path / ("secret.txt" if card == "a link" else "nothing"))
+    for act in (lambda: refuse_odd_extras(model), lambda: keep_extras(model, made)):
+        with pytest.raises(CheckpointError, match="not a model card"):
+            act()
+    assert list(made.iterdir()) == []
+
+
 def test_plain_files_are_copied_and_a_generated_card_is_not(tmp_path: Path) -> None:
     model, made = tmp_path / "model", tmp_path / "made"
     (model / "released").mkdir(parents=True)

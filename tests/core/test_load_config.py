@@ -183,3 +183,10 @@ def test_null_is_a_value_of_a_setting_not_its_removal(edited: Edited, catalog: C
 
 def test_a_deep_override_is_an_error(small: Path, catalog: Catalog) -> None:
     assert "nested too deeply" in problems(small, catalog, "seed=" + "[" * 50_000)[0]
+
+
+def test_a_rate_can_be_taken_away(edited: Callable[..., Path], catalog: Catalog) -> None:
+    path = edited(("training: {steps: 5,", "training: {rates: {llm: 0.1, fusers.multi: 0.2}, steps: 5,"))
+    assert load_config(path, catalog, ["training.rates.llm=null"])[0].training.rates == {"fusers.multi": 0.2}
+    with pytest.raises(ConfigError, match=r"training\.lr"):
+        load_config(path, catalog, ["training.lr=null"])

@@ -117,6 +117,15 @@ def test_what_ends_a_process_loses_its_clip_and_no_other(way: BaseException) -> 
     assert found == [(index, "exit code 1") if index in (0, 5) else index for index in range(9)]
 
 
+def test_without_processes_the_end_of_this_one_loses_the_clip() -> None:
+    def read(index: int) -> int:
+        if index == 1:
+            sys.exit(0)
+        return index
+
+    assert list(read_ahead(read, 3, 0, lost)) == [0, (1, "exit code 0"), 2]
+
+
 class Wordless(Exception):
     """An error that has no text."""
 
