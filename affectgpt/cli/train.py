@@ -84,12 +84,12 @@ def command(
     examples = {"clips": read_clip_list(data)}
     if validation is not None:
         examples["held-out clips"] = read_clip_list(validation)
-    from affectgpt.core.checkpoint import read_weights, save
+    from affectgpt.core.checkpoint import read_adapter, save
     from affectgpt.data.feature_cache.keys import fingerprint
     from affectgpt.training.finished import Best, Ending, Result
 
     cache = _cache(plan, features)
-    began_with = fingerprint(read_weights(config)) if beginning is not None else ""
+    began_with = fingerprint({**beginning.tensors, **read_adapter(config)}) if beginning is not None else ""
     ending = Ending(run, out, plan.config, examples, began_with, cache.digest() if cache is not None else "")
     finished = ending.read() if resume else None
     if finished is not None:

@@ -198,14 +198,14 @@ def load(
     return pipeline.eval()
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the saved model in `folder`, its adapter's included. Raises CheckpointError as [load][]."""
-    adapter = folder / ADAPTER / ADAPTER_WEIGHTS
-    return {**read_tensors(folder / WEIGHTS), **(read_tensors(adapter) if adapter.is_file() else {})}
+def read_adapter(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a saved model's adapter; none when it has none. Raises CheckpointError as [load][]."""
+    path = folder / ADAPTER / ADAPTER_WEIGHTS
+    return read_tensors(path) if path.is_file() else {}
 
 
 def weights_to_save(pipeline: Pipeline) -> dict[str, Tensor]:
-    """What [read_weights][] would give of `pipeline`, but for the dtypes."""
+    """What a saved `pipeline` has in `model.safetensors` and as [read_adapter][], in the pipeline's own dtypes."""
     from peft import get_peft_model_state_dict
 
     adapter = pipeline.llm.adapter()

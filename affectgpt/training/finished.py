@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from affectgpt.core.checkpoint import CONFIG, WEIGHTS, read_weights, weights_to_save
+from affectgpt.core.checkpoint import CONFIG, WEIGHTS, read_adapter, weights_to_save
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.stored_tensors import read_tensors
 from affectgpt.data.feature_cache.keys import fingerprint
 from affectgpt.data.whole_file import write_whole
 from affectgpt.registry.errors import CheckpointError, RunError
@@ -99,7 +100,7 @@ class Ending:
             note = _Note.model_validate(json.loads(self.file.read_text(encoding="utf-8")))
         except (OSError, ValueError, ValidationError, RecursionError):
             return None
-        own = _hash(read_weights(self.out)) == note.weights
+        own = _hash({**read_tensors(self.out / WEIGHTS), **read_adapter(self.out)}) == note.weights
         # Both may have been moved.
         if note.model != self.model and not own:
             return None

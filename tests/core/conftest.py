@@ -8,6 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.checkpoint import save
+from affectgpt.core.load_config import load_config
+from affectgpt.core.plan import make_plan
+from affectgpt.registry.catalog import Catalog
 
 SMALL = """\
 seed: 3
@@ -83,3 +90,15 @@ def clip() -> Callable[..., ArrayClip]:
         return ArrayClip(wave if sound else None, images if picture else None)
 
     return make
+
+
+@pytest.fixture
+def saved(small: Path, catalog: Catalog, tmp_path: Path) -> Path:
+    """The folder of a saved model with shaken weights."""
+    config, source = load_config(small, catalog)
+    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    with torch.no_grad():
+        for parameter in pipeline.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    save(pipeline, tmp_path / "model")
+    return tmp_path / "model"
