@@ -20,6 +20,7 @@ test: $(READY) lint
 
 lint: $(READY)
 	$(BIN)/ruff check affectgpt tests examples benchmarks
+	$(BIN)/ruff format --check affectgpt tests examples benchmarks
 	$(BIN)/mypy
 
 # Makes the bundled tokenizer and model again, from nothing.

@@ -23,6 +23,7 @@ from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.data.reading_processes import end_with
 from affectgpt.data.synthetic.clips import generate
+from affectgpt.data.synthetic.identity import Split
 from affectgpt.data.synthetic.score import Score, score_texts
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
@@ -31,14 +32,18 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "full model": (),
     "no pre-fusion": ("fusers.multi=null", "prompt.template='{audio_tokens}{face_tokens} {subtitle} {question}'"),
     "face only": (
-        "encoders.audio=null", "fusers.audio_tokens=null", "fusers.multi=null",
+        "encoders.audio=null",
+        "fusers.audio_tokens=null",
+        "fusers.multi=null",
         "prompt.template='{face_tokens} {subtitle} {question}'",
     ),
     "voice only": (
-        "encoders.face=null", "fusers.face_tokens=null", "fusers.multi=null",
+        "encoders.face=null",
+        "fusers.face_tokens=null",
+        "fusers.multi=null",
         "prompt.template='{audio_tokens} {subtitle} {question}'",
     ),
-}  # fmt: skip
+}
 """The rows of the table: what each changes in `configs/tiny.yaml`."""
 
 
@@ -71,11 +76,16 @@ def variant_plan(name: str, catalog: Catalog, seed: int, overrides: Sequence[str
 
 def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int, progress: Progress) -> None:
     """Write the training and held-out clips into `folder/train` and `folder/test`; the two share no identity."""
-    for split, count in (("train", train), ("test", test)):
+    splits: tuple[tuple[Split, int], ...] = (("train", train), ("test", test))
+    for split, count in splits:
         generate(
-            folder / split, clips=count, seed=seed, split=split, workers=workers,  # type: ignore[arg-type]
+            folder / split,
+            clips=count,
+            seed=seed,
+            split=split,
+            workers=workers,
             progress=partial(progress, f"writing {split} clips"),
-        )  # fmt: skip
+        )
 
 
 def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progress: Progress) -> dict[str, list[Any]]:
@@ -86,18 +96,25 @@ def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progres
     pipeline = assemble(plan, catalog)
     return {
         split: read_samples(
-            read_mer2025(folder / split), pipeline.prepare, workers=workers,
+            read_mer2025(folder / split),
+            pipeline.prepare,
+            workers=workers,
             progress=partial(progress, f"reading {split} clips"),
         )[0]
         for split in ("train", "test")
-    }  # fmt: skip
+    }
 
 
 def run_variants(
-    jobs: Sequence[tuple[str, int]], samples: Mapping[str, Sequence[Any]], *,
-    workers: int, variants: Mapping[str, Sequence[str]] = VARIANTS, overrides: Sequence[str] = (),
-    save_first: Path | None = None, progress: Progress,
-) -> Iterator[Row]:  # fmt: skip
+    jobs: Sequence[tuple[str, int]],
+    samples: Mapping[str, Sequence[Any]],
+    *,
+    workers: int,
+    variants: Mapping[str, Sequence[str]] = VARIANTS,
+    overrides: Sequence[str] = (),
+    save_first: Path | None = None,
+    progress: Progress,
+) -> Iterator[Row]:
     """Train and score (variant, seed) jobs, one process with one thread each; rows come as they finish.
 
     `variants` says what each changes in `configs/tiny.yaml`, `overrides` what all of them do. `save_first` is where
@@ -156,9 +173,13 @@ def _job(name: str, seed: int, changes: tuple[str, ...], save_to: Path | None) -
         save(pipeline, save_to, dtype="float16")
     trained = sum(parameter.numel() for parameter in pipeline.parameters() if parameter.requires_grad)
     return Row(
-        name, seed, score_texts(texts, [sample.description for sample in _samples["test"]]), trained,
-        sum(history.losses[-10:]) / len(history.losses[-10:]), history.seconds,
-    )  # fmt: skip
+        name,
+        seed,
+        score_texts(texts, [sample.description for sample in _samples["test"]]),
+        trained,
+        sum(history.losses[-10:]) / len(history.losses[-10:]),
+        history.seconds,
+    )
 
 
 def write_texts(pipeline: Any, samples: Sequence[Any], batch_size: int = 32) -> list[str]:
@@ -166,5 +187,3 @@ def write_texts(pipeline: Any, samples: Sequence[Any], batch_size: int = 32) -> 
     from affectgpt.data.clips import batches
 
     return [answer.text for batch, _ in batches(samples, batch_size) for answer in pipeline.generate(batch)]
-
-

@@ -17,10 +17,32 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.opened_files import BrokenFile, OpenedFile, opened_files
 from affectgpt.registry.errors import MediaError
 
-MEDIA_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp",
-    ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".jpg", ".jpeg", ".png",
-})  # fmt: skip
+MEDIA_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".flv",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".wmv",
+        ".3gp",
+        ".wav",
+        ".mp3",
+        ".m4a",
+        ".aac",
+        ".flac",
+        ".ogg",
+        ".opus",
+        ".jpg",
+        ".jpeg",
+        ".png",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +78,12 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
         inside = _media_in(path)
         if not inside:
             below = next((each for each in sorted(path.iterdir()) if each.is_dir() and _media_in(each)), None)
-            raise MediaError("there is no media file in this folder", where=str(path),
-                             expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}",
-                             hint=f"name {below}, which holds some" if below else "")  # fmt: skip
+            raise MediaError(
+                "there is no media file in this folder",
+                where=str(path),
+                expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}",
+                hint=f"name {below}, which holds some" if below else "",
+            )
         files += inside
     return files
 
@@ -68,9 +93,14 @@ def _media_in(folder: Path) -> list[Path]:
 
 
 def describe(
-    pipeline: Pipeline, files: Sequence[Path], *,
-    subtitle: str | None = None, question: str | None = None, batch_size: int = 8, workers: int = 0,
-) -> Generator[Description]:  # fmt: skip
+    pipeline: Pipeline,
+    files: Sequence[Path],
+    *,
+    subtitle: str | None = None,
+    question: str | None = None,
+    batch_size: int = 8,
+    workers: int = 0,
+) -> Generator[Description]:
     """Describe files in order, `batch_size` at a time, some batches read ahead by `workers` processes.
 
     A file that cannot be read, or that kills the process that reads it, gives a row with its error. Rows come when
@@ -96,9 +126,14 @@ def _described(
 
 
 def stream(
-    pipeline: Pipeline, files: Sequence[Path], *,
-    subtitle: str | None = None, question: str | None = None, batch_size: int = 1, workers: int = 0,
-) -> Generator[tuple[int, str | Description]]:  # fmt: skip
+    pipeline: Pipeline,
+    files: Sequence[Path],
+    *,
+    subtitle: str | None = None,
+    question: str | None = None,
+    batch_size: int = 1,
+    workers: int = 0,
+) -> Generator[tuple[int, str | Description]]:
     """As [describe][], with the text of each file while it is written: pairs of its index and the next piece of text.
 
     The pieces of a file, put together, are the text of the [Description][] that ends them. Those of the files of one
@@ -144,10 +179,14 @@ def _pieces(
 def _row(clip: OpenedFile, found: Answered, seconds: float) -> Description:
     absent = found.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
-        clip.file, found.answer.text, clip.subtitle, found.counted,
+        clip.file,
+        found.answer.text,
+        clip.subtitle,
+        found.counted,
         {name: dict(each) for name, each in found.answer.attribution.items()},
-        [*clip.notes, *(["no subtitle"] if absent else [])], round(clip.seconds + seconds, 3),
-    )  # fmt: skip
+        [*clip.notes, *(["no subtitle"] if absent else [])],
+        round(clip.seconds + seconds, 3),
+    )
 
 
 def _broken(file: BrokenFile) -> Description:

@@ -48,13 +48,19 @@ def trained(name: str, pipeline: Pipeline, samples: Any, held_out: Any) -> dict[
     score = score_texts(write_texts(pipeline, held_out), [sample.description for sample in held_out])
     low, middle, high = statistics.quantiles([after - before for before, after in pairwise(times)], n=4)
     row = {
-        "emotion_right": f"{round(score.exact * len(held_out))} of {len(held_out)}", "label_f1": round(score.f1, 4),
-        "loss_first": round(history.losses[0], 4), "loss_last_10": round(statistics.mean(history.losses[-10:]), 4),
-        "steps": len(history.losses), "seconds": round(history.seconds, 1),
+        "emotion_right": f"{round(score.exact * len(held_out))} of {len(held_out)}",
+        "label_f1": round(score.f1, 4),
+        "loss_first": round(history.losses[0], 4),
+        "loss_last_10": round(statistics.mean(history.losses[-10:]), 4),
+        "steps": len(history.losses),
+        "seconds": round(history.seconds, 1),
         "processor_seconds": round(times[-1] - times[0], 1),
-        "step_processor_ms": {"median": round(1000 * middle, 2), "quartile_1": round(1000 * low, 2),
-                    "quartile_3": round(1000 * high, 2)},
-    }  # fmt: skip
+        "step_processor_ms": {
+            "median": round(1000 * middle, 2),
+            "quartile_1": round(1000 * low, 2),
+            "quartile_3": round(1000 * high, 2),
+        },
+    }
     print(f"{name}: {row}", flush=True)
     return {**row, "losses": history.losses}
 
@@ -92,7 +98,7 @@ def measured(folder: Path, seed: int, workers: int) -> dict[str, Any]:
             },
         },
         "losses_apart": {"first_100_steps": max(apart[:100]), "all_steps": max(apart)},
-    }  # fmt: skip
+    }
 
 
 def _tell(what: str, done: int, total: int) -> None:
@@ -115,8 +121,9 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread, Python {platform.python_version()},"
         f" torch {version('torch')}",
         "load_average_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())],
-        "seed": options.seed, **result,
-    }  # fmt: skip
+        "seed": options.seed,
+        **result,
+    }
     print(json.dumps(result, indent=1))
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

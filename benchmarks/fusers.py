@@ -46,9 +46,13 @@ def overrides(catalog: Catalog, name: str, alone: bool) -> tuple[str, ...]:
         node, inputs = ("face_tokens", "face") if single else ("multi", "face, audio")
         return (f"fusers.{node}={{plugin: {name}, inputs: [{inputs}]{options}}}",)
     if single:
-        return (*COMPRESSED, *(
-            f"fusers.{stream}_tokens={{plugin: {name}, inputs: [{stream}]{options}}}" for stream in ("face", "audio")
-        ))  # fmt: skip
+        return (
+            *COMPRESSED,
+            *(
+                f"fusers.{stream}_tokens={{plugin: {name}, inputs: [{stream}]{options}}}"
+                for stream in ("face", "audio")
+            ),
+        )
     return (*FUSED, f"fusers.multi={{plugin: {name}, inputs: [face, audio]{options}}}")
 
 
@@ -91,8 +95,14 @@ def main() -> None:
     plans = {name: tiny_plan(catalog, 0, changes) for name, changes in variants.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        write_clips(path, train=arguments.train, test=arguments.test, seed=arguments.clip_seed,
-                    workers=arguments.workers, progress=_tell)  # fmt: skip
+        write_clips(
+            path,
+            train=arguments.train,
+            test=arguments.test,
+            seed=arguments.clip_seed,
+            workers=arguments.workers,
+            progress=_tell,
+        )
         samples = read_clips(path, tiny_plan(catalog, 0), catalog, arguments.workers, _tell)
     truths = [sample.description for sample in samples["test"]]
     texts = {each.description for each in samples["train"]}
@@ -108,25 +118,38 @@ def main() -> None:
         rows.append(row)
     table = [
         {
-            "fuser": name, "parameters": _parameters(plans[name], name),
+            "fuser": name,
+            "parameters": _parameters(plans[name], name),
             "scores": [row.score.exact for row in sorted(rows, key=lambda row: row.seed) if row.name == name],
-            "milliseconds_per_clip": speed[name], "changes": variants[name],
+            "milliseconds_per_clip": speed[name],
+            "changes": variants[name],
         }
         for name in names
-    ]  # fmt: skip
+    ]
     table.sort(key=lambda each: -statistics.mean(each["scores"]))
     print(f"\n| fuser | parameters | emotion right: mean (least to most of {arguments.seeds} seeds) | ms per clip |")
     print("| --- | ---: | ---: | ---: |")
     for each in table:
         scores = each["scores"]
-        print(f"| `{each['fuser']}` | {each['parameters']:,} | {statistics.mean(scores):.1%} ({min(scores):.1%} to"
-              f" {max(scores):.1%}) | {each['milliseconds_per_clip']:.3f} |")  # fmt: skip
+        print(
+            f"| `{each['fuser']}` | {each['parameters']:,} | {statistics.mean(scores):.1%} ({min(scores):.1%} to"
+            f" {max(scores):.1%}) | {each['milliseconds_per_clip']:.3f} |"
+        )
     print(f"\nfloor, one answer for all: {floor:.1%}")
     if arguments.out:
-        machine = {"python": platform.python_version(), "torch": version("torch"), "processors": os.cpu_count(),
-                   "machine": platform.machine()}  # fmt: skip
-        result = {"command": "python " + " ".join(sys.argv), "machine": machine, "floor": floor, "table": table,
-                  "rows": [asdict(row) for row in rows]}  # fmt: skip
+        machine = {
+            "python": platform.python_version(),
+            "torch": version("torch"),
+            "processors": os.cpu_count(),
+            "machine": platform.machine(),
+        }
+        result = {
+            "command": "python " + " ".join(sys.argv),
+            "machine": machine,
+            "floor": floor,
+            "table": table,
+            "rows": [asdict(row) for row in rows],
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -43,9 +43,10 @@ def setting(queries: int, total: int) -> tuple[Tensor, list[Tensor], FusionWeigh
 
     lengths = (total * 3 // 4, total - total * 3 // 4)
     weights = FusionWeights(
-        tuple(draw(WIDTH, w) for w in WIDTHS), *(draw(WIDTH, WIDTH) for _ in range(4)),
+        tuple(draw(WIDTH, w) for w in WIDTHS),
+        *(draw(WIDTH, WIDTH) for _ in range(4)),
         positions=tuple(draw(n, WIDTH) for n in lengths),
-    )  # fmt: skip
+    )
     tokens = [torch.randn(BATCH, n, w, generator=generator) for n, w in zip(lengths, WIDTHS, strict=True)]
     return torch.randn(1, queries, WIDTH, generator=generator), tokens, weights
 
@@ -75,7 +76,8 @@ def contenders(
 
     def operator(impl: str) -> Callable[[], Tensor]:
         return lambda: absorbed_cross_modal_attention(
-            queries, tokens, weights, num_heads=HEADS, impl=impl, cache=cache)[0]  # type: ignore[arg-type]  # fmt: skip
+            queries, tokens, weights, num_heads=HEADS, impl=impl, cache=cache
+        )[0]  # type: ignore[arg-type]
 
     return {
         "eager": lambda: baseline(queries, tokens, weights, False),
@@ -116,18 +118,41 @@ def measure(mode: str, queries: int, total: int, budget: float, every: bool) -> 
         order.append(order.pop(0))  # each takes its turn to come first
         for name in order:
             times[name].append(seconds(runs[name], trained))
-    shape = Shape(BATCH, 1, queries, HEADS, WIDTH, WIDTH, tuple(x.shape[1] for x in tokens), WIDTHS, (True,) * 2,
-                  (True,) * 2, training=bool(trained), folded=not trained, queried=not trained)  # fmt: skip
+    shape = Shape(
+        BATCH,
+        1,
+        queries,
+        HEADS,
+        WIDTH,
+        WIDTH,
+        tuple(x.shape[1] for x in tokens),
+        WIDTHS,
+        (True,) * 2,
+        (True,) * 2,
+        training=bool(trained),
+        folded=not trained,
+        queried=not trained,
+    )
     ratios = {b: sorted(x / y for x, y in zip(times[b], times["auto"], strict=True)) for b in ("eager", "sdpa")}
     best = min(ratios, key=lambda name: statistics.median(times[name]))
     return {
-        "mode": mode, "queries": queries, "tokens": total, "route": cheapest(shape), "rounds": len(times["auto"]),
+        "mode": mode,
+        "queries": queries,
+        "tokens": total,
+        "route": cheapest(shape),
+        "rounds": len(times["auto"]),
         "milliseconds": {name: round(statistics.median(t) * 1e3, 3) for name, t in times.items()},
-        "ratio": {name: {"median": round(statistics.median(r), 3), "quartiles": [round(q, 3) for q in
-                         statistics.quantiles(r, n=4)[::2]]} for name, r in ratios.items()},
-        "best_baseline": best, "ratio_to_best": round(statistics.median(ratios[best]), 3),
+        "ratio": {
+            name: {
+                "median": round(statistics.median(r), 3),
+                "quartiles": [round(q, 3) for q in statistics.quantiles(r, n=4)[::2]],
+            }
+            for name, r in ratios.items()
+        },
+        "best_baseline": best,
+        "ratio_to_best": round(statistics.median(ratios[best]), 3),
         "target": TARGETS.get((mode, queries, total), FLOOR),
-    }  # fmt: skip
+    }
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -161,11 +186,18 @@ def main() -> None:
                 if arguments.every_route:
                     print("   ", row["milliseconds"], flush=True)
     facts = {
-        "machine": platform.machine(), "cores": os.cpu_count(), "threads": arguments.threads,
-        "python": platform.python_version(), "torch": torch.__version__,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": arguments.threads,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "load_before": load, "load_after": os.getloadavg(), "batch": BATCH, "width": WIDTH, "heads": HEADS,
-    }  # fmt: skip
+        "load_before": load,
+        "load_after": os.getloadavg(),
+        "batch": BATCH,
+        "width": WIDTH,
+        "heads": HEADS,
+    }
     if arguments.out:
         arguments.out.write_text(json.dumps({"facts": facts, "rows": rows}, indent=1) + "\n")
 

@@ -51,9 +51,16 @@ from affectgpt.registry.discovery import discover
 SIZES = (1, 4, 16)
 WORDS = ("well", "I", "told", "you", "so", "and", "now", "look", "at", "what", "you", "have", "done", "my", "dear")
 MIDDLE = {
-    "model_type": "qwen2", "vocab_size": 640, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 4,
-    "num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 1024, "initializer_range": 0.1,
-}  # fmt: skip
+    "model_type": "qwen2",
+    "vocab_size": 640,
+    "hidden_size": 512,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+    "initializer_range": 0.1,
+}
 
 
 @dataclass
@@ -65,9 +72,7 @@ class Read:
 def subtitles(count: int) -> list[str]:
     """No words for a fifth of the clips, 1 to 40 for the others."""
     draw = random.Random(0)
-    return [
-        "" if draw.random() < 0.2 else " ".join(draw.choices(WORDS, k=draw.randint(1, 40))) for _ in range(count)
-    ]  # fmt: skip
+    return ["" if draw.random() < 0.2 else " ".join(draw.choices(WORDS, k=draw.randint(1, 40))) for _ in range(count)]
 
 
 def bundled(tokens: int) -> Pipeline:
@@ -135,7 +140,7 @@ def table(times: Times, base: str, clips: int, unit: str = "second") -> dict[str
             f"against '{base}'": spread([one / other for one, other in zip(times[base], row, strict=True)]),
         }
         for name, row in times.items()
-    }  # fmt: skip
+    }
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -153,9 +158,11 @@ def prepared_media(pipeline: Pipeline, clips: list[Read], repeats: int) -> dict[
     same = {name: sum(one == other for one, other in zip(texts, base, strict=True)) for name, texts in gave.items()}
     assert all(count == len(clips) for count in same.values()), same
     return {
-        "clips": len(clips), "same texts": True, "by the clock": table(times, "one call per clip", len(clips)),
+        "clips": len(clips),
+        "same texts": True,
+        "by the clock": table(times, "one call per clip", len(clips)),
         "by this process's time": table(cpu, "one call per clip", len(clips), "second of this process"),
-    }  # fmt: skip
+    }
 
 
 def whole_files(pipeline: Pipeline, files: list[Path], repeats: int) -> dict[str, Any]:
@@ -208,14 +215,15 @@ def main() -> None:
         result: dict[str, Any] = {
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python"
             f" {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}",
-            "note": options.note, "repeats": options.repeats,
+            "note": options.note,
+            "repeats": options.repeats,
             "bundled model, prepared media": prepared_media(tiny, clips, options.repeats),
             "4 layers, 512 wide, prepared media": prepared_media(
                 middle(options.tokens, folder), clips, options.repeats
             ),
             "bundled model, whole files": whole_files(tiny, files * 4, options.repeats),
             "padding in prompts": padding(tiny, [Read(read[0], words) for words in subtitles(2000)]),
-        }  # fmt: skip
+        }
     result["seconds"] = round(time.perf_counter() - begun)
     print(json.dumps(result, indent=1))
     if options.out:

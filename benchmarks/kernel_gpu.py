@@ -129,6 +129,7 @@ def contenders(shape: Shape, given: dict[str, Any], device: str) -> dict[str, Ca
 
         block = None
         if mask is not None:
+
             def real(b: Tensor, h: Tensor, q: Tensor, t: Tensor) -> Tensor:
                 return mask[b, t]
 
@@ -289,8 +290,13 @@ def main() -> None:
         except torch.OutOfMemoryError:
             skipped.append({**asdict(shape), "why": "out of memory"})
         print(table(rows[-1:]).splitlines()[-1] if rows else shape, flush=True)
-    machine = {"device": name, "torch": torch.__version__, "triton": triton.__version__,
-               "python": platform.python_version(), "copy_gigabytes_per_second": bandwidth}  # fmt: skip
+    machine = {
+        "device": name,
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+        "python": platform.python_version(),
+        "copy_gigabytes_per_second": bandwidth,
+    }
     result = {"machine": machine, "failed_tests": failed, "rows": rows, "not_run": skipped}
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -98,8 +98,9 @@ def compare(wheels: WheelSet, clips: int, repeats: int) -> dict[str, Any]:
     words = words_of(wheels)
     maps = {
         (wheel.name, level): {word: found for word in words if (found := wheel.sector(word, level)) is not None}
-        for level in LEVELS for wheel in wheels.wheels
-    }  # fmt: skip
+        for level in LEVELS
+        for wheel in wheels.wheels
+    }
     rows = list(made(words, clips))
     times: dict[str, list[float]] = {"loop": [], "vectorised": [], "with 1000 replicates": []}
     plain = only_wheels(wheels)
@@ -141,10 +142,13 @@ def one_size(wheels: WheelSet, clips: int, replicates: int) -> dict[str, float]:
     took = time.perf_counter() - begun - making
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "clips": clips, "replicates": replicates, "seconds": round(took, 3),
-        "microseconds_per_clip": round(1e6 * took / clips, 2), "peak_mib": round(peak / 1024, 1),
+        "clips": clips,
+        "replicates": replicates,
+        "seconds": round(took, 3),
+        "microseconds_per_clip": round(1e6 * took / clips, 2),
+        "peak_mib": round(peak / 1024, 1),
         "grown_mib": round((peak - before) / 1024, 1),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -164,8 +168,9 @@ def main() -> None:
         "wheels": f"{wheels.name}, {len(wheels.wheels)} wheels, {len(LEVELS)} levels",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},"
         f" numpy {np.__version__}",
-        "compared": compare(wheels, options.clips, options.repeats), "growth": [],
-    }  # fmt: skip
+        "compared": compare(wheels, options.clips, options.repeats),
+        "growth": [],
+    }
     print(json.dumps(result["compared"], indent=1))
     sizes = [size for size in (10_000, 30_000, 100_000, 300_000, 1_000_000) if size <= options.largest]
     for replicates in (0, 1000):

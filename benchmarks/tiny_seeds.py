@@ -35,8 +35,14 @@ def main() -> None:
     catalog = discover()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        write_clips(path, train=arguments.train, test=arguments.test, seed=arguments.clip_seed,
-                    workers=arguments.workers, progress=_tell)  # fmt: skip
+        write_clips(
+            path,
+            train=arguments.train,
+            test=arguments.test,
+            seed=arguments.clip_seed,
+            workers=arguments.workers,
+            progress=_tell,
+        )
         samples = read_clips(path, variant_plan("full model", catalog, 0), catalog, arguments.workers, _tell)
         jobs = [(name, seed) for seed in range(arguments.seeds) for name in VARIANTS]
         rows = []
@@ -46,13 +52,25 @@ def main() -> None:
     summary = {name: _summary([row for row in rows if row.name == name]) for name in VARIANTS}
     print(f"\n{'model':15} emotion right: mean, least to most over {arguments.seeds} seeds    label F1")
     for name, facts in summary.items():
-        print(f"{name:15} {facts['exact_mean']:.1%}, {facts['exact_least']:.1%} to {facts['exact_most']:.1%}"
-              f"    {facts['f1_mean']:.3f}")  # fmt: skip
+        print(
+            f"{name:15} {facts['exact_mean']:.1%}, {facts['exact_least']:.1%} to {facts['exact_most']:.1%}"
+            f"    {facts['f1_mean']:.3f}"
+        )
     if arguments.out:
-        machine = {"python": platform.python_version(), "torch": version("torch"), "processors": os.cpu_count(),
-                   "machine": platform.machine()}  # fmt: skip
-        result = {"command": "python " + " ".join(sys.argv), "machine": machine, "train_clips": arguments.train,
-                  "test_clips": arguments.test, "summary": summary, "rows": [asdict(row) for row in rows]}  # fmt: skip
+        machine = {
+            "python": platform.python_version(),
+            "torch": version("torch"),
+            "processors": os.cpu_count(),
+            "machine": platform.machine(),
+        }
+        result = {
+            "command": "python " + " ".join(sys.argv),
+            "machine": machine,
+            "train_clips": arguments.train,
+            "test_clips": arguments.test,
+            "summary": summary,
+            "rows": [asdict(row) for row in rows],
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
@@ -60,11 +78,13 @@ def main() -> None:
 def _summary(rows: list[Row]) -> dict[str, float]:
     exact = [row.score.exact for row in rows]
     return {
-        "exact_mean": statistics.mean(exact), "exact_least": min(exact), "exact_most": max(exact),
+        "exact_mean": statistics.mean(exact),
+        "exact_least": min(exact),
+        "exact_most": max(exact),
         "exact_sd": statistics.stdev(exact) if len(exact) > 1 else 0.0,
         "f1_mean": statistics.mean(row.score.f1 for row in rows),
         "seconds_mean": statistics.mean(row.seconds for row in rows),
-    }  # fmt: skip
+    }
 
 
 def _tell(what: str, done: int, total: int) -> None:

@@ -39,17 +39,26 @@ from affectgpt.registry.discovery import discover
 from affectgpt.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL = ("encoders.face.init=random", "encoders.audio.init=random", "encoders.audio.allow_pickle=false",
-        "llm.init=random", "training.checkpoint_every=null")  # fmt: skip
+REAL = (
+    "encoders.face.init=random",
+    "encoders.audio.init=random",
+    "encoders.audio.allow_pickle=false",
+    "llm.init=random",
+    "training.checkpoint_every=null",
+)
 ON_A_GPU = ("encoders.face.dtype=bfloat16", "encoders.audio.dtype=bfloat16")
 QUICK = (
-    "encoders.face.model=null", "encoders.face.architecture={hidden_size: 32, intermediate_size: 64,"
+    "encoders.face.model=null",
+    "encoders.face.architecture={hidden_size: 32, intermediate_size: 64,"
     " num_hidden_layers: 2, num_attention_heads: 4, image_size: 32, patch_size: 16, projection_dim: 24}",
-    "encoders.audio.model=null", "encoders.audio.architecture={hidden_size: 32, intermediate_size: 64,"
-    " num_hidden_layers: 4, num_attention_heads: 4, num_conv_pos_embeddings: 16}", "encoders.audio.seconds=0.5",
-    "llm.model=null", "llm.architecture={model_type: qwen2, vocab_size: 512, hidden_size: 64, intermediate_size: 128,"
+    "encoders.audio.model=null",
+    "encoders.audio.architecture={hidden_size: 32, intermediate_size: 64,"
+    " num_hidden_layers: 4, num_attention_heads: 4, num_conv_pos_embeddings: 16}",
+    "encoders.audio.seconds=0.5",
+    "llm.model=null",
+    "llm.architecture={model_type: qwen2, vocab_size: 512, hidden_size: 64, intermediate_size: 128,"
     " num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 4096}",
-)  # fmt: skip
+)
 TRAINED = {
     "cached features": (True, ()),
     "cached features, gradient checkpointing": (True, ("training.gradient_checkpointing=true",)),
@@ -246,12 +255,21 @@ def main() -> None:
     cuda = arguments.device.startswith("cuda")
     machine = {
         "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")), "python": platform.python_version(),
-        "torch": version("torch"), "transformers": version("transformers"), "processors": os.cpu_count(),
-    }  # fmt: skip
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        "processors": os.cpu_count(),
+    }
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false") == "true"
-    result = {"command": "python " + " ".join(sys.argv), "machine": machine, "sharded": sharded,
-              "quick": arguments.quick, "rows": rows, "not_run": not_run}  # fmt: skip
+    result = {
+        "command": "python " + " ".join(sys.argv),
+        "machine": machine,
+        "sharded": sharded,
+        "quick": arguments.quick,
+        "rows": rows,
+        "not_run": not_run,
+    }
     if arguments.out and main_process:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -94,14 +94,18 @@ def compared(pipeline: Pipeline, plans: tuple[Plan, Plan], prepared: list[Sample
         reading.append(BATCH / statistics.mean(seconds_of_steps(pipeline, plans[1], stored)))
         print(f"  turn {number + 1}: {encoding[-1]:.4f} and {reading[-1]:.2f} samples/s", flush=True)
     return {
-        "samples_per_second_encoding": spread(encoding), "samples_per_second_from_cache": spread(reading),
+        "samples_per_second_encoding": spread(encoding),
+        "samples_per_second_from_cache": spread(reading),
         "ratio": spread([b / a for a, b in zip(encoding, reading, strict=True)]),
-    }  # fmt: skip
+    }
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(values), 4), "least": round(min(values), 4),
-            "most": round(max(values), 4)}  # fmt: skip
+    return {
+        "median": round(statistics.median(values), 4),
+        "least": round(min(values), 4),
+        "most": round(max(values), 4),
+    }
 
 
 def measured(folder: Path, clips: int, repeats: int, keep: Callable[[dict[str, Any]], None]) -> None:
@@ -149,9 +153,12 @@ def main() -> None:
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads,"
             f" Python {platform.python_version()}, torch {version('torch')}",
             "load_average_before_and_after": [round(each[0], 1) for each in (load, os.getloadavg())],
-            "batch": BATCH, "clips": options.clips, "repeats": options.repeats, **result,
+            "batch": BATCH,
+            "clips": options.clips,
+            "repeats": options.repeats,
+            **result,
             "seconds_in_all": round(time.perf_counter() - begun),
-        }  # fmt: skip
+        }
         options.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
     with tempfile.TemporaryDirectory() as folder:

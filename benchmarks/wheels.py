@@ -52,8 +52,14 @@ def agreement(one: WheelSet, other: WheelSet, labels: Iterable[str]) -> dict[str
     same = sum(first == second for first, second in says) / len(says)
     shares = [sum(each[side] for each in says) / len(says) for side in (0, 1)]
     chance = shares[0] * shares[1] + (1 - shares[0]) * (1 - shares[1])
-    return {"labels": len(known), "pairs": len(says), "alike here": shares[0], "alike there": shares[1], "same": same,
-            "kappa": (same - chance) / (1 - chance)}  # fmt: skip
+    return {
+        "labels": len(known),
+        "pairs": len(says),
+        "alike here": shares[0],
+        "alike there": shares[1],
+        "same": same,
+        "kappa": (same - chance) / (1 - chance),
+    }
 
 
 def _mostly_there(wheels: tuple[Wheel, ...], label: str) -> bool:
@@ -86,11 +92,13 @@ def main() -> None:
         "labels from": arguments.labels.name,
         "machine": {"python": platform.python_version(), "machine": platform.machine()},
         "simplemma": version("simplemma"),
-        "wheels": shipped.name, "fingerprint": shipped.fingerprint, "seconds to load": round(took, 3),
+        "wheels": shipped.name,
+        "fingerprint": shipped.fingerprint,
+        "seconds to load": round(took, 3),
         "labels": {"occurrences": counts.total(), "distinct": len(counts)},
         "coverage of the labels": coverage(shipped, counts),
         "coverage of the extractor's labels": coverage(shipped, Counter(list(lexicon().families))),
-    }  # fmt: skip
+    }
     if arguments.official:
         official = read_official(arguments.official)
         words = _counts(arguments.official / "format.csv", "name")

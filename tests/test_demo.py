@@ -20,9 +20,14 @@ from affectgpt.demo import VARIANTS, read_clips, run_variants, variant_plan, wri
 from affectgpt.registry.catalog import Catalog
 
 QUICK = (
-    "training.steps=2", "training.warmup_steps=0", "training.batch_size=4", "generation.max_new_tokens=5",
-    "encoders.face.size=32", "encoders.face.positions=1", "encoders.face.frames=2",
-)  # fmt: skip
+    "training.steps=2",
+    "training.warmup_steps=0",
+    "training.batch_size=4",
+    "generation.max_new_tokens=5",
+    "encoders.face.size=32",
+    "encoders.face.positions=1",
+    "encoders.face.frames=2",
+)
 NODES = {
     "full model": {"face", "audio", "face_tokens", "audio_tokens", "multi"},
     "face only": {"face", "face_tokens"},
@@ -85,10 +90,16 @@ def test_the_table_is_computed_and_the_first_model_saved(
 ) -> None:
     jobs = [("face only", 0), ("full model", 1)]
     told: list[tuple[str, int, int]] = []
-    rows = list(run_variants(
-        jobs, samples, workers=1, overrides=QUICK, save_first=tmp_path / "model",
-        progress=lambda *message: told.append(message),
-    ))  # fmt: skip
+    rows = list(
+        run_variants(
+            jobs,
+            samples,
+            workers=1,
+            overrides=QUICK,
+            save_first=tmp_path / "model",
+            progress=lambda *message: told.append(message),
+        )
+    )
     assert [(row.name, row.seed) for row in rows] == jobs
     for row in rows:
         assert row.score.clips == 3 and 0 <= row.score.exact <= 1 and 0 <= row.score.f1 <= 1
@@ -108,10 +119,15 @@ def test_a_job_that_fails_is_told(samples: dict[str, list[Sample]]) -> None:
     from affectgpt.registry.errors import RunError
 
     with pytest.raises(RunError, match="the loss is"):
-        list(run_variants(
-            [("face only", 0)], samples, workers=1, progress=lambda *_: None,
-            overrides=(*QUICK, "training.lr=1e30", "training.steps=4", "training.max_grad_norm=null"),
-        ))  # fmt: skip
+        list(
+            run_variants(
+                [("face only", 0)],
+                samples,
+                workers=1,
+                progress=lambda *_: None,
+                overrides=(*QUICK, "training.lr=1e30", "training.steps=4", "training.max_grad_norm=null"),
+            )
+        )
 
 
 @pytest.mark.slow
@@ -123,6 +139,9 @@ def test_clips_are_written_and_read(catalog: Catalog, tmp_path: Path) -> None:
     assert {split: len(each) for split, each in found.items()} == {"train": 3, "test": 2}
     assert not {each.name for each in found["train"]} & {each.name for each in found["test"]}
     assert {label for label, _, _ in told} == {
-        "writing train clips", "writing test clips", "reading train clips", "reading test clips",
-    }  # fmt: skip
+        "writing train clips",
+        "writing test clips",
+        "reading train clips",
+        "reading test clips",
+    }
     assert all(each.media["face"] is not None and each.media["audio"] is not None for each in found["train"])

@@ -156,8 +156,12 @@ def elsewhere(site: Path, *arguments: str) -> str:
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
         [sys.executable, "-m", "affectgpt.cli.main", *arguments],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -197,11 +201,26 @@ def test_without_the_package_the_plugin_is_unknown(
 def test_the_package_passes_its_own_tests(site: Path) -> None:
     tests = str(PACKAGE / "tests")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", tests, "-c", os.devnull, "-p", "no:cacheprovider", "--rootdir", tests,
-         "-m", "not slow"],
-        cwd=site, env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            tests,
+            "-c",
+            os.devnull,
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            tests,
+            "-m",
+            "not slow",
+        ],
+        cwd=site,
+        env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout
 
 

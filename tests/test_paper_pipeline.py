@@ -30,19 +30,34 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tower = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
     clip = CLIPConfig(vision_config=tower, text_config={**tower, "vocab_size": 64}, projection_dim=24)
     CLIPModel(clip).save_pretrained(tmp_path / "openai" / "clip-vit-large-patch14")
-    speech = HubertModel(HubertConfig(
-        hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=2, conv_dim=[16] * 7,
-        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-    ))  # fmt: skip
+    speech = HubertModel(
+        HubertConfig(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            conv_dim=[16] * 7,
+            num_conv_pos_embeddings=16,
+            num_conv_pos_embedding_groups=2,
+            do_stable_layer_norm=True,
+            feat_extract_norm="layer",
+        )
+    )
     folder = tmp_path / "TencentGameMate" / "chinese-hubert-large"
     folder.mkdir(parents=True)
     speech.config.save_pretrained(folder)
     torch.save(speech.state_dict(), folder / "pytorch_model.bin")
-    llm = Qwen2ForCausalLM(Qwen2Config(
-        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=4096,
-    ))  # fmt: skip
+    llm = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=300,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=4096,
+        )
+    )
     llm.save_pretrained(tmp_path / "Qwen" / "Qwen2.5-7B-Instruct")
     byte_tokenizer().save_pretrained(tmp_path / "Qwen" / "Qwen2.5-7B-Instruct")
     monkeypatch.setenv("AFFECTGPT_MODELS", str(tmp_path))

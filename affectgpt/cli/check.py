@@ -13,8 +13,12 @@ from affectgpt.core.plan import Plan, PlannedNode, make_plan
 
 
 def command(
-    context: typer.Context, config: Config, set_: Set = [], plugin: Plugin = [], as_json: Json = False,  # noqa: B006
-) -> None:  # fmt: skip
+    context: typer.Context,
+    config: Config,
+    set_: Set = [],
+    plugin: Plugin = [],
+    as_json: Json = False,
+) -> None:
     """Check a pipeline file and print its graph, widths, token counts and parameter counts."""
     catalog = catalog_of(context, plugin)
     checked, source = load_config(config, catalog, set_)
@@ -33,9 +37,13 @@ def command(
         table.add_column(column, justify="right" if column in ("parameters", "trained") else "left")
     for row in facts["nodes"]:
         table.add_row(
-            row["node"], row["plugin"], ", ".join(row["reads"]), row["gives"].replace("[", "\\["),
-            _count(row["parameters"]), _count(row["trained"]),
-        )  # fmt: skip
+            row["node"],
+            row["plugin"],
+            ", ".join(row["reads"]),
+            row["gives"].replace("[", "\\["),
+            _count(row["parameters"]),
+            _count(row["trained"]),
+        )
     out.print(table)
     budget = facts["prompt"]
     out.print(
@@ -64,16 +72,25 @@ def _facts(plan: Plan) -> dict[str, Any]:
     rows += [_row(node, list(node.inputs), node.parameters) for node in plan.fusers.values()]
     for name in plan.projected:
         count = plan.projector_parameters(name)
-        rows.append({"node": f"{name} > llm", "plugin": "projector", "reads": [name], "parameters": count,
-                     "gives": f"[{plan.output(name).tokens}, {plan.llm.output.dim}]", "trained": count})  # fmt: skip
+        rows.append(
+            {
+                "node": f"{name} > llm",
+                "plugin": "projector",
+                "reads": [name],
+                "parameters": count,
+                "gives": f"[{plan.output(name).tokens}, {plan.llm.output.dim}]",
+                "trained": count,
+            }
+        )
     llm = plan.llm
     frozen = getattr(llm.config, "frozen", False)
     gives = f"text, context {llm.output.tokens}, width {llm.output.dim}"
     rows.append(_row(llm, ["prompt"], 0 if frozen else llm.parameters) | {"gives": gives})
     adapter = llm.config.adapter_parameters()
     if adapter != 0:
-        rows.append({"node": "adapter", "plugin": "LoRA", "reads": [], "gives": "", "parameters": adapter,
-                     "trained": adapter})  # fmt: skip
+        rows.append(
+            {"node": "adapter", "plugin": "LoRA", "reads": [], "gives": "", "parameters": adapter, "trained": adapter}
+        )
     trained = [row["trained"] for row in rows]
     budget = plan.budget
     order = [part.value for part in plan.parts if part.kind != "text"]
@@ -81,13 +98,24 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "nodes": rows,
         "trained": None if None in trained else sum(trained),
         "prompt": {
-            "order": order, "nodes": budget.nodes, "text": budget.text, "subtitle": budget.subtitle,
-            "answer": budget.answer, "total": budget.total, "context": budget.context,
+            "order": order,
+            "nodes": budget.nodes,
+            "text": budget.text,
+            "subtitle": budget.subtitle,
+            "answer": budget.answer,
+            "total": budget.total,
+            "context": budget.context,
         },
         "notes": list(plan.notes),
-    }  # fmt: skip
+    }
 
 
 def _row(node: PlannedNode, reads: list[str], trained: int | None) -> dict[str, Any]:
-    return {"node": node.name, "plugin": node.entry.spec.name, "reads": reads, "gives": str(node.output),
-            "parameters": node.parameters, "trained": trained}  # fmt: skip
+    return {
+        "node": node.name,
+        "plugin": node.entry.spec.name,
+        "reads": reads,
+        "gives": str(node.output),
+        "parameters": node.parameters,
+        "trained": trained,
+    }

@@ -23,19 +23,21 @@ def _data() -> None:
 
 @app.command("doctor")
 def doctor(
-    place: Annotated[Path, typer.Argument(
-        help="The folder of MER-UniBench, one of its data sets, a folder in the MER2025 layout, or a manifest.",
-        metavar="FOLDER", show_default=False,
-    )],
+    place: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder of MER-UniBench, one of its data sets, a folder in the MER2025 layout, or a manifest.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ],
     as_json: Json = False,
     decode: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Decode a frame and the sound of every clip.")
     ] = True,
-    manifest: Annotated[
-        bool, typer.Option("--manifest", help="Insist that FOLDER is a manifest.")
-    ] = False,
+    manifest: Annotated[bool, typer.Option("--manifest", help="Insist that FOLDER is a manifest.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that decode clips.")] = 2,
-) -> None:  # fmt: skip
+) -> None:
     """Say what is there, what is missing and what cannot be decoded. Exits 2 when something is wrong."""
     from rich.markup import escape
 
@@ -69,11 +71,16 @@ def _show(report: Report) -> None:
         table.add_column(column, justify="right")
     for each in report.sets:
         table.add_row(
-            escape(one_line(each.title)), f"{each.clips:,}", "" if each.expected is None else f"{each.expected:,}",
-            f"{each.subtitles:,}", f"{each.sounds:,}", f"{each.faces:,}",
-            "" if each.decoded is None else f"{each.decoded:,}", _length(each.seconds),
+            escape(one_line(each.title)),
+            f"{each.clips:,}",
+            "" if each.expected is None else f"{each.expected:,}",
+            f"{each.subtitles:,}",
+            f"{each.sounds:,}",
+            f"{each.faces:,}",
+            "" if each.decoded is None else f"{each.decoded:,}",
+            _length(each.seconds),
             f"[red]{len(each.problems)}[/red]" if each.problems else "none",
-        )  # fmt: skip
+        )
     out.print(table)
     out.print("\nlabels", style="bold")
     for each in report.sets:

@@ -25,7 +25,7 @@ def command(
     test: Annotated[int, typer.Option(min=16, help="Held-out clips, with other faces and voices.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="Of the clips and of the training.")] = 0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 2,
-    clip: Annotated[list[Path], typer.Option(help="Also describe this clip. May be repeated.")] = [],  # noqa: B006
+    clip: Annotated[list[Path], typer.Option(help="Also describe this clip. May be repeated.")] = [],
     as_json: Json = False,
 ) -> None:
     """Train the small model on synthetic clips and compare it with what one modality alone can tell."""
@@ -39,8 +39,9 @@ def command(
     if out is not None:
         check_place(out)
         if (out / "model").exists():
-            raise CheckpointError("there is something at this place already", where=str(out / "model"),
-                                  hint="choose a new folder")  # fmt: skip
+            raise CheckpointError(
+                "there is something at this place already", where=str(out / "model"), hint="choose a new folder"
+            )
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="affectgpt-demo-") as temporary, progress() as bar:
         folder = out if out is not None else Path(temporary)
@@ -62,9 +63,11 @@ def command(
         described = _describe(folder / "model", [held_out, *clip], catalog, samples["test"][0].subtitle)
     if as_json:
         result = {
-            "rows": [asdict(row) for row in rows], "described": [asdict(each) for each in described],
-            "truth": samples["test"][0].description, "seconds": round(took, 1),
-        }  # fmt: skip
+            "rows": [asdict(row) for row in rows],
+            "described": [asdict(each) for each in described],
+            "truth": samples["test"][0].description,
+            "seconds": round(took, 1),
+        }
         typer.echo(json_text(result, indent=1))
         return
     _print(rows, described, samples["test"][0].description, train, test, took)

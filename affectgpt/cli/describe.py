@@ -35,7 +35,7 @@ def command(
     stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
     device: OnDevice = Device.auto,
     allow_pickle: AllowPickle = False,
-    plugin: Plugin = [],  # noqa: B006
+    plugin: Plugin = [],
     as_json: Json = False,
 ) -> None:
     """Describe the emotion in clips, and how much each modality counted."""
@@ -56,9 +56,11 @@ def command(
         call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
         # A single file is read here: a process for it would have nobody to be ahead of.
         given: dict[str, Any] = {
-            "subtitle": subtitle, "question": question, "workers": workers if len(files) > 1 else 0,
+            "subtitle": subtitle,
+            "question": question,
+            "workers": workers if len(files) > 1 else 0,
             "batch_size": batch_size or (1 if stream else 8),
-        }  # fmt: skip
+        }
         results: list[dict[str, Any]] = []
         if stream:
             bar.stop()

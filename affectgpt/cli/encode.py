@@ -45,11 +45,22 @@ AllowUnreadable = Annotated[float, typer.Option(min=0, max=1, help="The share of
 
 
 def command(
-    context: typer.Context, manifest: Manifest, out: Out, config: ConfigFile = None, model: Saved = None,
-    encoders: Encoders = None, dtype: Kept = DType.float32, batch_size: BatchSize = 8, workers: Workers = 2,
-    device: OnDevice = Device.auto, set_: Set = [], allow_pickle: AllowPickle = False,  # noqa: B006
-    allow_unreadable: AllowUnreadable = 0.01, plugin: Plugin = [], as_json: Json = False,  # noqa: B006
-) -> None:  # fmt: skip
+    context: typer.Context,
+    manifest: Manifest,
+    out: Out,
+    config: ConfigFile = None,
+    model: Saved = None,
+    encoders: Encoders = None,
+    dtype: Kept = DType.float32,
+    batch_size: BatchSize = 8,
+    workers: Workers = 2,
+    device: OnDevice = Device.auto,
+    set_: Set = [],
+    allow_pickle: AllowPickle = False,
+    allow_unreadable: AllowUnreadable = 0.01,
+    plugin: Plugin = [],
+    as_json: Json = False,
+) -> None:
     """Run frozen encoders over all clips and keep what they give; goes on where an earlier run stopped."""
     from affectgpt.data.feature_cache.settings import refuse_foreign
 
@@ -77,13 +88,22 @@ def command(
             bar.update(tasks[what], completed=done, total=total)
 
         done = encode(
-            chosen, examples, out, dtype=dtype.value, batch_size=batch_size, workers=workers, device=place,
+            chosen,
+            examples,
+            out,
+            dtype=dtype.value,
+            batch_size=batch_size,
+            workers=workers,
+            device=place,
             progress=tell,
-        )  # fmt: skip
+        )
     result = {
-        "cache": str(out), "encoders": list(chosen.modules), "clips": done.clips, "new": done.new,
+        "cache": str(out),
+        "encoders": list(chosen.modules),
+        "clips": done.clips,
+        "new": done.new,
         "unreadable": [each.name for each in done.broken],
-    }  # fmt: skip
+    }
     call_hooks(catalog, "affectgpt_after_run", command="encode", config=chosen.plan.config, result=result)
     done.refuse_broken(allow_unreadable)
     if as_json:
@@ -97,19 +117,29 @@ def command(
 def _refuse_unclear(config: Path | None, model: Path | None, changes: list[str]) -> None:
     if (config is None) == (model is None):
         raise ConfigError(
-            "which encoders are to run?", where="the command line",
+            "which encoders are to run?",
+            where="the command line",
             found="neither --config nor --model" if model is None else "both --config and --model",
             expected="one of the two",
-        )  # fmt: skip
+        )
     if model is not None and changes:
-        raise ConfigError("--set changes a config, not a saved model", where="--set", found=changes[0],
-                          hint="leave it out, or use --config")  # fmt: skip
+        raise ConfigError(
+            "--set changes a config, not a saved model",
+            where="--set",
+            found=changes[0],
+            hint="leave it out, or use --config",
+        )
 
 
 def _encoders(
-    config: Path | None, model: Path | None, changes: list[str], catalog: Catalog, names: list[str] | None,
-    tell: Callable[[str], None], allow_pickle: bool,
-) -> Any:  # fmt: skip
+    config: Path | None,
+    model: Path | None,
+    changes: list[str],
+    catalog: Catalog,
+    names: list[str] | None,
+    tell: Callable[[str], None],
+    allow_pickle: bool,
+) -> Any:
     if config is not None:
         checked, source = load_config(config, catalog, changes)
         plan = make_plan(checked, catalog, source)

@@ -24,9 +24,10 @@ class Device(str, Enum):
 
 Model = Annotated[
     Path,
-    typer.Option(help="A saved model: a folder, or OWNER/NAME[@REVISION] on the Hub.",
-                 show_default="the small bundled one"),
-]  # fmt: skip
+    typer.Option(
+        help="A saved model: a folder, or OWNER/NAME[@REVISION] on the Hub.", show_default="the small bundled one"
+    ),
+]
 Sets = Annotated[list[str], typer.Option("--sets", help="Only this data set, e.g. mer2023. May be repeated.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first clips of each data set.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")]
@@ -40,28 +41,57 @@ AllowPickle = Annotated[
 
 def command(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(
-        help="The benchmark's folder, one data set's, a MER2025 folder, or a manifest (CSV, JSONL, Parquet).",
-        show_default=False,
-    )],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="The benchmark's folder, one data set's, a MER2025 folder, or a manifest (CSV, JSONL, Parquet).",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the predictions, one KEY.jsonl each.", show_default=False)],
-    model: Model = TINY, sets: Sets = [], limit: Limit = None, batch_size: BatchSize = 8, workers: Workers = 2,  # noqa: B006
-    question: Question = None, device: OnDevice = Device.auto, allow_pickle: AllowPickle = False, plugin: Plugin = [],  # noqa: B006
-) -> None:  # fmt: skip
+    model: Model = TINY,
+    sets: Sets = [],
+    limit: Limit = None,
+    batch_size: BatchSize = 8,
+    workers: Workers = 2,
+    question: Question = None,
+    device: OnDevice = Device.auto,
+    allow_pickle: AllowPickle = False,
+    plugin: Plugin = [],
+) -> None:
     """Describe all clips of data sets and save the texts; goes on where an earlier run stopped."""
     catalog = catalog_of(context, plugin)
     rows = predict(
-        catalog, data, out, model=model, sets=sets, limit=limit, batch_size=batch_size, workers=workers,
-        question=question, device=device, allow_pickle=allow_pickle,
-    )  # fmt: skip
+        catalog,
+        data,
+        out,
+        model=model,
+        sets=sets,
+        limit=limit,
+        batch_size=batch_size,
+        workers=workers,
+        question=question,
+        device=device,
+        allow_pickle=allow_pickle,
+    )
     for path, (new, total) in rows.items():
         typer.echo(f"{path}: {total} rows, {new} new")
 
 
 def predict(
-    catalog: Catalog, data: Path, out: Path, *, model: Path, sets: list[str], limit: int | None, batch_size: int,
-    workers: int, question: str | None, device: Device, allow_pickle: bool,
-) -> dict[Path, tuple[int, int]]:  # fmt: skip
+    catalog: Catalog,
+    data: Path,
+    out: Path,
+    *,
+    model: Path,
+    sets: list[str],
+    limit: int | None,
+    batch_size: int,
+    workers: int,
+    question: str | None,
+    device: Device,
+    allow_pickle: bool,
+) -> dict[Path, tuple[int, int]]:
     """Run [affectgpt.unibench.generation.generate][] over all data sets, with progress; (new rows, rows) per file."""
     from affectgpt.unibench.sources import read_sources
 
@@ -82,9 +112,15 @@ def predict(
             task = bar.add_task(source.title, total=len(source.examples), note="")
             path = out / f"{source.key}.jsonl"
             new = generate(
-                pipeline, name, source, path, batch_size=batch_size, workers=workers, question=question,
+                pipeline,
+                name,
+                source,
+                path,
+                batch_size=batch_size,
+                workers=workers,
+                question=question,
                 progress=_shown_in(bar, task),
-            )  # fmt: skip
+            )
             rows[path] = (new, len(source.examples))
     call_hooks(
         catalog, "affectgpt_after_run", command="generate", config=config, result={str(k): v for k, v in rows.items()}

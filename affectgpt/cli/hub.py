@@ -13,17 +13,17 @@ from affectgpt.cli.printable import one_line, printable
 app = typer.Typer(no_args_is_help=True, help="Put saved models on the Hugging Face Hub.")
 
 Folder = Annotated[Path, typer.Argument(help="A saved model.", show_default=False)]
-Scores = Annotated[
-    Path | None, typer.Option(help="A scores file of `affectgpt score` or `unibench`, for the card.")
-]
+Scores = Annotated[Path | None, typer.Option(help="A scores file of `affectgpt score` or `unibench`, for the card.")]
 
 
 @app.command("card")
 def card(
-    context: typer.Context, folder: Folder, scores: Scores = None,
+    context: typer.Context,
+    folder: Folder,
+    scores: Scores = None,
     show: Annotated[bool, typer.Option("--show", help="Print the card, write nothing.")] = False,
-    plugin: Plugin = [],  # noqa: B006
-) -> None:  # fmt: skip
+    plugin: Plugin = [],
+) -> None:
     """Write the model card (README.md) from the model's own files and its scores."""
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
@@ -37,15 +37,17 @@ def card(
 
 @app.command("push")
 def push(
-    context: typer.Context, folder: Folder,
-    repo: Annotated[str, typer.Argument(help="The repository, OWNER/NAME; made when there is none.",
-                                        show_default=False)],
+    context: typer.Context,
+    folder: Folder,
+    repo: Annotated[
+        str, typer.Argument(help="The repository, OWNER/NAME; made when there is none.", show_default=False)
+    ],
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     scores: Scores = None,
     revision: Annotated[str | None, typer.Option(help="A branch that exists. Default: the main one.")] = None,
     pr: Annotated[bool, typer.Option("--pr", help="Propose the upload as a pull request.")] = False,
-    plugin: Plugin = [],  # noqa: B006
-) -> None:  # fmt: skip
+    plugin: Plugin = [],
+) -> None:
     """Check a saved model and upload it, with its card. The token is that of `hf auth login`, or in HF_TOKEN."""
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
@@ -54,9 +56,7 @@ def push(
     from affectgpt.hub.card_data import local_models
     from affectgpt.hub.saving import push_to_hub
 
-    url = push_to_hub(
-        folder, repo, private=private, revision=revision, create_pr=pr, scores=scores, catalog=catalog
-    )
+    url = push_to_hub(folder, repo, private=private, revision=revision, create_pr=pr, scores=scores, catalog=catalog)
     typer.echo(one_line(url))
     config, _ = load_config(folder / CONFIG, catalog, allow_plugins=False)
     for node, model in local_models(config).items():

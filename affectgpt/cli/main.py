@@ -38,9 +38,12 @@ UsageError: Any = typer.BadParameter.__base__
 _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 app = typer.Typer(
-    name="affectgpt", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="affectgpt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="Describe a person's emotion from video, voice and words; assemble, check and train such models.",
-)  # fmt: skip
+)
 app.command("describe")(describe.command)
 app.command("demo")(demo.command)
 app.command("encode")(encode.command)

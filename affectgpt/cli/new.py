@@ -24,9 +24,11 @@ def command(
     chosen: Kind | None = next((each for each in KINDS if each == kind), None)
     if chosen is None:
         raise ConfigError(
-            "there is no such kind of plugin", found=repr(kind), expected=f"one of {listed(KINDS)}",
+            "there is no such kind of plugin",
+            found=repr(kind),
+            expected=f"one of {listed(KINDS)}",
             hint=did_you_mean(kind, KINDS),
-        )  # fmt: skip
+        )
     entry = catalog_of(context, []).entries.get((chosen, name))
     if entry is not None:
         raise ConfigError(

@@ -62,10 +62,15 @@ def progress() -> Progress:
 
     # Rich sends what is printed meanwhile to its own console, which must not take results out of a file or pipe.
     return Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"), console=console(err=True), transient=False,
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console(err=True),
+        transient=False,
         redirect_stdout=sys.stdout.isatty(),
-    )  # fmt: skip
+    )
 
 
 def plugin_options(changes: list[str]) -> dict[str, Any]:
@@ -81,7 +86,9 @@ def plugin_options(changes: list[str]) -> dict[str, Any]:
             options[key] = yaml.safe_load(value)
         except (ValueError, yaml.YAMLError, RecursionError) as error:
             raise ConfigError(
-                "this is not an option", where="--set", found=f"{change} ({str(error).splitlines()[0]})",
+                "this is not an option",
+                where="--set",
+                found=f"{change} ({str(error).splitlines()[0]})",
                 expected="KEY=VALUE, the value as in a YAML file",
-            ) from None  # fmt: skip
+            ) from None
     return options

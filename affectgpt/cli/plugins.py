@@ -19,11 +19,13 @@ app = typer.Typer(invoke_without_command=True, help="List plugins, or show one."
 
 @app.callback()
 def listing(
-    context: typer.Context, plugin: Plugin = [], as_json: Json = False,  # noqa: B006
+    context: typer.Context,
+    plugin: Plugin = [],
+    as_json: Json = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Also load packages whose declaration imports torch.")
     ] = False,
-) -> None:  # fmt: skip
+) -> None:
     """List the plugins that can be used."""
     catalog = catalog_of(context, plugin)
     if context.invoked_subcommand is not None:
@@ -52,9 +54,11 @@ def listing(
 
 @app.command("show")
 def show(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="A plugin's name.")],
-    plugin: Plugin = [], as_json: Json = False,  # noqa: B006
-) -> None:  # fmt: skip
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A plugin's name.")],
+    plugin: Plugin = [],
+    as_json: Json = False,
+) -> None:
     """Show one plugin: its interface, its options with their defaults, where it comes from."""
     catalog = catalog_of(context, plugin)
     found = _found(catalog, name)
@@ -75,13 +79,15 @@ def show(
 
 @app.command("verify")
 def verify(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="A plugin's name.")],
-    plugin: Plugin = [], as_json: Json = False,  # noqa: B006
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A plugin's name.")],
+    plugin: Plugin = [],
+    as_json: Json = False,
     changes: Annotated[
         list[str], typer.Option("--set", help="Give the plugin an option, e.g. dim=64. May be repeated.")
-    ] = [],  # noqa: B006
+    ] = [],
     slow: Annotated[bool, typer.Option("--slow", help="Also what takes seconds: torch.compile.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Check that a plugin keeps what all plugins of its kind keep. Exits 1 when it breaks a promise."""
     catalog = catalog_of(context, plugin)
     (entry, *others) = _found(catalog, name)
@@ -115,8 +121,9 @@ def _found(catalog: Catalog, name: str) -> list[Entry]:
         found = [entry for (_, each), entry in catalog.entries.items() if each == name]
     if not found:
         known = {each for _, each in catalog.entries}
-        raise PluginError(f"there is no plugin {name!r}", expected=f"one of {listed(known)}",
-                          hint=did_you_mean(name, known))  # fmt: skip
+        raise PluginError(
+            f"there is no plugin {name!r}", expected=f"one of {listed(known)}", hint=did_you_mean(name, known)
+        )
     return found
 
 
@@ -127,10 +134,8 @@ def _listed(catalog: Catalog) -> dict[str, Any]:
             for entry in catalog.entries.values()
         ],
         "deferred": list(catalog.deferred),
-        "broken": [
-            {"name": each.name, "from": str(each.origin), "cause": each.cause} for each in catalog.broken
-        ],
-    }  # fmt: skip
+        "broken": [{"name": each.name, "from": str(each.origin), "cause": each.cause} for each in catalog.broken],
+    }
 
 
 def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
@@ -156,7 +161,14 @@ def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
         interface = "text -> emotion labels, or a sentiment"
     spec = entry.spec
     return {
-        "kind": spec.kind, "name": spec.name, "summary": spec.summary, "interface": interface,
-        "from": str(entry.origin), "config": spec.config, "target": spec.target, "citation": spec.citation,
-        "requires": " ".join(spec.requires), "options": options,
-    }  # fmt: skip
+        "kind": spec.kind,
+        "name": spec.name,
+        "summary": spec.summary,
+        "interface": interface,
+        "from": str(entry.origin),
+        "config": spec.config,
+        "target": spec.target,
+        "citation": spec.citation,
+        "requires": " ".join(spec.requires),
+        "options": options,
+    }

@@ -9,6 +9,6 @@ from affectgpt.cli.printable import json_text
 from affectgpt.core.json_schema import pipeline_schema
 
 
-def command(context: typer.Context, plugin: Plugin = []) -> None:  # noqa: B006
+def command(context: typer.Context, plugin: Plugin = []) -> None:
     """Print the JSON Schema of pipeline files, with every usable plugin's options."""
     typer.echo(json_text(pipeline_schema(catalog_of(context, plugin)), indent=1))

@@ -54,16 +54,26 @@ class Unreadable(str, Enum):
     exclude = "exclude"
 
 
-Wheels = Annotated[Path | None, typer.Option(
-    help="The folder of the official emotion wheels, or a YAML file of your own.", show_default="the wheels that ship",
-)]  # fmt: skip
+Wheels = Annotated[
+    Path | None,
+    typer.Option(
+        help="The folder of the official emotion wheels, or a YAML file of your own.",
+        show_default="the wheels that ship",
+    ),
+]
 Extractor = Annotated[str, typer.Option(help="The plugin that reads labels out of texts.")]
 ExtractorSet = Annotated[
     list[str], typer.Option("--set", help="Give the extractor an option, e.g. cache=./read. May be repeated.")
 ]
-Resamples = Annotated[int, typer.Option(
-    min=0, max=100_000, help="Bootstrap replicates, at least 100; 0 for no intervals.", callback=lambda n: enough(n),
-)]  # fmt: skip
+Resamples = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=100_000,
+        help="Bootstrap replicates, at least 100; 0 for no intervals.",
+        callback=lambda n: enough(n),
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of the resampling.")]
 OnMissing = Annotated[Missing, typer.Option(help="A clip that has no prediction.")]
 OnUnreadable = Annotated[Unreadable, typer.Option(help="A prediction that is an error or cannot be read out.")]
@@ -71,17 +81,20 @@ OnUnreadable = Annotated[Unreadable, typer.Option(help="A prediction that is an 
 
 def command(
     context: typer.Context,
-    predictions: Annotated[Path, typer.Argument(
-        help="A file of predictions (JSONL, CSV, JSON object, .npz); with --data a folder of KEY.jsonl.",
-        show_default=False,
-    )],
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="A file of predictions (JSONL, CSV, JSON object, .npz); with --data a folder of KEY.jsonl.",
+            show_default=False,
+        ),
+    ],
     truth: Annotated[Path | None, typer.Option(help="A file of true labels (JSONL, CSV, JSON object, .npz).")] = None,
     task: Annotated[Task | None, typer.Option(help="What the true labels are.")] = None,
     data: Annotated[Path | None, typer.Option(help="Take the truth from data sets: as in `generate`.")] = None,
-    sets: Annotated[list[str], typer.Option("--sets", help="Only this data set, e.g. mer2023. May be repeated.")] = [],  # noqa: B006
+    sets: Annotated[list[str], typer.Option("--sets", help="Only this data set, e.g. mer2023. May be repeated.")] = [],
     wheels: Wheels = None,
     extractor: Extractor = "lexicon",
-    set_: ExtractorSet = [],  # noqa: B006
+    set_: ExtractorSet = [],
     read: Annotated[Reading, typer.Option(help="What the predictions are.")] = Reading.auto,
     field: Annotated[str | None, typer.Option(help="The field or column that holds the predictions.")] = None,
     id_field: Annotated[str | None, typer.Option(help="The field or column that holds the ids, in each file.")] = None,
@@ -93,9 +106,9 @@ def command(
     seed: Seed = 0,
     system: Annotated[str | None, typer.Option(help="The system's name in reports.", show_default="the file's")] = None,
     out: Annotated[Path | None, typer.Option(help="A folder for the reports and the labels read out.")] = None,
-    plugin: Plugin = [],  # noqa: B006
+    plugin: Plugin = [],
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Score predictions with intervals; `--data` for whole data sets, `--truth` and `--task` for any two files."""
     _one_way(truth, task, data, predictions, sets)
     if against is not None and not resamples:
@@ -131,9 +144,16 @@ def enough(replicates: int) -> int:
 
 
 def scorer(
-    catalog: Catalog, wheels: Path | None, extractor: str, options: list[str], resamples: int, seed: int,
-    missing: Missing, unreadable: Unreadable, out: Path | None,
-) -> Scorer:  # fmt: skip
+    catalog: Catalog,
+    wheels: Path | None,
+    extractor: str,
+    options: list[str],
+    resamples: int,
+    seed: int,
+    missing: Missing,
+    unreadable: Unreadable,
+    out: Path | None,
+) -> Scorer:
     """The [Scorer][] that the options of the command line ask for."""
     if out is not None and out.exists() and not out.is_dir():
         raise DataError("the place for the reports is not a folder", where=str(out), hint="choose another --out")
@@ -144,10 +164,12 @@ def scorer(
     from affectgpt.unibench.wheels.choose import wheels_from
 
     return Scorer(
-        wheels=wheels_from(wheels), extractor=build_extractor(extractor, plugin_options(options), catalog),
+        wheels=wheels_from(wheels),
+        extractor=build_extractor(extractor, plugin_options(options), catalog),
         resampling=Resampling(resamples, seed),
-        rules=ScoringRules(missing.value, unreadable.value), kept=out / "labels" if out else None,
-    )  # fmt: skip
+        rules=ScoringRules(missing.value, unreadable.value),
+        kept=out / "labels" if out else None,
+    )
 
 
 def truths_in(data: Path, sets: list[str], limit: int | None = None) -> list[Truth]:
@@ -193,9 +215,12 @@ def _name_beside(system: str, other: Path | None) -> str:
 
 def _one_way(truth: Path | None, task: Task | None, data: Path | None, predictions: Path, sets: list[str]) -> None:
     if (truth is None) == (data is None):
-        raise ConfigError("the truth must be given one way", where="the command line",
-                          found="both --truth and --data" if truth else "neither --truth nor --data",
-                          expected="--truth FILE --task TASK, or --data FOLDER")  # fmt: skip
+        raise ConfigError(
+            "the truth must be given one way",
+            where="the command line",
+            found="both --truth and --data" if truth else "neither --truth nor --data",
+            expected="--truth FILE --task TASK, or --data FOLDER",
+        )
     if truth is not None and task is None:
         raise ConfigError(
             "a file of true labels needs its task", where="--task", expected=listed(each.value for each in Task)

@@ -41,7 +41,7 @@ def command(
     workers: Workers = 2,
     device: OnDevice = Device.auto,
     allow_pickle: AllowPickle = False,
-    plugin: Plugin = [],  # noqa: B006
+    plugin: Plugin = [],
     as_json: Json = False,
 ) -> None:
     """Encode clips here and let a vLLM server write the texts; a key it wants is read from VLLM_API_KEY."""
@@ -50,8 +50,11 @@ def command(
             "say where the prompts go", where="the command line", expected="--server URL, or --export FOLDER"
         )
     if export is not None and (out is not None or served_model is not None):
-        raise ConfigError("without a server there are no texts", where="the command line",
-                          found="--export with --out or --served-model")  # fmt: skip
+        raise ConfigError(
+            "without a server there are no texts",
+            where="the command line",
+            found="--export with --out or --served-model",
+        )
     for path in paths:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
@@ -76,9 +79,17 @@ def command(
             note = f"note: {written.failed} of the {written.done} rows that are there have an error: {written.path}"
             typer.echo(printable(note), err=True)
         rows = _rows(
-            stack, pipeline, files, asked, written, export,
-            subtitle=subtitle, question=question, batch_size=batch_size, workers=workers if len(files) > 1 else 0,
-        )  # fmt: skip
+            stack,
+            pipeline,
+            files,
+            asked,
+            written,
+            export,
+            subtitle=subtitle,
+            question=question,
+            batch_size=batch_size,
+            workers=workers if len(files) > 1 else 0,
+        )
         task = bar.add_task("describing" if asked else "encoding", total=len(files), note="")
         failed = 0
         for row in rows:
@@ -109,9 +120,15 @@ def _loaded(folder: Path, catalog: Any, device: Device, allow_pickle: bool, tell
 
 
 def _opened(
-    stack: ExitStack, pipeline: Any, model: Path, files: list[Path], server: Any, out: Path | None, export: Path | None,
+    stack: ExitStack,
+    pipeline: Any,
+    model: Path,
+    files: list[Path],
+    server: Any,
+    out: Path | None,
+    export: Path | None,
     **given: Any,
-) -> RowFile | None:  # fmt: skip
+) -> RowFile | None:
     from affectgpt.data.row_file import opened
     from affectgpt.unibench.generation import model_name
 
@@ -123,19 +140,28 @@ def _opened(
         return None
     config = pipeline.plan.config
     settings = {
-        "format": "affectgpt served texts" if export is None else "affectgpt prompts", "model": model_name(model),
-        "served_model": server.model if server else None, "subtitle": given["subtitle"],
-        "question": question, "seed": config.seed, "clips": len(files),
+        "format": "affectgpt served texts" if export is None else "affectgpt prompts",
+        "model": model_name(model),
+        "served_model": server.model if server else None,
+        "subtitle": given["subtitle"],
+        "question": question,
+        "seed": config.seed,
+        "clips": len(files),
         "generation": config.generation.model_dump(mode="json"),
         "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
-    }  # fmt: skip
+    }
     return stack.enter_context(opened(path, settings, [str(file) for file in files], 1))
 
 
 def _rows(
-    stack: ExitStack, pipeline: Any, files: list[Path], server: Any, rows: RowFile | None, export: Path | None,
+    stack: ExitStack,
+    pipeline: Any,
+    files: list[Path],
+    server: Any,
+    rows: RowFile | None,
+    export: Path | None,
     **given: Any,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+) -> Iterator[dict[str, Any]]:
     from affectgpt.serving import describing
     from affectgpt.serving.prompt_embeds import prompted
 

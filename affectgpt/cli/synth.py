@@ -52,23 +52,35 @@ def command(
     with progress() as bar:
         task = bar.add_task(f"writing {split.value} clips", total=clips, note="")
         generate(
-            out, clips=clips, seed=seed, split=split.value, workers=workers,
+            out,
+            clips=clips,
+            seed=seed,
+            split=split.value,
+            workers=workers,
             progress=lambda done, total: bar.update(task, completed=done),
-        )  # fmt: skip
+        )
     typer.echo(f"{clips} clips in {out}")
 
 
 def _write_unibench(out: Path, clips: int, seed: int, split: Split | None, workers: int) -> None:
     if split is Split.train:
-        raise ConfigError("the test sets of MER-UniBench are made of test clips", where="--split", found="train",
-                          expected="test", hint="leave --split out")  # fmt: skip
+        raise ConfigError(
+            "the test sets of MER-UniBench are made of test clips",
+            where="--split",
+            found="train",
+            expected="test",
+            hint="leave --split out",
+        )
     from affectgpt.data.synthetic.unibench import write_unibench
     from affectgpt.data.unibench.layouts import TEST_SETS
 
     with progress() as bar:
         task = bar.add_task("writing test sets", total=None, note="")
         write_unibench(
-            out, clips_per_set=clips, seed=seed, workers=workers,
+            out,
+            clips_per_set=clips,
+            seed=seed,
+            workers=workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+        )
     typer.echo(f"{len(TEST_SETS)} test sets of {clips} clips in {out}")

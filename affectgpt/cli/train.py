@@ -37,9 +37,9 @@ class Decode(str, Enum):
 
 
 Begin = Annotated[
-    Path, typer.Argument(help="A pipeline YAML file, or the folder of a saved model to train further.",
-                         show_default=False),
-]  # fmt: skip
+    Path,
+    typer.Argument(help="A pipeline YAML file, or the folder of a saved model to train further.", show_default=False),
+]
 Data = Annotated[Path, typer.Option(help="A manifest, or a folder in the MER2025 layout.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to save the model.", show_default=False)]
 Run = Annotated[Path | None, typer.Option(help="The run's log and checkpoints.", show_default="OUT.run")]
@@ -65,8 +65,8 @@ def command(
     resume: Resume = False,
     validation: Held = None,
     features: Features = None,
-    set_: Set = [],  # noqa: B006
-    plugin: Plugin = [],  # noqa: B006
+    set_: Set = [],
+    plugin: Plugin = [],
     workers: Workers = 2,
     decode: When = Decode.ONCE,
     allow_unreadable: Unreadable = 0.01,
@@ -117,18 +117,31 @@ def command(
         samples, skipped = _read(bar, reading, examples)
         steps = bar.add_task("training", total=plan.config.training.steps, note="")
         history = train(
-            pipeline, samples["clips"], run=folder, resume=resume, workers=reading.ahead, on_note=_note,
+            pipeline,
+            samples["clips"],
+            run=folder,
+            resume=resume,
+            workers=reading.ahead,
+            on_note=_note,
             on_step=lambda step, loss: bar.update(steps, completed=step, note=f"loss {loss:.3f}"),
-            validation=samples.get("held-out clips"), began_with=began_with,
-        )  # fmt: skip
+            validation=samples.get("held-out clips"),
+            began_with=began_with,
+        )
     if not _FIRST:
         return
     best = history.best
     result = Result(
-        model=str(out), run=str(run), clips=len(samples["clips"]), skipped=skipped, steps=len(history.losses),
-        seconds=round(history.seconds, 1), resumed=history.resumed, first_loss=history.losses[0],
-        last_loss=history.losses[-1], best=Best(step=best.step, validation_loss=best.loss) if best else None,
-    )  # fmt: skip
+        model=str(out),
+        run=str(run),
+        clips=len(samples["clips"]),
+        skipped=skipped,
+        steps=len(history.losses),
+        seconds=round(history.seconds, 1),
+        resumed=history.resumed,
+        first_loss=history.losses[0],
+        last_loss=history.losses[-1],
+        best=Best(step=best.step, validation_loss=best.loss) if best else None,
+    )
     ending.write(pipeline, result)
     # With it, a model that was converted and trained further can be converted back.
     save(pipeline, out, also=None if beginning is None else partial(copy_released, config))
@@ -141,15 +154,24 @@ def _refuse_places(begin: Path, out: Path, run: Path) -> None:
     places = {"--out": Path(os.path.realpath(out)), "--run": Path(os.path.realpath(run))}
     begun = Path(os.path.realpath(begin))
     if Path.cwd().is_relative_to(places["--out"]):
-        raise ConfigError("this folder holds the one that you are in", where="--out", found=str(out),
-                          hint="name a new folder")  # fmt: skip
+        raise ConfigError(
+            "this folder holds the one that you are in", where="--out", found=str(out), hint="name a new folder"
+        )
     for option, place in places.items():
         if begin.is_dir() and place.is_relative_to(begun) and place != begun:
-            raise ConfigError("this lies in the model that is to be trained", where=option, found=str(place),
-                              expected=f"a folder outside {begin}")  # fmt: skip
+            raise ConfigError(
+                "this lies in the model that is to be trained",
+                where=option,
+                found=str(place),
+                expected=f"a folder outside {begin}",
+            )
     if places["--run"].is_relative_to(places["--out"]):
-        raise ConfigError("the model and the run cannot be in one folder", where="--run", found=str(run),
-                          hint=f"name a folder outside {out}")  # fmt: skip
+        raise ConfigError(
+            "the model and the run cannot be in one folder",
+            where="--run",
+            found=str(run),
+            hint=f"name a folder outside {out}",
+        )
     if begin.is_dir() and places["--run"] == begun:
         raise ConfigError("this is the model that is to be trained", where="--run", found=str(run))
     check_place(out)
@@ -161,9 +183,7 @@ def _check_empty(out: Path) -> None:
         raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new folder")
 
 
-def _planned(
-    begin: Path, catalog: Catalog, changes: list[str], allow_pickle: bool
-) -> tuple[Plan, Beginning | None]:  # fmt: skip
+def _planned(begin: Path, catalog: Catalog, changes: list[str], allow_pickle: bool) -> tuple[Plan, Beginning | None]:
     """The plan, and the saved model that it begins with."""
     if begin.is_dir():
         from affectgpt.core.beginning import read_beginning
@@ -171,17 +191,24 @@ def _planned(
         beginning = read_beginning(begin, catalog, changes, allow_pickle=allow_pickle)
         return beginning.plan, beginning
     if not begin.exists():
-        raise ConfigError("there is no such file or folder", where=str(begin),
-                          expected="a pipeline YAML file, or the folder of a saved model")  # fmt: skip
+        raise ConfigError(
+            "there is no such file or folder",
+            where=str(begin),
+            expected="a pipeline YAML file, or the folder of a saved model",
+        )
     checked, source = load_config(begin, catalog, changes)
     if begin.name == "pipeline.yaml" and (begin.parent / "model.safetensors").is_file():
         raise ConfigError(
-            "this is a saved model's config, which does not hold its weights", where=str(begin),
+            "this is a saved model's config, which does not hold its weights",
+            where=str(begin),
             hint=f"to train the model further give its folder, {begin.parent}; to begin from nothing, copy the file",
         )
     if allow_pickle:
-        raise ConfigError("--allow-pickle is for a saved model", where=str(begin),
-                          hint="in a pipeline file it is an option of the encoder: allow_pickle: true")  # fmt: skip
+        raise ConfigError(
+            "--allow-pickle is for a saved model",
+            where=str(begin),
+            hint="in a pipeline file it is an option of the encoder: allow_pickle: true",
+        )
     return make_plan(checked, catalog, source), None
 
 

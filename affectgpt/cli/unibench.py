@@ -45,12 +45,23 @@ def command(
     synthetic: Annotated[
         int | None, typer.Option(min=1, help="Use synthetic data in the nine layouts, so many clips each, in OUT/data.")
     ] = None,
-    model: Model = TINY, sets: Sets = [], limit: Limit = None, batch_size: BatchSize = 8, workers: Workers = 2,  # noqa: B006
-    question: Question = None, device: OnDevice = Device.auto, allow_pickle: AllowPickle = False,
-    wheels: Wheels = None, extractor: Extractor = "lexicon", set_: ExtractorSet = [],  # noqa: B006
-    unreadable: OnUnreadable = Unreadable.wrong, resamples: Resamples = 1000, seed: Seed = 0,
-    plugin: Plugin = [], as_json: Json = False,  # noqa: B006
-) -> None:  # fmt: skip
+    model: Model = TINY,
+    sets: Sets = [],
+    limit: Limit = None,
+    batch_size: BatchSize = 8,
+    workers: Workers = 2,
+    question: Question = None,
+    device: OnDevice = Device.auto,
+    allow_pickle: AllowPickle = False,
+    wheels: Wheels = None,
+    extractor: Extractor = "lexicon",
+    set_: ExtractorSet = [],
+    unreadable: OnUnreadable = Unreadable.wrong,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    plugin: Plugin = [],
+    as_json: Json = False,
+) -> None:
     """Generate and score in one go; after a kill, the same command goes on where it stopped."""
     if (data is None) == (synthetic is None):
         raise ConfigError(
@@ -69,9 +80,18 @@ def command(
         root = data or _synthetic(out / "data", synthetic or 1, workers)
         truths = truths or truths_in(root, sets, limit)
         paths = predict(
-            catalog, root, out / "predictions", model=model, sets=sets, limit=limit, batch_size=batch_size,
-            workers=workers, question=question, device=device, allow_pickle=allow_pickle,
-        )  # fmt: skip
+            catalog,
+            root,
+            out / "predictions",
+            model=model,
+            sets=sets,
+            limit=limit,
+            batch_size=batch_size,
+            workers=workers,
+            question=question,
+            device=device,
+            allow_pickle=allow_pickle,
+        )
         files = {path.stem: value_file(path) for path in paths}
         show(run(made, model.resolve().name, pairs_of(truths, files, {})), out, as_json=as_json)
 
@@ -83,14 +103,19 @@ def _synthetic(folder: Path, clips: int, workers: int) -> Path:
     if not is_written(folder, clips_per_set=clips, seed=0):
         if (folder.parent / "predictions").exists():
             raise DataError(
-                "there are predictions of other synthetic data here", where=str(folder.parent),
-                expected=f"no predictions, or those of --synthetic {clips}", hint="choose another folder",
-            )  # fmt: skip
+                "there are predictions of other synthetic data here",
+                where=str(folder.parent),
+                expected=f"no predictions, or those of --synthetic {clips}",
+                hint="choose another folder",
+            )
         remove_leftovers(folder)
         with progress() as bar:
             task = bar.add_task("writing synthetic data", total=None, note="")
             write_unibench(
-                folder, clips_per_set=clips, seed=0, workers=max(1, workers),
+                folder,
+                clips_per_set=clips,
+                seed=0,
+                workers=max(1, workers),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+            )
     return folder

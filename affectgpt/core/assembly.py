@@ -65,7 +65,8 @@ def build_module(node: PlannedNode, catalog: Catalog, *arguments: Any) -> nn.Mod
     module = construct(node.entry, catalog, *arguments, node=node.name)
     if not isinstance(module, nn.Module):
         raise PluginError(
-            "a plugin's target must be an nn.Module", where=plugin_place(node.entry, node.name),
+            "a plugin's target must be an nn.Module",
+            where=plugin_place(node.entry, node.name),
             found=type(module).__name__,
-        )  # fmt: skip
+        )
     return module

@@ -51,9 +51,10 @@ class Beginning:
 
     def _in_model_folders(self, pipeline: Pipeline) -> list[str]:
         encoders = [
-            f"encoders.{name}" for name, module in pipeline.encoders.items()
+            f"encoders.{name}"
+            for name, module in pipeline.encoders.items()
             if module.pretrained and name in self.before.encoders and self.before.encoders[name].config.frozen
-        ]  # fmt: skip
+        ]
         llm = pipeline.llm.pretrained and getattr(self.before.llm.config, "frozen", False)
         return [*encoders, "llm"] if llm else encoders
 

@@ -110,8 +110,12 @@ def save(
             path.chmod(0o755 if path.is_dir() else 0o644)
         _replace(made, folder)
     except (OSError, SafetensorError) as error:
-        raise RunError("the model cannot be saved", where=str(folder), found=str(error).splitlines()[0][:200],
-                       hint="is the disk full? What was there before is as it was") from error  # fmt: skip
+        raise RunError(
+            "the model cannot be saved",
+            where=str(folder),
+            found=str(error).splitlines()[0][:200],
+            hint="is the disk full? What was there before is as it was",
+        ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
@@ -122,7 +126,9 @@ def _refuse_other(folder: Path) -> None:
     ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= own
     if folder.exists() and inside != set() and not ours:
         raise CheckpointError(
-            "there is something else at this place", where=str(folder), expected="a new folder or a saved model",
+            "there is something else at this place",
+            where=str(folder),
+            expected="a new folder or a saved model",
             hint="choose another folder",
         )
     refuse_odd_extras(folder)
@@ -174,10 +180,14 @@ def _write(pipeline: Pipeline, folder: Path, tensors: dict[str, Tensor]) -> None
     config["llm"].update(pipeline.llm.save_assets(folder))
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     used = {
-        name: {"kind": node.entry.spec.kind, "plugin": node.entry.spec.name,
-               "from": Path(node.entry.origin.source).name, "version": node.entry.origin.version}
+        name: {
+            "kind": node.entry.spec.kind,
+            "plugin": node.entry.spec.name,
+            "from": Path(node.entry.origin.source).name,
+            "version": node.entry.origin.version,
+        }
         for name, node in {**plan.encoders, **plan.fusers, "llm": plan.llm}.items()
-    }  # fmt: skip
+    }
     (folder / PLUGINS).write_text(json.dumps(used, indent=1) + "\n", encoding="utf-8")
 
 
@@ -223,7 +233,8 @@ def fill_adapter(pipeline: Pipeline, folder: Path) -> None:
         set_peft_model_state_dict(pipeline.llm.adapter(), stored)
     elif (folder / ADAPTER).exists():
         raise CheckpointError(
-            "there is an adapter, but the config has no lora", where=str(folder / ADAPTER),
+            "there is an adapter, but the config has no lora",
+            where=str(folder / ADAPTER),
             hint=f"an adapter stays with its model: leave llm.lora as it is in its {CONFIG}",
         )
 
@@ -238,7 +249,9 @@ def read_saved(
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise CheckpointError(
-                "this is not a saved model", where=str(folder), found=f"no {name}",
+                "this is not a saved model",
+                where=str(folder),
+                found=f"no {name}",
                 expected=f"a folder with {CONFIG} and {WEIGHTS}",
             )
     try:
@@ -252,11 +265,14 @@ def read_saved(
 
 def _refuse_pickles(config: PipelineConfig, source: Source) -> None:
     problems = [
-        Problem("this model's config reads weights from a pickle", source.where(("encoders", name, "allow_pickle")),
-                hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)")
+        Problem(
+            "this model's config reads weights from a pickle",
+            source.where(("encoders", name, "allow_pickle")),
+            hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)",
+        )
         for name, node in config.encoders.items()
         if getattr(node.config, "allow_pickle", False)
-    ]  # fmt: skip
+    ]
     if problems:
         raise ConfigError.of(problems)
 
@@ -272,7 +288,10 @@ def _refuse_other_lora(pipeline: Pipeline, path: Path) -> None:
         mine, theirs = getattr(peft, key), stored.get(key)
         if (sorted(mine) != sorted(theirs or [])) if isinstance(mine, set) else mine != theirs:
             raise CheckpointError(
-                f"the adapter was made with another {key}", where=str(path), found=repr(theirs), expected=repr(mine),
+                f"the adapter was made with another {key}",
+                where=str(path),
+                found=repr(theirs),
+                expected=repr(mine),
                 hint="an adapter keeps its settings: leave llm.lora as it is",
             )
 

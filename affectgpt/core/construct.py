@@ -22,7 +22,9 @@ def construct(entry: Entry, catalog: Catalog, *arguments: Any, node: str = "") -
     except ModuleNotFoundError as error:
         wanted = " ".join(repr(need) for need in entry.spec.requires) or repr(error.name)
         raise PluginError(
-            "a plugin needs a package that is not installed", where=where, found=str(error),
+            "a plugin needs a package that is not installed",
+            where=where,
+            found=str(error),
             hint=f"pip install {wanted}",
         ) from error
     except (Exception, SystemExit) as error:

@@ -90,8 +90,9 @@ class CheckedExtractor:
             raise PluginError("a plugin failed while it read texts", where=where, found=summary_of(error)) from error
         if not isinstance(found, list) or len(found) != len(texts):
             amount = f"{len(found)} results" if isinstance(found, list) else type(found).__name__
-            raise PluginError("a plugin must give one result per text", where=where, found=amount,
-                              expected=f"a list of {len(texts)}")  # fmt: skip
+            raise PluginError(
+                "a plugin must give one result per text", where=where, found=amount, expected=f"a list of {len(texts)}"
+            )
         for index, each in enumerate(found):
             wrong = fault(each)
             if wrong:

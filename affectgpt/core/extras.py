@@ -1,7 +1,7 @@
 """What may stand beside a saved model's own files: a model card, and what a converted checkpoint held.
 
-    README.md    the card; one that was generated tells of the weights that it was written for
-    released/    plain files
+README.md    the card; one that was generated tells of the weights that it was written for
+released/    plain files
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ def refuse_odd_extras(folder: Path) -> None:
     """
     card = folder / CARD
     if os.path.lexists(card) and not stat.S_ISREG(card.lstat().st_mode):
-        raise CheckpointError("this is not a model card", where=str(card), expected="a plain file",
-                              hint="move it away")  # fmt: skip
+        raise CheckpointError("this is not a model card", where=str(card), expected="a plain file", hint="move it away")
     place = folder / RELEASED
     if not os.path.lexists(place):
         return
@@ -34,13 +33,16 @@ def refuse_odd_extras(folder: Path) -> None:
         inside = sorted(place.iterdir()) if stat.S_ISDIR(place.lstat().st_mode) else [place]
         odd = [path for path in inside if not stat.S_ISREG(path.lstat().st_mode)]
     except OSError as error:
-        raise CheckpointError("a folder of the saved model cannot be read", where=str(place),
-                              found=error.strerror or str(error)) from error  # fmt: skip
+        raise CheckpointError(
+            "a folder of the saved model cannot be read", where=str(place), found=error.strerror or str(error)
+        ) from error
     if odd or inside == [place]:
         raise CheckpointError(
-            "this is not what a conversion leaves beside a model", where=str((odd or inside)[0]),
-            expected=f"a folder {RELEASED} of plain files", hint="remove it: only `affectgpt convert back` needs it",
-        )  # fmt: skip
+            "this is not what a conversion leaves beside a model",
+            where=str((odd or inside)[0]),
+            expected=f"a folder {RELEASED} of plain files",
+            hint="remove it: only `affectgpt convert back` needs it",
+        )
 
 
 def copy_released(folder: Path, made: Path) -> None:

@@ -70,12 +70,17 @@ def check_stream(pipeline: Pipeline) -> None:
     if beams > 1:
         raise ConfigError(
             "beams cannot be streamed: which of them is the answer is known at the end only",
-            where="generation.beams", found=str(beams), expected="1",
-        )  # fmt: skip
+            where="generation.beams",
+            found=str(beams),
+            expected="1",
+        )
     if not callable(getattr(pipeline.llm, "stream", None)):
         raise ConfigError(
-            "this language model cannot stream", where="llm", found=f"plugin {pipeline.plan.llm.entry.spec.name!r}",
-            expected="a plugin with a method `stream`", hint="generate whole answers instead",
+            "this language model cannot stream",
+            where="llm",
+            found=f"plugin {pipeline.plan.llm.entry.spec.name!r}",
+            expected="a plugin with a method `stream`",
+            hint="generate whole answers instead",
         )
 
 

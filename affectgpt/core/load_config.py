@@ -33,12 +33,16 @@ from affectgpt.registry.spec import Kind
 from affectgpt.registry.suggest import did_you_mean
 
 _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
-    "encoder": (EncoderNode, EncoderConfig), "fuser": (FuserNode, FuserConfig), "llm": (LLMNode, LLMConfig),
+    "encoder": (EncoderNode, EncoderConfig),
+    "fuser": (FuserNode, FuserConfig),
+    "llm": (LLMNode, LLMConfig),
     "extractor": (ExtractorNode, ExtractorConfig),
-}  # fmt: skip
+}
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "prompt": PromptConfig, "generation": GenerationConfig, "training": TrainingConfig,
-}  # fmt: skip
+    "prompt": PromptConfig,
+    "generation": GenerationConfig,
+    "training": TrainingConfig,
+}
 
 
 def load_config(
@@ -104,7 +108,9 @@ class _Checker:
             return  # reported by the schema
         if refs and not allowed:
             self.add(
-                "this model's file wants to run plugin code", ("plugins",), found=listed(refs),
+                "this model's file wants to run plugin code",
+                ("plugins",),
+                found=listed(refs),
                 hint="read the files, then name them yourself with --plugin FILE",
             )
             return
@@ -122,8 +128,12 @@ class _Checker:
     def node(self, kind: Kind, path: Path_, raw: Any) -> Any:
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
             found = repr(raw) if not isinstance(raw, dict) else listed(raw)
-            self.add(f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin", path, found=found,
-                     expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}")  # fmt: skip
+            self.add(
+                f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin",
+                path,
+                found=found,
+                expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}",
+            )
             return None
         if kind in ("encoder", "fuser") and path[-1] in (*RESERVED, "llm"):
             self.add(f"a node cannot be called {path[-1]!r}", path, hint="the name has another meaning here")
@@ -138,8 +148,12 @@ class _Checker:
             return None
         node_class, base = _NODES[kind]
         if not (isinstance(model, type) and issubclass(model, base)):
-            self.add(f"the config class of {raw['plugin']!r} is not a {base.__name__}", (*path, "plugin"),
-                     found=entry.spec.config, expected=f"a subclass of affectgpt.{base.__name__}")  # fmt: skip
+            self.add(
+                f"the config class of {raw['plugin']!r} is not a {base.__name__}",
+                (*path, "plugin"),
+                found=entry.spec.config,
+                expected=f"a subclass of affectgpt.{base.__name__}",
+            )
             return None
         try:
             config: Any = model.model_validate(options, context={"base_dir": self.source.base_dir})
@@ -148,8 +162,12 @@ class _Checker:
             return None
         streams = getattr(config, "streams", None)
         if kind == "encoder" and streams is not None and config.input not in streams:
-            self.add(f"{raw['plugin']!r} cannot read this stream", (*path, "input"), found=config.input,
-                     expected=f"one of {listed(streams)}")  # fmt: skip
+            self.add(
+                f"{raw['plugin']!r} cannot read this stream",
+                (*path, "input"),
+                found=config.input,
+                expected=f"one of {listed(streams)}",
+            )
             return None
         return node_class(plugin=raw["plugin"], config=config)
 
@@ -164,8 +182,12 @@ class _Checker:
         fields = PipelineConfig.model_fields
         for key in values:
             if key not in fields:
-                self.add(f"there is no setting {key!r}", (key,), expected=f"one of {listed(fields)}",
-                         hint=did_you_mean(key, fields))  # fmt: skip
+                self.add(
+                    f"there is no setting {key!r}",
+                    (key,),
+                    expected=f"one of {listed(fields)}",
+                    hint=did_you_mean(key, fields),
+                )
         for key in ("encoders", "llm", "prompt"):
             if key not in self.source.data:
                 self.add(f"the setting {key!r} is missing", (), expected=f"{key}: ...")
@@ -183,8 +205,12 @@ class _Checker:
             here = (*path, *loc)
             if wrong["type"] == "extra_forbidden":
                 known = _fields_at(model, loc[:-1])
-                self.add(f"there is no setting {loc[-1]!r}", here, expected=f"one of {listed(known)}",
-                         hint=did_you_mean(str(loc[-1]), known))  # fmt: skip
+                self.add(
+                    f"there is no setting {loc[-1]!r}",
+                    here,
+                    expected=f"one of {listed(known)}",
+                    hint=did_you_mean(str(loc[-1]), known),
+                )
             elif wrong["type"] == "missing":
                 self.add(f"the setting {loc[-1]!r} is missing", here, expected=_described(model, loc))
             else:

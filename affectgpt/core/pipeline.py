@@ -97,9 +97,13 @@ class Pipeline(nn.Module):
         return tokens
 
     def prompts(
-        self, tokens: Mapping[str, Tokens], subtitles: Sequence[str], question: Question = None, *,
+        self,
+        tokens: Mapping[str, Tokens],
+        subtitles: Sequence[str],
+        question: Question = None,
+        *,
         training: bool = False,
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         """One prompt per clip as embeddings `[T_i, D]`. Sections of what a clip lacks are left out."""
         projected = {name: self.projectors[name](tokens[name].zeroed()) for name in self.plan.projected}
         valid = {name: tokens[name].valid() for name in self.plan.projected}

@@ -18,8 +18,11 @@ def check_place(folder: Path) -> None:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
-        raise CheckpointError("the path of this place is not UTF-8", where=str(folder),
-                              hint="choose another folder: safetensors could not read it") from None  # fmt: skip
+        raise CheckpointError(
+            "the path of this place is not UTF-8",
+            where=str(folder),
+            hint="choose another folder: safetensors could not read it",
+        ) from None
     nearest = _nearest(folder)
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".affectgpt-", dir=nearest))
@@ -33,10 +36,12 @@ def check_place(folder: Path) -> None:
 def unwritable(folder: Path, error: OSError) -> CheckpointError:
     """The error for a place that the system refuses."""
     return CheckpointError(
-        "the model cannot be saved at this place", where=str(folder),
+        "the model cannot be saved at this place",
+        where=str(folder),
         found=f"{_nearest(folder)}: {error.strerror or error}",
-        expected="a place where a folder can be made", hint="choose another folder",
-    )  # fmt: skip
+        expected="a place where a folder can be made",
+        hint="choose another folder",
+    )
 
 
 def _nearest(folder: Path) -> Path:

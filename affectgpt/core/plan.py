@@ -149,9 +149,15 @@ class _Planner(_NodePlanner):
         known = {name: spec for name, spec in specs.items() if spec}
         budget = self._budget(parts, known, used, llm)
         return Plan(
-            config, {k: v for k, v in encoders.items() if v}, {k: v for k, v in fusers.items() if v}, llm,
-            tuple(used), tuple(parts), budget, tuple(self.source.notes) if self.source else (),
-        )  # fmt: skip
+            config,
+            {k: v for k, v in encoders.items() if v},
+            {k: v for k, v in fusers.items() if v},
+            llm,
+            tuple(used),
+            tuple(parts),
+            budget,
+            tuple(self.source.notes) if self.source else (),
+        )
 
     def _encoder(self, name: str) -> PlannedNode | None:
         return self.node("encoder", name, self.config.encoders[name], ("encoders", name), {})
@@ -166,8 +172,12 @@ class _Planner(_NodePlanner):
             for index, given in enumerate(node.config.inputs):
                 path: Path_ = ("fusers", name, "inputs", index)
                 if given not in known:
-                    self.add(f"there is no node {given!r}", path, expected=f"one of {listed(known - {name})}",
-                             hint=did_you_mean(given, known - {name}))  # fmt: skip
+                    self.add(
+                        f"there is no node {given!r}",
+                        path,
+                        expected=f"one of {listed(known - {name})}",
+                        hint=did_you_mean(given, known - {name}),
+                    )
                 if node.config.inputs.index(given) != index:
                     self.add(f"the input {given!r} is named twice", path, hint="remove one of them")
         order: list[str] = []
@@ -178,8 +188,11 @@ class _Planner(_NodePlanner):
             ]
             if not ready:
                 cycle = self._cycle(waiting)
-                self.add("these fusers feed each other in a circle", ("fusers", cycle[0], "inputs"),
-                         found=" <- ".join([*cycle, cycle[0]]))  # fmt: skip
+                self.add(
+                    "these fusers feed each other in a circle",
+                    ("fusers", cycle[0], "inputs"),
+                    found=" <- ".join([*cycle, cycle[0]]),
+                )
                 break
             order += ready
             for name in ready:
@@ -200,8 +213,11 @@ class _Planner(_NodePlanner):
         count = len(node.config.inputs)
         if count < least or (most is not None and count > most):
             amount = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
-            self.add(f"{node.plugin!r} takes {amount} input{'' if amount == '1' else 's'}", (*path, "inputs"),
-                     found=f"{count}: {', '.join(node.config.inputs)}")  # fmt: skip
+            self.add(
+                f"{node.plugin!r} takes {amount} input{'' if amount == '1' else 's'}",
+                (*path, "inputs"),
+                found=f"{count}: {', '.join(node.config.inputs)}",
+            )
             return None
         inputs = {given: specs.get(given) for given in node.config.inputs}
         known = {given: spec for given, spec in inputs.items() if spec is not None}
@@ -219,8 +235,11 @@ class _Planner(_NodePlanner):
         for section in ("encoders", "fusers"):
             for name in getattr(self.config, section):
                 if name not in needed:
-                    self.add(f"{name!r} is computed but nothing uses it", (section, name),
-                             hint="name it in `inputs` of a fuser or in `prompt.order`, or remove it")  # fmt: skip
+                    self.add(
+                        f"{name!r} is computed but nothing uses it",
+                        (section, name),
+                        hint="name it in `inputs` of a fuser or in `prompt.order`, or remove it",
+                    )
 
     def _parts(self, specs: dict[str, TokenSpec], names: set[str]) -> list[Part] | None:
         stand_in = TokenSpec(modality="unknown", dim=1, tokens=1)
@@ -235,11 +254,17 @@ class _Planner(_NodePlanner):
         prompt = self.config.prompt
         text = sum(len(part.value.encode()) for part in parts if part.kind == "text") + len(prompt.question.encode())
         subtitle = prompt.max_subtitle_tokens if any(part.kind == "subtitle" for part in parts) else 0
-        budget = Budget(sum(specs[name].tokens for name in used), text, subtitle,
-                        self.config.generation.max_new_tokens, llm.output.tokens)  # fmt: skip
+        budget = Budget(
+            sum(specs[name].tokens for name in used),
+            text,
+            subtitle,
+            self.config.generation.max_new_tokens,
+            llm.output.tokens,
+        )
         if budget.nodes + budget.subtitle + budget.answer >= budget.context:
             self.add(
-                "the prompt and the answer do not fit into the LLM's context", ("prompt",),
+                "the prompt and the answer do not fit into the LLM's context",
+                ("prompt",),
                 found=f"{budget.nodes} tokens of nodes + {budget.subtitle} of subtitle + {budget.answer} of answer",
                 expected=f"fewer than {budget.context}",
                 hint="shorten generation.max_new_tokens, or compress a node with a fuser",

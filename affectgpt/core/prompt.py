@@ -82,7 +82,8 @@ def _parse(text: str, specs: Mapping[str, TokenSpec], section: str, *, needs_que
         else:
             known = [*specs, *RESERVED]
             raise ConfigError(
-                f"the prompt names {piece!r}, which is no node of this pipeline", expected=f"one of {listed(known)}",
+                f"the prompt names {piece!r}, which is no node of this pipeline",
+                expected=f"one of {listed(known)}",
                 hint=did_you_mean(piece, known),
             )
     if needs_question and not any(part.kind == "question" for part in parts):

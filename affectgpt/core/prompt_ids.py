@@ -28,9 +28,14 @@ class PromptIds:
         self._pieces: dict[str, list[tuple[str, bool]]] = {}
 
     def rows(
-        self, projected: Mapping[str, Tensor], valid: Mapping[str, Tensor], subtitles: Sequence[str],
-        questions: Sequence[str], *, training: bool = False,
-    ) -> list[list[Piece]]:  # fmt: skip
+        self,
+        projected: Mapping[str, Tensor],
+        valid: Mapping[str, Tensor],
+        subtitles: Sequence[str],
+        questions: Sequence[str],
+        *,
+        training: bool = False,
+    ) -> list[list[Piece]]:
         """One row of pieces per clip; `projected[name] [B, T, D]` where `valid[name] [B, T]`.
 
         Sections of what a clip lacks are left out. `training` puts the config's `training_prefix` before each.
@@ -79,11 +84,13 @@ class PromptIds:
         room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
         if asked > room:
             raise ConfigError(
-                "the question does not fit into the LLM's context", where="question",
+                "the question does not fit into the LLM's context",
+                where="question",
                 found=f"{asked} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
                 f" subtitle + {budget.answer} of answer",
-                expected=f"at most {budget.context}", hint=f"ask in at most {max(0, room)} tokens",
-            )  # fmt: skip
+                expected=f"at most {budget.context}",
+                hint=f"ask in at most {max(0, room)} tokens",
+            )
 
     def _runs(self, absent: set[str]) -> Iterator[list[Part]]:
         """The parts that are tokenised together: with `joined` all between two nodes, else one at a time."""

@@ -16,8 +16,12 @@ def stop_at(text: str, stops: Sequence[str]) -> int | None:
 
 def held_back(text: str, stops: Sequence[str]) -> int:
     """The number of characters at the end of `text` with which one of `stops` may begin."""
-    lengths = (length for stop in stops for length in range(min(len(stop) - 1, len(text)), 0, -1)
-               if text.endswith(stop[:length]))  # fmt: skip
+    lengths = (
+        length
+        for stop in stops
+        for length in range(min(len(stop) - 1, len(text)), 0, -1)
+        if text.endswith(stop[:length])
+    )
     return max(lengths, default=0)
 
 

@@ -21,8 +21,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            "the weights cannot be read", where=str(path), found=str(error).splitlines()[0],
-            expected="a whole safetensors file", hint="copy or download it again",
+            "the weights cannot be read",
+            where=str(path),
+            found=str(error).splitlines()[0],
+            expected="a whole safetensors file",
+            hint="copy or download it again",
         ) from error
 
 
@@ -45,8 +48,14 @@ def compare(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str)
     for name in sorted(own.keys() & stored.keys()):
         mine, theirs = own[name], stored[name]
         if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():
-            problems.append(Problem(f"{name} has the wrong form", where, f"{list(theirs.shape)} {theirs.dtype}",
-                                    f"{list(mine.shape)} {mine.dtype}"))  # fmt: skip
+            problems.append(
+                Problem(
+                    f"{name} has the wrong form",
+                    where,
+                    f"{list(theirs.shape)} {theirs.dtype}",
+                    f"{list(mine.shape)} {mine.dtype}",
+                )
+            )
         elif theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
             problems.append(Problem(f"{name} holds values that are not finite", where))
     if problems:

@@ -67,9 +67,13 @@ def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
 
 
 def read_mapping(
-    path: str | Path, *, what: str = "pipeline", keys: str = "encoders, fusers, llm, prompt",
-    max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES,
-) -> Source:  # fmt: skip
+    path: str | Path,
+    *,
+    what: str = "pipeline",
+    keys: str = "encoders, fusers, llm, prompt",
+    max_bytes: int = MAX_BYTES,
+    max_nodes: int = MAX_NODES,
+) -> Source:
     """Read one YAML file that must hold a mapping, as it stands; `what` and `keys` say in messages what it should be.
 
     Raises ConfigError when the file is missing, larger than `max_bytes`, not UTF-8, not YAML, not a mapping, repeats
@@ -93,9 +97,7 @@ def read_mapping(
     except yaml.YAMLError as error:
         raise ConfigError("the file is not valid YAML", where=str(path), found=str(error).splitlines()[0]) from error
     if not isinstance(data, dict):
-        raise ConfigError(
-            f"a {what} file must be a mapping", where=str(path), found=type(data).__name__, expected=keys
-        )
+        raise ConfigError(f"a {what} file must be a mapping", where=str(path), found=type(data).__name__, expected=keys)
     source.data = data
     return source
 
@@ -118,7 +120,9 @@ def _content(path: Path, what: str, max_bytes: int) -> bytes:
         raise ConfigError(what, where=str(path), expected=expected)
     if len(content) > max_bytes:
         raise ConfigError(
-            f"the file is too large to be a {what}", where=str(path), found=f"more than {max_bytes} bytes",
+            f"the file is too large to be a {what}",
+            where=str(path),
+            found=f"more than {max_bytes} bytes",
             expected=f"at most {max_bytes} bytes",
         )
     return content
@@ -132,7 +136,8 @@ def _refuse_depth(text: str, where: str) -> None:
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1 if event.start_mark else 1
             raise ConfigError(
-                "the YAML is nested too deeply", where=f"{where}:{line}",
+                "the YAML is nested too deeply",
+                where=f"{where}:{line}",
                 expected=f"at most {MAX_DEPTH} levels",
             )
 
@@ -149,7 +154,8 @@ class _Builder:
         self.places[path] = f"{self.path}:{line}"
         if self.count > self.max_nodes or depth > MAX_DEPTH:
             raise ConfigError(
-                "the file is nested too deeply or repeats itself too often", where=f"{self.path}:{line}",
+                "the file is nested too deeply or repeats itself too often",
+                where=f"{self.path}:{line}",
                 expected=f"at most {self.max_nodes} values and {MAX_DEPTH} levels",
             )
         if isinstance(node, yaml.MappingNode):
@@ -171,7 +177,9 @@ class _Builder:
             value = self.loader.construct_object(node)
         except (ValueError, yaml.YAMLError) as error:
             raise ConfigError(
-                "a value cannot be read", where=f"{self.path}:{line}", found=str(getattr(node, "value", "")),
+                "a value cannot be read",
+                where=f"{self.path}:{line}",
+                found=str(getattr(node, "value", "")),
                 expected="text, a number, true, false or null",
             ) from error
         return value if isinstance(value, str | int | float | bool | None) else str(node.value)
@@ -183,7 +191,9 @@ def _extend(child: Source, parent: Any) -> Source:
     base = read_mapping(child.base_dir / parent)
     if "extends" in base.data:
         raise ConfigError(
-            "the extended file extends another one", where=base.where(("extends",)), expected="one level of extends",
+            "the extended file extends another one",
+            where=base.where(("extends",)),
+            expected="one level of extends",
             hint=f"write the settings of {base.data['extends']!r} into {parent!r}",
         )
     # Paths in the base are meant from the base's own folder.
@@ -257,7 +267,9 @@ def _apply(source: Source, override: str) -> None:
         node = node.get(part) if isinstance(node, dict) else None
         if node is not None and not isinstance(node, dict):
             raise ConfigError(
-                f"{'.'.join(keys[: depth + 1])} is not a mapping", where=place, found=repr(node),
+                f"{'.'.join(keys[: depth + 1])} is not a mapping",
+                where=place,
+                found=repr(node),
                 hint="override the whole value instead",
             )
     path = tuple(keys)

@@ -49,14 +49,16 @@ class BrokenClip:
 def refuse_untold(examples: Sequence[Example], target: Target) -> None:
     """Raise DataError when an example lacks what a model is to learn: a description, labels, or (mixed) either."""
     there: dict[Target, Callable[[Example], object]] = {
-        "description": lambda each: each.description, "labels": lambda each: each.labels,
+        "description": lambda each: each.description,
+        "labels": lambda each: each.labels,
         "mixed": lambda each: each.description or each.labels,
-    }  # fmt: skip
+    }
     without = [each.name for each in examples if not there[target](each)]
     if without:
         raise DataError(
             f"{len(without)} training clips have no {'description and no labels' if target == 'mixed' else target}",
-            found=first_of(without), hint="set training.target to what the clips have, or leave these clips out",
+            found=first_of(without),
+            hint="set training.target to what the clips have, or leave these clips out",
         )
 
 
@@ -83,10 +85,15 @@ class ClipDataset(Dataset[Any]):
     def lost(self, index: int, how: str) -> BrokenClip:
         """What stands for an example at which a process of [read_ahead][affectgpt.data.read_ahead.read_ahead] died."""
         example = self.examples[index]
-        return BrokenClip(example.name, Problem(
-            "the process that read this clip died", where=str(example.video), found=how,
-            hint="its files may be damaged, or need more memory than there is",
-        ))  # fmt: skip
+        return BrokenClip(
+            example.name,
+            Problem(
+                "the process that read this clip died",
+                where=str(example.video),
+                found=how,
+                hint="its files may be damaged, or need more memory than there is",
+            ),
+        )
 
 
 Progress = Callable[[int, int], None]
@@ -94,9 +101,14 @@ Progress = Callable[[int, int], None]
 
 
 def read_samples(
-    examples: Sequence[Example], prepare: Prepare, target: Target = "description", *,
-    workers: int = 2, allow_unreadable: float = 0.0, progress: Progress | None = None,
-) -> tuple[list[Sample], list[BrokenClip]]:  # fmt: skip
+    examples: Sequence[Example],
+    prepare: Prepare,
+    target: Target = "description",
+    *,
+    workers: int = 2,
+    allow_unreadable: float = 0.0,
+    progress: Progress | None = None,
+) -> tuple[list[Sample], list[BrokenClip]]:
     """Prepare all examples, in order, keeping them in memory; also the broken ones that were left out.
 
     Raises DataError naming broken clips when they are more than the share `allow_unreadable` of all, and when no clip
@@ -119,9 +131,14 @@ def read_samples(
 
 
 def check_samples(
-    examples: Sequence[Example], prepare: Prepare, target: Target = "description", *,
-    workers: int = 2, allow_unreadable: float = 0.0, progress: Progress | None = None,
-) -> tuple[list[Example], list[BrokenClip]]:  # fmt: skip
+    examples: Sequence[Example],
+    prepare: Prepare,
+    target: Target = "description",
+    *,
+    workers: int = 2,
+    allow_unreadable: float = 0.0,
+    progress: Progress | None = None,
+) -> tuple[list[Example], list[BrokenClip]]:
     """As [read_samples][], but nothing is kept in memory: the examples that could be prepared."""
     items = _decoded(examples, prepare, target, workers, progress)
     broken = {number: item for number, item in enumerate(items) if isinstance(item, BrokenClip)}
@@ -144,11 +161,17 @@ def refuse_broken(broken: Sequence[BrokenClip], count: int, allowed: float) -> N
     """Raise DataError when more than the share `allowed` of `count` clips are broken, or all are."""
     if len(broken) > allowed * count:
         share = f"{len(broken) / count:.1%}"
-        raise DataError.of([
-            Problem(f"{len(broken)} of {count} clips cannot be read", found=share, expected=f"at most {allowed:.1%}",
-                    hint="mend them, or leave out more: --allow-unreadable 0.2 is a fifth of them"),
-            *(each.problem for each in broken[:20]),
-        ])  # fmt: skip
+        raise DataError.of(
+            [
+                Problem(
+                    f"{len(broken)} of {count} clips cannot be read",
+                    found=share,
+                    expected=f"at most {allowed:.1%}",
+                    hint="mend them, or leave out more: --allow-unreadable 0.2 is a fifth of them",
+                ),
+                *(each.problem for each in broken[:20]),
+            ]
+        )
     if len(broken) == count:
         raise DataError("no clip is left to read", found=f"{len(broken)} broken clips")
 

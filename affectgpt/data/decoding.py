@@ -39,8 +39,13 @@ def decode_example(example: Example, *, pictured: bool = False) -> Decoded:
         clip = open_example(example)
         seconds = clip.duration
         if pictured and not clip.has_video:
-            raise MediaError("the video holds no picture", where=str(example.video), found="sound only",
-                             expected="a video", hint="get it from its owners again")  # fmt: skip
+            raise MediaError(
+                "the video holds no picture",
+                where=str(example.video),
+                found="sound only",
+                expected="a video",
+                hint="get it from its owners again",
+            )
         clip.frames(1)
         waveform = clip.waveform()
         if waveform is None and clip.has_audio:

@@ -74,8 +74,13 @@ class Report:
             {**vars(each), "problems": [vars(problem) for problem in each.problems], "notes": list(each.notes)}
             for each in self.sets
         ]
-        return {"place": self.place, "kind": self.kind, "healthy": self.healthy, "sets": sets,
-                "missing": list(self.missing)}  # fmt: skip
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "healthy": self.healthy,
+            "sets": sets,
+            "missing": list(self.missing),
+        }
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,13 @@ class _Source:
 
 
 def examine(
-    place: str | Path, *, manifest: bool = False, decode: bool = True, workers: int = 2,
+    place: str | Path,
+    *,
+    manifest: bool = False,
+    decode: bool = True,
+    workers: int = 2,
     progress: Progress | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Look at MER-UniBench, one of its data sets, a MER2025 folder, or a manifest (by its suffix, or `manifest=True`).
 
     With `decode`, one frame, the sound and one stored face of every clip are decoded, in `workers` processes (see
@@ -123,11 +132,12 @@ def _sources(place: Path, manifest: bool) -> tuple[str, list[_Source]]:
             sources.append(_Source(f"mer2025-{part}", f"MER2025 {part}", folder, "", None, survey))
     if not sources:
         raise DataError(
-            "no data set is found here", where=str(place),
+            "no data set is found here",
+            where=str(place),
             found=_inventory(place),
             expected=f"folders of MER-UniBench ({listed(each.folder for each in TEST_SETS.values())}), one of them, a"
             f" folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
-        )  # fmt: skip
+        )
     whole = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(place)).name for key in keys)
     return "benchmark" if whole else "data set", sources
 
@@ -170,23 +180,35 @@ def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> H
     examples, problems = survey.examples, list(survey.problems)
     if source.expected is not None and survey.named != source.expected and survey.named:
         problems.append(
-            Problem("not the number of clips that the benchmark counts", str(source.folder),
-                    f"{survey.named:,}", f"{source.expected:,}", "its scores cannot be compared with others'")
-        )  # fmt: skip
+            Problem(
+                "not the number of clips that the benchmark counts",
+                str(source.folder),
+                f"{survey.named:,}",
+                f"{source.expected:,}",
+                "its scores cannot be compared with others'",
+            )
+        )
     notes = _lacks(examples)
     if decoded is not None:
         problems += _grouped([each.problem for each in decoded if each.problem is not None])
         notes += _told(decoded, len(examples))
     return Health(
-        source.key, source.title, str(source.folder), source.task, source.expected, survey.named, len(examples),
+        source.key,
+        source.title,
+        str(source.folder),
+        source.task,
+        source.expected,
+        survey.named,
+        len(examples),
         subtitles=sum(bool(each.subtitle) for each in examples),
         sounds=sum(each.sound is not None for each in examples),
         faces=sum(each.faces is not None for each in examples),
         labels=_histogram(examples),
         decoded=None if decoded is None else sum(each.problem is None for each in decoded),
         seconds=None if decoded is None else round(sum(each.seconds for each in decoded), 3),
-        problems=tuple(problems), notes=tuple(notes),
-    )  # fmt: skip
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
 
 
 def _lacks(examples: Sequence[Example]) -> list[str]:
@@ -251,9 +273,14 @@ def _grouped(problems: list[Problem]) -> list[Problem]:
 
     grouped = [list(group) for _, group in groupby(sorted(problems, key=kind), key=kind)]
     return [
-        group[0] if len(group) == 1 else Problem(
-            f"{len(group)} clips: {group[0].what}", ", ".join(each.where for each in group[:5]), group[0].found,
-            group[0].expected, group[0].hint,
+        group[0]
+        if len(group) == 1
+        else Problem(
+            f"{len(group)} clips: {group[0].what}",
+            ", ".join(each.where for each in group[:5]),
+            group[0].found,
+            group[0].expected,
+            group[0].hint,
         )
         for group in grouped
-    ]  # fmt: skip
+    ]

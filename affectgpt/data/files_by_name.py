@@ -51,8 +51,11 @@ def find_beside(folder: Path, names: Collection[str], suffix: str, problems: lis
     beside = {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in there}
     found = {name: path for name, path in beside.items() if os.path.isfile(path)}
     if odd := [path.name for name, path in beside.items() if name not in found]:
-        problems.append(Problem("no files, but folders, devices or links to nowhere", str(folder), first_of(odd),
-                                f"files NAME{suffix}"))  # fmt: skip
+        problems.append(
+            Problem(
+                "no files, but folders, devices or links to nowhere", str(folder), first_of(odd), f"files NAME{suffix}"
+            )
+        )
     return found
 
 

@@ -29,9 +29,10 @@ def lock(file: BinaryIO, path: Path) -> None:
     except OSError as error:
         raise RunError(
             "the file system of this folder has no locks, which keep other processes from writing here",
-            where=str(path), found=error.strerror or str(error),
+            where=str(path),
+            found=error.strerror or str(error),
             hint="use a folder on another file system: some network file systems are mounted without locks",
-        ) from None  # fmt: skip
+        ) from None
 
 
 @contextmanager

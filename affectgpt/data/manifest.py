@@ -1,11 +1,11 @@
 """Reads a list of one's own clips: a CSV, JSON Lines or Parquet file with one clip a row.
 
-    clip          the media file, from the manifest's folder (required)
-    id            its name in results, each once (default: the file's name without its suffix)
-    subtitle      what is said
-    labels        emotion words: a list, or a text such as "[happy, relieved]"
-    sentiment     a number, negative to positive
-    description   the text that a model is trained to give
+clip          the media file, from the manifest's folder (required)
+id            its name in results, each once (default: the file's name without its suffix)
+subtitle      what is said
+labels        emotion words: a list, or a text such as "[happy, relieved]"
+sentiment     a number, negative to positive
+description   the text that a model is trained to give
 """
 
 from __future__ import annotations
@@ -50,11 +50,17 @@ def survey_manifest(path: str | Path, *, outside: bool = False) -> Survey:
     """As [read_manifest][], but problems with rows are given back. Raises DataError when the file cannot be read."""
     path = Path(path)
     readers: dict[str, Callable[[Path], Iterator[_Row]]] = {
-        ".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows,
-    }  # fmt: skip
+        ".csv": _csv_rows,
+        ".jsonl": _json_rows,
+        ".parquet": _parquet_rows,
+    }
     if path.suffix.lower() not in readers:
-        raise DataError("this is no manifest", where=str(path), found=f"the suffix {path.suffix!r}",
-                        expected=f"a file in one of {', '.join(SUFFIXES)}")  # fmt: skip
+        raise DataError(
+            "this is no manifest",
+            where=str(path),
+            found=f"the suffix {path.suffix!r}",
+            expected=f"a file in one of {', '.join(SUFFIXES)}",
+        )
     if not path.exists():
         raise DataError("there is no such file", where=str(path), expected="a manifest: one clip a row")
     listing = _Listing(path, outside)
@@ -84,17 +90,24 @@ class _Listing:
             return
         name = self.text(place, row, "id") or video.stem
         if not is_plain(name):
-            self.note("ids that are not plain file names", "no / \\ : or .., nothing unseen, at most 255 characters",
-                      f"{place}: {shown(name)}")  # fmt: skip
+            self.note(
+                "ids that are not plain file names",
+                "no / \\ : or .., nothing unseen, at most 255 characters",
+                f"{place}: {shown(name)}",
+            )
         elif name in self.ids:
             self.note("ids that repeat", "each id once", name, "give each clip an id of its own in the column id")
         self.ids.add(name)
         self.examples.append(
             Example(
-                name, video, self.text(place, row, "subtitle"), self.labels(place, row.get("labels")),
-                self.text(place, row, "description"), self.sentiment(place, row.get("sentiment")),
+                name,
+                video,
+                self.text(place, row, "subtitle"),
+                self.labels(place, row.get("labels")),
+                self.text(place, row, "description"),
+                self.sentiment(place, row.get("sentiment")),
             )
-        )  # fmt: skip
+        )
 
     def video(self, place: str, value: Any) -> Path | None:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
@@ -104,8 +117,12 @@ class _Listing:
         found = self.path.parent / given
         told = f"{place}: {value.strip()[:200]}"
         if not given.is_absolute() and not self.outside and (".." in given.parts or not self.is_inside(found)):
-            self.note("clips outside the manifest's folder", f"paths below {self.path.parent}, without ..", told,
-                      "write an absolute path, or move the manifest")  # fmt: skip
+            self.note(
+                "clips outside the manifest's folder",
+                f"paths below {self.path.parent}, without ..",
+                told,
+                "write an absolute path, or move the manifest",
+            )
             return None
         if not _is_file(found):
             self.note("clips that are not there", f"files below {self.path.parent}", told)
@@ -169,9 +186,13 @@ def _is_file(path: Path) -> bool:
 
 
 def _no_clip_column(path: Path, columns: list[str]) -> DataError:
-    return DataError("no column clip", where=str(path), found=f"columns {listed(columns)}"[:200],
-                     expected=f"clip, and any of {', '.join(COLUMNS[1:])}",
-                     hint=did_you_mean("clip", columns))  # fmt: skip
+    return DataError(
+        "no column clip",
+        where=str(path),
+        found=f"columns {listed(columns)}"[:200],
+        expected=f"clip, and any of {', '.join(COLUMNS[1:])}",
+        hint=did_you_mean("clip", columns),
+    )
 
 
 def _csv_rows(path: Path) -> Iterator[_Row]:
@@ -188,18 +209,29 @@ def _json_rows(path: Path) -> Iterator[_Row]:
         while text := file.readline(_LONGEST_LINE):
             number += 1
             if len(text) >= _LONGEST_LINE:
-                raise DataError("a line is too long", where=f"{path}, line {number}",
-                                expected=f"at most {_LONGEST_LINE:,} characters")  # fmt: skip
+                raise DataError(
+                    "a line is too long",
+                    where=f"{path}, line {number}",
+                    expected=f"at most {_LONGEST_LINE:,} characters",
+                )
             if not text.strip():
                 continue
             try:
                 row = json.loads(text, object_pairs_hook=_unique)
             except (ValueError, RecursionError) as error:
-                raise DataError("a line is no JSON", where=f"{path}, line {number}", found=str(error)[:200],
-                                expected='{"clip": "a.mp4", ...}') from None  # fmt: skip
+                raise DataError(
+                    "a line is no JSON",
+                    where=f"{path}, line {number}",
+                    found=str(error)[:200],
+                    expected='{"clip": "a.mp4", ...}',
+                ) from None
             if not isinstance(row, dict):
-                raise DataError("a line is no JSON object", where=f"{path}, line {number}",
-                                found=type(row).__name__, expected='{"clip": "a.mp4", ...}')  # fmt: skip
+                raise DataError(
+                    "a line is no JSON object",
+                    where=f"{path}, line {number}",
+                    found=type(row).__name__,
+                    expected='{"clip": "a.mp4", ...}',
+                )
             yield f"line {number}", row
 
 

@@ -66,20 +66,42 @@ def _explained(path: Path, max_bytes: int) -> Iterator[None]:
         if not stat.S_ISREG(found.st_mode):
             raise DataError("this is not a file", where=str(path), expected=expected)
         if found.st_size > max_bytes:
-            raise DataError("the file is too large", where=str(path), found=f"{found.st_size:,} bytes",
-                            expected=f"at most {max_bytes:,} bytes")  # fmt: skip
+            raise DataError(
+                "the file is too large",
+                where=str(path),
+                found=f"{found.st_size:,} bytes",
+                expected=f"at most {max_bytes:,} bytes",
+            )
         yield
     except FileNotFoundError:
         raise DataError("there is no such file", where=str(path), expected=expected) from None
     except RefusedPickle as error:
-        raise DataError("the file is not read", where=str(path), found=str(error), expected=expected,
-                        hint="nothing in it was run; get the file from its owners again") from None  # fmt: skip
+        raise DataError(
+            "the file is not read",
+            where=str(path),
+            found=str(error),
+            expected=expected,
+            hint="nothing in it was run; get the file from its owners again",
+        ) from None
     except (
-        OSError, ValueError, EOFError, OverflowError, MemoryError, NotImplementedError, RuntimeError, SyntaxError,
-        TypeError, KeyError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
-    ) as error:  # fmt: skip
-        raise DataError("the file cannot be read", where=str(path), found=str(error) or type(error).__name__,
-                        expected=expected) from None  # fmt: skip
+        OSError,
+        ValueError,
+        EOFError,
+        OverflowError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        tokenize.TokenError,
+    ) as error:
+        raise DataError(
+            "the file cannot be read", where=str(path), found=str(error) or type(error).__name__, expected=expected
+        ) from None
 
 
 class _Careful(FileIO):

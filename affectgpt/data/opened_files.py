@@ -49,9 +49,11 @@ def opened_files(
 
     def lost(index: int, how: str) -> BrokenFile:
         problem = Problem(
-            "the process that read this file died", where=str(files[index]), found=how,
+            "the process that read this file died",
+            where=str(files[index]),
+            found=how,
             hint="the file may be damaged, or need more memory than there is",
-        )  # fmt: skip
+        )
         return BrokenFile(str(files[index]), str(problem))
 
     return read_ahead(opened, len(files), workers, lost)

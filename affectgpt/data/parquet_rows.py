@@ -36,12 +36,20 @@ def parquet_rows(path: Path, wanted: Collection[str], *, most: int) -> tuple[lis
         size = sum(group.total_byte_size for group in groups)
         values = sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
         if size > LARGEST_FILE or values > MOST_VALUES:
-            raise DataError("is too large", where=str(path), found=f"{size:,} bytes in {values:,} values when unpacked",
-                            expected=f"at most {LARGEST_FILE:,} bytes and {MOST_VALUES:,} values")  # fmt: skip
+            raise DataError(
+                "is too large",
+                where=str(path),
+                found=f"{size:,} bytes in {values:,} values when unpacked",
+                expected=f"at most {LARGEST_FILE:,} bytes and {MOST_VALUES:,} values",
+            )
         for field in schema:
             if field.name in wanted and not _is_simple(field.type):
-                raise DataError(f"the column {field.name} is of another type", where=str(path),
-                                found=str(field.type)[:80], expected="texts, numbers, or lists of texts")  # fmt: skip
+                raise DataError(
+                    f"the column {field.name} is of another type",
+                    where=str(path),
+                    found=str(field.type)[:80],
+                    expected="texts, numbers, or lists of texts",
+                )
         leaves = [metadata.schema.column(place) for place in range(metadata.num_columns)]
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         return schema.names, _rows(path, [name for name in schema.names if name in wanted], texts)
@@ -53,15 +61,17 @@ def _opened(path: Path, texts: Collection[str] = ()) -> Iterator[Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise DataError("pyarrow is needed to read Parquet", where=str(path),
-                        hint="pip install 'affectgpt[parquet]', or write the manifest as CSV") from None  # fmt: skip
+        raise DataError(
+            "pyarrow is needed to read Parquet",
+            where=str(path),
+            hint="pip install 'affectgpt[parquet]', or write the manifest as CSV",
+        ) from None
     try:
         # Each text once, whatever the number of rows that it stands in.
         with parquet.ParquetFile(path, read_dictionary=list(texts)) as file:
             yield file
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise DataError("cannot be read", where=str(path), found=str(error)[:200],
-                        expected="a Parquet file") from None  # fmt: skip
+        raise DataError("cannot be read", where=str(path), found=str(error)[:200], expected="a Parquet file") from None
 
 
 def _rows(path: Path, columns: list[str], texts: list[str]) -> Iterator[dict[str, Any]]:
@@ -73,10 +83,11 @@ def _rows(path: Path, columns: list[str], texts: list[str]) -> Iterator[dict[str
                 total += together
                 if longest > LONGEST_CELL or total > LARGEST_TEXT:
                     raise DataError(
-                        "texts that are too long", where=f"{path}, column {name}",
+                        "texts that are too long",
+                        where=f"{path}, column {name}",
                         found=f"one of {longest:,} bytes, {total:,} in all so far",
                         expected=f"at most {LONGEST_CELL:,} bytes each and {LARGEST_TEXT:,} in all",
-                    )  # fmt: skip
+                    )
             yield from batch.to_pylist()
 
 
@@ -100,10 +111,16 @@ def _is_simple(kind: Any) -> bool:
         kind = kind.value_type
     if types.is_dictionary(kind):
         kind = kind.value_type
-    return any((
-        _is_text(kind), types.is_integer(kind), types.is_floating(kind), types.is_boolean(kind), types.is_null(kind),
-        types.is_decimal(kind),
-    ))  # fmt: skip
+    return any(
+        (
+            _is_text(kind),
+            types.is_integer(kind),
+            types.is_floating(kind),
+            types.is_boolean(kind),
+            types.is_null(kind),
+            types.is_decimal(kind),
+        )
+    )
 
 
 def _is_text(kind: Any) -> bool:

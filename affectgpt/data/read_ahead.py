@@ -119,9 +119,10 @@ class _Reader(Generic[Item]):
             return {index: how}
         if index == _NEW:
             raise RunError(
-                "a process that reads clips ended before it read one", found=how,
+                "a process that reads clips ended before it read one",
+                found=how,
                 hint="it may have run out of memory: use fewer --workers; with --workers 0 there is no such process",
-            )  # fmt: skip
+            )
         return {}
 
     def stop(self) -> None:
@@ -137,17 +138,23 @@ def _given(result: bytes) -> Any:
     except Exception as problem:
         raise RunError(
             "what was read does not arrive whole from the process that read it",
-            found=f"{type(problem).__name__}: {problem}", hint="with --workers 0 nothing is sent between processes",
-        ) from problem  # fmt: skip
+            found=f"{type(problem).__name__}: {problem}",
+            hint="with --workers 0 nothing is sent between processes",
+        ) from problem
     if error is not None:
         raise error
     return item
 
 
 def _work(
-    read: Read[Any], ahead: int, tasks: Connection, results: Connection, reading: Any,
-    others: tuple[Connection, ...], parent: int,
-) -> None:  # fmt: skip
+    read: Read[Any],
+    ahead: int,
+    tasks: Connection,
+    results: Connection,
+    reading: Any,
+    others: tuple[Connection, ...],
+    parent: int,
+) -> None:
     end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     # After a fork the threads of the parent's OpenMP are gone, and whoever waits for them waits for ever.

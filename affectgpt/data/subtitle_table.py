@@ -20,7 +20,12 @@ def read_subtitles(path: Path, column: str, names: Collection[str], problems: li
     found = {name: rows[name] for name in names if name in rows}
     if rows and names and not found:
         problems.append(
-            Problem("no subtitle is of a clip", str(path), first_of([shown(name) for name in rows]),
-                    f"names such as {shown(next(iter(names)))}", "is this the table of this data set?")
-        )  # fmt: skip
+            Problem(
+                "no subtitle is of a clip",
+                str(path),
+                first_of([shown(name) for name in rows]),
+                f"names such as {shown(next(iter(names)))}",
+                "is this the table of this data set?",
+            )
+        )
     return found

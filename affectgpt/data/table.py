@@ -50,8 +50,9 @@ def encoding_of(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > LARGEST_TABLE:
-            raise DataError("is too large", where=str(path), found=f"{size:,} bytes",
-                            expected=f"at most {LARGEST_TABLE:,} bytes")  # fmt: skip
+            raise DataError(
+                "is too large", where=str(path), found=f"{size:,} bytes", expected=f"at most {LARGEST_TABLE:,} bytes"
+            )
         with path.open("rb") as file:
             if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise _unreadable(path, "a text in UTF-16")
@@ -98,8 +99,13 @@ def _beyond_ascii(text: str) -> int:
 
 
 def _unreadable(path: Path, found: str) -> DataError:
-    return DataError("cannot be read", where=str(path), found=found, expected="a text file in UTF-8 or GB 18030",
-                     hint="save it again as UTF-8; English from Windows may be in Windows-1252")  # fmt: skip
+    return DataError(
+        "cannot be read",
+        where=str(path),
+        found=found,
+        expected="a text file in UTF-8 or GB 18030",
+        hint="save it again as UTF-8; English from Windows may be in Windows-1252",
+    )
 
 
 def rows(file: IO[str], path: Path, *, whole: bool = False) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -133,14 +139,24 @@ def _check_header(header: list[str], path: Path, whole: bool) -> None:
     if twice:
         raise DataError("columns that repeat", where=str(path), found=listed(twice)[:200], expected="each name once")
     if whole and "" in header:
-        raise DataError("a column has no name", where=str(path), found=f"column {header.index('') + 1}",
-                        expected="a name for each column", hint="leave it out (pandas: index=False)")  # fmt: skip
+        raise DataError(
+            "a column has no name",
+            where=str(path),
+            found=f"column {header.index('') + 1}",
+            expected="a name for each column",
+            hint="leave it out (pandas: index=False)",
+        )
 
 
 def _uneven(than: str, place: str, fields: int, header: list[str]) -> DataError:
     hints = {"more": "put a text that holds a comma into double quotes", "fewer": "an empty field needs its comma too"}
-    return DataError(f"a line has {than} fields than the header", where=place, found=f"{fields} fields",
-                     expected=f"{len(header)}: {', '.join(header)}"[:200], hint=hints[than])  # fmt: skip
+    return DataError(
+        f"a line has {than} fields than the header",
+        where=place,
+        found=f"{fields} fields",
+        expected=f"{len(header)}: {', '.join(header)}"[:200],
+        hint=hints[than],
+    )
 
 
 def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, str] | None:

@@ -42,7 +42,8 @@ def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None,
     text = card_of(folder, catalog, scores, name=name)
     if path.exists() and not is_generated(path):
         raise CheckpointError(
-            f"there is a {CARD} here that was written or changed by somebody", where=str(path),
+            f"there is a {CARD} here that was written or changed by somebody",
+            where=str(path),
             hint="move it away, then write the card again",
         )
     try:
@@ -65,9 +66,15 @@ def card_of(folder: Path, catalog: Catalog, scores: str | Path | None = None, *,
     result = None if scores is None else read_result(scores)
     called = label(name or folder.resolve().name)
     parts = [
-        f"# {escape(called)}", *_pipeline(config), *_weights(folder, config), *_training(config),
-        *_scores(result), *_plugins(folder), *_unknown(config, result), *_use(config, name),
-    ]  # fmt: skip
+        f"# {escape(called)}",
+        *_pipeline(config),
+        *_weights(folder, config),
+        *_training(config),
+        *_scores(result),
+        *_plugins(folder),
+        *_unknown(config, result),
+        *_use(config, name),
+    ]
     data = card_data(config, called, result).to_yaml()
     return marked(f"---\n{data}\n---\n\n" + "\n\n".join(parts) + "\n\n")
 
@@ -86,10 +93,14 @@ def _pipeline(config: PipelineConfig) -> Iterator[str]:
     )
     prompt = config.prompt
     order = prompt_nodes(prompt) if prompt.inline else prompt.order
-    yield _table(["prompt", ""], [
-        ("order", plain(", ".join(order))), ("template", plain(prompt.template)),
-        ("question", plain(prompt.question)),
-    ])  # fmt: skip
+    yield _table(
+        ["prompt", ""],
+        [
+            ("order", plain(", ".join(order))),
+            ("template", plain(prompt.template)),
+            ("question", plain(prompt.question)),
+        ],
+    )
     yield _table(["generation", ""], _settings(config.generation.model_dump(mode="json")))
 
 
@@ -145,10 +156,18 @@ def _scores(result: BenchmarkResult | None) -> Iterator[str]:
         yield f"**Note.** {warning}"
     yield f"{summary.CAPTION}, as {escape(label(result.system))}."
     rows = [
-        (row.title, row.task, row.metric, row.score, row.interval, "; ".join(row.other_lines()), f"{row.clips:,}",
-         f"{row.excluded:,}")
+        (
+            row.title,
+            row.task,
+            row.metric,
+            row.score,
+            row.interval,
+            "; ".join(row.other_lines()),
+            f"{row.clips:,}",
+            f"{row.excluded:,}",
+        )
         for row in summary.rows(result)
-    ]  # fmt: skip
+    ]
     if summary.in_benchmark(result):
         score, interval = summary.mean(result)
         rows.append(("mean", "", "", score, interval, "", "", ""))
@@ -186,11 +205,15 @@ def _unknown(config: PipelineConfig, result: BenchmarkResult | None) -> Iterator
     yield "## What is not known"
     said = ["The licence of these weights is not stated.", "The clips it was trained on are not stated."]
     if base := [each for each in models_read(config).values() if not is_local(each)]:
-        said.append(f"It needs {', '.join(escape(plain(each)) for each in dict.fromkeys(base))}: not a part of this"
-                    " repository, with licences of their own that are not stated here.")  # fmt: skip
+        said.append(
+            f"It needs {', '.join(escape(plain(each)) for each in dict.fromkeys(base))}: not a part of this"
+            " repository, with licences of their own that are not stated here."
+        )
     for name in local_models(config):
-        said.append(f"The model of {escape(label(name))} is a folder of the machine that it was saved on: it is not a"
-                    " part of this repository, and where it came from is not stated.")  # fmt: skip
+        said.append(
+            f"The model of {escape(label(name))} is a folder of the machine that it was saved on: it is not a"
+            " part of this repository, and where it came from is not stated."
+        )
     if result is None:
         said.append("How well it does is not stated.")
     yield "\n".join(f"- {each}" for each in said)

@@ -33,9 +33,10 @@ def models_read(config: PipelineConfig) -> dict[str, str]:
     """The model that each encoder and the LLM (`llm`) reads its weights from, where there is one."""
     nodes = {name: node.config for name, node in config.encoders.items()} | {"llm": config.llm.config}
     models = {
-        name: getattr(each, "model", None) for name, each in nodes.items()
+        name: getattr(each, "model", None)
+        for name, each in nodes.items()
         if getattr(each, "init", "pretrained") == "pretrained"
-    }  # fmt: skip
+    }
     return {name: model for name, model in models.items() if isinstance(model, str)}
 
 
@@ -61,9 +62,15 @@ def _eval_results(result: BenchmarkResult, task: str) -> list[Any]:
     for each in result.datasets:
         figure = each.figures.get(each.primary)
         if figure is not None and figure.value is not None:
-            rows.append(EvalResult(
-                task_type=task, task_name=plain(each.task, 60), dataset_type=label(each.dataset),
-                dataset_name=label(each.title), metric_type=label(each.primary),
-                metric_name=f"{figures.title(each.primary)} x 100", metric_value=round(100 * figure.value, 4),
-            ))  # fmt: skip
+            rows.append(
+                EvalResult(
+                    task_type=task,
+                    task_name=plain(each.task, 60),
+                    dataset_type=label(each.dataset),
+                    dataset_name=label(each.title),
+                    metric_type=label(each.primary),
+                    metric_name=f"{figures.title(each.primary)} x 100",
+                    metric_value=round(100 * figure.value, 4),
+                )
+            )
     return rows

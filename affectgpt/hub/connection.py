@@ -57,30 +57,55 @@ def _told(error: Exception, where: str, token: str | None) -> AffectGPTError:
 
     for each in _causes(error):
         if isinstance(each, errors.OfflineModeIsEnabled):
-            return RunError("the Hub cannot be asked: HF_HUB_OFFLINE is set", where=where,
-                            found="no copy in the cache", hint=_OFFLINE)  # fmt: skip
+            return RunError(
+                "the Hub cannot be asked: HF_HUB_OFFLINE is set",
+                where=where,
+                found="no copy in the cache",
+                hint=_OFFLINE,
+            )
         if isinstance(each, errors.GatedRepoError):
-            return CheckpointError("the owner of this repository must grant you access", where=where,
-                                   found=_status(each), hint=f"ask for access on its page, then {_TOKEN}")  # fmt: skip
+            return CheckpointError(
+                "the owner of this repository must grant you access",
+                where=where,
+                found=_status(each),
+                hint=f"ask for access on its page, then {_TOKEN}",
+            )
         if isinstance(each, errors.RevisionNotFoundError):
-            return CheckpointError("there is no such revision of this repository", where=where, found=_status(each),
-                                   expected="a branch, a tag or a commit", hint="see its list of commits")  # fmt: skip
+            return CheckpointError(
+                "there is no such revision of this repository",
+                where=where,
+                found=_status(each),
+                expected="a branch, a tag or a commit",
+                hint="see its list of commits",
+            )
         if isinstance(each, errors.RepositoryNotFoundError) or (_code(each) == 401 and not (token or _own_token())):
             # Without a token, the Hub answers alike for what is private and for what is not there.
             return CheckpointError(
-                "there is no such repository on the Hub, or it is private", where=where, found=_status(each),
-                expected="a folder on this machine, or owner/name", hint=f"check the name; if it is private, {_TOKEN}",
-            )  # fmt: skip
+                "there is no such repository on the Hub, or it is private",
+                where=where,
+                found=_status(each),
+                expected="a folder on this machine, or owner/name",
+                hint=f"check the name; if it is private, {_TOKEN}",
+            )
         if isinstance(each, errors.HfHubHTTPError):
             return _refused(each, where, token)
         if isinstance(each, transport_error()):
-            return RunError("the Hub cannot be reached", where=f"{where} at {endpoint()}",
-                            found=type(each).__name__, hint=_UNREACHED)  # fmt: skip
+            return RunError(
+                "the Hub cannot be reached",
+                where=f"{where} at {endpoint()}",
+                found=type(each).__name__,
+                hint=_UNREACHED,
+            )
     if isinstance(error, OSError) and error.errno is not None:
-        return RunError("the disk refuses the download", where=str(error.filename or where), found=error.strerror or "",
-                        hint="make room, or set HF_HOME to another place")  # fmt: skip
-    return RunError("the talk with the Hub failed", where=f"{where} at {endpoint()}", found=type(error).__name__,
-                    hint=_UNREACHED)  # fmt: skip
+        return RunError(
+            "the disk refuses the download",
+            where=str(error.filename or where),
+            found=error.strerror or "",
+            hint="make room, or set HF_HOME to another place",
+        )
+    return RunError(
+        "the talk with the Hub failed", where=f"{where} at {endpoint()}", found=type(error).__name__, hint=_UNREACHED
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -109,8 +134,9 @@ def _refused(error: BaseException, where: str, token: str | None) -> AffectGPTEr
     if status == 401:
         return ConfigError("the Hub refuses the token", where=where, found=found, hint=_TOKEN)
     if status == 403:
-        return ConfigError("the Hub does not allow this", where=where, found=found,
-                           hint="use a token with the right to write there")  # fmt: skip
+        return ConfigError(
+            "the Hub does not allow this", where=where, found=found, hint="use a token with the right to write there"
+        )
     return RunError("the Hub refuses this", where=f"{where} at {endpoint()}", found=found, hint="try again later")
 
 

@@ -26,8 +26,11 @@ def read_header(path: Path) -> Header:
             return {name: (tuple(each.get_shape()), str(each.get_dtype())) for name, each in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            "the weights cannot be read", where=str(path), found=str(error).splitlines()[0],
-            expected="a whole safetensors file", hint="copy or download it again",
+            "the weights cannot be read",
+            where=str(path),
+            found=str(error).splitlines()[0],
+            expected="a whole safetensors file",
+            hint="copy or download it again",
         ) from error
 
 

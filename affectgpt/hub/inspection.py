@@ -36,16 +36,21 @@ def check_saved(folder: Path, catalog: Catalog) -> Plan:
     """
     for name in (CONFIG, WEIGHTS, PLUGINS):
         if not (folder / name).is_file():
-            raise CheckpointError("this is not a saved model", where=str(folder), found=f"no {name}",
-                                  expected=f"a folder with {CONFIG}, {WEIGHTS} and {PLUGINS}")  # fmt: skip
+            raise CheckpointError(
+                "this is not a saved model",
+                where=str(folder),
+                found=f"no {name}",
+                expected=f"a folder with {CONFIG}, {WEIGHTS} and {PLUGINS}",
+            )
     _refuse_links(folder)
     config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
     plan = make_plan(config, catalog, source)
     header = read_header(folder / WEIGHTS)
     problems = [
-        *_misfits(plan, header, catalog, str(folder / WEIGHTS)), *_adapter_problems(plan, folder),
+        *_misfits(plan, header, catalog, str(folder / WEIGHTS)),
+        *_adapter_problems(plan, folder),
         *_missing_assets(config.model_dump(mode="json"), folder),
-    ]  # fmt: skip
+    ]
     if problems:
         raise CheckpointError.of(problems)
     for path in (folder / WEIGHTS, folder / ADAPTER / ADAPTER_WEIGHTS):
@@ -58,10 +63,12 @@ def _refuse_links(folder: Path) -> None:
     links = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
         raise CheckpointError(
-            "this saved model holds links to other places", where=str(folder),
+            "this saved model holds links to other places",
+            where=str(folder),
             found=", ".join(str(path.relative_to(folder)) for path in links[:_SHOWN]),
-            expected="the files themselves", hint="copy the folder with `cp -rL`",
-        )  # fmt: skip
+            expected="the files themselves",
+            hint="copy the folder with `cp -rL`",
+        )
 
 
 def _missing_assets(values: Any, folder: Path) -> Iterator[Problem]:
@@ -72,8 +79,12 @@ def _missing_assets(values: Any, folder: Path) -> Iterator[Problem]:
     elif isinstance(values, str) and values.startswith(f"{folder.resolve()}{os.sep}"):
         name = Path(values).relative_to(folder.resolve()).as_posix()
         if not any(each == name or each.startswith(f"{name}/") for each in files_in(folder)):
-            yield Problem("the config names a part of the saved model that is not there", str(folder / CONFIG),
-                          f"./{name}", "a file of the format, or a folder of such files")  # fmt: skip
+            yield Problem(
+                "the config names a part of the saved model that is not there",
+                str(folder / CONFIG),
+                f"./{name}",
+                "a file of the format, or a folder of such files",
+            )
 
 
 def _misfits(plan: Plan, header: Header, catalog: Catalog, where: str) -> Iterator[Problem]:
@@ -106,9 +117,10 @@ def _built_tensors(plan: Plan, catalog: Catalog) -> dict[str, tuple[int, ...]]:
         for name in plan.projected:
             modules[f"projectors.{name}"] = nn.Linear(plan.output(name).dim, plan.llm.output.dim, device="meta")
     return {
-        f"{place}.{key}": tuple(tensor.shape) for place, module in modules.items()
+        f"{place}.{key}": tuple(tensor.shape)
+        for place, module in modules.items()
         for key, tensor in module.state_dict().items()
-    }  # fmt: skip
+    }
 
 
 def _adapter_problems(plan: Plan, folder: Path) -> Iterator[Problem]:
@@ -120,16 +132,21 @@ def _adapter_problems(plan: Plan, folder: Path) -> Iterator[Problem]:
         return
     settings = _settings(place / "adapter_config.json")
     if settings.get("r") != lora.r or settings.get("lora_alpha") != lora.alpha:
-        yield Problem("the adapter was made with other settings", str(place / "adapter_config.json"),
-                      f"r {settings.get('r')}, lora_alpha {settings.get('lora_alpha')}",
-                      f"r {lora.r}, lora_alpha {lora.alpha}")  # fmt: skip
+        yield Problem(
+            "the adapter was made with other settings",
+            str(place / "adapter_config.json"),
+            f"r {settings.get('r')}, lora_alpha {settings.get('lora_alpha')}",
+            f"r {lora.r}, lora_alpha {lora.alpha}",
+        )
     header = read_header(place / ADAPTER_WEIGHTS)
     where = str(place / ADAPTER_WEIGHTS)
     sides = {".lora_A.": 0, ".lora_B.": -1}
     ranks = {
-        name: shape[place_of] for name, (shape, _) in header.items()
-        for side, place_of in sides.items() if side in name and shape
-    }  # fmt: skip
+        name: shape[place_of]
+        for name, (shape, _) in header.items()
+        for side, place_of in sides.items()
+        if side in name and shape
+    }
     yield from _named("tensors of another rank than the config's", [n for n, r in ranks.items() if r != lora.r], where)
     pairs = {name.replace(".lora_A.", ".lora_B.") for name in header if ".lora_A." in name}
     yield from _named("tensors without their other half", sorted(pairs ^ {n for n in header if ".lora_B." in n}), where)
@@ -151,9 +168,10 @@ def _refuse_infinite(path: Path) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             wrong = [
-                name for name in file.keys()  # noqa: SIM118 - not a dict
+                name
+                for name in file.keys()  # noqa: SIM118 - not a dict
                 if (tensor := file.get_tensor(name)).is_floating_point() and not bool(torch.isfinite(tensor).all())
-            ]  # fmt: skip
+            ]
     except (SafetensorError, OSError, ValueError) as error:
         found = str(error).splitlines()[0]
         raise CheckpointError("the weights cannot be read", where=str(path), found=found) from error

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def from_pretrained(
-    name_or_folder: str | Path, catalog: Catalog | None = None, revision: str | None = None, allow_pickle: bool = False,
-    *, token: str | None = None, tell: Callable[[str], None] = print,
-) -> Pipeline:  # fmt: skip
+    name_or_folder: str | Path,
+    catalog: Catalog | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    *,
+    token: str | None = None,
+    tell: Callable[[str], None] = print,
+) -> Pipeline:
     """The pipeline saved in a folder, or in the repository `owner/name[@revision]` of the Hub.
 
     Nothing that comes with the model is run: plugins that it needs must be in `catalog` (default: those installed).
@@ -37,9 +42,12 @@ def from_pretrained(
 
 
 def local_folder(
-    name_or_folder: str | Path, revision: str | None = None, *, token: str | None = None,
+    name_or_folder: str | Path,
+    revision: str | None = None,
+    *,
+    token: str | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """The folder of a saved model; what the Hub holds is fetched into its cache first, only the files of the format.
 
     A folder that is there is taken as it is, and so is a name that has not the form `owner/name[@revision]`. `tell` is
@@ -66,9 +74,14 @@ def _fetched(name: HubName, token: str | None, files: list[str] | None) -> str:
     from huggingface_hub import snapshot_download
 
     return snapshot_download(
-        name.repo, revision=name.revision, allow_patterns=list(FILES) if files is None else exactly(files),
-        ignore_patterns=list(DEEPER), token=token, etag_timeout=SECONDS, local_files_only=files is None,
-    )  # fmt: skip
+        name.repo,
+        revision=name.revision,
+        allow_patterns=list(FILES) if files is None else exactly(files),
+        ignore_patterns=list(DEEPER),
+        token=token,
+        etag_timeout=SECONDS,
+        local_files_only=files is None,
+    )
 
 
 def _files_there(name: HubName, token: str | None) -> list[str] | None:
@@ -91,7 +104,9 @@ def _files_there(name: HubName, token: str | None) -> list[str] | None:
     missing = [each for each in (CONFIG, WEIGHTS) if each not in inside]
     if missing:
         raise CheckpointError(
-            "this repository is not a saved model", where=str(name), found=f"no {' and no '.join(missing)}",
+            "this repository is not a saved model",
+            where=str(name),
+            found=f"no {' and no '.join(missing)}",
             expected=f"a repository with {CONFIG} and {WEIGHTS}",
         )
     return sorted(each for each in inside if belongs(each))

@@ -14,10 +14,15 @@ from affectgpt.registry.errors import ConfigError
 
 # One by one or by what they hold: of a repository, nothing else is fetched, and of a folder nothing else is sent.
 FILES = (
-    CONFIG, WEIGHTS, PLUGINS, "README.md", f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/{ADAPTER_WEIGHTS}",
+    CONFIG,
+    WEIGHTS,
+    PLUGINS,
+    "README.md",
+    f"{ADAPTER}/adapter_config.json",
+    f"{ADAPTER}/{ADAPTER_WEIGHTS}",
     *(f"tokenizer/*.{end}" for end in ("json", "jinja", "txt", "model", "jsonl")),
     *(f"released/*.{end}" for end in ("json", "safetensors", "txt", "yaml")),
-)  # fmt: skip
+)
 """Patterns of the files of a saved model: weights as safetensors, settings and words as text, no code, no pickle.
 
 For [belongs][] only: the Hub's client matches a pattern's `*` with a `/` as well.
@@ -73,7 +78,9 @@ def valid_repo(text: str) -> str:
             raise HFValidationError("the owner is missing")
     except HFValidationError as error:
         raise ConfigError(
-            "this is not the name of a model on the Hub", where=text, found=_first_sentence(error),
+            "this is not the name of a model on the Hub",
+            where=text,
+            found=_first_sentence(error),
             expected="owner/name, of letters, digits, '-', '_' and '.'",
         ) from None
     return text

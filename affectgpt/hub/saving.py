@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 def save_pretrained(
-    pipeline: Pipeline, folder: str | Path, scores: str | Path | None = None, *, catalog: Catalog | None = None,
+    pipeline: Pipeline,
+    folder: str | Path,
+    scores: str | Path | None = None,
+    *,
+    catalog: Catalog | None = None,
     dtype: str = "float32",
-) -> None:  # fmt: skip
+) -> None:
     """Write `pipeline` to `folder` as [save][] does, with a model card; whole or not at all.
 
     `scores` is a scores file of `affectgpt score` or `affectgpt unibench`; `catalog` must know the pipeline's plugins
@@ -34,8 +38,11 @@ def save_pretrained(
     written = Path(folder) / CARD
     keep = written.is_file() and not is_generated(written)
     if keep and scores is not None:
-        raise CheckpointError(f"there is a {CARD} here that was written or changed by somebody", where=str(written),
-                              hint="move it away, or save without scores")  # fmt: skip
+        raise CheckpointError(
+            f"there is a {CARD} here that was written or changed by somebody",
+            where=str(written),
+            hint="move it away, or save without scores",
+        )
     save(pipeline, folder, dtype=dtype, also=None if keep else lambda made: _card_inside(made, known, scores, name))
 
 
@@ -44,9 +51,16 @@ def _card_inside(made: Path, catalog: Catalog, scores: str | Path | None, name: 
 
 
 def push_to_hub(
-    folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, revision: str | None = None,
-    create_pr: bool = False, scores: str | Path | None = None, catalog: Catalog | None = None,
-) -> str:  # fmt: skip
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    scores: str | Path | None = None,
+    catalog: Catalog | None = None,
+) -> str:
     """Upload the saved model in `folder` to the repository `repo_id` and give the address of the commit.
 
     The folder is checked first, before the Hub is asked anything. A card is written into it unless there is a
@@ -68,8 +82,9 @@ def push_to_hub(
     if scores is not None or not (folder / CARD).exists():
         write_card(folder, known, scores, name=repo_id)
     with talking(repo_id, token):
-        return _uploaded(folder, repo_id, private=private, token=_token(token, repo_id), revision=revision,
-                         create_pr=create_pr)  # fmt: skip
+        return _uploaded(
+            folder, repo_id, private=private, token=_token(token, repo_id), revision=revision, create_pr=create_pr
+        )
 
 
 def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision: str | None, create_pr: bool) -> str:
@@ -79,8 +94,12 @@ def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision
     if not create_pr:
         api.create_repo(repo_id, private=private, exist_ok=True)
     if private and not api.model_info(repo_id).private:
-        raise ConfigError("this repository is there already, and is public", where=repo_id, found="--private",
-                          hint="choose another name, or make it private on its page")  # fmt: skip
+        raise ConfigError(
+            "this repository is there already, and is public",
+            where=repo_id,
+            found="--private",
+            hint="choose another name, or make it private on its page",
+        )
     sent = files_in(folder)
     # File by file: in the client's patterns, `*` also matches the files of folders further down, and other places.
     there = [name for name in api.list_repo_files(repo_id, revision=revision) if belongs(name)]
@@ -99,8 +118,11 @@ def _token(token: str | None, repo_id: str) -> str:
 
     found = token or get_token()
     if not found:
-        raise ConfigError("no token to write to the Hub with", where=repo_id,
-                          hint="log in with `hf auth login`, or put a token into the variable HF_TOKEN")  # fmt: skip
+        raise ConfigError(
+            "no token to write to the Hub with",
+            where=repo_id,
+            hint="log in with `hf auth login`, or put a token into the variable HF_TOKEN",
+        )
     return found
 
 

@@ -75,10 +75,15 @@ def _table(name: str) -> Any:
 
 def _family(label: str, row: Mapping[str, Any]) -> Family:
     return Family(
-        label=label, valence=row["valence"], strength=row["strength"], kind=row.get("kind", "emotion"),
-        opposite=row.get("opposite", ""), english=(label, *_split(row["en"])), chinese=_split(row["zh"]),
+        label=label,
+        valence=row["valence"],
+        strength=row["strength"],
+        kind=row.get("kind", "emotion"),
+        opposite=row.get("opposite", ""),
+        english=(label, *_split(row["en"])),
+        chinese=_split(row["zh"]),
         after_be=_split(row.get("after_be", "")),
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=1)

@@ -16,16 +16,72 @@ _TOKEN = re.compile(rf"[a-z0-9]+(?:['-][a-z0-9]+)*|[{CHINESE}]+|\n+|\S")
 _CHINESE = re.compile(f"[{CHINESE}]")
 _PLAIN = str.maketrans({"’": "'", "‑": "-", "–": "-", "—": ","})
 _OPENED = re.compile(r"(?<![^\s(\[:,\"“])'(?=\S)")
-_BE = frozenset({
-    "be", "am", "is", "are", "was", "were", "been", "being", "he's", "she's", "they're", "i'm", "isn't",
-    "aren't", "wasn't", "weren't", "seem", "seems", "seemed", "seeming", "look", "looks", "looked", "looking",
-    "feel", "feels", "felt", "feeling", "appear", "appears", "appeared", "sound", "sounds", "sounded",
-})  # fmt: skip
-_ADVERBS = frozenset({
-    "very", "so", "quite", "really", "too", "rather", "extremely", "truly", "deeply", "always", "also", "both",
-    "more", "not", "never", "and", ",", "or", "somewhat", "genuinely", "clearly", "obviously", "a bit",
-    "a little",
-})  # fmt: skip
+_BE = frozenset(
+    {
+        "be",
+        "am",
+        "is",
+        "are",
+        "was",
+        "were",
+        "been",
+        "being",
+        "he's",
+        "she's",
+        "they're",
+        "i'm",
+        "isn't",
+        "aren't",
+        "wasn't",
+        "weren't",
+        "seem",
+        "seems",
+        "seemed",
+        "seeming",
+        "look",
+        "looks",
+        "looked",
+        "looking",
+        "feel",
+        "feels",
+        "felt",
+        "feeling",
+        "appear",
+        "appears",
+        "appeared",
+        "sound",
+        "sounds",
+        "sounded",
+    }
+)
+_ADVERBS = frozenset(
+    {
+        "very",
+        "so",
+        "quite",
+        "really",
+        "too",
+        "rather",
+        "extremely",
+        "truly",
+        "deeply",
+        "always",
+        "also",
+        "both",
+        "more",
+        "not",
+        "never",
+        "and",
+        ",",
+        "or",
+        "somewhat",
+        "genuinely",
+        "clearly",
+        "obviously",
+        "a bit",
+        "a little",
+    }
+)
 _NEAR = 6
 """Tokens: how far behind a form of be an adjective stands."""
 _LONGEST = 32

@@ -54,9 +54,15 @@ class Clip:
     """
 
     def __init__(
-        self, path: Path, header: Header, subtitle: str, limits: Limits, detector: FaceDetector,
-        sound: tuple[Path, Header] | None = None, stored_faces: FaceArray | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        path: Path,
+        header: Header,
+        subtitle: str,
+        limits: Limits,
+        detector: FaceDetector,
+        sound: tuple[Path, Header] | None = None,
+        stored_faces: FaceArray | None = None,
+    ) -> None:
         """Use [Clip.open][]."""
         self.path = path
         self.duration = header.duration
@@ -197,7 +203,10 @@ def _sound_header(path: Path, limits: Limits) -> Header:
     header = read_header(path, limits)
     if header.audio is None:
         raise MediaError(
-            "the sound file holds no sound", where=str(path), found="; ".join(header.notes) or "a picture",
-            expected="a sound or video file with sound", hint="check that this is the right file",
-        )  # fmt: skip
+            "the sound file holds no sound",
+            where=str(path),
+            found="; ".join(header.notes) or "a picture",
+            expected="a sound or video file with sound",
+            hint="check that this is the right file",
+        )
     return header

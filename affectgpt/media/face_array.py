@@ -34,9 +34,7 @@ class FaceArray:
         """Check the header of `path`. Raises MediaError when it is no such array or above `limits`."""
         return cls(path, len(_mapped(path, limits)), order, limits)
 
-    def pictures(
-        self, count: int, duration: float, spread: Spread = "middles"
-    ) -> tuple[list[np.ndarray], list[float]]:
+    def pictures(self, count: int, duration: float, spread: Spread = "middles") -> tuple[list[np.ndarray], list[float]]:
         """`count` pictures evenly spaced, RGB, each once, and when each is first shown.
 
         Picture k of T is shown from `k * duration / T` on; number i of `count` is the one shown at
@@ -63,28 +61,47 @@ def _mapped(path: Path, limits: Limits) -> np.ndarray:
             raise MediaError("the array of faces is not a file", where=str(path), expected=_EXPECTED)
         if found.st_size > limits.max_bytes:
             raise MediaError(
-                "the array of faces is too large", where=str(path), found=f"{found.st_size:,} bytes",
-                expected=f"at most {limits.max_bytes:,} bytes", hint="raise the limit",
-            )  # fmt: skip
+                "the array of faces is too large",
+                where=str(path),
+                found=f"{found.st_size:,} bytes",
+                expected=f"at most {limits.max_bytes:,} bytes",
+                hint="raise the limit",
+            )
         # Maps the file: it neither reads it whole nor unpickles, whatever its header says.
         stored: np.ndarray = form.open_memmap(path, mode="r")
     except (
-        OSError, ValueError, EOFError, OverflowError, TypeError, SyntaxError, MemoryError, KeyError, RecursionError,
+        OSError,
+        ValueError,
+        EOFError,
+        OverflowError,
+        TypeError,
+        SyntaxError,
+        MemoryError,
+        KeyError,
+        RecursionError,
         tokenize.TokenError,
-    ) as error:  # fmt: skip
+    ) as error:
         raise MediaError(
-            "the array of faces cannot be read", where=str(path), found=str(error) or type(error).__name__,
-            expected=_EXPECTED, hint="make it again, or leave it out: the faces are then looked for in the picture",
-        ) from None  # fmt: skip
+            "the array of faces cannot be read",
+            where=str(path),
+            found=str(error) or type(error).__name__,
+            expected=_EXPECTED,
+            hint="make it again, or leave it out: the faces are then looked for in the picture",
+        ) from None
     if stored.ndim != 4 or stored.shape[3] != 3 or stored.dtype != np.uint8 or not stored.size:
         raise MediaError(
-            "the array of faces is of another kind", where=str(path),
-            found=f"shape {list(stored.shape)} of {stored.dtype}", expected=f"{_EXPECTED}, T, H, W at least 1",
-        )  # fmt: skip
+            "the array of faces is of another kind",
+            where=str(path),
+            found=f"shape {list(stored.shape)} of {stored.dtype}",
+            expected=f"{_EXPECTED}, T, H, W at least 1",
+        )
     height, width = stored.shape[1:3]
     if height * width > limits.max_pixels:
         raise MediaError(
-            "the pictures of faces are too large", where=str(path), found=f"{width} x {height} pixels",
-            expected=f"at most {limits.max_pixels:,} pixels each", hint="scale them down, or raise the limit",
-        )  # fmt: skip
+            "the pictures of faces are too large",
+            where=str(path),
+            found=f"{width} x {height} pixels",
+            expected=f"at most {limits.max_pixels:,} pixels each",
+            hint="scale them down, or raise the limit",
+        )
     return stored

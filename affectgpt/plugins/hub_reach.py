@@ -28,7 +28,8 @@ def reach_hub(name: str) -> None:
     except no_answer as error:
         raise CheckpointError(
             f"the model {name!r} is not on this machine, and the Hugging Face hub cannot be reached",
-            where=constants.ENDPOINT, found=type(error).__name__,
+            where=constants.ENDPOINT,
+            found=type(error).__name__,
             hint=f"download it where there is a network (hf download {name}), or put its folder under "
             f"${MODELS_VARIABLE}; check HF_ENDPOINT and the proxy",
         ) from None

@@ -60,13 +60,16 @@ class Catalog:
         spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, MARK, None)
         if not isinstance(spec, PluginSpec):
             raise PluginError(
-                f"{plugin!r} is not a plugin", where=str(origin), expected="a PluginSpec or a class marked with"
-                " @encoder, @fuser, @llm or @extractor",
+                f"{plugin!r} is not a plugin",
+                where=str(origin),
+                expected="a PluginSpec or a class marked with @encoder, @fuser, @llm or @extractor",
             )
         if spec.api_version != API_VERSION:
             raise PluginError(
                 f"{spec.kind} {spec.name!r} was written for another version of the plugin contracts",
-                where=str(origin), found=f"api_version {spec.api_version}", expected=f"api_version {API_VERSION}",
+                where=str(origin),
+                found=f"api_version {spec.api_version}",
+                expected=f"api_version {API_VERSION}",
                 hint=f"install a version of {origin.source} that fits this one",
             )
         entry, key = Entry(spec, origin), (spec.kind, spec.name)
@@ -106,7 +109,8 @@ class Catalog:
                 specs += _declared(declare, module, origin)
             if not specs and not callers:
                 raise PluginError(
-                    f"module {module.__name__!r} declares no plugin", where=str(origin),
+                    f"module {module.__name__!r} declares no plugin",
+                    where=str(origin),
                     expected="a class marked with @encoder, @fuser, @llm or @extractor, or a function marked with"
                     " @hookimpl",
                 )
@@ -135,8 +139,11 @@ class Catalog:
         for caller in callers:
             if not caller.has_spec():
                 raise PluginError(
-                    f"module {module.__name__!r} implements a hook that does not exist", where=str(origin),
-                    found=caller.name, expected=f"one of {listed(known)}", hint=did_you_mean(caller.name, known),
+                    f"module {module.__name__!r} implements a hook that does not exist",
+                    where=str(origin),
+                    found=caller.name,
+                    expected=f"one of {listed(known)}",
+                    hint=did_you_mean(caller.name, known),
                 )
 
     def report(self, name: str, origin: Origin, cause: str) -> None:
@@ -177,7 +184,9 @@ class Catalog:
         hint = did_you_mean(name, known) or (f"{name!r} is a plugin of kind {elsewhere[0]}" if elsewhere else "")
         failed = "; ".join(f"{broken.name} from {broken.origin}: {broken.cause}" for broken in self.broken)
         raise PluginError(
-            f"there is no {kind} plugin {name!r}", found=repr(name), expected=f"one of {listed(known)}",
+            f"there is no {kind} plugin {name!r}",
+            found=repr(name),
+            expected=f"one of {listed(known)}",
             hint="; ".join(part for part in (hint, f"these failed to load: {failed}" if failed else "") if part),
         )
 
@@ -204,14 +213,18 @@ class Catalog:
             missing = error.name or str(error)
             wanted = " ".join(repr(need) for need in spec.requires) or repr(missing)
             raise PluginError(
-                f"the {role} of a plugin needs a package that is not installed", where=where,
-                found=f"no module named {missing!r} ({path})", hint=f"pip install {wanted}",
+                f"the {role} of a plugin needs a package that is not installed",
+                where=where,
+                found=f"no module named {missing!r} ({path})",
+                hint=f"pip install {wanted}",
             ) from error
         except AffectGPTError:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"the {role} of a plugin cannot be imported", where=where, found=f"{path}: {summary_of(error)}",
+                f"the {role} of a plugin cannot be imported",
+                where=where,
+                found=f"{path}: {summary_of(error)}",
                 hint=f"mend {module_name!r}, or choose another plugin",
             ) from error
 
@@ -232,7 +245,8 @@ def _declared(declare: Callable[[], Iterable[PluginSpec]], module: ModuleType, o
     except ValidationError as error:
         wrong = error.errors()[0]
         raise PluginError(
-            f"module {module.__name__!r} declares a malformed plugin", where=str(origin),
+            f"module {module.__name__!r} declares a malformed plugin",
+            where=str(origin),
             found=f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}",
         ) from error
     except (Exception, SystemExit) as error:

@@ -52,8 +52,10 @@ def load_ref(catalog: Catalog, ref: str, base: Path | None = None) -> None:
         module = importlib.import_module(ref)
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"plugin module {ref!r} cannot be imported", found=summary_of(error),
-            expected="an importable module, or the path of a .py file", hint="check the name, or install its package",
+            f"plugin module {ref!r} cannot be imported",
+            found=summary_of(error),
+            expected="an importable module, or the path of a .py file",
+            hint="check the name, or install its package",
         ) from error
     catalog.add_module(module, _origin_of(module))
 
@@ -78,7 +80,9 @@ def _import_file(path: Path, ref: str) -> ModuleType:
             raise
         line = _line_in(error, path)
         raise PluginError(
-            "a plugin file cannot be imported", where=f"{path}{f':{line}' if line else ''}", found=summary_of(error),
+            "a plugin file cannot be imported",
+            where=f"{path}{f':{line}' if line else ''}",
+            found=summary_of(error),
             hint="run it with python to see the whole traceback",
         ) from error
     return module

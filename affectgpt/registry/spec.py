@@ -65,9 +65,11 @@ def _marker(kind: Kind, name: str, config: type, summary: str, citation: str, re
         except ValidationError as error:
             wrong = error.errors()[0]
             raise PluginError(
-                f"@{kind}({name!r}) on {target.__qualname__} is malformed", where=target.__module__,
+                f"@{kind}({name!r}) on {target.__qualname__} is malformed",
+                where=target.__module__,
                 found=f"{wrong['loc'][0]} = {wrong['input']!r}",
-                expected="a name of lower-case letters, digits, '-', '.' or '_'" if wrong["loc"][0] == "name"
+                expected="a name of lower-case letters, digits, '-', '.' or '_'"
+                if wrong["loc"][0] == "name"
                 else "both classes at the top level of a module",
             ) from error
         setattr(target, MARK, spec)

@@ -52,6 +52,7 @@ class Account:
         """The whole table as JSON values."""
         fates: tuple[Fate, ...] = ("mapped", "tied", "kept", "not carried")
         return {
-            "counts": {fate: self.count(fate) for fate in fates}, "rows": [asdict(row) for row in self.rows],
+            "counts": {fate: self.count(fate) for fate in fates},
+            "rows": [asdict(row) for row in self.rows],
             "notes": list(self.notes),
-        }  # fmt: skip
+        }

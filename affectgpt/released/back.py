@@ -59,8 +59,12 @@ def _own_tensors(folder: Path) -> dict[str, Tensor]:
         own[ADAPTED + inside.replace(".lora_B.weight", ".lora_B.default.weight")] = tensor
     odd = [f"{name} {tensor.dtype}" for name, tensor in own.items() if tensor.dtype not in _FLOATS]
     if odd:
-        raise CheckpointError("tensors of the saved model are of a type that it was not saved with", where=str(folder),
-                              found=first_of(odd), expected="float32, float16 or bfloat16")  # fmt: skip
+        raise CheckpointError(
+            "tensors of the saved model are of a type that it was not saved with",
+            where=str(folder),
+            found=first_of(odd),
+            expected="float32, float16 or bfloat16",
+        )
     return own
 
 
@@ -107,9 +111,11 @@ def _gathered(
     ):
         if found:
             raise CheckpointError(
-                what, where=str(folder), found=first_of(found),
+                what,
+                where=str(folder),
+                found=first_of(found),
                 hint="only a model with the fusion that it was converted with can be converted back",
-            )  # fmt: skip
+            )
     return model, rows
 
 
@@ -125,9 +131,11 @@ def _write(content: Mapping[str, object], out: Path) -> None:
     except (OSError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError.
         raise CheckpointError(
-            "the checkpoint cannot be written at this place", where=str(out), found=str(error).splitlines()[0][:200],
+            "the checkpoint cannot be written at this place",
+            where=str(out),
+            found=str(error).splitlines()[0][:200],
             hint="choose another place",
-        ) from error  # fmt: skip
+        ) from error
     finally:
         # Left only when it was not written to its end, an interrupt included.
         with suppress(OSError):

@@ -1,7 +1,7 @@
 """What lies in `released/` beside a converted model: all of the checkpoint that the pipeline has no place for.
 
-    checkpoint.json       the original's config, the epoch, and the names of all tensors in their order
-    tensors.safetensors   the tensors that are no part of the model
+checkpoint.json       the original's config, the epoch, and the names of all tensors in their order
+tensors.safetensors   the tensors that are no part of the model
 """
 
 from __future__ import annotations
@@ -47,13 +47,22 @@ def write_beside(folder: Path, beside: Beside) -> None:
     place = folder / FOLDER
     place.mkdir()
     table = {
-        "format": FORMAT, "epoch": beside.epoch, "reads": beside.reads, "bert": dict(beside.bert),
-        "config": beside.config, "order": beside.order, "shapes": dict(beside.shapes), "tied": beside.tied,
-    }  # fmt: skip
+        "format": FORMAT,
+        "epoch": beside.epoch,
+        "reads": beside.reads,
+        "bert": dict(beside.bert),
+        "config": beside.config,
+        "order": beside.order,
+        "shapes": dict(beside.shapes),
+        "tied": beside.tied,
+    }
     text = json.dumps(table) + "\n"
     if len(text) > _LARGEST_TABLE:
-        raise CheckpointError("the checkpoint's config and names are too large to be kept beside the model",
-                              found=f"{len(text):,} bytes", expected=f"at most {_LARGEST_TABLE:,}")  # fmt: skip
+        raise CheckpointError(
+            "the checkpoint's config and names are too large to be kept beside the model",
+            found=f"{len(text):,} bytes",
+            expected=f"at most {_LARGEST_TABLE:,}",
+        )
     (place / TABLE).write_text(text, encoding="utf-8")
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in beside.tensors.items()}
     save_file(tensors, place / TENSORS, metadata={"format": "pt"})
@@ -66,9 +75,11 @@ def read_beside(folder: Path) -> Beside:
         raise CheckpointError("this is not a saved model", where=str(folder), found=f"no {CONFIG}")
     if not path.is_file():
         raise CheckpointError(
-            "this saved model was not converted from a checkpoint of the released AffectGPT", where=str(folder),
-            found=f"no {FOLDER}/{TABLE}", hint="only what `affectgpt convert affectgpt` made can be converted back",
-        )  # fmt: skip
+            "this saved model was not converted from a checkpoint of the released AffectGPT",
+            where=str(folder),
+            found=f"no {FOLDER}/{TABLE}",
+            hint="only what `affectgpt convert affectgpt` made can be converted back",
+        )
     try:
         if path.stat().st_size > _LARGEST_TABLE:
             raise ValueError(f"it is larger than {_LARGEST_TABLE:,} bytes")
@@ -76,13 +87,20 @@ def read_beside(folder: Path) -> Beside:
         order, config, bert = table["order"], table["config"], table["bert"]
         shapes, tied = table["shapes"], table["tied"]
         fits = (
-            table["format"] == FORMAT and type(table["epoch"]) is int and 0 <= table["epoch"] <= MAX_EPOCH
+            table["format"] == FORMAT
+            and type(table["epoch"]) is int
+            and 0 <= table["epoch"] <= MAX_EPOCH
             and type(table["reads"]) is str
-            and isinstance(order, list) and all(isinstance(name, str) for name in order)
-            and len(set(order)) == len(order) and isinstance(bert, dict) and isinstance(config, dict)
-            and is_json(config) and isinstance(shapes, dict) and isinstance(tied, list)
+            and isinstance(order, list)
+            and all(isinstance(name, str) for name in order)
+            and len(set(order)) == len(order)
+            and isinstance(bert, dict)
+            and isinstance(config, dict)
+            and is_json(config)
+            and isinstance(shapes, dict)
+            and isinstance(tied, list)
             and all(isinstance(each, list) and all(type(size) is int for size in each) for each in shapes.values())
-        )  # fmt: skip
+        )
         if not fits:
             raise ValueError("a value is of another kind")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
@@ -92,5 +110,13 @@ def read_beside(folder: Path) -> Beside:
     tensors = read_tensors(folder / FOLDER / TENSORS)
     for name, tensor in tensors.items():
         refuse_odd(name, tensor, str(folder / FOLDER / TENSORS))
-    return Beside(config, table["epoch"], table["reads"], bert, tuple(order), tensors,
-                  {name: tuple(shape) for name, shape in shapes.items()}, tuple(map(str, tied)))  # fmt: skip
+    return Beside(
+        config,
+        table["epoch"],
+        table["reads"],
+        bert,
+        tuple(order),
+        tensors,
+        {name: tuple(shape) for name, shape in shapes.items()},
+        tuple(map(str, tied)),
+    )

@@ -23,10 +23,12 @@ def refuse_other_fusion(model: Mapping[str, Tensor], facts: Facts, where: str) -
         said, found = facts.fusions[branch], _fusion_of(model, branch)
         if found != said:
             raise CheckpointError(
-                f"the fusion of {branch} is another than the checkpoint's config says", where=where,
-                found=f"the tensors of {found!r}", expected=f"those of {branch}_fusion_type {said!r}",
+                f"the fusion of {branch} is another than the checkpoint's config says",
+                where=where,
+                found=f"the tensors of {found!r}",
+                expected=f"those of {branch}_fusion_type {said!r}",
                 hint="the file's parts belong to different runs",
-            )  # fmt: skip
+            )
 
 
 def _fusion_of(model: Mapping[str, Tensor], branch: str) -> str:
@@ -44,8 +46,9 @@ def measured(model: Mapping[str, Tensor], facts: Facts, bert: Bert) -> Sizes:
         video=_most([("multi_video_embs.weight", 1), ("image_llama_proj.weight", 1)], model),
         audio=_most([("multi_audio_embs.weight", 1), ("audio_attention_mlp.weight", 1)], model),
         llm=_most([*((name, 0) for name, _ in projectors), ("image_llama_proj.weight", 0)], model),
-        qformer=_most(joined, model, bert.hidden), qformer_wide=bert.wide,
-    )  # fmt: skip
+        qformer=_most(joined, model, bert.hidden),
+        qformer_wide=bert.wide,
+    )
 
 
 def refuse_other_widths(sizes: Sizes, plan: Plan, bert: Bert, where: str) -> None:
@@ -59,10 +62,16 @@ def refuse_other_widths(sizes: Sizes, plan: Plan, bert: Bert, where: str) -> Non
         if node is not None:
             planned.append((f"{stream} encoder", size, node.output.dim, node.config.model, option))
     problems = [
-        Problem(f"the {what} of this checkpoint has another width", where, f"{size} in the checkpoint",
-                f"{width}, the width of {model}", f"name the right one with {option}")
-        for what, size, width, model, option in planned if size not in (width, 0)
-    ]  # fmt: skip
+        Problem(
+            f"the {what} of this checkpoint has another width",
+            where,
+            f"{size} in the checkpoint",
+            f"{width}, the width of {model}",
+            f"name the right one with {option}",
+        )
+        for what, size, width, model, option in planned
+        if size not in (width, 0)
+    ]
     if problems:
         raise CheckpointError.of(problems)
 
@@ -79,24 +88,35 @@ def refuse_misfits(model: Mapping[str, Tensor], names: Mapping[str, Name], facts
     extra = [name for name in model if name not in names and frozen_place(name) is None]
     problems = []
     if missing:
-        problems.append(Problem(
-            "tensors are missing from the checkpoint", where, first_of(missing), f"{len(names)} in all",
-            "a checkpoint of a model with frozen parts lacks them: convert the one that holds all",
-        ))  # fmt: skip
+        problems.append(
+            Problem(
+                "tensors are missing from the checkpoint",
+                where,
+                first_of(missing),
+                f"{len(names)} in all",
+                "a checkpoint of a model with frozen parts lacks them: convert the one that holds all",
+            )
+        )
     if extra:
-        problems.append(Problem(
-            "the checkpoint holds tensors that do not belong to such a model", where, first_of(extra),
-            hint="was it made by a changed version of the original's code?",
-        ))  # fmt: skip
+        problems.append(
+            Problem(
+                "the checkpoint holds tensors that do not belong to such a model",
+                where,
+                first_of(extra),
+                hint="was it made by a changed version of the original's code?",
+            )
+        )
     problems += _forms(model, names, facts, where)
     if problems:
         raise CheckpointError.of(problems)
     wrong = [name for name, tensor in model.items() if not bool(torch.isfinite(tensor).all())]
     if wrong:
         raise CheckpointError(
-            "tensors of the checkpoint hold values that are not finite", where=where, found=first_of(wrong),
+            "tensors of the checkpoint hold values that are not finite",
+            where=where,
+            found=first_of(wrong),
             hint="the training that made it failed: take an earlier checkpoint",
-        )  # fmt: skip
+        )
 
 
 def _forms(model: Mapping[str, Tensor], names: Mapping[str, Name], facts: Facts, where: str) -> list[Problem]:
@@ -115,27 +135,37 @@ def _forms(model: Mapping[str, Tensor], names: Mapping[str, Name], facts: Facts,
     problems = []
     adapters = [name for name in names if name.startswith(LLM)]
     if len(ranks) == 1 and len(shapes) == len(adapters) and ranks != {facts.lora_rank}:
-        problems.append(Problem(
-            "the adapter has another rank than the checkpoint's config says", where, f"{ranks.pop()}",
-            f"{facts.lora_rank}" + (", the original's default" if facts.lora_rank == 16 else ""),
-        ))  # fmt: skip
+        problems.append(
+            Problem(
+                "the adapter has another rank than the checkpoint's config says",
+                where,
+                f"{ranks.pop()}",
+                f"{facts.lora_rank}" + (", the original's default" if facts.lora_rank == 16 else ""),
+            )
+        )
     elif shapes:
         told = [f"{name} {found}, not {wanted}" for name, found, wanted in shapes]
-        problems.append(Problem(
-            "tensors of the checkpoint have another shape", where, first_of(told, "; "),
-            hint="are --llm, --vision and --speech the models that it was trained with?",
-        ))  # fmt: skip
+        problems.append(
+            Problem(
+                "tensors of the checkpoint have another shape",
+                where,
+                first_of(told, "; "),
+                hint="are --llm, --vision and --speech the models that it was trained with?",
+            )
+        )
     if dtypes:
-        problems.append(Problem(
-            "tensors of the checkpoint have another type", where, first_of(dtypes, "; "),
-            hint="the original stores float32: take the file that it wrote",
-        ))  # fmt: skip
+        problems.append(
+            Problem(
+                "tensors of the checkpoint have another type",
+                where,
+                first_of(dtypes, "; "),
+                hint="the original stores float32: take the file that it wrote",
+            )
+        )
     return problems
 
 
-def tied_to(
-    model: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str
-) -> dict[str, tuple[str, ...]]:
+def tied_to(model: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> dict[str, tuple[str, ...]]:
     """The frozen tensors in `model` -> the pipeline's own tensors (of `state`) that they are equal to.
 
     Without one that has its name, the tuple is empty. Raises CheckpointError when one differs, but for rounding to
@@ -153,9 +183,11 @@ def tied_to(
         wrong += [name for place in own if not _equal(tensor, state[place])]
     if wrong:
         raise CheckpointError(
-            "frozen tensors in the checkpoint differ from those of the model folders", where=where,
-            found=first_of(wrong), hint="are --llm, --vision and --speech the models that it was trained with?",
-        )  # fmt: skip
+            "frozen tensors in the checkpoint differ from those of the model folders",
+            where=where,
+            found=first_of(wrong),
+            hint="are --llm, --vision and --speech the models that it was trained with?",
+        )
     return found
 
 
@@ -171,7 +203,10 @@ def llm_values(plan: Plan) -> Mapping[str, Any]:
     values: Mapping[str, Any] = plan.llm.config.values()
     if values.get("model_type") != "qwen2":
         raise CheckpointError(
-            "this language model is of another kind than the original's", where=str(plan.llm.config.model),
-            found=f"model_type {values.get('model_type')!r}", expected="'qwen2' (Qwen2.5)", hint="see --llm",
-        )  # fmt: skip
+            "this language model is of another kind than the original's",
+            where=str(plan.llm.config.model),
+            found=f"model_type {values.get('model_type')!r}",
+            expected="'qwen2' (Qwen2.5)",
+            hint="see --llm",
+        )
     return values

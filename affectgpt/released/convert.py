@@ -49,9 +49,7 @@ class Request:
     sample: bool = False
 
 
-def convert(
-    request: Request, out: Path, catalog: Catalog, on_node: Callable[[str], None] | None = None
-) -> Account:
+def convert(request: Request, out: Path, catalog: Catalog, on_node: Callable[[str], None] | None = None) -> Account:
     """Write the checkpoint of `request` to the folder `out` as a saved model, and give an account of its tensors.
 
     Nothing in the checkpoint or the source is executed. Everything is checked before a weight of the three models is
@@ -75,9 +73,15 @@ def convert(
     beside = {row.name: checkpoint.model[row.name] for row in rows if row.fate != "mapped"}
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.model.items()}
     stored = Beside(
-        checkpoint.config, checkpoint.epoch, facts.reads.name, asdict(bert), tuple(checkpoint.model), beside,
-        shapes, tuple(row.name for row in rows if row.fate == "tied"),
-    )  # fmt: skip
+        checkpoint.config,
+        checkpoint.epoch,
+        facts.reads.name,
+        asdict(bert),
+        tuple(checkpoint.model),
+        beside,
+        shapes,
+        tuple(row.name for row in rows if row.fate == "tied"),
+    )
     save(pipeline, out, also=lambda folder: write_beside(folder, stored))
     rows += [Row(name, "not carried", why="a training run here starts its own") for name in checkpoint.others]
     return Account(rows, _notes(facts, wording, request))
@@ -86,9 +90,11 @@ def convert(
 def _wording(request: Request, facts: Facts) -> Wording:
     if (request.source is None) == (request.prompt is None):
         raise ConfigError(
-            "the wording of the prompt is needed", where="the command line", expected="either --source or --prompt",
+            "the wording of the prompt is needed",
+            where="the command line",
+            expected="either --source or --prompt",
             hint="--source FOLDER names your copy of the original's source, --prompt FILE a file with the wording",
-        )  # fmt: skip
+        )
     if request.prompt is not None:
         return read_prompt_file(request.prompt, facts.reads)
     assert request.source is not None

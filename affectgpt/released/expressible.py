@@ -31,10 +31,15 @@ def refuse_inexpressible(folder: Path, facts: Facts, bert: Bert, catalog: Catalo
     for section in ("encoders", "fusers", "llm"):
         wanted, found = (each.model_dump(mode="json")[section] for each in (expected, config))
         for path, mine, theirs in _differences(found, wanted, (section,)):
-            problems.append(Problem(
-                f"the original has no option for {'.'.join(path)}", source.where(path), shown(mine), shown(theirs),
-                "only a model with the settings that it was converted with can be converted back",
-            ))  # fmt: skip
+            problems.append(
+                Problem(
+                    f"the original has no option for {'.'.join(path)}",
+                    source.where(path),
+                    shown(mine),
+                    shown(theirs),
+                    "only a model with the settings that it was converted with can be converted back",
+                )
+            )
     if problems:
         raise CheckpointError.of(problems)
 

@@ -27,9 +27,11 @@ def refuse_strange_frozen(model: Mapping[str, Tensor], plan: Plan, where: str) -
     whole = [name for name in model if _WHOLE in name]
     if whole:
         raise CheckpointError(
-            "the checkpoint holds modules that were trained whole beside the adapter (modules_to_save)", where=where,
-            found=first_of(whole), hint="the released AffectGPT trains none: such a model cannot be converted",
-        )  # fmt: skip
+            "the checkpoint holds modules that were trained whole beside the adapter (modules_to_save)",
+            where=where,
+            found=first_of(whole),
+            hint="the released AffectGPT trains none: such a model cannot be converted",
+        )
     strange, other = [], []
     for prefix, config, option in _parts(plan):
         inside = {name: tensor for name, tensor in model.items() if name.startswith(prefix) and ".lora_" not in name}
@@ -48,8 +50,9 @@ def refuse_strange_frozen(model: Mapping[str, Tensor], plan: Plan, where: str) -
         for what, found in (
             ("the checkpoint holds frozen tensors that the model folders do not have", strange),
             ("frozen tensors of the checkpoint have another shape", other),
-        ) if found
-    ]  # fmt: skip
+        )
+        if found
+    ]
     if problems:
         raise CheckpointError.of(problems)
 
@@ -75,8 +78,9 @@ def _shapes(values: Mapping[str, Any], *, causal: bool) -> dict[str, tuple[int, 
     except Exception as error:
         raise CheckpointError(
             "frozen tensors of the checkpoint cannot be compared: the model's config.json is of no known model",
-            where=str(values.get("model_type")), found=str(error)[:120],
-        ) from None  # fmt: skip
+            where=str(values.get("model_type")),
+            found=str(error)[:120],
+        ) from None
     every = {**made.state_dict(), **dict(made.named_buffers())}
     return {name: tuple(tensor.shape) for name, tensor in every.items()}
 

@@ -9,8 +9,11 @@ from affectgpt.registry.errors import CheckpointError, listed
 from affectgpt.registry.suggest import did_you_mean
 
 MARKS = {
-    "<MultiHere>": "multi", "<AudioHere>": "audio_tokens", "<FaceHere>": "face_tokens", "<FrameHere>": "frame_tokens",
-}  # fmt: skip
+    "<MultiHere>": "multi",
+    "<AudioHere>": "audio_tokens",
+    "<FaceHere>": "face_tokens",
+    "<FrameHere>": "frame_tokens",
+}
 """A place in a prompt of the original -> the node of a converted pipeline whose tokens stand there."""
 
 
@@ -63,7 +66,9 @@ def input_type(name: str, where: str) -> InputType:
         return INPUT_TYPES[name]
     why = _WITHOUT_CLIP.get(name)
     raise CheckpointError(
-        f"there is no pipeline for this input: {why}" if why else "this kind of input is unknown", where=where,
-        found=f"face_or_frame {shown(name)}", expected=f"one of {listed(INPUT_TYPES)}",
+        f"there is no pipeline for this input: {why}" if why else "this kind of input is unknown",
+        where=where,
+        found=f"face_or_frame {shown(name)}",
+        expected=f"one of {listed(INPUT_TYPES)}",
         hint=did_you_mean(name, INPUT_TYPES) or "name it with --face-or-frame",
-    )  # fmt: skip
+    )

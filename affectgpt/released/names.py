@@ -126,10 +126,14 @@ def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[Name]:
     head = llm.get("head_dim") or hidden // heads
     query, key = heads * head, llm["num_key_value_heads"] * head
     shapes = {
-        "self_attn.q_proj": (hidden, query), "self_attn.k_proj": (hidden, key), "self_attn.v_proj": (hidden, key),
-        "self_attn.o_proj": (query, hidden), "mlp.gate_proj": (hidden, inner), "mlp.up_proj": (hidden, inner),
+        "self_attn.q_proj": (hidden, query),
+        "self_attn.k_proj": (hidden, key),
+        "self_attn.v_proj": (hidden, key),
+        "self_attn.o_proj": (query, hidden),
+        "mlp.gate_proj": (hidden, inner),
+        "mlp.up_proj": (hidden, inner),
         "mlp.down_proj": (inner, hidden),
-    }  # fmt: skip
+    }
     for layer in range(llm["num_hidden_layers"]):
         for module, (given, wanted) in shapes.items():
             for part, shape in (("lora_A", (rank, given)), ("lora_B", (wanted, rank))):

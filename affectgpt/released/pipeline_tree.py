@@ -42,9 +42,11 @@ class Bert:
                 raise ValueError(f"{', '.join(keys)} must be whole numbers above 0, hidden_dropout_prob below 1")
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise ConfigError(
-                "the sizes of the Q-Former's BERT cannot be read", where=str(file), found=str(error)[:120],
+                "the sizes of the Q-Former's BERT cannot be read",
+                where=str(file),
+                found=str(error)[:120],
                 expected=f"a config.json with {', '.join(keys)}",
-            ) from None  # fmt: skip
+            ) from None
         return cls(hidden, wide, heads, float(dropout))
 
 
@@ -66,24 +68,38 @@ def pipeline_tree(facts: Facts, wording: Wording, models: Models, bert: Bert, *,
         "encoders": _encoders(facts, models),
         "fusers": {name: node for branch in facts.fusions for name, node in _fusers(facts, branch, bert)},
         "llm": {
-            "plugin": "causal-lm", "model": placed(models.llm), "dtype": models.dtype,
+            "plugin": "causal-lm",
+            "model": placed(models.llm),
+            "dtype": models.dtype,
             "lora": {"r": facts.lora_rank, **LORA},
         },
         "prompt": {
-            "template": wording.template, "question": wording.question, "labels_question": wording.labels_question,
-            "labels_answer": wording.labels_answer, "answer_end": ANSWER_END, "training_prefix": TRAINING_PREFIX,
-            "joined": True, "max_subtitle_tokens": SUBTITLE_TOKENS,
+            "template": wording.template,
+            "question": wording.question,
+            "labels_question": wording.labels_question,
+            "labels_answer": wording.labels_answer,
+            "answer_end": ANSWER_END,
+            "training_prefix": TRAINING_PREFIX,
+            "joined": True,
+            "max_subtitle_tokens": SUBTITLE_TOKENS,
         },
         "generation": {
-            "max_new_tokens": ANSWER_TOKENS, "stop": [ANSWER_END],
+            "max_new_tokens": ANSWER_TOKENS,
+            "stop": [ANSWER_END],
             **({"sample": True, "top_p": 0.9, "top_k": 20} if sample else {}),
         },
         "training": {
-            "steps": facts.steps, "batch_size": facts.batch_size, "lr": facts.lr, "min_lr": facts.min_lr,
-            "warmup_steps": 0, "weight_decay": facts.weight_decay, "max_grad_norm": None,
-            "precision": "bf16" if facts.half_precision else "no", "target": facts.target,
+            "steps": facts.steps,
+            "batch_size": facts.batch_size,
+            "lr": facts.lr,
+            "min_lr": facts.min_lr,
+            "warmup_steps": 0,
+            "weight_decay": facts.weight_decay,
+            "max_grad_norm": None,
+            "precision": "bf16" if facts.half_precision else "no",
+            "target": facts.target,
         },
-    }  # fmt: skip
+    }
 
 
 def placed(model: str) -> str:
@@ -94,17 +110,26 @@ def placed(model: str) -> str:
 def _encoders(facts: Facts, models: Models) -> dict[str, Any]:
     pickled = {"allow_pickle": True} if models.allow_pickle else {}
     pictures = {
-        "plugin": "clip-vision", "model": placed(models.vision), "frames": PICTURES, "spread": "released",
-        "resize": "squash", **pickled,
-    }  # fmt: skip
+        "plugin": "clip-vision",
+        "model": placed(models.vision),
+        "frames": PICTURES,
+        "spread": "released",
+        "resize": "squash",
+        **pickled,
+    }
     every = {
         "face": {**pictures, "channel_order": "bgr"},
         "frame": pictures,
         "audio": {
-            "plugin": "speech", "model": placed(models.speech), "clips": WINDOWS, "spread": "released",
-            "normalize": "batch", "resample": "sinc", **pickled,
+            "plugin": "speech",
+            "model": placed(models.speech),
+            "clips": WINDOWS,
+            "spread": "released",
+            "normalize": "batch",
+            "resample": "sinc",
+            **pickled,
         },
-    }  # fmt: skip
+    }
     return {name: every[name] for name in ("face", "frame", "audio") if name in facts.reads.streams}
 
 
@@ -113,9 +138,14 @@ def _fusers(facts: Facts, branch: str, bert: Bert) -> list[tuple[str, dict[str, 
     options: dict[str, Any] = {"copies": tokens}
     if fusion == "qformer":
         options = {
-            "queries": tokens, "dim": bert.hidden, "heads": bert.heads, "intermediate": bert.wide,
-            "layers": QFORMER_LAYERS, "positions": POSITIONS[branch], "dropout": bert.dropout,
-        }  # fmt: skip
+            "queries": tokens,
+            "dim": bert.hidden,
+            "heads": bert.heads,
+            "intermediate": bert.wide,
+            "layers": QFORMER_LAYERS,
+            "positions": POSITIONS[branch],
+            "dropout": bert.dropout,
+        }
     elif fusion == "attention":
         options |= {"normalize": "none"}
     single = {"qformer": "qformer", "attention": "temporal-attention", "mean": "mean"}

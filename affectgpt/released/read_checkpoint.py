@@ -56,11 +56,13 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     config = content.get("config")
     if not isinstance(config, Mapping) or not is_json(config):
         raise CheckpointError(
-            "the checkpoint holds no config", where=where,
-            found="keys that are no texts, values of other kinds, or too many of them" if isinstance(config, Mapping)
+            "the checkpoint holds no config",
+            where=where,
+            found="keys that are no texts, values of other kinds, or too many of them"
+            if isinstance(config, Mapping)
             else type(config).__name__,
             expected="the config of the training run, as the released code stores it",
-        )  # fmt: skip
+        )
     epoch = content.get("epoch", 0)
     if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch <= MAX_EPOCH:
         raise CheckpointError("the checkpoint's epoch is no number of epochs", where=where, found=shown(epoch))
@@ -70,8 +72,10 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     if unfolded > _MOST_SHARED * path.stat().st_size:
         raise CheckpointError(
             "the checkpoint's tensors share their values so often that they would unfold to much more than the file",
-            where=where, found=f"{unfolded:,} bytes of tensors", expected=f"at most {_MOST_SHARED} times its size",
-        )  # fmt: skip
+            where=where,
+            found=f"{unfolded:,} bytes of tensors",
+            expected=f"at most {_MOST_SHARED} times its size",
+        )
     others = tuple(_key(key) for key in content if key not in ("model", "config", "epoch"))
     return ReleasedCheckpoint(where, model, json.loads(json.dumps(config)), epoch, others)
 
@@ -85,27 +89,36 @@ def refuse_bombs(path: Path) -> None:
             raise CheckpointError("this is not a file", where=where, expected=_EXPECTED)
         if found.st_size > MAX_BYTES:
             raise CheckpointError(
-                "the checkpoint is too large", where=where, found=f"{found.st_size:,} bytes",
+                "the checkpoint is too large",
+                where=where,
+                found=f"{found.st_size:,} bytes",
                 expected=f"at most {MAX_BYTES:,}",
-            )  # fmt: skip
+            )
         size = table_size(path)
     except AmbiguousArchiveError as error:
         raise CheckpointError(
-            "this is not a file that torch.save made", where=where, found=str(error),
+            "this is not a file that torch.save made",
+            where=where,
+            found=str(error),
             expected="records of one folder that are stored as they are, one of them data.pkl",
-        ) from None  # fmt: skip
+        ) from None
     except (OSError, ValueError) as error:
         raise CheckpointError("the checkpoint cannot be read", where=where, found=_words(error)) from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
         raise CheckpointError(
-            "this is not a whole checkpoint", where=where, found=f"no archive of torch.save ({_words(error)})",
-            expected=_EXPECTED, hint="if it was downloaded or copied, do that again",
-        ) from None  # fmt: skip
+            "this is not a whole checkpoint",
+            where=where,
+            found=f"no archive of torch.save ({_words(error)})",
+            expected=_EXPECTED,
+            hint="if it was downloaded or copied, do that again",
+        ) from None
     if size > MAX_PICKLE:
         raise CheckpointError(
-            "the checkpoint's table of tensors is too large", where=where, found=f"{size:,} bytes",
+            "the checkpoint's table of tensors is too large",
+            where=where,
+            found=f"{size:,} bytes",
             expected=f"at most {MAX_PICKLE:,}",
-        )  # fmt: skip
+        )
 
 
 def _key(key: Any) -> str:
@@ -125,32 +138,43 @@ def _loaded(path: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except CallingPickleError as error:
         raise CheckpointError(
-            "the checkpoint asks for code to be run: it is refused, and nothing in it was run", where=str(path),
-            found=ascii(str(error)[:120]), expected="dense tensors, texts and numbers only",
+            "the checkpoint asks for code to be run: it is refused, and nothing in it was run",
+            where=str(path),
+            found=ascii(str(error)[:120]),
+            expected="dense tensors, texts and numbers only",
             hint="get it from its authors again; a file that needs code is not one of theirs",
-        ) from None  # fmt: skip
+        ) from None
     except Exception as error:
         raise CheckpointError(
-            "this is not a whole checkpoint", where=str(path), found=_words(error), expected=_EXPECTED,
+            "this is not a whole checkpoint",
+            where=str(path),
+            found=_words(error),
+            expected=_EXPECTED,
             hint="if it was downloaded or copied, do that again",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def refuse_odd(name: Any, tensor: Any, where: str) -> None:
     """Raise CheckpointError unless this is a tensor that the original stores, and is no larger than its values."""
     plain = (
-        isinstance(name, str) and len(name) <= 300 and name.isprintable()
-        and isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.device.type == "cpu"
-        and tensor.dtype in DTYPES and tensor.ndim <= 8
+        isinstance(name, str)
+        and len(name) <= 300
+        and name.isprintable()
+        and isinstance(tensor, Tensor)
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.dtype in DTYPES
+        and tensor.ndim <= 8
         and math.prod(max(size, 1) for size in tensor.shape) < _LARGEST_SHAPE
         and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-    )  # fmt: skip
+    )
     if not plain:
         raise CheckpointError(
-            "an entry of the checkpoint's model is no plain tensor", where=where,
+            "an entry of the checkpoint's model is no plain tensor",
+            where=where,
             found=f"{shown(name)}: {tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__}",
             expected="names and dense tensors of float32, float16, bfloat16 or int64",
-        )  # fmt: skip
+        )
 
 
 def is_json(value: Any) -> bool:

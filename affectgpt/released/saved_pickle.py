@@ -18,8 +18,10 @@ from affectgpt.released.archive import is_storage_name
 
 _CALLING = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
 _ORDERED, _TENSOR, _PARAMETER = (
-    "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
-)  # fmt: skip
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+)
 _STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
 ALLOWED = {_ORDERED, _TENSOR, _PARAMETER, *(f"torch {kind}Storage" for kind in _STORAGES)}
 """What tensors, parameters and ordered dicts are made of: all that a checkpoint of a training run calls."""
@@ -174,10 +176,13 @@ def _usual(name: str, values: tuple[Any, ...]) -> bool:
     if name == _PARAMETER:
         return len(values) == 3 and _is(values[0], _TENSOR) and type(values[1]) is bool and _is(values[2], _ORDERED)
     return (
-        len(values) == 6 and _is(values[0], "BINPERSID") and type(values[1]) is int
+        len(values) == 6
+        and _is(values[0], "BINPERSID")
+        and type(values[1]) is int
         and all(type(sizes) is tuple and all(type(size) is int for size in sizes) for sizes in values[2:4])
-        and type(values[4]) is bool and _is(values[5], _ORDERED)
-    )  # fmt: skip
+        and type(values[4]) is bool
+        and _is(values[5], _ORDERED)
+    )
 
 
 def _refuse_state(state: Any, target: Any) -> None:
@@ -192,9 +197,15 @@ def _storage(place: Any) -> _Stand:
         raise ValueError("a storage is named as torch.save does not")
     word, kind, name, device, count = place
     usual = (
-        type(word) is str and word == "storage" and isinstance(kind, _Stand) and kind.kind.endswith("Storage")
-        and type(name) is str and is_storage_name(name) and type(device) is str and type(count) is int
-    )  # fmt: skip
+        type(word) is str
+        and word == "storage"
+        and isinstance(kind, _Stand)
+        and kind.kind.endswith("Storage")
+        and type(name) is str
+        and is_storage_name(name)
+        and type(device) is str
+        and type(count) is int
+    )
     if not usual:
         raise ValueError("a storage is named as torch.save does not")
     return _Stand("BINPERSID")

@@ -91,9 +91,11 @@ class SourceTexts:
 
     def _too_much(self, what: str, most: str) -> ConfigError:
         return ConfigError(
-            f"there is too much Python code in this folder: too many {what}", where=str(self.folder),
-            expected=f"at most {most}", hint=f"name the folder of the AffectGPT code itself, or {HINT}",
-        )  # fmt: skip
+            f"there is too much Python code in this folder: too many {what}",
+            where=str(self.folder),
+            expected=f"at most {most}",
+            hint=f"name the folder of the AffectGPT code itself, or {HINT}",
+        )
 
 
 def _listed(place: Path, most: int) -> tuple[list[Path], list[Path], int]:

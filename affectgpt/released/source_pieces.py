@@ -36,11 +36,14 @@ def pieces_of(node: ast.expr, known: Mapping[str, Pieces | None]) -> Pieces | No
         return known.get(node.attr) if node.attr.isupper() else None
     if isinstance(node, ast.JoinedStr):
         return joined(
-            [*each] for each in (
+            [*each]
+            for each in (
                 pieces_of(part, known) if isinstance(part, ast.Constant) else or_slot(part.value, known)
-                for part in node.values if isinstance(part, ast.Constant | ast.FormattedValue)
-            ) if each
-        )  # fmt: skip
+                for part in node.values
+                if isinstance(part, ast.Constant | ast.FormattedValue)
+            )
+            if each
+        )
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         left, right = pieces_of(node.left, known), pieces_of(node.right, known)
         if left is None and right is None:
@@ -131,9 +134,10 @@ def _percent_values(node: ast.expr) -> dict[str, ast.expr]:
         return {str(index): each for index, each in enumerate(node.elts)}
     if isinstance(node, ast.Dict):
         return {
-            key.value: value for key, value in zip(node.keys, node.values, strict=True)
+            key.value: value
+            for key, value in zip(node.keys, node.values, strict=True)
             if isinstance(key, ast.Constant) and isinstance(key.value, str)
-        }  # fmt: skip
+        }
     return {"0": node}
 
 

@@ -62,9 +62,11 @@ class _Chooser:
         """The only text among the `candidates`; of several the one whose condition is `name`, that a variable or key
         calls a question, or whose class is that of a data set of the checkpoint."""
         rules: list[Callable[[_Candidate], bool]] = [
-            lambda each: True, lambda each: bool(name) and name in each.found.names,
-            lambda each: "question" in each.found.role, self._of_a_data_set,
-        ]  # fmt: skip
+            lambda each: True,
+            lambda each: bool(name) and name in each.found.names,
+            lambda each: "question" in each.found.role,
+            self._of_a_data_set,
+        ]
         for rule in rules:
             left = [each for each in candidates if rule(each)]
             if len({each.text for each in left}) == 1:
@@ -72,15 +74,19 @@ class _Chooser:
         wanted = f"{what} for {name}" if name else what
         if not candidates:
             raise ConfigError(
-                f"{wanted} was not found in this source", where=str(self.folder),
+                f"{wanted} was not found in this source",
+                where=str(self.folder),
                 found=f"{self.unread:,} files or folders could not be read" if self.unread else "",
-                expected="the folder of the released AffectGPT's Python code", hint=HINT,
-            )  # fmt: skip
+                expected="the folder of the released AffectGPT's Python code",
+                hint=HINT,
+            )
         places = {each.text: each.place for each in reversed(candidates)}
         raise ConfigError(
-            f"{wanted} stands in this source in {len(places)} versions", where=str(self.folder),
-            found="; ".join(f"{place} ({text[:40]!r})" for text, place in list(places.items())[:5]), hint=HINT,
-        )  # fmt: skip
+            f"{wanted} stands in this source in {len(places)} versions",
+            where=str(self.folder),
+            found="; ".join(f"{place} ({text[:40]!r})" for text, place in list(places.items())[:5]),
+            hint=HINT,
+        )
 
     def _of_a_data_set(self, candidate: _Candidate) -> bool:
         said = _plain(f"{candidate.found.scope}{candidate.file.stem}")
@@ -149,9 +155,10 @@ def _template(pieces: Pieces) -> str | None:
 
 def _questions(texts: Sequence[tuple[Path, Found]], asked: str) -> list[_Candidate]:
     found = [
-        _Candidate(text.pieces[0], file, text) for file, text in texts
+        _Candidate(text.pieces[0], file, text)
+        for file, text in texts
         if len(text.pieces) == 1 and isinstance(text.pieces[0], str) and _asks_for(text, asked) and _is_question(text)
-    ]  # fmt: skip
+    ]
     return [each for each in found if len(each.text.split()) > 2]
 
 
@@ -181,6 +188,7 @@ def _asks_for(text: Found, asked: str) -> bool:
 def _is_question(text: Found) -> bool:
     role = text.role.lower()
     return "answer" not in role and (
-        "question" in role or role in ("return", "return[0]", "prompt", "user_message", "query", "instruction")
+        "question" in role
+        or role in ("return", "return[0]", "prompt", "user_message", "query", "instruction")
         or any(theirs in role for theirs in _ASKED.values())
-    )  # fmt: skip
+    )

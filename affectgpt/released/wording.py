@@ -45,9 +45,11 @@ def read_prompt_file(path: Path, reads: InputType) -> Wording:
     for key, value in source.data.items():
         if key not in _KEYS:
             raise ConfigError(
-                f"there is no setting {key!r}", where=source.where((key,)), expected=f"one of {listed(_KEYS)}",
+                f"there is no setting {key!r}",
+                where=source.where((key,)),
+                expected=f"one of {listed(_KEYS)}",
                 hint=did_you_mean(key, _KEYS),
-            )  # fmt: skip
+            )
         if not isinstance(value, str):
             raise ConfigError("must be a text", where=source.where((key,)), found=repr(value)[:80])
     for key in _KEYS[:2]:
@@ -56,9 +58,11 @@ def read_prompt_file(path: Path, reads: InputType) -> Wording:
     template = marked(source.data["template"])
     refuse_other_places(template, reads, source.where(("template",)))
     return Wording(
-        template, source.data["question"], source.data.get("labels_question"),
+        template,
+        source.data["question"],
+        source.data.get("labels_question"),
         source.data.get("labels_answer", LABELS_ANSWER),
-    )  # fmt: skip
+    )
 
 
 def places_of(reads: InputType) -> set[str]:
@@ -71,6 +75,8 @@ def refuse_other_places(template: str, reads: InputType, where: str) -> None:
     found, wanted = re.findall(r"\{([^{}]*)\}", template), places_of(reads)
     if sorted(found) != sorted(wanted):
         raise ConfigError(
-            f"the template is not one for {reads.name}", where=where, found=", ".join(found) or "no placeholder",
+            f"the template is not one for {reads.name}",
+            where=where,
+            found=", ".join(found) or "no placeholder",
             expected=f"{', '.join(f'{{{each}}}' for each in sorted(wanted))}, each once",
-        )  # fmt: skip
+        )

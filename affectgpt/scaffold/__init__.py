@@ -16,11 +16,14 @@ _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 40
 _PLACES = {
-    "pyproject.toml": "package/pyproject.toml", "README.md": "package/README.md",
-    ".github/workflows/test.yml": "package/workflow.yml", "{module}/__init__.py": "package/init.py",
-    "{module}/config.py": "{kind}/config.py", "{module}/module.py": "{kind}/module.py",
+    "pyproject.toml": "package/pyproject.toml",
+    "README.md": "package/README.md",
+    ".github/workflows/test.yml": "package/workflow.yml",
+    "{module}/__init__.py": "package/init.py",
+    "{module}/config.py": "{kind}/config.py",
+    "{module}/module.py": "{kind}/module.py",
     "tests/test_{short}.py": "package/test.py",
-}  # fmt: skip
+}
 _SUFFIX = {"fuser": "Fuser", "encoder": "Encoder", "llm": "LLM", "extractor": "Extractor"}
 _SUMMARY = {
     "fuser": "the inputs' averages, each behind a learned gate",
@@ -29,14 +32,18 @@ _SUMMARY = {
     "extractor": "emotion words that stand in two lists",
 }
 _CONTRACT = {
-    "fuser": "FuserContract", "encoder": "EncoderContract", "llm": "LLMContract", "extractor": "ExtractorContract",
-}  # fmt: skip
+    "fuser": "FuserContract",
+    "encoder": "EncoderContract",
+    "llm": "LLMContract",
+    "extractor": "ExtractorContract",
+}
 _OPTIONS = "the options, and what comes out; it imports no torch, so that pipelines are checked at once"
 _FILES = {
-    "fuser": (_OPTIONS, "the `nn.Module`"), "encoder": (_OPTIONS, "the `nn.Module`"),
+    "fuser": (_OPTIONS, "the `nn.Module`"),
+    "encoder": (_OPTIONS, "the `nn.Module`"),
     "llm": (_OPTIONS, "the `nn.Module`"),
     "extractor": ("the options; it imports no torch, so that they are checked at once", "the class that reads texts"),
-}  # fmt: skip
+}
 
 
 def write_package(kind: Kind, name: str, into: Path) -> Path:
@@ -47,9 +54,10 @@ def write_package(kind: Kind, name: str, into: Path) -> Path:
     """
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         raise ConfigError(
-            "this is not a name for a plugin", found=repr(name),
+            "this is not a name for a plugin",
+            found=repr(name),
             expected=f"lower-case words and digits joined by hyphens, at most {_LONGEST} characters: my-fuser",
-        )  # fmt: skip
+        )
     if not into.is_dir():
         raise ConfigError("there is no such folder", where=str(into), hint="make it, or give another with --into")
     target = into / f"affectgpt-plugin-{name}"
@@ -58,10 +66,18 @@ def write_package(kind: Kind, name: str, into: Path) -> Path:
     short = name.replace("-", "_")
     camel = "".join(word.capitalize() for word in name.split("-"))
     values = {
-        "name": name, "kind": kind, "short": short, "module": f"affectgpt_{short}", "target": camel + _SUFFIX[kind],
-        "config": f"{camel}{_SUFFIX[kind]}Config", "summary": _SUMMARY[kind], "contract": _CONTRACT[kind],
-        "options": _FILES[kind][0], "code": _FILES[kind][1], "version": ".".join(__version__.split(".")[:2]),
-    }  # fmt: skip
+        "name": name,
+        "kind": kind,
+        "short": short,
+        "module": f"affectgpt_{short}",
+        "target": camel + _SUFFIX[kind],
+        "config": f"{camel}{_SUFFIX[kind]}Config",
+        "summary": _SUMMARY[kind],
+        "contract": _CONTRACT[kind],
+        "options": _FILES[kind][0],
+        "code": _FILES[kind][1],
+        "version": ".".join(__version__.split(".")[:2]),
+    }
     with tempfile.TemporaryDirectory(prefix=".new-", dir=into) as folder:
         for place, template in _PLACES.items():
             text = (_HERE / f"{template.format(kind=kind)}.template").read_text(encoding="utf-8")

@@ -55,14 +55,18 @@ class Server:
             from affectgpt.serving.bounded_client import BoundedClient
         except ModuleNotFoundError as error:
             raise PluginError(
-                "requests to a server need a package that is not installed", found=str(error),
+                "requests to a server need a package that is not installed",
+                found=str(error),
                 hint="pip install 'affectgpt[vllm]'",
             ) from error
         # The client insists on a key; servers of one's own usually want none.
         self._client = openai.OpenAI(
-            base_url=self.url, api_key=self._key or "none", timeout=timeout, max_retries=retries,
+            base_url=self.url,
+            api_key=self._key or "none",
+            timeout=timeout,
+            max_retries=retries,
             http_client=BoundedClient(lambda found, hint: self._failure(self._clean(found), hint), timeout=timeout),
-        )  # fmt: skip
+        )
         self.model, self._timeout = model or "", timeout
 
     def __enter__(self) -> Server:
@@ -77,18 +81,23 @@ class Server:
         Raises RunError when there is no such server, ConfigError when it has not that model, or several to choose from.
         """
         seconds = min(self._timeout, 20)
-        found = self._guarded(
-            lambda: self._client.with_options(timeout=seconds, max_retries=0).models.list(), seconds
-        )
+        found = self._guarded(lambda: self._client.with_options(timeout=seconds, max_retries=0).models.list(), seconds)
         names = [str(each.id) for each in getattr(found, "data", None) or [] if getattr(each, "id", None)]
         if self.model and self.model not in names:
-            raise ConfigError("the server has no such model", where=self.url, found=self.model,
-                              expected=f"one of {listed([self._clean(name) for name in names])}",
-                              hint="an adapter is named with --lora-modules when the server starts")  # fmt: skip
+            raise ConfigError(
+                "the server has no such model",
+                where=self.url,
+                found=self.model,
+                expected=f"one of {listed([self._clean(name) for name in names])}",
+                hint="an adapter is named with --lora-modules when the server starts",
+            )
         if not self.model and len(names) != 1:
-            raise ConfigError("which of the server's models?", where=self.url,
-                              found=listed([self._clean(name) for name in names]),
-                              hint="name one with --served-model")  # fmt: skip
+            raise ConfigError(
+                "which of the server's models?",
+                where=self.url,
+                found=listed([self._clean(name) for name in names]),
+                hint="name one with --served-model",
+            )
         self.model = self.model or names[0]
         return self.model
 

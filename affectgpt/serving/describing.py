@@ -49,8 +49,13 @@ def _row(clip: Prompted, reply: Reply, stop: list[str]) -> dict[str, Any]:
     refused = Problem("there is no text from the server", clip.file, reply.refused)
     error = clip.error or (str(refused) if reply.refused else "")
     cut = ["the text is as long as it may be, and ends there"] if reply.cut else []
-    row = {"id": clip.file, "text": finished(reply.text, stop), "subtitle": clip.subtitle, "tokens": reply.tokens,
-           "notes": [*clip.notes, *cut]}  # fmt: skip
+    row = {
+        "id": clip.file,
+        "text": finished(reply.text, stop),
+        "subtitle": clip.subtitle,
+        "tokens": reply.tokens,
+        "notes": [*clip.notes, *cut],
+    }
     return row | ({"error": error} if error else {})
 
 
@@ -80,6 +85,8 @@ def export(pipeline: Pipeline, clips: Iterable[Prompted], folder: Path, rows: Ro
             yield row
     except OSError as error:
         raise RunError(
-            "the prompts cannot be written", where=str(folder), found=error.strerror or str(error),
+            "the prompts cannot be written",
+            where=str(folder),
+            found=error.strerror or str(error),
             hint="make room, then run the same command again: it goes on where it stopped",
         ) from None

@@ -64,9 +64,14 @@ def prompt_embeds(pipeline: Pipeline, batch: Batch, question: Question = None) -
 
 
 def prompted(
-    pipeline: Pipeline, files: Sequence[Path], *, subtitle: str | None = None, question: str | None = None,
-    batch_size: int = 8, workers: int = 0,
-) -> Generator[Prompted]:  # fmt: skip
+    pipeline: Pipeline,
+    files: Sequence[Path],
+    *,
+    subtitle: str | None = None,
+    question: str | None = None,
+    batch_size: int = 8,
+    workers: int = 0,
+) -> Generator[Prompted]:
     """The prompts of files, in order; `batch_size` are encoded at a time, and read ahead by `workers` processes.
 
     A file that cannot be read, or that kills the process that reads it, has an error. Raises ConfigError, before a file

@@ -24,9 +24,12 @@ def check_servable(config: PipelineConfig) -> None:
     """Raise ConfigError when the config's `generation` asks for what the server does not do with embeddings."""
     if config.generation.beams > 1:
         raise ConfigError(
-            "a server is not asked for beams", where="generation.beams", found=str(config.generation.beams),
-            expected="1", hint="set generation.beams to 1 in the model's pipeline.yaml, or use `affectgpt describe`",
-        )  # fmt: skip
+            "a server is not asked for beams",
+            where="generation.beams",
+            found=str(config.generation.beams),
+            expected="1",
+            hint="set generation.beams to 1 in the model's pipeline.yaml, or use `affectgpt describe`",
+        )
 
 
 def request_body(
@@ -64,9 +67,10 @@ def encoded(embeds: Tensor) -> str:
     """`embeds [T, D]` as the server reads it: base64 of what `torch.save` writes. Raises InterfaceError."""
     if embeds.dim() != 2 or embeds.shape[0] == 0 or embeds.dtype not in DTYPES:
         raise InterfaceError(
-            "these are not the embeddings of a prompt", found=f"{list(embeds.shape)} {embeds.dtype}",
+            "these are not the embeddings of a prompt",
+            found=f"{list(embeds.shape)} {embeds.dtype}",
             expected=f"[T, D] with T above 0, of {', '.join(str(dtype) for dtype in DTYPES)}",
-        )  # fmt: skip
+        )
     written = io.BytesIO()
     # A copy: of a view, torch would write all that lies behind it, which may be other clips.
     torch.save(embeds.detach().cpu().clone(memory_format=torch.contiguous_format), written)

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from affectgpt.testing.verification import Result, verify
 
 _HOME = {
-    "EncoderContract": "contracts", "ExtractorContract": "contracts", "FuserContract": "contracts",
-    "LLMContract": "contracts", "NoiseClip": "noise_clip",
-    "Result": "verification", "verify": "verification",
-}  # fmt: skip
+    "EncoderContract": "contracts",
+    "ExtractorContract": "contracts",
+    "FuserContract": "contracts",
+    "LLMContract": "contracts",
+    "NoiseClip": "noise_clip",
+    "Result": "verification",
+    "verify": "verification",
+}
 __all__ = ["EncoderContract", "ExtractorContract", "FuserContract", "LLMContract", "NoiseClip", "Result", "verify"]
 
 

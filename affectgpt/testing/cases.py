@@ -77,9 +77,13 @@ class Case:
         return target(self.config(), *given, self.declared(length)).eval()
 
     def tokens(
-        self, lengths: Sequence[Sequence[int]] = RAGGED, *, longest: int | None = None, padding: float = 0.0,
+        self,
+        lengths: Sequence[Sequence[int]] = RAGGED,
+        *,
+        longest: int | None = None,
+        padding: float = 0.0,
         grad: bool = False,
-    ) -> dict[str, Tokens]:  # fmt: skip
+    ) -> dict[str, Tokens]:
         """Random inputs: `lengths[clip][input]` real tokens each, then `padding` up to the longest or `longest`."""
         generator = torch.Generator().manual_seed(1)
         made = {}
@@ -97,9 +101,12 @@ class Case:
 
 
 def fuser_cases(
-    catalog: Catalog, name: str, options: Mapping[str, Any] | None = None, counts: Sequence[int] | None = None,
+    catalog: Catalog,
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    counts: Sequence[int] | None = None,
     variants: bool = True,
-) -> Iterator[Case]:  # fmt: skip
+) -> Iterator[Case]:
     """One case per number of inputs (1 to 3) that the fuser takes, and per other value of a Literal or bool option.
 
     Raises PluginError for an unknown name, InterfaceError when it takes none of these numbers.
@@ -110,9 +117,10 @@ def fuser_cases(
     fitting = fitting or ([least] if least <= len(INPUTS) else [])
     if not fitting:
         raise InterfaceError(
-            f"the fuser {name!r} cannot be checked with so many inputs", found=f"arity {config.arity}",
+            f"the fuser {name!r} cannot be checked with so many inputs",
+            found=f"arity {config.arity}",
             expected=f"a least number of inputs from 1 to {len(INPUTS)}",
-        )  # fmt: skip
+        )
     for count in fitting:
         yield Case(catalog, "fuser", name, options, count)
     for key, value in _other_values(config) if variants else ():

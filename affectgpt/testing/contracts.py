@@ -36,9 +36,10 @@ class Contract:
             raise pytest.UsageError(f"{type(self).__name__}: set `name` to the plugin's name")
         cases = cases_of(discover(self.plugins), self.kind, self.name, self.options, self.variants)
         metafunc.parametrize("case", cases, ids=str)
-        metafunc.parametrize("check", [
-            pytest.param(check, marks=[pytest.mark.slow] if check in SLOW else []) for check in CHECKS[self.kind]
-        ])  # fmt: skip
+        metafunc.parametrize(
+            "check",
+            [pytest.param(check, marks=[pytest.mark.slow] if check in SLOW else []) for check in CHECKS[self.kind]],
+        )
 
     def test_it_keeps(self, check: str, case: Case) -> None:
         """The plugin passes one check."""

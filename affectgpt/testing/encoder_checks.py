@@ -137,8 +137,16 @@ def config_json(case: Case) -> None:
 CHECKS: dict[str, Callable[[Case], None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
-        declared_interface, declared_parameters, absent_stream, padding_content, batch_rows, black_and_silence,
-        deterministic_evaluation, finite_gradients, state_dict, config_json,
+        declared_interface,
+        declared_parameters,
+        absent_stream,
+        padding_content,
+        batch_rows,
+        black_and_silence,
+        deterministic_evaluation,
+        finite_gradients,
+        state_dict,
+        config_json,
     )
-}  # fmt: skip
+}
 """Every check of an encoder by its name."""

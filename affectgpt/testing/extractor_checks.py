@@ -120,9 +120,12 @@ def light_config(case: Case) -> None:
     module, source = entry.spec.config.split(":")[0], Path(entry.origin.source)
     file = str(source) if source.is_file() else ""
     done = subprocess.run(
-        [sys.executable, "-c", _ASKED, module, file], capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", _ASKED, module, file],
+        capture_output=True,
+        text=True,
+        timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )  # fmt: skip
+    )
     assert not done.stderr.strip(), f"{module} cannot be imported by itself: {done.stderr.strip().splitlines()[-1]}"
     assert done.returncode == 0, f"importing {file or module} imports torch; import it where it is used"
 
@@ -140,8 +143,15 @@ def _one_per_text(found: Any, count: int, what: str) -> None:
 CHECKS: dict[str, Callable[[Case], None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
-        emotion_labels, one_sentiment, each_by_itself, no_texts, blank_text, odd_text, same_again, light_config,
+        emotion_labels,
+        one_sentiment,
+        each_by_itself,
+        no_texts,
+        blank_text,
+        odd_text,
+        same_again,
+        light_config,
         config_json,
     )
-}  # fmt: skip
+}
 """Every check of an extractor by its name."""

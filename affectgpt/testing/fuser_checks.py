@@ -250,11 +250,25 @@ def compiled(case: Case) -> None:
 CHECKS: dict[str, Callable[[Case], None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
-        declared_interface, declared_parameters, padding_content, more_padding, input_order, batch_rows, absent_input,
-        every_input_counts, parameter_gradients, repeated_backward, deterministic_evaluation, untouched_inputs,
-        state_dict, config_json, bfloat16_autocast, attribution_shares, compiled,
+        declared_interface,
+        declared_parameters,
+        padding_content,
+        more_padding,
+        input_order,
+        batch_rows,
+        absent_input,
+        every_input_counts,
+        parameter_gradients,
+        repeated_backward,
+        deterministic_evaluation,
+        untouched_inputs,
+        state_dict,
+        config_json,
+        bfloat16_autocast,
+        attribution_shares,
+        compiled,
     )
-}  # fmt: skip
+}
 """Every check of a fuser by its name."""
 SLOW = ("compiled",)
 """Those that take seconds."""

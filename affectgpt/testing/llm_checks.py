@@ -205,8 +205,18 @@ def config_json(case: Case) -> None:
 CHECKS: dict[str, Callable[[Case], None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
-        declared_interface, declared_parameters, text_round_trip, end_marker, padding_side, greedy_generation,
-        stop_texts, sampled_generation, streaming, finite_gradients, state_dict, config_json,
+        declared_interface,
+        declared_parameters,
+        text_round_trip,
+        end_marker,
+        padding_side,
+        greedy_generation,
+        stop_texts,
+        sampled_generation,
+        streaming,
+        finite_gradients,
+        state_dict,
+        config_json,
     )
-}  # fmt: skip
+}
 """Every check of a language model by its name."""

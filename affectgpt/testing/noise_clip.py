@@ -44,9 +44,7 @@ class NoiseClip:
         if not shown:
             return None
         random = np.random.default_rng(self.seed)
-        images = [
-            (random.integers(0, 256, (*self.size, 3)) * self.level).astype(np.uint8) for _ in range(shown)
-        ]  # fmt: skip
+        images = [(random.integers(0, 256, (*self.size, 3)) * self.level).astype(np.uint8) for _ in range(shown)]
         return NoisePictures(images, (np.arange(shown) / 2).astype(np.float32))
 
     def faces(self, count: int, spread: str = "middles") -> NoisePictures | None:

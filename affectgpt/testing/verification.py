@@ -15,9 +15,11 @@ from affectgpt.testing import encoder_checks, extractor_checks, fuser_checks, ll
 from affectgpt.testing.cases import Case, fuser_cases
 
 CHECKS: Mapping[Kind, Mapping[str, Callable[[Case], None]]] = {
-    "encoder": encoder_checks.CHECKS, "fuser": fuser_checks.CHECKS, "llm": llm_checks.CHECKS,
+    "encoder": encoder_checks.CHECKS,
+    "fuser": fuser_checks.CHECKS,
+    "llm": llm_checks.CHECKS,
     "extractor": extractor_checks.CHECKS,
-}  # fmt: skip
+}
 SLOW = fuser_checks.SLOW
 
 
@@ -51,7 +53,8 @@ def cases_of(
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'options'}: {each['msg']}" for each in error.errors())
         raise ConfigError(
-            f"these options do not make a config of {kind} {name!r}", found=wrong,
+            f"these options do not make a config of {kind} {name!r}",
+            found=wrong,
             hint=f"affectgpt plugins show {name} lists its options; --set KEY=VALUE gives one",
         ) from None
     return cases

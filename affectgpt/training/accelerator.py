@@ -53,7 +53,9 @@ def make_accelerator(config: TrainingConfig, trackers: Path | None = None) -> Ac
             raise ValueError("fp16 needs a GPU: use bf16 or no")
     except ValueError as error:
         raise ConfigError(
-            "this machine cannot train in this precision", where="training.precision", found=config.precision,
+            "this machine cannot train in this precision",
+            where="training.precision",
+            found=config.precision,
             hint=str(error).splitlines()[0],
         ) from error
     _refuse_apart(accelerator)
@@ -63,9 +65,7 @@ def make_accelerator(config: TrainingConfig, trackers: Path | None = None) -> Ac
     return accelerator
 
 
-def prepare(
-    accelerator: Accelerator, pipeline: Pipeline, optimizer: torch.optim.Optimizer
-) -> tuple[nn.Module, Any]:
+def prepare(accelerator: Accelerator, pipeline: Pipeline, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
     """The model and the optimizer on their device, wrapped for several processes if there are several."""
     if accelerator.distributed_type == DistributedType.FSDP:
         names = {name for module in pipeline.llm.modules() for name in getattr(module, "_no_split_modules", None) or ()}
@@ -129,21 +129,27 @@ def _sharded() -> bool:
 def _refuse_apart(accelerator: Accelerator) -> None:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != launched:
-        raise ConfigError("these processes would each train by themselves", where="WORLD_SIZE", found=str(launched),
-                          expected=str(accelerator.num_processes),
-                          hint="start them with accelerate launch or torchrun")  # fmt: skip
+        raise ConfigError(
+            "these processes would each train by themselves",
+            where="WORLD_SIZE",
+            found=str(launched),
+            expected=str(accelerator.num_processes),
+            hint="start them with accelerate launch or torchrun",
+        )
 
 
 def _refuse_unsharded(accelerator: Accelerator) -> None:
     if _sharded() and accelerator.distributed_type != DistributedType.FSDP:
         raise ConfigError(
-            "FSDP was asked for, and Accelerate shards a model on GPUs only", where="ACCELERATE_USE_FSDP",
+            "FSDP was asked for, and Accelerate shards a model on GPUs only",
+            where="ACCELERATE_USE_FSDP",
             found=f"{accelerator.num_processes} processes on {accelerator.device.type}",
             hint="launch without --use_fsdp: the processes then hold a whole model each (DDP)",
-        )  # fmt: skip
+        )
     if _sharded() and not accelerator.is_fsdp2:
-        raise ConfigError("this is the first version of FSDP", where="FSDP_VERSION", expected="2",
-                          hint="launch with --fsdp_version 2")  # fmt: skip
+        raise ConfigError(
+            "this is the first version of FSDP", where="FSDP_VERSION", expected="2", hint="launch with --fsdp_version 2"
+        )
 
 
 def _refuse_missing(trackers: Sequence[str], folder: Path | None) -> None:
@@ -152,6 +158,8 @@ def _refuse_missing(trackers: Sequence[str], folder: Path | None) -> None:
     missing = [name for name in trackers if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"{' and '.join(missing)} cannot be imported", where="training.trackers", found=", ".join(trackers),
+            f"{' and '.join(missing)} cannot be imported",
+            where="training.trackers",
+            found=", ".join(trackers),
             hint=f"pip install {' '.join(missing)}, or pip install 'affectgpt[trackers]'",
-        )  # fmt: skip
+        )

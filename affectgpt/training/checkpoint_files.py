@@ -75,10 +75,11 @@ def write_checkpoint(folder: Path, saved: Saved, keep: int) -> Path:
         _remove_leftovers(folder)
     except (OSError, SafetensorError) as error:
         raise RunError(
-            "the checkpoint cannot be written", where=str(path),
+            "the checkpoint cannot be written",
+            where=str(path),
             found=getattr(error, "strerror", None) or str(error).splitlines()[0],
             hint="make room or mend the folder, then resume: the run goes on from the newest complete checkpoint",
-        ) from None  # fmt: skip
+        ) from None
     return path
 
 
@@ -111,9 +112,11 @@ def _told(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CheckpointError(
-            f"{what} cannot be read", where=str(path), found=error.strerror or str(error),
+            f"{what} cannot be read",
+            where=str(path),
+            found=error.strerror or str(error),
             hint="try again; to go on without it, move it away",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _steps(folder: Path) -> list[int]:

@@ -69,9 +69,14 @@ class Ending:
     """
 
     def __init__(
-        self, run: Path, out: Path, config: PipelineConfig, clips: Mapping[str, Sequence[Told]],
-        began_with: str = "", features: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        run: Path,
+        out: Path,
+        config: PipelineConfig,
+        clips: Mapping[str, Sequence[Told]],
+        began_with: str = "",
+        features: str = "",
+    ) -> None:
         self.file, self.out = run / FINISHED, out
         self.model = os.path.relpath(os.path.realpath(out), os.path.realpath(run))
         digests = {what: clips_digest(some) for what, some in clips.items()}
@@ -84,8 +89,12 @@ class Ending:
         try:
             write_whole(self.file, note.model_dump_json(indent=1) + "\n")
         except OSError as error:
-            raise RunError("the end of the run cannot be noted", where=str(self.file), found=error.strerror or "",
-                           hint="make room, then resume") from error  # fmt: skip
+            raise RunError(
+                "the end of the run cannot be noted",
+                where=str(self.file),
+                found=error.strerror or "",
+                hint="make room, then resume",
+            ) from error
 
     def read(self) -> Result | None:
         """The result of the run that is over and has its model; None when it is not over, or the model not there.
@@ -106,13 +115,16 @@ class Ending:
             return None
         refuse_other(note.settings, self.settings, str(self.file.parent))
         if not own:
-            raise CheckpointError("this is not the model that the run ended with", where=str(self.out),
-                                  found=f"other weights than {self.file} tells of",
-                                  hint="move it away, and resume: the run's own model is saved again")  # fmt: skip
+            raise CheckpointError(
+                "this is not the model that the run ended with",
+                where=str(self.out),
+                found=f"other weights than {self.file} tells of",
+                hint="move it away, and resume: the run's own model is saved again",
+            )
         return note.result
 
 
 def _hash(tensors: Mapping[str, Tensor]) -> str:
-    return fingerprint({
-        name: each.detach().float() if each.is_floating_point() else each for name, each in tensors.items()
-    })  # fmt: skip
+    return fingerprint(
+        {name: each.detach().float() if each.is_floating_point() else each for name, each in tensors.items()}
+    )

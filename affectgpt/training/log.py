@@ -53,9 +53,12 @@ class RunLog:
                 losses.append(row["loss"])
         if len(losses) != steps:
             raise DataError(
-                "the log does not fit the checkpoint", where=str(self.path), found=f"rows of {len(losses)} steps",
-                expected=f"{steps}", hint="put the whole log back, or start again in another folder: --run",
-            )  # fmt: skip
+                "the log does not fit the checkpoint",
+                where=str(self.path),
+                found=f"rows of {len(losses)} steps",
+                expected=f"{steps}",
+                hint="put the whole log back, or start again in another folder: --run",
+            )
         self._file.truncate(place)
         self._file.seek(place)
         return losses
@@ -84,8 +87,12 @@ def _row(line: bytes, where: str) -> dict[str, Any]:
         if not isinstance(row, dict) or type(row.get("step")) is not int or type(row.get("loss", 0.0)) is not float:
             raise ValueError("no row of a log")
     except (ValueError, RecursionError) as error:
-        raise DataError("this is no row of a run's log", where=where, found=str(error).splitlines()[0],
-                        hint="start again in another folder: --run") from None  # fmt: skip
+        raise DataError(
+            "this is no row of a run's log",
+            where=where,
+            found=str(error).splitlines()[0],
+            hint="start again in another folder: --run",
+        ) from None
     return row
 
 
@@ -95,6 +102,8 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            "the log cannot be written", where=str(path), found=error.strerror or str(error),
+            "the log cannot be written",
+            where=str(path),
+            found=error.strerror or str(error),
             hint="make room or mend the folder, then resume",
-        ) from None  # fmt: skip
+        ) from None

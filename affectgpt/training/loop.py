@@ -72,10 +72,17 @@ class _Clips:
 
 
 def train(
-    pipeline: Pipeline, samples: Samples, *, run: RunFolder | None = None, resume: bool = False, workers: int = 0,
-    on_step: OnStep | None = None, on_note: Callable[[str], None] | None = None, validation: Samples | None = None,
+    pipeline: Pipeline,
+    samples: Samples,
+    *,
+    run: RunFolder | None = None,
+    resume: bool = False,
+    workers: int = 0,
+    on_step: OnStep | None = None,
+    on_note: Callable[[str], None] | None = None,
+    validation: Samples | None = None,
     began_with: str = "",
-) -> History:  # fmt: skip
+) -> History:
     """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
 
     `samples` are a list of [Sample][], or anything with `__len__` and `__getitem__` that gives them, made ahead by
@@ -103,8 +110,9 @@ def train(
     model, optimizer = prepare(accelerator, pipeline, optimizer)
     model.train()
     features = [getattr(each, "facts", None) for each in (clips.samples, clips.held_samples)]
-    settings = settings_of(config, clips.texts(), clips.held_texts(), accelerator.num_processes, features, fixed,
-                           began_with)  # fmt: skip
+    settings = settings_of(
+        config, clips.texts(), clips.held_texts(), accelerator.num_processes, features, fixed, began_with
+    )
     saver = Saver(accelerator, model, optimizer, run, settings)
     with ExitStack() as stack:
         accelerator.wait_for_everyone()
@@ -115,8 +123,12 @@ def train(
             for note in notes:
                 on_note(note)
         record = Recording(accelerator, run, start, config, stack)
-        order = Order(clips.among, config.seed, config.training.batch_size,
-                      config.training.gradient_accumulation * accelerator.num_processes)  # fmt: skip
+        order = Order(
+            clips.among,
+            config.seed,
+            config.training.batch_size,
+            config.training.gradient_accumulation * accelerator.num_processes,
+        )
         wanted = order.wanted(range(start, config.training.steps), accelerator.process_index, accelerator.num_processes)
         made_here = MicroBatches(clips.samples, pipeline.plan, config.training.modality_dropout)
         batches = stack.enter_context(closing(made(made_here, wanted, workers)))
@@ -134,9 +146,15 @@ def train(
 
 
 def _go(
-    stepper: Stepper, record: Recording, saver: Saver, held_out: Validation | None, measured: Measured,
-    interruption: Interruption, start: int, on_step: OnStep | None,
-) -> None:  # fmt: skip
+    stepper: Stepper,
+    record: Recording,
+    saver: Saver,
+    held_out: Validation | None,
+    measured: Measured,
+    interruption: Interruption,
+    start: int,
+    on_step: OnStep | None,
+) -> None:
     config = stepper.config
     step = start
     while step < config.steps and not measured.enough(config.patience):
@@ -168,16 +186,22 @@ def _clips(pipeline: Pipeline, samples: Samples, validation: Samples | None) -> 
     if not len(samples):
         raise DataError("there is nothing to train on", expected="at least one clip")
     if validation is not None and training.validation_share:
-        raise ConfigError("clips for validation are given, and a share of the others is to be held out too",
-                          where="training.validation_share", hint="set it to 0")  # fmt: skip
+        raise ConfigError(
+            "clips for validation are given, and a share of the others is to be held out too",
+            where="training.validation_share",
+            hint="set it to 0",
+        )
     if validation is not None and not len(validation):
         raise DataError("there is nothing to validate on", expected="at least one clip")
     among, held = split(len(samples), training, config.seed)
     if validation is not None:
         held = list(range(len(validation)))
     if training.patience is not None and not held:
-        raise ConfigError("patience needs held-out clips", where="training.patience",
-                          hint="set training.validation_share, or give clips for validation")  # fmt: skip
+        raise ConfigError(
+            "patience needs held-out clips",
+            where="training.patience",
+            hint="set training.validation_share, or give clips for validation",
+        )
     clips = _Clips(samples, among, samples if validation is None else validation, held)
     told: list[Any] = [*clips.texts(), *clips.held_texts()]
     refuse_untold(told, training.target)
@@ -195,6 +219,10 @@ def _checkpoint_gradients(pipeline: Pipeline) -> None:
         return
     begin = getattr(pipeline.llm, "checkpoint_gradients", None)
     if begin is None:
-        raise ConfigError("this LLM cannot checkpoint gradients", where="training.gradient_checkpointing",
-                          found=pipeline.plan.config.llm.plugin, hint="set it to false")  # fmt: skip
+        raise ConfigError(
+            "this LLM cannot checkpoint gradients",
+            where="training.gradient_checkpointing",
+            found=pipeline.plan.config.llm.plugin,
+            hint="set it to false",
+        )
     begin()

@@ -93,9 +93,9 @@ def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) ->
         if isinstance(item, AffectGPTError):
             raise item
         if isinstance(item, BrokenClip):
-            raise DataError.of([
-                Problem(f"clip {item.name} can no longer be read", hint="mend it, then resume"), item.problem
-            ])  # fmt: skip
+            raise DataError.of(
+                [Problem(f"clip {item.name} can no longer be read", hint="mend it, then resume"), item.problem]
+            )
         yield item
 
 
@@ -108,9 +108,10 @@ def told_of_dead_readers() -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise RunError(
-            "a process that reads clips ended", found=str(error).splitlines()[0],
+            "a process that reads clips ended",
+            found=str(error).splitlines()[0],
             hint="it may have run out of memory: use fewer workers, then resume",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _start_worker(parent: int, _: int) -> None:

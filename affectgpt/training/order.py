@@ -30,8 +30,10 @@ class Order:
         """The clips of a micro-batch (0, 1, ...) of a step (0, 1, ...). An epoch may end within it."""
         start = (step * self.micro_batches + micro_batch) * self.batch_size
         places = range(start, start + self.batch_size)
-        return [self.among[_shuffled(len(self.among), self.seed, at // len(self.among))[at % len(self.among)]]
-                for at in places]  # fmt: skip
+        return [
+            self.among[_shuffled(len(self.among), self.seed, at // len(self.among))[at % len(self.among)]]
+            for at in places
+        ]
 
     def wanted(self, steps: range, process: int, processes: int) -> Iterator[Wanted]:
         """What one process works on in these steps, in order."""

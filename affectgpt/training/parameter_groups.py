@@ -21,8 +21,11 @@ def parameter_groups(pipeline: nn.Module, config: TrainingConfig) -> list[dict[s
     """
     trained = {name: each for name, each in pipeline.named_parameters() if each.requires_grad}
     if not trained:
-        raise ConfigError("nothing is trained: every part is frozen", where="training",
-                          hint="set `frozen: false` somewhere, or give the LLM a lora")  # fmt: skip
+        raise ConfigError(
+            "nothing is trained: every part is frozen",
+            where="training",
+            hint="set `frozen: false` somewhere, or give the LLM a lora",
+        )
     _refuse_untrained(config.rates, trained)
     groups = []
     for part in (None, *config.rates):
@@ -43,12 +46,16 @@ def _refuse_untrained(parts: Iterable[str], trained: Iterable[str]) -> None:
     known = {prefix for name in trained for prefix in _prefixes(name)}
     short = sorted(prefix for prefix in known if prefix.count(".") <= 1)
     problems = [
-        Problem("this part holds no trained parameter", f"training.rates.{part}", expected=f"one of {', '.join(short)}",
-                hint=did_you_mean(part, known)
-                or f"take it away (--set training.rates.{part}=null), or do not freeze this part")
+        Problem(
+            "this part holds no trained parameter",
+            f"training.rates.{part}",
+            expected=f"one of {', '.join(short)}",
+            hint=did_you_mean(part, known)
+            or f"take it away (--set training.rates.{part}=null), or do not freeze this part",
+        )
         for part in parts
         if part not in known
-    ]  # fmt: skip
+    ]
     if problems:
         raise ConfigError.of(problems)
 

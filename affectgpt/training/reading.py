@@ -42,7 +42,11 @@ class Reading:
             return dataset, broken
         look = check_samples if self.each_time else read_samples
         found, broken = look(
-            examples, self.pipeline.prepare, self.pipeline.plan.config.training.target, workers=self.workers,
-            allow_unreadable=self.allow_unreadable, progress=progress,
-        )  # fmt: skip
+            examples,
+            self.pipeline.prepare,
+            self.pipeline.plan.config.training.target,
+            workers=self.workers,
+            allow_unreadable=self.allow_unreadable,
+            progress=progress,
+        )
         return (ClipDataset(found, self.pipeline.prepare) if self.each_time else found), broken  # type: ignore[arg-type]

@@ -67,8 +67,10 @@ class Recording:
         return together[0]
 
     def _start_trackers(self, start: int, config: PipelineConfig) -> None:
-        known = {key: value if isinstance(value, bool | int | float | str) else str(value)
-                 for key, value in flat(config.model_dump(mode="json")).items()}  # fmt: skip
+        known = {
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in flat(config.model_dump(mode="json")).items()
+        }
         # What a killed run told TensorBoard of later steps is not shown.
         options = {"tensorboard": {"purge_step": start + 1}} if start else {}
         self.accelerator.init_trackers(PROJECT, config=known, init_kwargs=options)

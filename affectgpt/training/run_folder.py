@@ -1,9 +1,9 @@
 """The folder of a training run: what is needed to follow it, and to go on with it.
 
-    log.jsonl        a row per step and per measurement
-    checkpoints/     the newest checkpoints
-    best/            the checkpoint of the lowest held-out loss, where there is validation
-    trackers/        what TensorBoard writes
+log.jsonl        a row per step and per measurement
+checkpoints/     the newest checkpoints
+best/            the checkpoint of the lowest held-out loss, where there is validation
+trackers/        what TensorBoard writes
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ class RunFolder:
         """Raise ConfigError when there is a run here already."""
         if any(place.exists() for place in (self.log, self.checkpoints, self.best)):
             raise ConfigError(
-                "there is a run in this folder already", where=str(self.path),
+                "there is a run in this folder already",
+                where=str(self.path),
                 hint="go on with it: --resume; or choose another folder: --run",
-            )  # fmt: skip
+            )
 
     def newest(self) -> tuple[Saved | None, list[str]]:
         """Where to go on: the newest whole checkpoint (None: there is none), and why newer ones were passed over.
@@ -41,9 +42,11 @@ class RunFolder:
         found = [each for each in (best, regular) if each is not None]
         if not found and any(map(holds_complete, (self.checkpoints, self.best))):
             raise CheckpointError(
-                "none of the checkpoints of this run can be used", where=str(self.path), found="; ".join(notes + other),
+                "none of the checkpoints of this run can be used",
+                where=str(self.path),
+                found="; ".join(notes + other),
                 hint="put a whole one back, or move them away to start again",
-            )  # fmt: skip
+            )
         return max(found, key=lambda each: each.step, default=None), notes + other
 
     def best_weights(self, step: int) -> Saved:
@@ -51,8 +54,9 @@ class RunFolder:
         found, notes = newest_checkpoint(self.best)
         if found is None or found.step != step:
             raise CheckpointError(
-                f"the best weights, those of step {step}, are not there any more", where=str(self.best),
+                f"the best weights, those of step {step}, are not there any more",
+                where=str(self.best),
                 found="; ".join(notes) or "no whole checkpoint of that step",
                 hint="start again in another folder: --run",
-            )  # fmt: skip
+            )
         return found

@@ -12,27 +12,41 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.registry.errors import ConfigError
 from affectgpt.training.targets import Told
 
-_WITHOUT_EFFECT = ("plugins", "generation", "training.checkpoint_every", "training.keep_checkpoints",
-                   "training.trackers")  # fmt: skip
+_WITHOUT_EFFECT = (
+    "plugins",
+    "generation",
+    "training.checkpoint_every",
+    "training.keep_checkpoints",
+    "training.trackers",
+)
 _TOKENIZER_FILES, _LARGEST_FILE = (".json", ".txt", ".model", ".jinja"), 64 * 2**20
 _FROZEN = "frozen weights"
 BEGAN_WITH = "weights that it began with"
 
 
 def settings_of(
-    config: PipelineConfig, clips: Sequence[Told], held_out: Sequence[Told], processes: int,
-    features: Sequence[Mapping[str, Any] | None] = (), fixed: str = "", began_with: str = "",
-) -> dict[str, Any]:  # fmt: skip
+    config: PipelineConfig,
+    clips: Sequence[Told],
+    held_out: Sequence[Told],
+    processes: int,
+    features: Sequence[Mapping[str, Any] | None] = (),
+    fixed: str = "",
+    began_with: str = "",
+) -> dict[str, Any]:
     """All that a run's numbers depend on, by name, as plain JSON values.
 
     `features` says what a feature cache was made with, of the training and the held-out clips (None: no cache);
     `fixed` is a hash of frozen weights that no model folder holds, `began_with` one of a saved model's.
     """
     found = {
-        **numbers_of(config), "training clips": clips_digest(clips), "held-out clips": clips_digest(held_out),
-        "processes": processes, "feature cache": [each or "none" for each in features], _FROZEN: fixed,
+        **numbers_of(config),
+        "training clips": clips_digest(clips),
+        "held-out clips": clips_digest(held_out),
+        "processes": processes,
+        "feature cache": [each or "none" for each in features],
+        _FROZEN: fixed,
         BEGAN_WITH: began_with,
-    }  # fmt: skip
+    }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
 
@@ -43,8 +57,11 @@ def numbers_of(config: PipelineConfig) -> dict[str, Any]:
     if isinstance(tokenizer := settings.get("llm.tokenizer"), str) and Path(tokenizer).is_dir():
         # By its files: that of a saved model moves along with the model.
         settings["llm.tokenizer"] = _files_digest(Path(tokenizer))
-    return {key: value for key, value in settings.items()
-            if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)}  # fmt: skip
+    return {
+        key: value
+        for key, value in settings.items()
+        if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)
+    }
 
 
 def _files_digest(folder: Path) -> str:
@@ -63,11 +80,14 @@ def refuse_other(before: Any, now: Mapping[str, Any], where: str) -> None:
     other = [key for key in other if key != _FROZEN] or other
     if other:
         raise ConfigError(
-            f"the run was begun with other settings: {', '.join(other[:12])}", where=where,
-            found=_shown(now, other), expected=_shown(before, other),
-            hint="put back the model that it was begun with, or start another run" if other == [BEGAN_WITH]
+            f"the run was begun with other settings: {', '.join(other[:12])}",
+            where=where,
+            found=_shown(now, other),
+            expected=_shown(before, other),
+            hint="put back the model that it was begun with, or start another run"
+            if other == [BEGAN_WITH]
             else "resume with the settings that it was begun with, or start another run",
-        )  # fmt: skip
+        )
 
 
 def _shown(settings: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -24,9 +24,13 @@ class Saver:
     """
 
     def __init__(
-        self, accelerator: Accelerator, model: nn.Module, optimizer: Any, run: RunFolder | None,
+        self,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimizer: Any,
+        run: RunFolder | None,
         settings: Mapping[str, Any],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.accelerator, self.model, self.optimizer = accelerator, model, optimizer
         self.run, self.settings = run, settings
         self._best: Mapping[str, Tensor] = {}
@@ -73,9 +77,11 @@ class Saver:
                 self.accelerator.scaler.load_state_dict(dict(saved.facts["scaler"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                "the checkpoint lacks facts that this run needs", where=where, found=str(error)[:200],
+                "the checkpoint lacks facts that this run needs",
+                where=where,
+                found=str(error)[:200],
                 hint="start again in another folder: --run",
-            ) from None  # fmt: skip
+            ) from None
         if measured.step:
             self.run.best_weights(measured.step)
         restore(self.model, self.optimizer, saved.tensors)
@@ -94,10 +100,11 @@ class Saver:
             raise failure
         if len(set(everywhere)) > 1:
             raise ConfigError(
-                "the processes do not see the same run folder", where=str(run.path),
+                "the processes do not see the same run folder",
+                where=str(run.path),
                 found="; ".join(f"process {number}: {each}" for number, each in enumerate(everywhere)),
                 hint="choose one that all of them see: --run",
-            )  # fmt: skip
+            )
         return saved, notes
 
     def _write(self, folder: Any, step: int, measured: Measured, keep: int) -> None:
@@ -105,6 +112,9 @@ class Saver:
         if not self.accelerator.is_main_process:
             return
         scaler = self.accelerator.scaler
-        facts = {"settings": self.settings, "measured": measured.facts(),
-                 "scaler": scaler.state_dict() if scaler is not None else None}  # fmt: skip
+        facts = {
+            "settings": self.settings,
+            "measured": measured.facts(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
         write_checkpoint(folder, Saved(step, tensors, facts), keep)

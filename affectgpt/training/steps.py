@@ -40,9 +40,15 @@ class Stepper:
     """Takes the steps of this process; all processes take each step together."""
 
     def __init__(
-        self, accelerator: Accelerator, model: nn.Module, optimizer: Any, config: TrainingConfig, order: Order,
-        batches: Iterator[MicroBatch], name: Callable[[int], str],
-    ) -> None:  # fmt: skip
+        self,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimizer: Any,
+        config: TrainingConfig,
+        order: Order,
+        batches: Iterator[MicroBatch],
+        name: Callable[[int], str],
+    ) -> None:
         self.accelerator, self.model, self.optimizer, self.config = accelerator, model, optimizer, config
         self.order, self.batches, self.name = order, batches, name
 
@@ -68,8 +74,12 @@ class Stepper:
         if skipped and (scale := self.accelerator.scaler.get_scale()) < 1:
             # Nothing was scaled up any more: what is too large for fp16, or no number, is the gradient itself. Halving
             # on would skip all steps that are left, and the run end as if it had trained.
-            self._stop(f"the gradient is {norm} at step {step + 1}, even with the loss scaled by {2 * scale:g}",
-                       step, range(len(losses)), lr)  # fmt: skip
+            self._stop(
+                f"the gradient is {norm} at step {step + 1}, even with the loss scaled by {2 * scale:g}",
+                step,
+                range(len(losses)),
+                lr,
+            )
         self.optimizer.zero_grad()
         return Step(total, lr, norm, skipped, asked)
 
@@ -115,6 +125,7 @@ class Stepper:
 def diverged(what: str, clips: Sequence[str], lr: float) -> RunError:
     """The error for a number that is not finite: which, of which clips, at which rate."""
     return RunError(
-        what, found=f"learning rate {lr:g}; clips {first_of(clips) if len(clips) > 64 else ', '.join(clips)}",
+        what,
+        found=f"learning rate {lr:g}; clips {first_of(clips) if len(clips) > 64 else ', '.join(clips)}",
         hint="lower training.lr, or set training.max_grad_norm; look at these clips",
-    )  # fmt: skip
+    )

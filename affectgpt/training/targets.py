@@ -53,10 +53,11 @@ def refuse_long_answers(pipeline: Pipeline, clips: Sequence[Told]) -> None:
     if long:
         asked = max(_bytes(prompt.question), _bytes(prompt.labels_question or ""))
         raise DataError(
-            f"{len(long)} answers do not fit into the LLM's context", found=first_of(long),
+            f"{len(long)} answers do not fit into the LLM's context",
+            found=first_of(long),
             expected=f"at most {max(0, room - asked)} tokens each",
             hint="leave these clips out, or shorten their texts",
-        )  # fmt: skip
+        )
 
 
 def _of_labels(sample: Told, prompt: PromptConfig) -> tuple[str, str]:

@@ -48,8 +48,10 @@ class Validation:
         count, first = accelerator.num_processes, accelerator.process_index
         rounds = math.ceil(len(self.wanted) / count)
         # A sharded model runs in all processes or in none: where no batch is left, the first stands in, uncounted.
-        wanted = [self.wanted[number] if number < len(self.wanted) else self.wanted[0]
-                  for number in range(first, rounds * count, count)]  # fmt: skip
+        wanted = [
+            self.wanted[number] if number < len(self.wanted) else self.wanted[0]
+            for number in range(first, rounds * count, count)
+        ]
         measured = []
         for one in made(self.batches, wanted, self.workers):
             with accelerator.autocast():
@@ -60,8 +62,12 @@ class Validation:
         together: Any = accelerator.gather(torch.stack(measured))
         # One process after the other; number p has measured the batches p, p + P, ...
         losses = together.view(count, rounds).T.flatten().tolist()[: len(self.wanted)]
-        guilty = [self.name(clip) for each, loss in zip(self.wanted, losses, strict=True)
-                  if not math.isfinite(loss) for clip in each.clips]  # fmt: skip
+        guilty = [
+            self.name(clip)
+            for each, loss in zip(self.wanted, losses, strict=True)
+            if not math.isfinite(loss)
+            for clip in each.clips
+        ]
         sizes = [len(each.clips) for each in self.wanted]
         mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
         if guilty:

@@ -41,8 +41,9 @@ class ConfusionCounter:
             names = [*self.table.sectors[column][: len(counts)], ""]
             rows = {
                 names[row]: {names[at]: round(float(counts[row, at]), 6) for at in np.flatnonzero(counts[row])}
-                for row in range(len(counts)) if counts[row].any()
-            }  # fmt: skip
+                for row in range(len(counts))
+                if counts[row].any()
+            }
             found.append(Confusion(self.table.columns[column].name, {name: rows[name] for name in sorted(rows)}))
         return tuple(found)
 

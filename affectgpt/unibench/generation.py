@@ -25,10 +25,16 @@ _DIGITS = 6
 
 
 def generate(
-    pipeline: Pipeline, model: str, source: Source, out: Path, *,
-    batch_size: int = 8, workers: int = 2, question: str | None = None,
+    pipeline: Pipeline,
+    model: str,
+    source: Source,
+    out: Path,
+    *,
+    batch_size: int = 8,
+    workers: int = 2,
+    question: str | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Write the predictions of `source` to `out`, going on where an earlier run stopped; gives the number of new rows.
 
     A row holds `id`, `text`, `attribution` (`counted`: the share of each modality in the answer; `fusion`: what the
@@ -45,12 +51,18 @@ def generate(
     # Within a window clips change places, so that a window is what is made again after a kill.
     window = window_of(batch_size)
     settings = {
-        "format": FORMAT, "dataset": source.key, "clips": len(ids), "ids": _digest(ids), **facts, "question": asked,
-        "generation": settings_of(pipeline.plan.config).model_dump(mode="json"), "batch_size": batch_size,
+        "format": FORMAT,
+        "dataset": source.key,
+        "clips": len(ids),
+        "ids": _digest(ids),
+        **facts,
+        "question": asked,
+        "generation": settings_of(pipeline.plan.config).model_dump(mode="json"),
+        "batch_size": batch_size,
         "window": window,
         "device": pipeline.device.type,
         "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
-    }  # fmt: skip
+    }
     with opened(out, settings, ids, window) as file:
         before = file.done
         if progress:
@@ -87,9 +99,11 @@ def _windows(
     def lost(index: int, how: str) -> Sample:
         # No row: a process that runs out of memory today may not do so tomorrow, and the file would be another one.
         raise RunError(
-            "a process that reads clips died", where=examples[index].name, found=how,
+            "a process that reads clips died",
+            where=examples[index].name,
+            found=how,
             hint="run again to go on; if it dies at the same clip again, leave that clip out",
-        )  # fmt: skip
+        )
 
     return windows(read_ahead(clips.__getitem__, len(examples), workers, lost), size)
 
@@ -100,10 +114,11 @@ def _described(
     whole = [clip for clip in clips if isinstance(clip, Sample)]
     found = iter(answers(pipeline, whole, size, question))
     return [
-        _row(clip, next(found)) if isinstance(clip, Sample)
+        _row(clip, next(found))
+        if isinstance(clip, Sample)
         else {"id": clip.name, "text": "", "attribution": {}, "seconds": 0.0, "error": str(clip.problem)}
         for clip in clips
-    ]  # fmt: skip
+    ]
 
 
 def _row(clip: Sample, found: Answered) -> dict[str, Any]:
@@ -113,6 +128,9 @@ def _row(clip: Sample, found: Answered) -> dict[str, Any]:
         for name, weights in found.answer.attribution.items()
     }
     return {
-        "id": clip.name, "text": found.answer.text, "attribution": {"counted": counted, "fusion": fusion},
-        "seconds": round(clip.seconds, 3), **({"notes": list(clip.notes)} if clip.notes else {}),
-    }  # fmt: skip
+        "id": clip.name,
+        "text": found.answer.text,
+        "attribution": {"counted": counted, "fusion": fusion},
+        "seconds": round(clip.seconds, 3),
+        **({"notes": list(clip.notes)} if clip.notes else {}),
+    }

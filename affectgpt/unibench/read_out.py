@@ -51,10 +51,12 @@ def read_out_kept(
     with opened(kept, settings, ids, BATCH) as labels:
         for rows in islice(chunks(file.rows(), BATCH), labels.done // BATCH + bool(labels.done % BATCH), None):
             found = _extracted(rows, task, extractor)
-            labels.append([
-                {"id": row.id, field: _value(each, task), **({"error": each.error} if each.error else {})}
-                for row, each in zip(rows, found, strict=True)
-            ])  # fmt: skip
+            labels.append(
+                [
+                    {"id": row.id, field: _value(each, task), **({"error": each.error} if each.error else {})}
+                    for row, each in zip(rows, found, strict=True)
+                ]
+            )
     if not ids:
         return
     stored = value_file(kept, field=field, reading="labels").rows()
@@ -74,10 +76,11 @@ def _extracted(rows: list[Row], task: Task, extractor: Extractor) -> list[Extrac
     texts = [_text(row) for row in rows]
     found = iter(read([text for text in texts if text is not None]) if any(text is not None for text in texts) else [])
     return [
-        next(found) if text is not None
+        next(found)
+        if text is not None
         else Extraction(error=row.error or f"the prediction is not a text: {shown(row.value)}")
         for row, text in zip(rows, texts, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _text(row: Row) -> str | None:

@@ -66,8 +66,12 @@ def _values(rows: Iterable[Row], task: Task, where: str) -> dict[str, Any]:
             "true labels are given twice for one id", where=where, found=first_of(repeated), expected="each id once"
         )
     if unusable:
-        raise DataError(f"true labels cannot be used for the task {task}", where=where, found=first_of(unusable, "; "),
-                        expected=_EXPECTED[task])  # fmt: skip
+        raise DataError(
+            f"true labels cannot be used for the task {task}",
+            where=where,
+            found=first_of(unusable, "; "),
+            expected=_EXPECTED[task],
+        )
     if not values:
         raise DataError("there are no true labels", where=where)
     return values
@@ -94,6 +98,7 @@ def _number(value: Any) -> float:
 
 _READ: dict[str, Any] = {"fine-grained": label_list, "basic": _one_label, "sentiment": _number}
 _EXPECTED = {
-    "fine-grained": "a set of labels per clip", "basic": "one label per clip",
+    "fine-grained": "a set of labels per clip",
+    "basic": "one label per clip",
     "sentiment": "one number per clip, negative to positive",
-}  # fmt: skip
+}

@@ -221,8 +221,11 @@ def test_train_saves_a_model_that_describe_loads_and_hooks_see_both(
     assert described.code == 0, described.err
     calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
     assert [call[:2] for call in calls] == [
-        ["before", "train"], ["after", "train"], ["before", "describe"], ["after", "describe"],
-    ]  # fmt: skip
+        ["before", "train"],
+        ["after", "train"],
+        ["before", "describe"],
+        ["after", "describe"],
+    ]
     assert calls[0][2] == ["audio", "face"] and calls[1][2] == result
     assert calls[3][2] == json.loads(described.out)
 

@@ -33,7 +33,13 @@ def test_there_and_back(
     assert "48 tensors: 46 mapped, 0 tied, 2 kept beside" in told.out
     assert "image_llama_proj.weight: single pictures" in told.out and "not carried optimizer" in told.out
     assert sorted(path.name for path in out.iterdir()) == [
-        "adapter", "model.safetensors", "pipeline.yaml", "plugins.json", "released", "tokenizer"]  # fmt: skip
+        "adapter",
+        "model.safetensors",
+        "pipeline.yaml",
+        "plugins.json",
+        "released",
+        "tokenizer",
+    ]
     assert run("check", out / "pipeline.yaml").code == 0
     back = run("convert", "back", out, "--out", again, "--json")
     assert back.code == 0, back.err
@@ -47,9 +53,13 @@ def test_the_whole_table(convert: Callable[..., Any], original: Callable[..., Pa
     assert told["counts"] == {"mapped": 46, "tied": 0, "kept": 2, "not carried": 2}
     rows = {row["name"]: row for row in told["rows"]}
     assert rows["fc_att.weight"] == {
-        "name": "fc_att.weight", "fate": "mapped", "shape": [2, 40], "dtype": "float32",
-        "to": ["fusers.multi.score.weight"], "why": "",
-    }  # fmt: skip
+        "name": "fc_att.weight",
+        "fate": "mapped",
+        "shape": [2, 40],
+        "dtype": "float32",
+        "to": ["fusers.multi.score.weight"],
+        "why": "",
+    }
 
 
 def test_a_saved_model_is_not_replaced(

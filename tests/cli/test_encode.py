@@ -34,15 +34,32 @@ def test_a_folder_is_encoded_once(run: Callable[..., Any], place: Any) -> None:
     assert len(samples) == 3 and samples[2].media["face"].values.shape == (24, 96)
     again = run("encode", data, "out", *CONFIG, "--json")
     assert again.code == 0 and json.loads(again.out) == {
-        "cache": "out", "encoders": ["face", "audio"], "clips": 3, "new": 0, "unreadable": [],
-    }  # fmt: skip
+        "cache": "out",
+        "encoders": ["face", "audio"],
+        "clips": 3,
+        "new": 0,
+        "unreadable": [],
+    }
 
 
 def test_a_manifest_a_saved_model_and_some_encoders(run: Callable[..., Any], place: Any) -> None:
     place.good_clip()
     place.write("list.csv", "clip,labels\nclip.mp4,[happy]\n")
-    outcome = run("encode", "list.csv", "out", "--model", place.model, "--encoders", "audio", "--dtype", "bfloat16",
-                  "--workers", "0", "--device", "cpu")  # fmt: skip
+    outcome = run(
+        "encode",
+        "list.csv",
+        "out",
+        "--model",
+        place.model,
+        "--encoders",
+        "audio",
+        "--dtype",
+        "bfloat16",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+    )
     assert outcome.code == 0 and "1 clips, 1 newly encoded by audio" in outcome.out, outcome.err
     cache = FeatureCache.open("out")
     assert cache.encoders == ("audio",) and cache.settings.dtype == "bfloat16"

@@ -180,10 +180,17 @@ def test_one_command_does_it_all_and_goes_on(run: Callable[..., Any], place: Any
 def test_two_runs_do_not_work_in_one_folder(run: Callable[..., Any], place: Any, benchmark_data: Path) -> None:
     (place.here / "out").mkdir()
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from affectgpt.data.locks import alone\n"
-         "with alone(Path('out')): print('ready', flush=True); sys.stdin.read()"],
-        cwd=place.here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from affectgpt.data.locks import alone\n"
+            "with alone(Path('out')): print('ready', flush=True); sys.stdin.read()",
+        ],
+        cwd=place.here,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
         outcome = run("unibench", "out", "--data", benchmark_data, "--model", place.model)

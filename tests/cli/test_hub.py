@@ -28,9 +28,15 @@ def test_the_scores_of_a_benchmark_are_on_the_card(run: Callable, model: Path, t
     (tmp_path / "said.jsonl").write_text('{"id": "a", "text": "He is happy."}\n{"id": "b", "text": "She is sad."}\n')
     (tmp_path / "true.jsonl").write_text('{"id": "a", "labels": ["happy"]}\n{"id": "b", "labels": ["angry"]}\n')
     scored = run(
-        "score", tmp_path / "said.jsonl", "--truth", tmp_path / "true.jsonl", "--task", "fine-grained", "--out",
+        "score",
+        tmp_path / "said.jsonl",
+        "--truth",
+        tmp_path / "true.jsonl",
+        "--task",
+        "fine-grained",
+        "--out",
         tmp_path / "out",
-    )  # fmt: skip
+    )
     assert scored.code == 0, scored.err
     (scores,) = (tmp_path / "out").glob("*.json")
     shown = run("hub", "card", model, "--show", "--scores", scores)
@@ -59,9 +65,12 @@ def test_every_command_takes_a_name_of_the_hub_and_says_that_it_is_offline(
 ) -> None:
     data, clip = str(place.data()), place.good_clip()
     arguments = {
-        "describe": [clip], "generate": [data, "--out", "out"], "unibench": ["out", "--data", data],
-        "serve-embeds": [clip, "--export", "out"], "encode": [data, "cache"],
-    }[command]  # fmt: skip
+        "describe": [clip],
+        "generate": [data, "--out", "out"],
+        "unibench": ["out", "--data", data],
+        "serve-embeds": [clip, "--export", "out"],
+        "encode": [data, "cache"],
+    }[command]
     done = run(command, *arguments, "--model", "own/nothing@main")
     assert done.code == 1 and done.errors == 1, done.err
     assert "own/nothing@main: the Hub cannot be asked: HF_HUB_OFFLINE is set" in done.err

@@ -41,9 +41,14 @@ def test_the_package_passes_its_own_tests_untouched(
     package, site = tmp_path / "affectgpt-plugin-warm-glow", tmp_path / "site"
     assert str(package) in out
     assert {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()} == {
-        "pyproject.toml", "README.md", ".github/workflows/test.yml", "affectgpt_warm_glow/__init__.py",
-        "affectgpt_warm_glow/config.py", "affectgpt_warm_glow/module.py", "tests/test_warm_glow.py",
-    }  # fmt: skip
+        "pyproject.toml",
+        "README.md",
+        ".github/workflows/test.yml",
+        "affectgpt_warm_glow/__init__.py",
+        "affectgpt_warm_glow/config.py",
+        "affectgpt_warm_glow/module.py",
+        "tests/test_warm_glow.py",
+    }
     install = ["pip", "install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(site)]
     subprocess.run([sys.executable, "-m", *install, str(package)], check=True, timeout=300)
 
@@ -66,15 +71,18 @@ def test_the_package_passes_its_own_tests_untouched(
     run("ruff", "check", "--isolated", "--line-length", "120", ".")
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["fusser", "mine"], "did you mean 'fuser'"),
-    (["fuser", "Mine"], "lower-case words"),
-    (["fuser", "../mine"], "lower-case words"),
-    (["fuser", "m" * 41], "at most 40 characters"),
-    (["fuser", "mean"], "there is a fuser of this name"),
-    (["fuser", "mine", "--into", "nowhere"], "there is no such folder"),
-    (["fuser", "taken"], "this is already there"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fusser", "mine"], "did you mean 'fuser'"),
+        (["fuser", "Mine"], "lower-case words"),
+        (["fuser", "../mine"], "lower-case words"),
+        (["fuser", "m" * 41], "at most 40 characters"),
+        (["fuser", "mean"], "there is a fuser of this name"),
+        (["fuser", "mine", "--into", "nowhere"], "there is no such folder"),
+        (["fuser", "taken"], "this is already there"),
+    ],
+)
 def test_what_is_wrong_is_said_and_nothing_written(
     arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

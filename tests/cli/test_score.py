@@ -10,9 +10,11 @@ import pytest
 TRUE = {"a": ["happy"], "b": ["sad", "angry"], "c": ["surprised"], "d": ["afraid"]}
 SAID = {"a": ["joyful"], "b": ["sad"], "c": ["happy"], "d": ["fearful"]}
 TEXTS = {
-    "a": "The man smiles broadly. He is happy.", "b": "She cries; she seems sad and also angry.",
-    "c": "He is not sad, he is surprised.", "d": "The woman looks at the floor.",
-}  # fmt: skip
+    "a": "The man smiles broadly. He is happy.",
+    "b": "She cries; she seems sad and also angry.",
+    "c": "He is not sad, he is surprised.",
+    "d": "The woman looks at the floor.",
+}
 
 
 @pytest.fixture
@@ -57,8 +59,12 @@ def test_a_table_is_printed_and_reports_are_written(files: Path, run: Callable[.
     assert outcome.code == 0 and "F-score" in outcome.out and "written: out/report.html" in outcome.out
     assert "not the official" in " ".join(outcome.out.split())
     assert {path.name for path in (files / "out").iterdir()} == {
-        "scores.json", "report.md", "report.tex", "report.html", "labels"
-    }  # fmt: skip
+        "scores.json",
+        "report.md",
+        "report.tex",
+        "report.html",
+        "labels",
+    }
     labels = [json.loads(line) for line in (files / "out/labels/true.texts.jsonl").read_text().splitlines()]
     assert [row["id"] for row in labels] == list(TEXTS) and labels[0]["labels"] == ["happy"]
 
@@ -127,7 +133,8 @@ BAD: dict[str, tuple[list[str], str]] = {
     "sets and truth": (["said.json", "--truth", "true.json", "--task", "fine-grained", "--sets", "meld"], "--sets"),
     "no predictions": (["none.json", "--truth", "true.json", "--task", "fine-grained"], "no such predictions"),
     "no extractor": (
-        ["texts.jsonl", "--truth", "true.json", "--task", "fine-grained", "--extractor", "lexikon"], "lexicon"
+        ["texts.jsonl", "--truth", "true.json", "--task", "fine-grained", "--extractor", "lexikon"],
+        "lexicon",
     ),
     "an option": (["texts.jsonl", "--truth", "true.json", "--task", "fine-grained", "--set", "what=1"], "what"),
     "no wheels": (["said.json", "--truth", "true.json", "--task", "fine-grained", "--wheels", "none"], "wheels"),
@@ -135,19 +142,22 @@ BAD: dict[str, tuple[list[str], str]] = {
     "several labels": (["said.json", "--truth", "true.json", "--task", "basic"], "one label per clip"),
     "no data": (["said.json", "--data", "folder"], "no data set is found"),
     "a pair of others": (
-        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "few.json"], "3: b, c, d"
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "few.json"],
+        "3: b, c, d",
     ),
     "few replicates": (
-        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--resamples", "7"], "at least 100"
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--resamples", "7"],
+        "at least 100",
     ),
     "no folder": (
-        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--out", "true.json"], "not a folder"
+        ["said.json", "--truth", "true.json", "--task", "fine-grained", "--out", "true.json"],
+        "not a folder",
     ),
     "no test": (
         ["said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "said.json", "--resamples", "0"],
         "replicates",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

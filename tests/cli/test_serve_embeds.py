@@ -54,11 +54,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
             raw = base64.b64decode(body["prompt_embeds"])
             state.embeds.append(torch.load(io.BytesIO(raw), weights_only=True))
             total = float(state.embeds[-1].sum())
-            return self.send(200, {
-                "id": "1", "object": "text_completion", "created": 0, "model": "mine",
-                "choices": [{"index": 0, "text": f" {total:.3f} \x1b[31m", "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": len(state.embeds[-1]), "completion_tokens": 4, "total_tokens": 9},
-            })  # fmt: skip
+            return self.send(
+                200,
+                {
+                    "id": "1",
+                    "object": "text_completion",
+                    "created": 0,
+                    "model": "mine",
+                    "choices": [{"index": 0, "text": f" {total:.3f} \x1b[31m", "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": len(state.embeds[-1]), "completion_tokens": 4, "total_tokens": 9},
+                },
+            )
 
         def send(self, status: int, body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()
@@ -151,9 +157,11 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(
         ours, theirs = os.pipe()
         command = ["serve-embeds", *videos[:3], "--model", model, "--server", server.url, *QUICK, *more]
         process = subprocess.Popen(
-            [sys.executable, "-m", "affectgpt.cli.main", *map(str, command)], stdout=theirs, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "affectgpt.cli.main", *map(str, command)],
+            stdout=theirs,
+            stderr=subprocess.PIPE,
             text=True,
-        )  # fmt: skip
+        )
         os.close(theirs)
         os.close(ours)
         _, said = process.communicate(timeout=120)

@@ -21,11 +21,15 @@ TINY = ROOT / "configs" / "tiny.yaml"
 SETTINGS = [
     word
     for setting in (
-        "training.steps=6", "training.warmup_steps=1", "training.batch_size=2", "training.gradient_accumulation=2",
-        "training.modality_dropout=0.3", "training.checkpoint_every=1",
+        "training.steps=6",
+        "training.warmup_steps=1",
+        "training.batch_size=2",
+        "training.gradient_accumulation=2",
+        "training.modality_dropout=0.3",
+        "training.checkpoint_every=1",
     )
     for word in ("--set", setting)
-]  # fmt: skip
+]
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -59,11 +63,31 @@ def test_a_killed_run_is_resumed_exactly(place: Any, run: Callable) -> None:
 
 @pytest.mark.slow
 def test_a_signal_to_the_whole_group_leaves_a_checkpoint(place: Any, run: Callable) -> None:
-    command = ["train", str(TINY), "--data", str(place.data(5)), *SETTINGS, "--set", "training.checkpoint_every=null",
-               "--set", "training.steps=500", "--workers", "1", "--decode", "each-time", "--out", "told"]  # fmt: skip
+    command = [
+        "train",
+        str(TINY),
+        "--data",
+        str(place.data(5)),
+        *SETTINGS,
+        "--set",
+        "training.checkpoint_every=null",
+        "--set",
+        "training.steps=500",
+        "--workers",
+        "1",
+        "--decode",
+        "each-time",
+        "--out",
+        "told",
+    ]
     script = "import torch; torch.set_num_threads(1); from affectgpt.cli.main import main; main()"
-    with subprocess.Popen([sys.executable, "-c", script, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          text=True, start_new_session=True) as process:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
         log = place.here / "told.run" / "log.jsonl"
         while not (log.exists() and log.read_bytes().count(b"\n") >= 2):
             assert process.poll() is None, process.stderr and process.stderr.read()
@@ -148,10 +172,12 @@ def test_a_finished_run_with_the_model_of_another_is_told_so(place: Any, run: Ca
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--out", "."), "holds the one that you are in"), (("--out", ".."), "holds the one that you are in"),
-        (("--run", "out/run"), "cannot be in one folder"), (("--run", "x/../out"), "cannot be in one folder"),
+        (("--out", "."), "holds the one that you are in"),
+        (("--out", ".."), "holds the one that you are in"),
+        (("--run", "out/run"), "cannot be in one folder"),
+        (("--run", "x/../out"), "cannot be in one folder"),
     ],
-)  # fmt: skip
+)
 def test_places_that_lie_in_one_another_are_refused_before_training(
     place: Any, refused: Callable, options: tuple[str, ...], words: str
 ) -> None:
@@ -160,8 +186,13 @@ def test_places_that_lie_in_one_another_are_refused_before_training(
 
 def test_one_process_is_the_first_whatever_its_rank(place: Any) -> None:
     script = "import torch; torch.set_num_threads(1); from affectgpt.cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", script, *place.train(place.data(2))], capture_output=True, text=True,
-                          env={**os.environ, "RANK": "1"}, timeout=120)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script, *place.train(place.data(2))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RANK": "1"},
+        timeout=120,
+    )
     assert done.returncode == 0 and "saved in out" in done.stdout and (place.here / "out").is_dir(), done.stderr
 
 
@@ -189,9 +220,21 @@ def test_validation_and_ways_to_decode(place: Any, run: Callable, decode: str) -
     videos = sorted((place.clips / "video").iterdir())[4:7]
     manifest.write_text("clip,description\n" + "".join(f"{path},glad\n" for path in videos))
     trained = run(
-        *place.train(data, "--validation", manifest, "--decode", decode, "--set", "training.steps=3", "--set",
-                     "training.validate_every=1", "--set", "training.patience=1"), "--json",
-    )  # fmt: skip
+        *place.train(
+            data,
+            "--validation",
+            manifest,
+            "--decode",
+            decode,
+            "--set",
+            "training.steps=3",
+            "--set",
+            "training.validate_every=1",
+            "--set",
+            "training.patience=1",
+        ),
+        "--json",
+    )
     assert trained.code == 0, trained.err
     rows = log_of(place.here / "out.run")
     measured = {row["step"]: row["validation_loss"] for row in rows if "validation_loss" in row}
@@ -239,8 +282,13 @@ def test_more_broken_clips_than_allowed(place: Any, run: Callable) -> None:
 
 
 def test_a_loss_that_is_no_number_names_step_clips_and_rate(place: Any, run: Callable) -> None:
-    settings = ("training.steps=5", "training.lr=1.0e+30", "training.rates={}", "training.min_lr=1.0e+30",
-                "training.max_grad_norm=null")  # fmt: skip
+    settings = (
+        "training.steps=5",
+        "training.lr=1.0e+30",
+        "training.rates={}",
+        "training.min_lr=1.0e+30",
+        "training.max_grad_norm=null",
+    )
     options = [word for setting in settings for word in ("--set", setting)]
     outcome = run(*place.train(place.data(3), *options, "--set", "training.checkpoint_every=1"))
     assert outcome.code == 1 and "Traceback" not in outcome.err
@@ -253,7 +301,8 @@ def test_a_loss_that_is_no_number_names_step_clips_and_rate(place: Any, run: Cal
     ("setting", "words"),
     [
         ("training.patience=2", "patience needs held-out clips"),
-        ("training.rates={lm: 0.001}", "training.rates.lm"), ("llm.frozen=true", "training.rates.llm=null"),
+        ("training.rates={lm: 0.001}", "training.rates.lm"),
+        ("llm.frozen=true", "training.rates.llm=null"),
         ("training.trackers=[wandb]", "affectgpt[trackers]"),
     ],
 )

@@ -30,8 +30,11 @@ def further(model: str | Path, data: Path, out: str, *options: str) -> list[str]
 
 def test_it_begins_with_the_weights_of_the_folder(place: Any, run: Callable) -> None:
     data = place.data(4)
-    still = [word for rate in ("lr=1.0e-12", "rates.llm=1.0e-12", "min_lr=0", "weight_decay=0")
-             for word in ("--set", f"training.{rate}")]  # fmt: skip
+    still = [
+        word
+        for rate in ("lr=1.0e-12", "rates.llm=1.0e-12", "min_lr=0", "weight_decay=0")
+        for word in ("--set", f"training.{rate}")
+    ]
     done = run(*further(place.model, data, "same", *still))
     assert done.code == 0, done.err
     before, after = (load_file(each / "model.safetensors") for each in (place.model, place.here / "same"))
@@ -120,7 +123,7 @@ def test_a_finished_run_whose_adapter_is_another_or_gone_is_told_so(place: Any, 
         ("empty", (), "this is not a saved model"),
         ("damaged", (), "the weights cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_trained_further(
     place: Any, refused: Callable, begin: str, options: tuple[str, ...], words: str
 ) -> None:

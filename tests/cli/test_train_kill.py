@@ -24,15 +24,29 @@ from affectgpt.training.checkpoint_files import newest_checkpoint
 ROOT = Path(__file__).resolve().parents[2]
 KILLS, STEPS, SHORT = 20, 48, 8
 SETTINGS = [
-    "training.warmup_steps=4", "training.batch_size=2", "training.gradient_accumulation=2",
-    "training.checkpoint_every=2", "training.keep_checkpoints=2", "training.modality_dropout=0.3",
-    "encoders.face.frames=2", "llm.architecture.attention_dropout=0.1",
-]  # fmt: skip
+    "training.warmup_steps=4",
+    "training.batch_size=2",
+    "training.gradient_accumulation=2",
+    "training.checkpoint_every=2",
+    "training.keep_checkpoints=2",
+    "training.modality_dropout=0.3",
+    "encoders.face.frames=2",
+    "llm.architecture.attention_dropout=0.1",
+]
 PRELOADED = [
-    "affectgpt.cli.main", "affectgpt.core.assembly", "affectgpt.core.checkpoint", "affectgpt.media.clip",
-    "affectgpt.plugins.encoders.timm_vision", "affectgpt.plugins.encoders.timm_mel", "affectgpt.plugins.llms.causal_lm",
-    "affectgpt.training.loop", "affectgpt.training.reading", "cv2", "timm", "transformers.models.qwen2.modeling_qwen2",
-]  # fmt: skip
+    "affectgpt.cli.main",
+    "affectgpt.core.assembly",
+    "affectgpt.core.checkpoint",
+    "affectgpt.media.clip",
+    "affectgpt.plugins.encoders.timm_vision",
+    "affectgpt.plugins.encoders.timm_mel",
+    "affectgpt.plugins.llms.causal_lm",
+    "affectgpt.training.loop",
+    "affectgpt.training.reading",
+    "cv2",
+    "timm",
+    "transformers.models.qwen2.modeling_qwen2",
+]
 VALIDATED = ["training.validation_share=0.2", "training.validate_every=7"]
 # The command, in a process that has its imports already: torch alone takes seconds. Its own session tells whom it left.
 COMMAND = """

@@ -56,14 +56,17 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     assert [row["check"] for row in rows if row["failure"]] == ["more-padding"]
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["meen"], "did you mean 'mean'"),
-    (["mean", "--set", "width=3"], "width: Extra inputs are not permitted"),
-    (["mean", "--set", "width"], "expected: KEY=VALUE"),
-    (["cross-attention", "--set", "dim=7", "--set", "heads=2"], "the heads do not fit the width"),
-    (["speech"], "--set KEY=VALUE gives one"),
-    (["llm"], "give either `llm`"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["meen"], "did you mean 'mean'"),
+        (["mean", "--set", "width=3"], "width: Extra inputs are not permitted"),
+        (["mean", "--set", "width"], "expected: KEY=VALUE"),
+        (["cross-attention", "--set", "dim=7", "--set", "heads=2"], "the heads do not fit the width"),
+        (["speech"], "--set KEY=VALUE gives one"),
+        (["llm"], "give either `llm`"),
+    ],
+)
 def test_what_cannot_be_checked_exits_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
 ) -> None:

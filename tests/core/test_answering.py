@@ -85,6 +85,6 @@ def test_answers_come_in_order_as_if_each_clip_were_alone(
         assert one.counted == pytest.approx(other.counted, abs=1e-3)
         assert one.answer.attribution == {
             name: pytest.approx(each, abs=1e-5) for name, each in other.answer.attribution.items()
-        }  # fmt: skip
+        }
     assert list(map(len, seen)) == [4, 4, 1] and seen[0][0] == 60
     assert answers(pipeline, [], 4) == []

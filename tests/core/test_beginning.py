@@ -98,9 +98,7 @@ def test_an_adapter_may_be_added_and_is_kept(first: Path, catalog: Catalog, tmp_
         begun(tmp_path / "second", catalog, "llm.lora.r=3")
 
 
-def test_an_adapter_may_be_added_to_weights_that_the_model_holds(
-    small: Path, catalog: Catalog, tmp_path: Path
-) -> None:
+def test_an_adapter_may_be_added_to_weights_that_the_model_holds(small: Path, catalog: Catalog, tmp_path: Path) -> None:
     pipeline = built(small, catalog)
     shake(pipeline)
     save(pipeline, tmp_path / "first")

@@ -152,7 +152,8 @@ def test_a_readme_that_is_no_file_keeps_the_model_from_being_replaced(
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine").write_text("years of work")
     (saved / "README.md").symlink_to(tmp_path / "notes" / "mine") if link else shutil.copytree(
-        tmp_path / "notes", saved / "README.md")  # fmt: skip
+        tmp_path / "notes", saved / "README.md"
+    )
     before = (saved / "model.safetensors").read_bytes()
     with pytest.raises(CheckpointError, match="not a model card"):
         save(built(small, catalog, "seed=8"), saved)

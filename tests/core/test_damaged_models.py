@@ -70,7 +70,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown plugin": (change_config(lambda config: config["fusers"]["multi"].update(plugin="mine")), "no fuser plug"),
     "stray adapter": (lambda folder: (folder / "adapter").mkdir(), "no lora"),
     "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -106,9 +106,11 @@ def test_code_beside_a_tokenizer_is_not_run(saved: Path, catalog: Catalog, monke
 
 
 def test_a_saved_model_that_reads_a_pickle_needs_leave(saved: Path, catalog: Catalog) -> None:
-    change_config(lambda config: config["encoders"].update(
-        audio={"plugin": "speech", "model": "facebook/hubert-base-ls960", "allow_pickle": True}
-    ))(saved)  # fmt: skip
+    change_config(
+        lambda config: config["encoders"].update(
+            audio={"plugin": "speech", "model": "facebook/hubert-base-ls960", "allow_pickle": True}
+        )
+    )(saved)
     with pytest.raises(AffectGPTError, match="--allow-pickle"):
         load(saved, catalog)
     (saved / "speech").mkdir()

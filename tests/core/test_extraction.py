@@ -18,11 +18,19 @@ from affectgpt.registry.errors import ConfigError, PluginError, RunError
 from affectgpt.registry.spec import Origin, PluginSpec
 
 TINY_LLM = {
-    "plugin": "causal-lm", "init": "random", "architecture": {
-        "model_type": "qwen2", "vocab_size": 300, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 128,
+    "plugin": "causal-lm",
+    "init": "random",
+    "architecture": {
+        "model_type": "qwen2",
+        "vocab_size": 300,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 128,
     },
-}  # fmt: skip
+}
 
 
 class WordsConfig(ExtractorConfig):
@@ -71,8 +79,11 @@ def test_it_reads_and_can_be_written_down(words: Catalog) -> None:
     assert built.emotions([]) == []
     assert isinstance(built.node, ExtractorNode)
     assert built.node.model_dump(mode="json") == {
-        "plugin": "words", "words": ["happy"], "least": 1, "folder": "none",
-    }  # fmt: skip
+        "plugin": "words",
+        "words": ["happy"],
+        "least": 1,
+        "folder": "none",
+    }
 
 
 def test_all_wrong_options_are_reported_at_once(words: Catalog) -> None:
@@ -96,8 +107,13 @@ def test_an_unknown_name_is_met_with_the_nearest(words: Catalog) -> None:
 
 
 def test_a_config_that_is_no_extractors_is_refused(words: Catalog) -> None:
-    spec = PluginSpec(name="odd", kind="extractor", config="affectgpt.core.contracts:FuserConfig",
-                      target="affectgpt.core.contracts:Extraction", summary="odd")  # fmt: skip
+    spec = PluginSpec(
+        name="odd",
+        kind="extractor",
+        config="affectgpt.core.contracts:FuserConfig",
+        target="affectgpt.core.contracts:Extraction",
+        summary="odd",
+    )
     words.add(spec, Origin("a test"))
     with pytest.raises(ConfigError, match="is not a ExtractorConfig"):
         build_extractor("odd", {}, words)
@@ -108,10 +124,13 @@ def test_paths_are_meant_from_the_base_folder(words: Catalog, tmp_path: Path) ->
     assert built.node.config.folder == str(tmp_path.resolve() / "here")
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"least": 42}, "a plugin failed while it was built"),
-    ({"least": 99}, r"llm_options\(\) of a plugin failed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"least": 42}, "a plugin failed while it was built"),
+        ({"least": 99}, r"llm_options\(\) of a plugin failed"),
+    ],
+)
 def test_a_plugin_that_fails_is_named(words: Catalog, options: dict[str, int], said: str) -> None:
     with pytest.raises(PluginError, match=said) as caught:
         build_extractor("words", options, words)
@@ -133,12 +152,15 @@ def test_an_llm_is_built_when_it_is_asked_for(words: Catalog) -> None:
     assert build_extractor("words", {}, words).plugin.llm is None
 
 
-@pytest.mark.parametrize(("llm", "said"), [
-    ({"plugin": "causal-lmm"}, "did you mean 'causal-lm'"),
-    ({**TINY_LLM, "archtecture": {}}, "did you mean 'architecture'"),
-    ({**TINY_LLM, "architecture": {"model_type": "qwen2"}}, "hidden_size"),
-    ({"model": "gpt2"}, "an llm must name its plugin"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("llm", "said"),
+    [
+        ({"plugin": "causal-lmm"}, "did you mean 'causal-lm'"),
+        ({**TINY_LLM, "archtecture": {}}, "did you mean 'architecture'"),
+        ({**TINY_LLM, "architecture": {"model_type": "qwen2"}}, "hidden_size"),
+        ({"model": "gpt2"}, "an llm must name its plugin"),
+    ],
+)
 def test_what_is_wrong_with_the_llm_is_said_with_its_place(words: Catalog, llm: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         build_extractor("words", {"llm": llm}, words)
@@ -197,9 +219,7 @@ def test_a_wrong_result_is_an_error_that_names_the_plugin(
 
 
 @pytest.mark.parametrize("labels", [("happy",), (), ("positive", "negative"), ("mixed",)])
-def test_a_sentiment_is_one_of_three(
-    words: Catalog, labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sentiment_is_one_of_three(words: Catalog, labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     built = build_extractor("words", {}, words)
     monkeypatch.setattr(Words, "result", [Extraction(labels)])
     with pytest.raises(PluginError, match="instead of one of positive, negative, neutral"):
@@ -209,9 +229,7 @@ def test_a_sentiment_is_one_of_three(
         assert built.sentiments(["one"]) == [good]
 
 
-def test_what_fails_at_work_is_named_and_what_is_meant_passes(
-    words: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_at_work_is_named_and_what_is_meant_passes(words: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build_extractor("words", {}, words)
     monkeypatch.setattr(Words, "result", ZeroDivisionError("division"))
     with pytest.raises(PluginError, match="failed while it read texts") as caught:

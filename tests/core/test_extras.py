@@ -98,7 +98,9 @@ def test_plain_files_are_copied_and_a_generated_card_is_not(tmp_path: Path) -> N
     (model / "README.md").write_text(marked("# made\n"))
     keep_extras(model, made)
     assert [path.relative_to(made).as_posix() for path in sorted(made.rglob("*"))] == [
-        "released", "released/checkpoint.json"]  # fmt: skip
+        "released",
+        "released/checkpoint.json",
+    ]
     (model / "README.md").write_text("# mine\n")
     (model / "released" / "checkpoint.json").write_text("[]")
     keep_extras(model, made)

@@ -36,9 +36,13 @@ def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
 
 def prepared(pipeline: Pipeline, clip: Callable) -> list[dict[str, Any]]:
     clips = [
-        clip(1), clip(2, seconds=3.0), clip(3, sound=False), clip(4, picture=False), clip(5, seconds=0.3),
+        clip(1),
+        clip(2, seconds=3.0),
+        clip(3, sound=False),
+        clip(4, picture=False),
+        clip(5, seconds=0.3),
         clip(6, sound=False, picture=False),
-    ]  # fmt: skip
+    ]
     for power, each in enumerate(clips):
         each.sound = None if each.sound is None else each.sound * 4.0**power + power
     return [pipeline.prepare(each) for each in clips]
@@ -58,8 +62,9 @@ def test_a_clips_text_is_the_same_in_any_batch(
     small: Path, catalog: Catalog, clip: Callable, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     options = {
-        "sampled": ["generation.sample=true", "generation.temperature=2.0"], "beams": ["generation.beams=2"],
-    }  # fmt: skip
+        "sampled": ["generation.sample=true", "generation.temperature=2.0"],
+        "beams": ["generation.beams=2"],
+    }
     pipeline = built(small, catalog, *options.get(way, []))
     if way.startswith("an encoder"):
         encoder, config = pipeline.encoders["audio"], pipeline.plan.encoders["audio"].config
@@ -145,9 +150,7 @@ def test_an_answer_is_cut_before_a_stop_text(small: Path, catalog: Catalog, clip
     assert min(answer.tokens for answer in found) < 12 == max(answer.tokens for answer in found)
     # A plugin that knows nothing of stop texts.
     known = pipeline.llm.generate
-    pipeline.llm.generate = lambda embeds, mask, settings: known(
-        embeds, mask, settings.model_copy(update={"stop": []})
-    )  # fmt: skip
+    pipeline.llm.generate = lambda embeds, mask, settings: known(embeds, mask, settings.model_copy(update={"stop": []}))
     assert texts(pipeline, batch) == [answer.text for answer in found]
 
 
@@ -170,9 +173,11 @@ def test_a_plugin_without_seeds_is_seeded_through_torch(small: Path, catalog: Ca
 
 
 STREAMED: dict[str, list[str]] = {
-    "greedy": [], "sampled": ["generation.sample=true", "generation.temperature=2.0"],
-    "stop": ["generation.stop=['e', 'a', 'qq']"], "end": ["prompt.answer_end=t"],
-}  # fmt: skip
+    "greedy": [],
+    "sampled": ["generation.sample=true", "generation.temperature=2.0"],
+    "stop": ["generation.stop=['e', 'a', 'qq']"],
+    "end": ["prompt.answer_end=t"],
+}
 
 
 @pytest.mark.parametrize("way", STREAMED)
@@ -191,9 +196,7 @@ def test_pieces_make_up_the_answers_of_generate(small: Path, catalog: Catalog, c
     assert [last[row] for row in range(len(batch))] == answers
 
 
-def test_a_stop_text_is_never_shown_also_when_the_plugin_goes_on(
-    small: Path, catalog: Catalog, clip: Callable
-) -> None:  # fmt: skip
+def test_a_stop_text_is_never_shown_also_when_the_plugin_goes_on(small: Path, catalog: Catalog, clip: Callable) -> None:
     pipeline = built(small, catalog, "generation.stop=['###']")
     batch = batch_of(prepared(pipeline, clip))
     written = ("sad ## not ### glad", "###", "sad #", "", "## #", "it 它")

@@ -48,9 +48,13 @@ def test_six_mistakes_are_all_reported_each_with_its_line(edited: Edited, catalo
     assert len(found) == 6
     text = "\n".join(found)
     for line, words in {
-        1: "did you mean 'seed'", 3: "did you mean 'mel'", 4: "encoders.face.frames", 6: "fusers.audio_tokens.inputs",
-        14: "generation.max_new_tokens", 15: "training.epochs",
-    }.items():  # fmt: skip
+        1: "did you mean 'seed'",
+        3: "did you mean 'mel'",
+        4: "encoders.face.frames",
+        6: "fusers.audio_tokens.inputs",
+        14: "generation.max_new_tokens",
+        15: "training.epochs",
+    }.items():
         assert f"small.yaml:{line} " in text and words in text, (line, words, text)
 
 
@@ -115,13 +119,16 @@ def test_relative_paths_are_meant_from_the_file_that_holds_them(
         ("\x00", "not valid YAML"),
         ("[" * 50_000, "nested too deeply"),
         ("a: &a [*a]\n", "nested too deeply|not valid"),
-        ("a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
-         "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d]\n", "repeats itself too often"),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
+            "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d]\n",
+            "repeats itself too often",
+        ),
         ("encoders: 3\n", "mapping"),
         ("encoders: {face: 3}\nllm: x\n", "must name its plugin"),
         ("date: 2020-99-99\n", "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_pipeline_is_an_error_not_a_traceback(
     tmp_path: Path, catalog: Catalog, text: str, words: str
 ) -> None:
@@ -146,7 +153,7 @@ def test_plugins_named_in_the_file_are_loaded_from_beside_it(edited: Edited, cat
         "from affectgpt.registry.spec import fuser\nfrom affectgpt.plugins.fusers.configs import MeanConfig\n"
         "class Config(MeanConfig): ...\n@fuser('mine', config=Config)\nclass Mine:\n    '''Mine.'''\n",
         encoding="utf-8",
-    )  # fmt: skip
+    )
     path = edited(("seed: 3", "seed: 3\nplugins: [./mine.py]"), ("temporal-attention", "mine"))
     config, _ = load_config(path, catalog)
     assert config.fusers["audio_tokens"].plugin == "mine"

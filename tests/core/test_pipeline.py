@@ -71,10 +71,12 @@ def test_text_is_the_same_alone_and_in_any_batch(pipeline: Pipeline, clip: Calla
 def test_the_answers_likelihood_is_the_same_alone_and_in_any_batch(pipeline: Pipeline, clip: Callable) -> None:
     clips, answers = [clip(1), clip(2, sound=False), clip(3, picture=False)], ["yes", "a longer answer", "no"]
     together = pipeline.log_likelihood(batch_of(pipeline, clips), answers)
-    alone = torch.cat([
-        pipeline.log_likelihood(batch_of(pipeline, [each]), [answer])
-        for each, answer in zip(clips, answers, strict=True)
-    ])  # fmt: skip
+    alone = torch.cat(
+        [
+            pipeline.log_likelihood(batch_of(pipeline, [each]), [answer])
+            for each, answer in zip(clips, answers, strict=True)
+        ]
+    )
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-3)
 
 
@@ -89,9 +91,12 @@ def test_what_a_clip_lacks_is_left_out_of_its_prompt(pipeline: Pipeline, clip: C
     full, silent, wordless, nothing = (
         prompt_lengths(pipeline, batch_of(pipeline, [each], [subtitle]))[0]
         for each, subtitle in [
-            (clip(1), "hi"), (clip(1, sound=False), "hi"), (clip(1), ""), (clip(1, sound=False, picture=False), ""),
+            (clip(1), "hi"),
+            (clip(1, sound=False), "hi"),
+            (clip(1), ""),
+            (clip(1, sound=False, picture=False), ""),
         ]
-    )  # fmt: skip
+    )
     assert silent < full and wordless < full and nothing < min(silent, wordless)
 
 
@@ -146,9 +151,12 @@ def test_influence_falls_on_the_modality_that_decides(pipeline: Pipeline, clip: 
     with torch.no_grad():
         pipeline.projectors["multi"].weight.zero_()
         pipeline.projectors["audio_tokens"].weight.mul_(50)
-    answer = max(("yes", "no", "maybe"), key=lambda text: float(
-        pipeline.log_likelihood(batch, [text]) - pipeline.log_likelihood(batch.without(["audio"]), [text])
-    ))  # fmt: skip
+    answer = max(
+        ("yes", "no", "maybe"),
+        key=lambda text: float(
+            pipeline.log_likelihood(batch, [text]) - pipeline.log_likelihood(batch.without(["audio"]), [text])
+        ),
+    )
     (shares,) = influence(pipeline, batch, [answer])
     assert shares["audio"] == pytest.approx(1.0) and shares["face"] == pytest.approx(0.0)
 

@@ -72,9 +72,13 @@ def test_a_graph_that_does_not_fit_is_refused_with_its_place(
 
 def test_all_graph_problems_come_at_once(small: Path, catalog: Catalog) -> None:
     message = problems(
-        small, catalog, "fusers.multi.inputs=[face, audoi]", "fusers.spare.plugin=mean", "fusers.spare.inputs=[face]",
+        small,
+        catalog,
+        "fusers.multi.inputs=[face, audoi]",
+        "fusers.spare.plugin=mean",
+        "fusers.spare.inputs=[face]",
         "prompt.order=[multi, audio_tokens, subtitel]",
-    )  # fmt: skip
+    )
     assert "audoi" in message and "'spare' is computed" in message and "subtitel" in message
 
 
@@ -88,8 +92,13 @@ def test_a_failed_node_does_not_set_off_more_errors(small: Path, catalog: Catalo
 def test_parameter_counts_are_those_of_the_built_modules(small: Path, catalog: Catalog) -> None:
     from affectgpt.core.assembly import assemble
 
-    plan = plan_of(small, catalog, "fusers.joint.plugin=concat", "fusers.joint.inputs=[face, audio]",
-                   "prompt.order=[multi, audio_tokens, joint]")  # fmt: skip
+    plan = plan_of(
+        small,
+        catalog,
+        "fusers.joint.plugin=concat",
+        "fusers.joint.inputs=[face, audio]",
+        "prompt.order=[multi, audio_tokens, joint]",
+    )
     pipeline = assemble(plan, catalog)
     for name, node in plan.fusers.items():
         assert sum(each.numel() for each in pipeline.fusers[name].parameters()) == node.parameters

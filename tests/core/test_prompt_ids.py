@@ -55,7 +55,14 @@ def test_markers_of_a_template_are_markers_and_those_of_words_are_not() -> None:
         return LLM.encode(text, special=False)
 
     assert ids_of(parts, "", f"hi {END}") == [
-        *mark, *plain(f"user hi {END}!"), *end, *plain("\n"), *mark, *plain("a"), *end]  # fmt: skip
+        *mark,
+        *plain(f"user hi {END}!"),
+        *end,
+        *plain("\n"),
+        *mark,
+        *plain("a"),
+        *end,
+    ]
 
 
 @given(before=st.text("ab <|im_start>"), asked=st.text("hi <|im_end>"), after=st.text("c? |>"))

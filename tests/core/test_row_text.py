@@ -59,9 +59,10 @@ def byte_fallback() -> Tokenizer:
 FALLBACK = byte_fallback()
 # Words as single tokens, other texts byte by byte.
 PARTS = st.one_of(
-    st.integers(1, 80).map(lambda count: [257] * count), st.integers(1, 30).map(lambda count: [258] * count),
+    st.integers(1, 80).map(lambda count: [257] * count),
+    st.integers(1, 30).map(lambda count: [258] * count),
     st.text("悲しé🙂z", max_size=40).map(lambda text: [1 + byte for byte in text.encode()]),
-)  # fmt: skip
+)
 
 
 @settings(deadline=None, max_examples=300)

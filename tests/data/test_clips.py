@@ -148,9 +148,11 @@ def test_a_clip_that_kills_its_process_is_named_and_may_be_left_out(
         samples, broken = read_samples(examples, die, workers=2, allow_unreadable=0.2)
         checked, also = check_samples(examples, die, workers=2, allow_unreadable=0.2)
     assert str(examples[2].video) in str(caught.value) and "SIGKILL" in str(caught.value)
-    assert [each.name for each in samples] == [each.name for each in checked] == [
-        each.name for each in examples if each.name != "clip2"
-    ]  # fmt: skip
+    assert (
+        [each.name for each in samples]
+        == [each.name for each in checked]
+        == [each.name for each in examples if each.name != "clip2"]
+    )
     assert broken == also == [BrokenClip("clip2", caught.value.problems[1])]
 
 
@@ -189,10 +191,14 @@ def test_an_answer_that_is_missing_is_told_before_any_clip_is_opened(
 @pytest.mark.parametrize(("count", "size", "lengths"), [(5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 8, [3]), (0, 2, [])])
 def test_batches_hold_every_sample_in_order(count: int, size: int, lengths: list[int]) -> None:
     samples = [
-        Sample(f"clip{index}", {"audio": Prepared(torch.full((index + 1, 3), float(index)), torch.zeros(index + 1))},
-               f"words {index}", "answer")
+        Sample(
+            f"clip{index}",
+            {"audio": Prepared(torch.full((index + 1, 3), float(index)), torch.zeros(index + 1))},
+            f"words {index}",
+            "answer",
+        )
         for index in range(count)
-    ]  # fmt: skip
+    ]
     made = list(batches(samples, size))
     assert [len(chosen) for _, chosen in made] == [len(batch) for batch, _ in made] == lengths
     assert [sample for _, chosen in made for sample in chosen] == samples

@@ -16,12 +16,17 @@ def test_the_nine_layouts() -> None:
     rows = [[cell.strip() for cell in line] for line in lines]
     assert rows == [
         [
-            each.key, each.title, each.folder, f"{each.clips:,}", f"{each.videos}/NAME{', '.join(each.suffixes)}",
-            f"{each.sounds}/", f"{each.subtitle_file} ({each.subtitle_column})",
+            each.key,
+            each.title,
+            each.folder,
+            f"{each.clips:,}",
+            f"{each.videos}/NAME{', '.join(each.suffixes)}",
+            f"{each.sounds}/",
+            f"{each.subtitle_file} ({each.subtitle_column})",
             each.label_file + (f", {each.corpus}" if each.corpus else ""),
         ]
         for each in TEST_SETS.values()
-    ]  # fmt: skip
+    ]
     assert len(rows) == 9
 
 

@@ -69,8 +69,12 @@ def test_everything_that_is_wrong_is_told(meld: Path, workers: int) -> None:
     health = only(report := examine(meld, workers=workers))
     text = problems(report)
     assert not report.healthy and len(health.problems) == 4
-    for words in (f"1: {first}", "found: 3\n  expected: 2,610", f"{second}.npy: the array of faces is of another kind",
-                  str(video)):  # fmt: skip
+    for words in (
+        f"1: {first}",
+        "found: 3\n  expected: 2,610",
+        f"{second}.npy: the array of faces is of another kind",
+        str(video),
+    ):
         assert words in text
     assert (health.named, health.clips, health.sounds, health.faces, health.decoded) == (3, 2, 1, 2, 0)
     assert health.notes == (f"1 of 2 clips without separate sound: {second}",)
@@ -154,9 +158,17 @@ def test_a_sound_of_another_length_is_noted(meld: Path, seconds: float, noted: b
 
 
 @pytest.mark.parametrize(
-    ("side", "words"), [((1, 1), "under 16"), ((2, 5000), "under 16"), ((15, 15), "under 16"), ((16, 16), ""),
-                        ((40, 160), "over 3 times"), ((160, 40), "over 3 times"), ((112, 100), "")],
-)  # fmt: skip
+    ("side", "words"),
+    [
+        ((1, 1), "under 16"),
+        ((2, 5000), "under 16"),
+        ((15, 15), "under 16"),
+        ((16, 16), ""),
+        ((40, 160), "over 3 times"),
+        ((160, 40), "over 3 times"),
+        ((112, 100), ""),
+    ],
+)
 def test_faces_that_cannot_be_faces_are_noted(meld: Path, side: tuple[int, int], words: str) -> None:
     for example in read_test_set("meld", meld):
         assert example.faces is not None

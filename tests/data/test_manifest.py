@@ -17,10 +17,16 @@ from affectgpt.data.manifest import read_manifest
 from affectgpt.registry.errors import DataError
 
 ROWS: list[dict[str, Any]] = [
-    {"clip": "a.mp4", "id": "first", "subtitle": "你好, there", "labels": ["happy", "at ease"], "sentiment": -0.5,
-     "description": "A smile."},
+    {
+        "clip": "a.mp4",
+        "id": "first",
+        "subtitle": "你好, there",
+        "labels": ["happy", "at ease"],
+        "sentiment": -0.5,
+        "description": "A smile.",
+    },
     {"clip": "deep/b.mp4", "id": None, "subtitle": None, "labels": None, "sentiment": None, "description": None},
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -91,8 +97,14 @@ def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
     (place.parent / "other").mkdir()
     (place / "link").symlink_to(place.parent / "other")
     (place / "alias.mp4").symlink_to(outside)
-    for given in ("../outside.mp4", "deep/../../outside.mp4", "deep/.././../outside.mp4", "link/../outside.mp4",
-                  "alias.mp4", "../data/../outside.mp4"):  # fmt: skip
+    for given in (
+        "../outside.mp4",
+        "deep/../../outside.mp4",
+        "deep/.././../outside.mp4",
+        "link/../outside.mp4",
+        "alias.mp4",
+        "../data/../outside.mp4",
+    ):
         path = written(place / "clips.csv", [{"clip": given}])
         text = refusal(path)
         assert "outside the manifest's folder" in text and given in text
@@ -160,12 +172,20 @@ def test_no_column_clip(place: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"clip": 5}, {"clip": ["a.mp4"]}, {"clip": "a\0.mp4"}, {"clip": "a.mp4", "labels": [1]},
-        {"clip": "a.mp4", "labels": {"x": 1}}, {"clip": "a.mp4", "labels": [""]}, {"clip": "a.mp4", "sentiment": True},
-        {"clip": "a.mp4", "sentiment": [1]}, {"clip": "a.mp4", "subtitle": 5}, {"clip": "a.mp4", "id": 5},
-        {"clip": "a.mp4", "description": ["x"]}, {"clip": "x" * 5000},
+        {"clip": 5},
+        {"clip": ["a.mp4"]},
+        {"clip": "a\0.mp4"},
+        {"clip": "a.mp4", "labels": [1]},
+        {"clip": "a.mp4", "labels": {"x": 1}},
+        {"clip": "a.mp4", "labels": [""]},
+        {"clip": "a.mp4", "sentiment": True},
+        {"clip": "a.mp4", "sentiment": [1]},
+        {"clip": "a.mp4", "subtitle": 5},
+        {"clip": "a.mp4", "id": 5},
+        {"clip": "a.mp4", "description": ["x"]},
+        {"clip": "x" * 5000},
     ],
-)  # fmt: skip
+)
 def test_values_of_the_wrong_kind_are_told_with_their_line(place: Path, row: dict[str, Any]) -> None:
     assert "line 2" in refusal(written(place / "clips.jsonl", [{"clip": "deep/b.mp4"}, row]))
 
@@ -173,12 +193,19 @@ def test_values_of_the_wrong_kind_are_told_with_their_line(place: Path, row: dic
 @pytest.mark.parametrize(
     "line",
     [
-        "{", "[]", "5", '{"clip": "a.mp4", "clip": "deep/b.mp4"}', '{"clip": "a.mp4", "sentiment": NaN}',
-        '{"clip": "a.mp4", "sentiment": ' + "9" * 5000 + "}", "[" * 100_000, '{"a": ' * 100_000, "\0",
+        "{",
+        "[]",
+        "5",
+        '{"clip": "a.mp4", "clip": "deep/b.mp4"}',
+        '{"clip": "a.mp4", "sentiment": NaN}',
+        '{"clip": "a.mp4", "sentiment": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        '{"a": ' * 100_000,
+        "\0",
         '{"clip": "a.mp4", "labels": ' + "[" * 500 + "]" * 500 + "}",
         '{"clip": "a.mp4", "sentiment": 1e999}',
     ],
-)  # fmt: skip
+)
 def test_lines_that_are_no_json_are_told(place: Path, line: str) -> None:
     (place / "clips.jsonl").write_text(f'{{"clip": "deep/b.mp4"}}\n\n{line}\n')
     assert "line 3" in refusal(place / "clips.jsonl")

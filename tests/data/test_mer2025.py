@@ -157,8 +157,9 @@ def test_a_folder_holds_several_sets(tmp_path: Path) -> None:
     (found,) = read_mer2025(folder, part="ovmerd")
     assert (found.name, found.labels, found.description) == ("b", ("calm",), "A voice.")
     assert [(e.name, e.labels, e.description) for e in read_mer2025(folder, part="candidates")] == [
-        ("a", (), ""), ("c", (), ""),
-    ]  # fmt: skip
+        ("a", (), ""),
+        ("c", (), ""),
+    ]
     assert [(e.name, e.labels) for e in read_mer2025(folder, part="test")] == [("c", ())]
 
 

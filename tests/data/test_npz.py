@@ -43,15 +43,25 @@ def refusal(path: Path, **options: int) -> str:
 def test_what_numpy_writes_is_read(tmp_path: Path, save: Any) -> None:
     path = tmp_path / "a.npz"
     items = np.array(["x, y", ""])
-    save(path, allow_pickle=True, test_corpus=LABELS, train_corpus={}, fileitems=items,
-         columns=np.asfortranarray(np.ones((2, 3))), mixed=np.array([1, "a"], dtype=object))  # fmt: skip
+    save(
+        path,
+        allow_pickle=True,
+        test_corpus=LABELS,
+        train_corpus={},
+        fileitems=items,
+        columns=np.asfortranarray(np.ones((2, 3))),
+        mixed=np.array([1, "a"], dtype=object),
+    )
     found = read_npz(path)
     assert list(found) == ["test_corpus", "train_corpus", "fileitems", "columns", "mixed"]
     assert found["test_corpus"] == LABELS and found["train_corpus"] == {}
     assert np.array_equal(found["fileitems"], items) and np.array_equal(found["columns"], np.ones((2, 3)))
     assert found["mixed"].tolist() == [1, "a"]
-    assert all(np.array_equal(found[name], value) for name, value in np.load(path, allow_pickle=True).items()
-               if name not in ("test_corpus", "train_corpus"))  # fmt: skip
+    assert all(
+        np.array_equal(found[name], value)
+        for name, value in np.load(path, allow_pickle=True).items()
+        if name not in ("test_corpus", "train_corpus")
+    )
 
 
 def test_a_single_array_is_read(tmp_path: Path) -> None:

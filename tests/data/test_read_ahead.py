@@ -101,9 +101,7 @@ def test_a_clip_that_kills_its_process_is_lost_and_no_other(bad: list[int], deat
 
     how = {"exit": "exit code 3", "kill": "killed by SIGKILL", "segfault": "killed by SIGSEGV"}[death]
     found = list(read_ahead(read, 20, 2, lost))
-    assert found == [
-        (index, how) if index in bad else bytes(200_000) if index % 2 else index for index in range(20)
-    ]  # fmt: skip
+    assert found == [(index, how) if index in bad else bytes(200_000) if index % 2 else index for index in range(20)]
 
 
 @pytest.mark.parametrize("way", [SystemExit("no codec"), KeyboardInterrupt(), GeneratorExit()], ids=repr)

@@ -47,8 +47,9 @@ if __name__ == "__main__":
 def test_the_way_processes_start_by_default_does_not_matter(tmp_path: Path, synthetic_folder: Path) -> None:
     """Python 3.14 starts processes from a server, which then is their parent."""
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
-    done = subprocess.run([sys.executable, tmp_path / "script.py", synthetic_folder], capture_output=True, text=True,
-                          timeout=120)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py", synthetic_folder], capture_output=True, text=True, timeout=120
+    )
     assert done.stdout == "4 0 [2, 2]\n", done.stderr
 
 

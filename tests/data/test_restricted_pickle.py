@@ -146,8 +146,11 @@ def program(*parts: bytes | str) -> bytes:
 
 
 RECONSTRUCT, SCALAR, NDARRAY, DTYPE = (
-    "numpy._core.multiarray _reconstruct", "numpy._core.multiarray scalar", "numpy ndarray", "numpy dtype",
-)  # fmt: skip
+    "numpy._core.multiarray _reconstruct",
+    "numpy._core.multiarray scalar",
+    "numpy ndarray",
+    "numpy dtype",
+)
 SHAPE0, CODE = b"K\x00\x85", b"C\x01b"
 F8 = (DTYPE, b"\x8c\x02f8\x89\x88\x87R(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb")
 EMPTY = (RECONSTRUCT, NDARRAY, SHAPE0, CODE, b"\x87R")
@@ -275,30 +278,55 @@ BOMBS = {
         b"B", struct.pack("<I", 500_000), b"a" * 500_000, b"q\x000](", b"h\x00" * 1000, b"e"
     ),
     "one array over and over": program(
-        *EMPTY, b"(K\x01J", struct.pack("<i", 62_500), b"\x85", *F8, b"\x89B", struct.pack("<I", 500_000),
-        b"a" * 500_000, b"tbq\x000](", b"h\x00" * 1000, b"e",
+        *EMPTY,
+        b"(K\x01J",
+        struct.pack("<i", 62_500),
+        b"\x85",
+        *F8,
+        b"\x89B",
+        struct.pack("<I", 500_000),
+        b"a" * 500_000,
+        b"tbq\x000](",
+        b"h\x00" * 1000,
+        b"e",
     ),
     "a shape that unfolds": program(*EMPTY, b"(K\x01", UNFOLDS, *F8, b"\x89C\x00tb"),
     "a type that unfolds": program(DTYPE, UNFOLDS, b"\x89\x88\x87R"),
     "an encoding that unfolds": program("_codecs encode", b"\x8c\x01a", UNFOLDS, b"\x86R"),
     "a module that unfolds": program(UNFOLDS, b"\x8c\x01a\x93"),
     "sides of many digits": program(
-        *EMPTY, b"(K\x01(", b"\x8b", struct.pack("<i", 250_000), b"\x7f" * 250_000, b"q\x00", b"h\x00" * 31, b"t",
-        *F8, b"\x89C\x00tb",
+        *EMPTY,
+        b"(K\x01(",
+        b"\x8b",
+        struct.pack("<i", 250_000),
+        b"\x7f" * 250_000,
+        b"q\x00",
+        b"h\x00" * 31,
+        b"t",
+        *F8,
+        b"\x89C\x00tb",
     ),
     "sides as long as can be": program(
         *EMPTY, b"(K\x01(", b"\x8a\x08", b"\xff" * 7 + b"\x7f", b"q\x00", b"h\x00" * 31, b"t", *F8, b"\x89C\x00tb"
     ),
     "a long text encoded over and over": program(
-        b"\x8c\x06latin1q\x01X", struct.pack("<I", 500_000), b"a" * 500_000, b"q\x00](",
-        *(part for _ in range(100) for part in ("_codecs encode", b"h\x00h\x01\x86R")), b"e",
+        b"\x8c\x06latin1q\x01X",
+        struct.pack("<I", 500_000),
+        b"a" * 500_000,
+        b"q\x00](",
+        *(part for _ in range(100) for part in ("_codecs encode", b"h\x00h\x01\x86R")),
+        b"e",
     ),
     "a long scalar over and over": program(
-        DTYPE, b"\x8c\x07S500000\x89\x88\x87R(K\x03\x8c\x01|NNNJ\x20\xa1\x07\x00K\x01K\x00tbq\x01B",
-        struct.pack("<I", 500_000), b"a" * 500_000, b"q\x00](",
-        *(part for _ in range(100) for part in (SCALAR, b"h\x01h\x00\x86R")), b"e",
+        DTYPE,
+        b"\x8c\x07S500000\x89\x88\x87R(K\x03\x8c\x01|NNNJ\x20\xa1\x07\x00K\x01K\x00tbq\x01B",
+        struct.pack("<I", 500_000),
+        b"a" * 500_000,
+        b"q\x00](",
+        *(part for _ in range(100) for part in (SCALAR, b"h\x01h\x00\x86R")),
+        b"e",
     ),
-}  # fmt: skip
+}
 
 
 REASONS = ("unfold", "nested", "key", "array of shape", "array of type", "encoding", "the name", "64")

@@ -18,9 +18,18 @@ for _ in range(40):
 
 @pytest.mark.parametrize(
     "value",
-    [NESTED, [NESTED] * 50, "x" * 10**8, b"\0" * 10**8, bytearray(10**8), np.str_("x" * 10**6), np.zeros(10**7),
-     np.array([["x" * 10**6]], dtype=object), {str(number): "x" * 100 for number in range(100)}],
-)  # fmt: skip
+    [
+        NESTED,
+        [NESTED] * 50,
+        "x" * 10**8,
+        b"\0" * 10**8,
+        bytearray(10**8),
+        np.str_("x" * 10**6),
+        np.zeros(10**7),
+        np.array([["x" * 10**6]], dtype=object),
+        {str(number): "x" * 100 for number in range(100)},
+    ],
+)
 def test_of_any_size(value: Any, stopped_after: Callable[[int], AbstractContextManager[None]]) -> None:
     with stopped_after(60):
         assert 0 < len(shown(value)) <= 200

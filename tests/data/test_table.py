@@ -67,9 +67,16 @@ def test_western_text_is_not_read_as_chinese(
 
 
 CHINESE = (
-    "我不知道", "T恤和A和B", "朱镕基说话", "OK啊yes嗯no", "這個時候我們說話", "café 咖啡", "他说：don't", "😀好",
+    "我不知道",
+    "T恤和A和B",
+    "朱镕基说话",
+    "OK啊yes嗯no",
+    "這個時候我們說話",
+    "café 咖啡",
+    "他说：don't",
+    "😀好",
     "今天下午要下雨我们需要牛奶朱镕基",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("words", CHINESE)

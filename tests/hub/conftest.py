@@ -132,10 +132,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def lfs(self, wanted: dict[str, Any]) -> None:
         objects = [
-            {"oid": each["oid"], "size": each["size"],
-             "actions": {"upload": {"href": f"{self.hub.url}/blobs/{each['oid']}", "header": {}}}}
+            {
+                "oid": each["oid"],
+                "size": each["size"],
+                "actions": {"upload": {"href": f"{self.hub.url}/blobs/{each['oid']}", "header": {}}},
+            }
             for each in wanted["objects"]
-        ]  # fmt: skip
+        ]
         self.send(200, {"transfer": "basic", "objects": objects})
 
     def in_repo(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
@@ -157,21 +160,40 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RevisionNotFound")
         files = repo.commits[sha]
         if action == "revision":
-            return self.send(200, {
-                "id": name, "modelId": name, "sha": sha, "private": repo.private, "tags": [], "downloads": 0,
-                "siblings": [{"rfilename": each} for each in files],
-            })  # fmt: skip
+            return self.send(
+                200,
+                {
+                    "id": name,
+                    "modelId": name,
+                    "sha": sha,
+                    "private": repo.private,
+                    "tags": [],
+                    "downloads": 0,
+                    "siblings": [{"rfilename": each} for each in files],
+                },
+            )
         if action == "tree":
-            return self.send(200, [
-                {"type": "file", "path": each, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                for each, data in files.items()
-            ])  # fmt: skip
+            return self.send(
+                200,
+                [
+                    {"type": "file", "path": each, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                    for each, data in files.items()
+                ],
+            )
         if action == "preupload":
-            return self.send(200, {"files": [
-                {"path": each["path"], "shouldIgnore": False,
-                 "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular"}
-                for each in json.loads(body)["files"]
-            ]})  # fmt: skip
+            return self.send(
+                200,
+                {
+                    "files": [
+                        {
+                            "path": each["path"],
+                            "shouldIgnore": False,
+                            "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular",
+                        }
+                        for each in json.loads(body)["files"]
+                    ]
+                },
+            )
         if self.token != TOKEN:
             return self.send(403, {"error": f"{self.token} may not write"})
         return self.commit(name, repo, revision, dict(files), body, "create_pr" in query)
@@ -248,9 +270,15 @@ def environment(url: str, home: Path, **more: str) -> dict[str, str]:
     """That of a process which knows the server only, has no token unless told, and keeps its cache in `home`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return kept | {
-        "HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1", **more,
-    }  # fmt: skip
+        "HF_ENDPOINT": url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "NO_PROXY": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+        **more,
+    }
 
 
 @dataclass
@@ -294,9 +322,12 @@ def _server() -> Iterator[Hub]:
 def _asker(_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     home = tmp_path_factory.mktemp("home")
     process = subprocess.Popen(
-        [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", _WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env=environment(_server.url, home),
-    )  # fmt: skip
+    )
     yield Asker(process)
     assert process.stdin
     process.stdin.close()
@@ -343,8 +374,6 @@ def fresh() -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(url: str, home: Path, *arguments: object, code: str = "", **more: str) -> subprocess.CompletedProcess[str]:
         what = ["-c", code] if code else ["-m", "affectgpt.cli.main"]
         command = [sys.executable, *what, *map(str, arguments)]
-        return subprocess.run(
-            command, env=environment(url, home, **more), capture_output=True, text=True, timeout=60
-        )
+        return subprocess.run(command, env=environment(url, home, **more), capture_output=True, text=True, timeout=60)
 
     return run

@@ -80,8 +80,9 @@ def parsed(text: str) -> tuple[dict[str, Any], Tags, str]:
 def cells(html: str, name: str) -> list[list[str]]:
     return [
         [cell.split("</td>")[0].split(">", 1)[1] for cell in row.split("<td")[1:]]
-        for row in html.split("<tr>") if name in row
-    ]  # fmt: skip
+        for row in html.split("<tr>")
+        if name in row
+    ]
 
 
 def test_the_bundled_model_s_card(catalog: Catalog) -> None:
@@ -112,9 +113,19 @@ def test_weights_are_counted_part_by_part_as_the_modules_have_them() -> None:
 
 def test_equal_matrices_count_twice_unless_one_is_the_other(tmp_path: Path) -> None:
     one = torch.randn(3, 4)
-    save_file({"llm.a": one, "llm.b": one.clone(), "llm.c": one + 1, "llm.zero": torch.zeros(3, 4),
-               "llm.none": torch.zeros(3, 4), "llm.bias": torch.ones(4), "fusers.x.w": one.clone(),
-               "llm.n.running_mean": torch.ones(7)}, tmp_path / "x.safetensors")  # fmt: skip
+    save_file(
+        {
+            "llm.a": one,
+            "llm.b": one.clone(),
+            "llm.c": one + 1,
+            "llm.zero": torch.zeros(3, 4),
+            "llm.none": torch.zeros(3, 4),
+            "llm.bias": torch.ones(4),
+            "fusers.x.w": one.clone(),
+            "llm.n.running_mean": torch.ones(7),
+        },
+        tmp_path / "x.safetensors",
+    )
     assert weights_per_part(tmp_path / "x.safetensors") == {"llm": 4 * 12 + 4, "fusers.x": 12}
 
 
@@ -149,8 +160,11 @@ def test_save_pretrained_writes_what_save_writes_and_the_card(tmp_path: Path, ca
     folder, pipeline = adapted(tmp_path, catalog)
     save(pipeline, tmp_path / "plain")
     save_pretrained(pipeline, folder, catalog=catalog)
-    plain = {each.relative_to(tmp_path / "plain"): each.read_bytes()
-             for each in (tmp_path / "plain").rglob("*") if each.is_file()}  # fmt: skip
+    plain = {
+        each.relative_to(tmp_path / "plain"): each.read_bytes()
+        for each in (tmp_path / "plain").rglob("*")
+        if each.is_file()
+    }
     mine = {each.relative_to(folder): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
     assert mine.pop(Path("README.md")) and mine == plain
     again = load(folder, catalog)
@@ -187,9 +201,7 @@ def test_a_score_without_a_value_is_not_among_the_results(catalog: Catalog, scor
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_texts_are_shown_never_obeyed(
-    case: str, catalog: Catalog, scores: Callable, tmp_path: Path
-) -> None:
+def test_hostile_texts_are_shown_never_obeyed(case: str, catalog: Catalog, scores: Callable, tmp_path: Path) -> None:
     bad = HOSTILE[case]
     folder = tmp_path / "model"
     shutil.copytree(TINY, folder)
@@ -201,14 +213,30 @@ def test_hostile_texts_are_shown_never_obeyed(
     (folder / "plugins.json").write_text(json.dumps({bad: {"kind": bad, "plugin": bad, "from": bad, "version": bad}}))
     text = card_of(folder, catalog, scores(scored(bad)), name=bad)
     data, tags, html = parsed(text)
-    assert tags.names <= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "a", "pre", "code",
-                          "strong"}, tags.names  # fmt: skip
+    assert tags.names <= {
+        "h1",
+        "h2",
+        "p",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "li",
+        "a",
+        "pre",
+        "code",
+        "strong",
+    }, tags.names
     assert tags.links == ["#use"]
     assert set(data) == {"library_name", "tags", "pipeline_tag", "model-index"} and data["library_name"] == "affectgpt"
     assert not any(each in text for each in ("\x1b", "\x07", "\u202e"))
     heads = [line for line in text.splitlines() if line.startswith("## ")]
-    assert heads == [f"## {each}" for each in ("Pipeline", "Weights", "Training", "Scores", "Plugins",
-                                               "What is not known", "Use")]  # fmt: skip
+    assert heads == [
+        f"## {each}" for each in ("Pipeline", "Weights", "Training", "Scores", "Plugins", "What is not known", "Use")
+    ]
     widths = {len(row) for row in cells(html, ">language model<")}
     assert widths == {6} and html.count("<pre>") == 1
     # The comment at the end is ours, and the page ends there.
@@ -254,9 +282,7 @@ def test_saving_again_keeps_somebody_s_words(tmp_path: Path, catalog: Catalog, s
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_a_card_is_written_again_but_not_over_somebody_s_words(
-    catalog: Catalog, saved: Path, scores: Callable
-) -> None:
+def test_a_card_is_written_again_but_not_over_somebody_s_words(catalog: Catalog, saved: Path, scores: Callable) -> None:
     path = write_card(saved, catalog)
     assert is_generated(path) and "No scores" in path.read_text()
     assert "75.12" in write_card(saved, catalog, scores(scored())).read_text()

@@ -75,12 +75,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no encoder": (without("encoders.face."), "encoders.face"),
     "no LLM": (without("llm."), "no tensor of llm"),
     "another width": (config(lambda c: c["llm"]["architecture"].update(hidden_size=64)), "wrong form"),
-    "another fuser": (config(lambda c: c["fusers"].update(
-        multi={"plugin": "modality-attention", "inputs": ["face", "audio"]})), "do not belong"),
+    "another fuser": (
+        config(lambda c: c["fusers"].update(multi={"plugin": "modality-attention", "inputs": ["face", "audio"]})),
+        "do not belong",
+    ),
     "plugin code": (config(lambda c: c.update(plugins=["evil.py"])), "wants to run plugin code"),
     "an unknown plugin": (config(lambda c: c["llm"].update(plugin="nothing")), "nothing"),
     "an adapter too many": (lambda f: (f / "adapter").mkdir(), "no lora"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", DAMAGE)
@@ -189,8 +191,9 @@ def test_the_paper_s_pipeline_is_checked_without_its_seven_billion_weights(tmp_p
     (folder / "adapter" / "adapter_config.json").write_text(json.dumps({"r": lora.r, "lora_alpha": lora.alpha}))
     pairs = {
         f"base_model.model.model.layers.0.x.{target}.lora_{side}.weight": torch.zeros(shape)
-        for target in lora.targets for side, shape in (("A", (lora.r, 8)), ("B", (8, lora.r)))
-    }  # fmt: skip
+        for target in lora.targets
+        for side, shape in (("A", (lora.r, 8)), ("B", (8, lora.r)))
+    }
     save_file(pairs, folder / "adapter" / "adapter_model.safetensors")
     assert check_saved(folder, catalog).llm.output.dim == 3584
     save_file(

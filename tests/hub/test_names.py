@@ -14,9 +14,13 @@ from affectgpt.registry.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("text", "repo", "revision"),
-    [("own/name", "own/name", None), ("own/na.me-x_1@main", "own/na.me-x_1", "main"),
-     ("own/name@refs/pr/3", "own/name", "refs/pr/3"), ("own/name@v1.0", "own/name", "v1.0")],
-)  # fmt: skip
+    [
+        ("own/name", "own/name", None),
+        ("own/na.me-x_1@main", "own/na.me-x_1", "main"),
+        ("own/name@refs/pr/3", "own/name", "refs/pr/3"),
+        ("own/name@v1.0", "own/name", "v1.0"),
+    ],
+)
 def test_a_name_of_the_hub(text: str, repo: str, revision: str | None) -> None:
     found = hub_name(text)
     assert found is not None and (found.repo, found.revision) == (repo, revision) and str(found) == text
@@ -41,8 +45,20 @@ def test_a_name_that_the_hub_does_not_take_is_refused(text: str) -> None:
         hub_name(text)
 
 
-@pytest.mark.parametrize("text", ["own/name@", "own/name@../../x", "own/name@a//b", "own/name@a/../b", "own/name@a b",
-                                  "own/name@x\n", "own/name@-f", "own/name@/etc", "own/name@a/"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "own/name@",
+        "own/name@../../x",
+        "own/name@a//b",
+        "own/name@a/../b",
+        "own/name@a b",
+        "own/name@x\n",
+        "own/name@-f",
+        "own/name@/etc",
+        "own/name@a/",
+    ],
+)
 def test_a_revision_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not a revision"):
         hub_name(text)
@@ -64,7 +80,16 @@ def test_the_format_is_what_checkpoints_write_and_holds_no_code() -> None:
         assert fits(Path("m") / name, Path("m"))
     assert fits(Path("m/adapter/adapter_model.safetensors"), Path("m"))
     assert fits(Path("m/tokenizer/tokenizer.json"), Path("m"))
-    for name in ("model.py", "tokenizer/code.py", "pytorch_model.bin", "adapter/adapter_model.bin", "x.pkl",
-                 "tokenizer/a/b.json", "tokenizer/v.pkl", ".git/config", "adapter/x/adapter_config.json"):  # fmt: skip
+    for name in (
+        "model.py",
+        "tokenizer/code.py",
+        "pytorch_model.bin",
+        "adapter/adapter_model.bin",
+        "x.pkl",
+        "tokenizer/a/b.json",
+        "tokenizer/v.pkl",
+        ".git/config",
+        "adapter/x/adapter_config.json",
+    ):
         assert not fits(Path("m") / name, Path("m")), name
     assert not any(fnmatch(f"tokenizer/x.{end}", each) for each in FILES for end in ("py", "pkl", "bin", "pt", "pth"))

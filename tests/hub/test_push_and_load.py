@@ -15,8 +15,13 @@ from safetensors.torch import load_file, save_file
 from affectgpt.bundled import TINY
 
 TOKEN, OTHER_TOKEN = "hf_OnlyForTheseTests", "hf_MayNotWriteHere"
-FETCHED = {"pipeline.yaml", "model.safetensors", "plugins.json", "tokenizer/tokenizer.json",
-           "tokenizer/tokenizer_config.json"}  # fmt: skip
+FETCHED = {
+    "pipeline.yaml",
+    "model.safetensors",
+    "plugins.json",
+    "tokenizer/tokenizer.json",
+    "tokenizer/tokenizer_config.json",
+}
 
 
 def load(name: str, **options: Any) -> str:
@@ -81,8 +86,17 @@ def test_a_branch_is_loaded_as_it_is_there(hub: Any, asker: Any) -> None:
 def test_only_files_of_the_format_are_fetched_and_nothing_is_run(hub: Any, asker: Any, tmp_path: Path) -> None:
     trap = tmp_path / "ran"
     evil = f"open({str(trap)!r}, 'w')".encode()
-    names = ["modeling.py", "tokenizer/tokenization.py", "pytorch_model.bin", "adapter/adapter_model.bin", "x.pkl",
-             "setup.py", "data/train.csv", "tokenizer/more/vocab.pkl", "tokenizer/more/vocab.json"]  # fmt: skip
+    names = [
+        "modeling.py",
+        "tokenizer/tokenization.py",
+        "pytorch_model.bin",
+        "adapter/adapter_model.bin",
+        "x.pkl",
+        "setup.py",
+        "data/train.csv",
+        "tokenizer/more/vocab.pkl",
+        "tokenizer/more/vocab.json",
+    ]
     hub.put("own/tiny", TINY, **dict.fromkeys(names, evil))
     assert asker.python(load("own/tiny")).code == 0
     assert hub.fetched == FETCHED and not trap.exists()
@@ -172,8 +186,16 @@ def test_what_is_in_the_cache_is_used_without_a_hub(hub: Any, fresh: Callable, t
 
 
 def test_a_second_push_replaces_the_files_of_the_format_and_leaves_others(hub: Any, asker: Any, saved: Path) -> None:
-    hub.put("own/tiny", TINY, **{"adapter/adapter_config.json": b"{}", "notes/mine.txt": b"kept",
-                                 "tokenizer/old.json": b"{}", "tokenizer/theirs/kept.json": b"{}"})  # fmt: skip
+    hub.put(
+        "own/tiny",
+        TINY,
+        **{
+            "adapter/adapter_config.json": b"{}",
+            "notes/mine.txt": b"kept",
+            "tokenizer/old.json": b"{}",
+            "tokenizer/theirs/kept.json": b"{}",
+        },
+    )
     assert asker("hub", "push", saved, "own/tiny", token=TOKEN).code == 0
     others = {"notes/mine.txt", "tokenizer/theirs/kept.json"}
     assert set(hub.repos["own/tiny"].files) == FETCHED | {"README.md"} | others

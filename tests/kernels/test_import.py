@@ -40,9 +40,13 @@ importlib.util.find_spec = lambda name, *rest: None if name.split('.')[0] == 'tr
 
 def run(script: str, **environment: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -56,17 +60,29 @@ def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> Non
     run(before + use)
 
 
-@pytest.mark.parametrize(("before", "said"), [
-    (NO_TRITON, "the package triton is not installed"), ("", "the tensors are on cpu"),
-], ids=["no-triton", "no-gpu"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (NO_TRITON, "the package triton is not installed"),
+        ("", "the tensors are on cpu"),
+    ],
+    ids=["no-triton", "no-gpu"],
+)
 def test_the_triton_kernel_says_why_it_cannot_run(before: str, said: str) -> None:
     asked = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
     lines = asked.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("out, mass"))
-    script = "\n".join([
-        *lines[:at], "try:", f"    {lines[at]}", "except RuntimeError as error:",
-        f"    assert {said!r} in str(error), error", "else:", "    raise SystemExit('it ran')",
-    ])  # fmt: skip
+    script = "\n".join(
+        [
+            *lines[:at],
+            "try:",
+            f"    {lines[at]}",
+            "except RuntimeError as error:",
+            f"    assert {said!r} in str(error), error",
+            "else:",
+            "    raise SystemExit('it ran')",
+        ]
+    )
     run(before + script, TRITON_INTERPRET="0")
 
 

@@ -16,10 +16,13 @@ from affectgpt.media.sampling import released
 @pytest.mark.parametrize(
     ("frames", "expected"),
     [
-        (1, [0]), (5, [0, 1, 2, 3, 4]), (8, list(range(8))), (9, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (1, [0]),
+        (5, [0, 1, 2, 3, 4]),
+        (8, list(range(8))),
+        (9, [0, 1, 2, 3, 4, 5, 6, 7]),
         (13, [0, 1, 3, 4, 6, 8, 9, 11]),
     ],
-)  # fmt: skip
+)
 def test_which_frames(frames: int, expected: list[int]) -> None:
     assert released(frames, 8) == expected
 

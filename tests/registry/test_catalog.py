@@ -17,9 +17,12 @@ ORIGIN = Origin("some-package", "1.2")
 
 def spec(name: str = "blend", **changes: object) -> PluginSpec:
     fields = {
-        "name": name, "kind": "fuser", "config": "some.module:Config", "target": "some.module:Blend",
+        "name": name,
+        "kind": "fuser",
+        "config": "some.module:Config",
+        "target": "some.module:Blend",
         "summary": "blends",
-    }  # fmt: skip
+    }
     return PluginSpec(**{**fields, **changes})  # type: ignore[arg-type]
 
 

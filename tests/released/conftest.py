@@ -18,8 +18,13 @@ from affectgpt.released.names import Sizes, names_of
 from affectgpt.released.pipeline_tree import Models as Folders
 
 VIDEO, AUDIO, LLM, QFORMER, WIDE = 24, 40, 32, 16, 20
-LAYERS = {"hidden_size": LLM, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1,
-          "num_hidden_layers": 2}  # fmt: skip
+LAYERS = {
+    "hidden_size": LLM,
+    "intermediate_size": 48,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "num_hidden_layers": 2,
+}
 WORDING = """\
 template: "Q: All of it: <MultiHere>. Voice: <AudioHere>. Face: <FaceHere>. Said: <Subtitle>{subtitle}</Subtitle>. {question} A: "
 question: How does this one feel, and why?
@@ -55,11 +60,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     picture = {**tower, "image_size": 32, "patch_size": 16}
     clip = CLIPConfig(vision_config=picture, text_config={**tower, "vocab_size": 64}, projection_dim=VIDEO)
     CLIPModel(clip).save_pretrained(root / "vision")
-    HubertModel(HubertConfig(
-        hidden_size=AUDIO, intermediate_size=48, num_hidden_layers=4, num_attention_heads=2, conv_dim=[8] * 7,
-        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, do_stable_layer_norm=True,
-        feat_extract_norm="layer",
-    )).save_pretrained(root / "speech")  # fmt: skip
+    HubertModel(
+        HubertConfig(
+            hidden_size=AUDIO,
+            intermediate_size=48,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            conv_dim=[8] * 7,
+            num_conv_pos_embeddings=16,
+            num_conv_pos_embedding_groups=2,
+            do_stable_layer_norm=True,
+            feat_extract_norm="layer",
+        )
+    ).save_pretrained(root / "speech")
     for name, changes in (("llm", {}), ("wide-llm", {"hidden_size": 48}), ("tied-llm", {"tie_word_embeddings": True})):
         config = Qwen2Config(vocab_size=300, max_position_embeddings=4096, **{**LAYERS, **changes})
         Qwen2ForCausalLM(config).save_pretrained(root / name)
@@ -73,14 +86,26 @@ def config_of(video: str, audio: str, multi: str, tokens: tuple[int, int, int], 
     counts = dict(zip(("video", "audio", "multi"), tokens, strict=True))
     return {
         "model": {
-            "llama_model": "Qwen25", "visual_encoder": "CLIP_VIT_LARGE", "acoustic_encoder": "HUBERT_LARGE",
-            "video_fusion_type": video, "audio_fusion_type": audio, "multi_fusion_type": multi,
+            "llama_model": "Qwen25",
+            "visual_encoder": "CLIP_VIT_LARGE",
+            "acoustic_encoder": "HUBERT_LARGE",
+            "video_fusion_type": video,
+            "audio_fusion_type": audio,
+            "multi_fusion_type": multi,
             **{f"num_{branch}_query_token": count for branch, count in counts.items()},
         },
         "datasets": {"mercaptionplus": {"face_or_frame": reads, "label_type": "hybird"}},
-        "run": {"init_lr": 2e-5, "min_lr": 1e-5, "weight_decay": 0.05, "max_epoch": 2, "iters_per_epoch": 10,
-                "batch_size_train": 3, "seed": 7, "amp": True},
-    }  # fmt: skip
+        "run": {
+            "init_lr": 2e-5,
+            "min_lr": 1e-5,
+            "weight_decay": 0.05,
+            "max_epoch": 2,
+            "iters_per_epoch": 10,
+            "batch_size_train": 3,
+            "seed": 7,
+            "amp": True,
+        },
+    }
 
 
 @pytest.fixture
@@ -88,10 +113,15 @@ def original(tmp_path: Path) -> Callable[..., Path]:
     """Writes a checkpoint; `change(content)` may damage what is stored before it is written."""
 
     def write(
-        video: str = "attention", audio: str = "attention", multi: str = "attention", *,
-        tokens: tuple[int, int, int] = (1, 1, 1), reads: str = "multiface_audio_face_text",
-        change: Callable[[dict[str, Any]], object] = lambda content: None, name: str = "checkpoint.pth",
-    ) -> Path:  # fmt: skip
+        video: str = "attention",
+        audio: str = "attention",
+        multi: str = "attention",
+        *,
+        tokens: tuple[int, int, int] = (1, 1, 1),
+        reads: str = "multiface_audio_face_text",
+        change: Callable[[dict[str, Any]], object] = lambda content: None,
+        name: str = "checkpoint.pth",
+    ) -> Path:
         config = config_of(video, audio, multi, tokens, reads)
         sizes = Sizes(VIDEO, AUDIO, LLM, QFORMER, WIDE)
         generator = torch.Generator().manual_seed(3)

@@ -39,7 +39,7 @@ class Base(Dataset):
         return {"question": question, "answer": f"Seen: {sample['ovlabel']}."}
 '''
 
-FORMATTED = '''
+FORMATTED = """
 import config
 HEAD = "##Q: Mix <Multi>" + config.MULTI_MARK + "</Multi>, ear {a}, eye {f}! "
 def build(kind, words, asked):
@@ -59,9 +59,9 @@ def qa(sample, label_type):
         question = "Which moods do you see here?"
         answer = "Seen: %s." % sample.ovlabel
     return question, answer
-'''
+"""
 
-TABLE = '''
+TABLE = """
 QUESTIONS = {
     "description": "How does the one seen here feel?",
     "ovlabel": ("Which moods do "
@@ -76,7 +76,7 @@ class Prompts:
             case "multiface_audio_face_text":
                 return "".join(["##Q: Mix <Multi><MultiHere></Multi>, ear <AudioHere>, ", "eye <FaceHere>! Said <Subtitle>",
                                 subtitle, "</Subtitle>. ", question, " ##A: "])
-'''  # noqa: E501
+"""  # noqa: E501
 
 STYLES = {"f-strings": F_STRINGS, "formatted": FORMATTED, "a table": TABLE}
 

@@ -48,17 +48,24 @@ def test_what_torch_saves_is_taken(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", ["second/data.pkl", "checkpoint/x/data.pkl", "checkpoint/DATA.PKL", "other/a", "checkpoint/", "data.pkl",
-             "checkpoint/Version", "checkpoint/x\\..\\DATA.pkl/data.pkl"],
-)  # fmt: skip
+    "more",
+    [
+        "second/data.pkl",
+        "checkpoint/x/data.pkl",
+        "checkpoint/DATA.PKL",
+        "other/a",
+        "checkpoint/",
+        "data.pkl",
+        "checkpoint/Version",
+        "checkpoint/x\\..\\DATA.pkl/data.pkl",
+    ],
+)
 def test_names_that_another_reader_could_take(more: str, saved: Path) -> None:
     refused(repacked(saved, (more, EMPTY)), "beside those of")
 
 
 def test_a_table_of_another_case(saved: Path) -> None:
-    hidden = repacked(
-        saved, ("checkpoint/x/data.pkl", EMPTY), rename=lambda name: name.replace("data.pkl", "DATA.PKL")
-    )
+    hidden = repacked(saved, ("checkpoint/x/data.pkl", EMPTY), rename=lambda name: name.replace("data.pkl", "DATA.PKL"))
     refused(hidden, "beside those of")
     refused(repacked(saved, rename=lambda name: name.replace("data.pkl", "DATA.PKL")), "no data.pkl")
 

@@ -13,8 +13,11 @@ from affectgpt.core.checkpoint import load
 from affectgpt.core.tokens import Tokens
 from affectgpt.registry.catalog import Catalog
 
-BRANCHES = {"video": ("face_tokens", ("face",)), "audio": ("audio_tokens", ("audio",)),
-            "multi": ("multi", ("face", "audio"))}  # fmt: skip
+BRANCHES = {
+    "video": ("face_tokens", ("face",)),
+    "audio": ("audio_tokens", ("audio",)),
+    "multi": ("multi", ("face", "audio")),
+}
 
 
 def reference(branch: str, state: dict[str, torch.Tensor], bert: BertConfig, hidden: list[torch.Tensor]) -> Any:
@@ -25,17 +28,26 @@ def reference(branch: str, state: dict[str, torch.Tensor], bert: BertConfig, hid
             for name, each in zip(("video", "audio"), hidden, strict=True)
         ]
     joined = torch.cat(hidden, dim=1)
-    model = Blip2QFormerModel(Blip2QFormerConfig(
-        hidden_size=bert.hidden_size, num_hidden_layers=2, num_attention_heads=bert.num_attention_heads,
-        intermediate_size=bert.intermediate_size, encoder_hidden_size=joined.shape[-1], cross_attention_frequency=1,
-        hidden_act="gelu", layer_norm_eps=1e-12,
-    )).eval()  # fmt: skip
+    model = Blip2QFormerModel(
+        Blip2QFormerConfig(
+            hidden_size=bert.hidden_size,
+            num_hidden_layers=2,
+            num_attention_heads=bert.num_attention_heads,
+            intermediate_size=bert.intermediate_size,
+            encoder_hidden_size=joined.shape[-1],
+            cross_attention_frequency=1,
+            hidden_act="gelu",
+            layer_norm_eps=1e-12,
+        )
+    ).eval()
     own = {
-        name: state[f"{branch}_Qformer.bert." + name.replace("attention.attention.", "attention.self.")
-                    if not name.startswith("layernorm.")
-                    else f"{branch}_Qformer.bert.embeddings.LayerNorm.{name.partition('.')[2]}"]
+        name: state[
+            f"{branch}_Qformer.bert." + name.replace("attention.attention.", "attention.self.")
+            if not name.startswith("layernorm.")
+            else f"{branch}_Qformer.bert.embeddings.LayerNorm.{name.partition('.')[2]}"
+        ]
         for name, _ in model.named_parameters()
-    }  # fmt: skip
+    }
     model.load_state_dict(own, strict=False)
     table = state[f"{branch}{'_frame' if branch == 'video' else ''}_position_embedding.weight"]
     queries = state[f"{branch}_query_tokens"].expand(joined.shape[0], -1, -1)

@@ -39,7 +39,7 @@ def test_an_adapter_of_another_form_does_not_go_back(
     place = tmp_path / "out" / "adapter" / "adapter_model.safetensors"
     stored = load_file(place)
     for cut, words in (
-        (lambda name, each: (each[:8] if "lora_A" in name else each[:, :8]), "another rank"),
+        (lambda name, each: each[:8] if "lora_A" in name else each[:, :8], "another rank"),
         (lambda name, each: each[:, :8] if "lora_A" in name else each, "another shape"),
     ):
         save_file({name: cut(name, each).contiguous() for name, each in stored.items()}, place)
@@ -88,10 +88,13 @@ def test_options_that_the_original_does_not_have_do_not_go_back(
     file = tmp_path / "out" / "pipeline.yaml"
     tree = yaml.safe_load(file.read_text())
     changes: dict[tuple[str, ...], Any] = {
-        ("encoders", "face", "channel_order"): "rgb", ("encoders", "audio", "layers"): 3,
-        ("fusers", "multi", "normalize"): "softmax", ("fusers", "face_tokens", "scale"): 2.0,
-        ("fusers", "audio_tokens", "copies"): 2, ("llm", "lora", "alpha"): 999,
-    }  # fmt: skip
+        ("encoders", "face", "channel_order"): "rgb",
+        ("encoders", "audio", "layers"): 3,
+        ("fusers", "multi", "normalize"): "softmax",
+        ("fusers", "face_tokens", "scale"): 2.0,
+        ("fusers", "audio_tokens", "copies"): 2,
+        ("llm", "lora", "alpha"): 999,
+    }
     for path, value in changes.items():
         node = tree
         for key in path[:-1]:

@@ -65,12 +65,17 @@ def _wording(oracle: Path, file: Path) -> Path:
     known = json.loads((oracle / "inputs" / "prompts.json").read_text(encoding="utf-8"))
     asked = known["qa (with dummy sample)"]["out"]
     template = known["prompts"]["multiface_audio_face_text"]["template"]
-    file.write_text(yaml.safe_dump({
-        "template": template.replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{question}"),
-        "question": asked["MERCaptionPlus/description"]["question"],
-        "labels_question": asked["MERCaptionPlus/ovlabel"]["question"],
-        "labels_answer": asked["MERCaptionPlus/ovlabel"]["answer"].replace("aa, bb", "{labels}"),
-    }), encoding="utf-8")  # fmt: skip
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "template": template.replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{question}"),
+                "question": asked["MERCaptionPlus/description"]["question"],
+                "labels_question": asked["MERCaptionPlus/ovlabel"]["question"],
+                "labels_answer": asked["MERCaptionPlus/ovlabel"]["answer"].replace("aa, bb", "{labels}"),
+            }
+        ),
+        encoding="utf-8",
+    )
     return file
 
 
@@ -252,9 +257,10 @@ def _config(oracle: Path, fusions: dict[str, str], tokens: dict[str, int]) -> di
 
 
 VARIANTS = {
-    "a": (("attention", "attention", "attention"), (1, 1, 1)), "b": (("qformer", "qformer", "qformer"), (8, 8, 16)),
+    "a": (("attention", "attention", "attention"), (1, 1, 1)),
+    "b": (("qformer", "qformer", "qformer"), (8, 8, 16)),
     "c": (("mean", "mean", "attention"), (2, 3, 4)),
-}  # fmt: skip
+}
 
 
 def _variant(oracle: Path, name: str) -> dict[str, Any]:
@@ -284,7 +290,10 @@ def test_the_qformer_variant_goes_there_and_back(oracle: Path, tmp_path: Path) -
     assert account.count("kept") == 5 and account.count("mapped") == len(model) - 5
     pipeline = load(tmp_path / "out", discover())
     assert {name: pipeline.plan.output(name).tokens for name in BRANCHES} == {
-        "face_tokens": 8, "audio_tokens": 8, "multi": 16}  # fmt: skip
+        "face_tokens": 8,
+        "audio_tokens": 8,
+        "multi": 16,
+    }
     convert_back(tmp_path / "out", tmp_path / "again.pth", discover())
     again = torch.load(tmp_path / "again.pth", weights_only=True)["model"]
     assert list(again) == list(model) and all(torch.equal(again[name], each) for name, each in model.items())

@@ -24,19 +24,26 @@ WIDTHS = {"face": 48, "audio": 64}
 QUERIES = {"video": 8, "audio": 8, "multi": 16}
 CONFIG = {
     "model": {
-        "llama_model": "Qwen25", "visual_encoder": "CLIP_VIT_LARGE", "acoustic_encoder": "HUBERT_LARGE",
+        "llama_model": "Qwen25",
+        "visual_encoder": "CLIP_VIT_LARGE",
+        "acoustic_encoder": "HUBERT_LARGE",
         **{f"{branch}_fusion_type": "qformer" for branch in BRANCHES},
         **{f"num_{branch}_query_token": count for branch, count in QUERIES.items()},
     },
     "datasets": {"one": {"face_or_frame": "multiface_audio_face_text"}},
-}  # fmt: skip
+}
 
 
 def make(branch: str) -> QFormer:
     config = QFormerConfig(
-        inputs=list(BRANCHES[branch]), queries=QUERIES[branch], dim=WIDTH, heads=HEADS, intermediate=WIDE,
-        layers=LAYERS, positions=POSITIONS[branch],
-    )  # fmt: skip
+        inputs=list(BRANCHES[branch]),
+        queries=QUERIES[branch],
+        dim=WIDTH,
+        heads=HEADS,
+        intermediate=WIDE,
+        layers=LAYERS,
+        positions=POSITIONS[branch],
+    )
     specs = {name: TokenSpec(modality=name, dim=WIDTHS[name], tokens=8) for name in BRANCHES[branch]}
     return QFormer(config, specs, config.infer(specs)).eval()
 
@@ -53,10 +60,18 @@ def load(ours: QFormer, state: Mapping[str, Tensor], branch: str) -> None:
 def original(branch: str) -> Blip2QFormerModel:
     read = max(WIDTHS[name] for name in BRANCHES[branch])
     torch.manual_seed(7)
-    model = Blip2QFormerModel(Blip2QFormerConfig(
-        hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=WIDE,
-        encoder_hidden_size=read, cross_attention_frequency=1, hidden_act="gelu", layer_norm_eps=1e-12,
-    )).eval()  # fmt: skip
+    model = Blip2QFormerModel(
+        Blip2QFormerConfig(
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=WIDE,
+            encoder_hidden_size=read,
+            cross_attention_frequency=1,
+            hidden_act="gelu",
+            layer_norm_eps=1e-12,
+        )
+    ).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight) * 0.2)
@@ -68,8 +83,9 @@ def released(branch: str, model: Blip2QFormerModel) -> dict[str, Tensor]:
     prefix = f"{branch}_Qformer.bert."
     state = {
         prefix + re.sub(r"attention\.attention\.", "attention.self.", name): value.detach()
-        for name, value in model.named_parameters() if not name.startswith("layernorm")
-    }  # fmt: skip
+        for name, value in model.named_parameters()
+        if not name.startswith("layernorm")
+    }
     for key, value in model.layernorm.named_parameters():
         state[f"{prefix}embeddings.LayerNorm.{key}"] = value.detach()
     read = max(WIDTHS[name] for name in BRANCHES[branch])

@@ -80,8 +80,10 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, ...]]] = {
     "a missing key": (without("fc_att.bias"), ("missing", "1: fc_att.bias")),
     "two layers missing": (without(LAYER.format(0), LAYER.format(1)), ("missing", "28: ", "layers.0.self_attn.q_proj")),
     "an extra key": (put("gate.weight", torch.ones(2, 2)), ("do not belong", "gate.weight")),
-    "a layer too many": (put(LAYER.format(2) + "mlp.up_proj.lora_A.default.weight", torch.ones(16, 32)),
-                         ("do not belong", "layers.2")),
+    "a layer too many": (
+        put(LAYER.format(2) + "mlp.up_proj.lora_A.default.weight", torch.ones(16, 32)),
+        ("do not belong", "layers.2"),
+    ),
     "a wrong shape": (put("fc_att.weight", torch.ones(3, 40)), ("another shape", "fc_att.weight [3, 40]", "[2, 40]")),
     "a huge shape of nothing": (put("fc_att.weight", torch.ones(1, 1).expand(2**20, 2**20)), ("no plain tensor",)),
     "a wrong dtype": (put("fc_att.weight", torch.ones(2, 40).half()), ("another type", "torch.float16")),
@@ -99,8 +101,10 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, ...]]] = {
     "another LLM": (configured("model", llama_model="vicuna"), ("llama_model", "Qwen25")),
     "another encoder": (configured("model", visual_encoder="EVA_CLIP_G"), ("visual_encoder",)),
     "another input": (configured("datasets", mercaptionplus={"face_or_frame": "textonly"}), ("reads no clip",)),
-    "an input unheard of": (configured("datasets", mercaptionplus={"face_or_frame": "multiface_audio_face_txt"}),
-                            ("unknown", "multiface_audio_face_text")),
+    "an input unheard of": (
+        configured("datasets", mercaptionplus={"face_or_frame": "multiface_audio_face_txt"}),
+        ("unknown", "multiface_audio_face_text"),
+    ),
     "no input": (configured("datasets", mercaptionplus={}), ("one kind of input",)),
     "a count that is no number": (configured("model", num_video_query_token=-1), ("num_video_query_token",)),
     "a rate that is none": (configured("run", init_lr="fast"), ("run.init_lr",)),
@@ -110,36 +114,60 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, ...]]] = {
     "an epoch that is none": (lambda content: content.update(epoch="five"), ("epoch",)),
     "an entry that is no tensor": (put("fc_att.weight", "text"), ("no plain tensor",)),  # type: ignore[arg-type]
     "sparse tensors": (put("fc_att.weight", torch.eye(2, 40).to_sparse()), ("to be run", "_rebuild_sparse_tensor")),
-    "a bytearray of any size": (lambda content: content["config"].update(x=Called(bytearray, 2**40)),
-                                ("asks for code to be run", "bytearray")),
-    "an unmade tensor": (lambda content: content["config"].update(x=Called(torch.Tensor, 2**38)),
-                         ("asks for code to be run", "torch.Tensor")),
-    "complex numbers": (put("visual_encoder.model.logit_scale", torch.ones((), dtype=torch.complex64)),
-                        ("to be run", "ComplexFloatStorage")),
-    "doubles": (put("visual_encoder.model.logit_scale", torch.ones((), dtype=torch.float64)),
-                ("no plain tensor", "torch.float64", "bfloat16")),
-    "bytes": (put(LAYER.format(0) + "input_layernorm.weight", torch.ones(32, dtype=torch.uint8)),
-              ("no plain tensor", "torch.uint8")),
-    "a frozen tensor of a model that has none such": (put("visual_encoder.model.text_model.zzz", torch.ones(3)),
-                                                      ("do not have", "text_model.zzz", "--vision")),
-    "a frozen tensor of sound that is none": (put("acoustic_encoder.model.zzz", torch.ones(3)),
-                                              ("do not have", "acoustic_encoder.model.zzz", "--speech")),
-    "a frozen layer too many": (put(LAYER.format(99) + "mlp.up_proj.weight", torch.ones(3, 3)),
-                                ("do not have", "layers.99", "--llm")),
-    "a frozen tensor of another shape": (put(LAYER.format(0) + "input_layernorm.weight", torch.ones(33)),
-                                         ("another shape", "[33], not [32]")),
-    "a module trained whole": (put("llama_model.base_model.model.lm_head.modules_to_save.default.weight",
-                                   torch.ones(300, 32)), ("modules_to_save", "lm_head")),
+    "a bytearray of any size": (
+        lambda content: content["config"].update(x=Called(bytearray, 2**40)),
+        ("asks for code to be run", "bytearray"),
+    ),
+    "an unmade tensor": (
+        lambda content: content["config"].update(x=Called(torch.Tensor, 2**38)),
+        ("asks for code to be run", "torch.Tensor"),
+    ),
+    "complex numbers": (
+        put("visual_encoder.model.logit_scale", torch.ones((), dtype=torch.complex64)),
+        ("to be run", "ComplexFloatStorage"),
+    ),
+    "doubles": (
+        put("visual_encoder.model.logit_scale", torch.ones((), dtype=torch.float64)),
+        ("no plain tensor", "torch.float64", "bfloat16"),
+    ),
+    "bytes": (
+        put(LAYER.format(0) + "input_layernorm.weight", torch.ones(32, dtype=torch.uint8)),
+        ("no plain tensor", "torch.uint8"),
+    ),
+    "a frozen tensor of a model that has none such": (
+        put("visual_encoder.model.text_model.zzz", torch.ones(3)),
+        ("do not have", "text_model.zzz", "--vision"),
+    ),
+    "a frozen tensor of sound that is none": (
+        put("acoustic_encoder.model.zzz", torch.ones(3)),
+        ("do not have", "acoustic_encoder.model.zzz", "--speech"),
+    ),
+    "a frozen layer too many": (
+        put(LAYER.format(99) + "mlp.up_proj.weight", torch.ones(3, 3)),
+        ("do not have", "layers.99", "--llm"),
+    ),
+    "a frozen tensor of another shape": (
+        put(LAYER.format(0) + "input_layernorm.weight", torch.ones(33)),
+        ("another shape", "[33], not [32]"),
+    ),
+    "a module trained whole": (
+        put("llama_model.base_model.model.lm_head.modules_to_save.default.weight", torch.ones(300, 32)),
+        ("modules_to_save", "lm_head"),
+    ),
     "a rate of nothing": (configured("run", init_lr=0), ("run.init_lr", "above 0")),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
 def refused(models: Any, prompt: Path, catalog: Catalog, tmp_path: Path) -> Callable[..., None]:
     def check(checkpoint: Path, *words: str, **options: Any) -> None:
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        folders = {"llm": str(models.llm), "vision": str(models.vision), "speech": str(models.speech),
-                   "dtype": "float32"}  # fmt: skip
+        folders = {
+            "llm": str(models.llm),
+            "vision": str(models.vision),
+            "speech": str(models.speech),
+            "dtype": "float32",
+        }
         folders |= {key: options.pop(key) for key in list(options) if key in folders}
         request = Request(checkpoint, Models(**folders), **({"prompt": prompt, "bert": models.bert} | options))
         with pytest.raises(AffectGPTError) as caught:
@@ -231,8 +259,12 @@ def repacked(path: Path, out: Path, *, change: Callable[[str, bytes], bytes], pa
 
 def test_bombs(original: Callable[..., Path], refused: Callable[..., None], tmp_path: Path) -> None:
     path = original()
-    grown = repacked(path, tmp_path / "bomb.pth", packed=True,
-                     change=lambda name, data: bytes(50_000_000) if name.endswith("data/0") else data)  # fmt: skip
+    grown = repacked(
+        path,
+        tmp_path / "bomb.pth",
+        packed=True,
+        change=lambda name, data: bytes(50_000_000) if name.endswith("data/0") else data,
+    )
     assert grown.stat().st_size < 2_000_000
     refused(grown, "not a file that torch.save made")
     # The directory claims more than the file holds.
@@ -255,8 +287,9 @@ def test_values_that_unfold_without_end(
     original: Callable[..., Path], refused: Callable[..., None], tmp_path: Path, stopped_after: Callable[..., Any]
 ) -> None:
     path = original()
-    keyed = repacked(path, tmp_path / "keyed.pth",
-                     change=lambda name, data: nested_key(60) if name.endswith("data.pkl") else data)  # fmt: skip
+    keyed = repacked(
+        path, tmp_path / "keyed.pth", change=lambda name, data: nested_key(60) if name.endswith("data.pkl") else data
+    )
     shared: list[Any] = ["x"]
     for _ in range(60):
         shared = [shared, shared]
@@ -279,11 +312,14 @@ def test_values_that_unfold_without_end(
     [
         ("template: '{multi} {question}'\nquestion: How?", ("not one for multiface_audio_face_text",)),
         ("template: '<MultiHere><AudioHere><FaceHere>{subtitle}{subtitle}{question}'\nquestion: How?", ("each once",)),
-        ("template: hello", ("no question",)), ("question: How?", ("no template",)),
-        ("template: [1]\nquestion: How?", ("must be a text",)), ("other: 1", ("no setting 'other'",)),
-        ("- a\n- b", ("must be a mapping",)), ("{", ("not valid YAML",)),
+        ("template: hello", ("no question",)),
+        ("question: How?", ("no template",)),
+        ("template: [1]\nquestion: How?", ("must be a text",)),
+        ("other: 1", ("no setting 'other'",)),
+        ("- a\n- b", ("must be a mapping",)),
+        ("{", ("not valid YAML",)),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_prompt_file(
     text: str, words: tuple[str, ...], original: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -43,17 +43,25 @@ def same(first: Path, second: Path) -> None:
 
 
 MIXED = [
-    ("attention", "attention", "attention", (1, 1, 1)), ("mean", "mean", "attention", (2, 3, 4)),
-    ("qformer", "qformer", "qformer", (8, 6, 5)), ("mean", "qformer", "attention", (1, 4, 2)),
+    ("attention", "attention", "attention", (1, 1, 1)),
+    ("mean", "mean", "attention", (2, 3, 4)),
+    ("qformer", "qformer", "qformer", (8, 6, 5)),
+    ("mean", "qformer", "attention", (1, 4, 2)),
     ("attention", "mean", "qformer", (3, 1, 7)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("video", "audio", "multi", "tokens"), MIXED)
 def test_bit_for_bit(
-    video: str, audio: str, multi: str, tokens: tuple[int, int, int], original: Callable[..., Path],
-    converted: Callable[..., Any], catalog: Catalog, tmp_path: Path,
-) -> None:  # fmt: skip
+    video: str,
+    audio: str,
+    multi: str,
+    tokens: tuple[int, int, int],
+    original: Callable[..., Path],
+    converted: Callable[..., Any],
+    catalog: Catalog,
+    tmp_path: Path,
+) -> None:
     checkpoint = original(video, audio, multi, tokens=tokens)
     account = converted(checkpoint)
     model = content(checkpoint)["model"]
@@ -77,14 +85,19 @@ def test_bit_for_bit(
     [
         ("multiface_audio_face_frame_text", "<MultiHere><AudioHere><FaceHere><FrameHere>{subtitle}"),
         ("multiframe_audio_frame_text", "<MultiHere> <AudioHere> <FrameHere> {subtitle}"),
-        ("audio_text", "<AudioHere> {subtitle}"), ("faceonly", "see <FaceHere>"),
+        ("audio_text", "<AudioHere> {subtitle}"),
+        ("faceonly", "see <FaceHere>"),
         ("multiface_text", "<MultiHere> {subtitle}"),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_input_keeps_what_it_does_not_read(
-    reads: str, template: str, original: Callable[..., Path], converted: Callable[..., Any], catalog: Catalog,
+    reads: str,
+    template: str,
+    original: Callable[..., Path],
+    converted: Callable[..., Any],
+    catalog: Catalog,
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     words = tmp_path / "other.yaml"
     words.write_text(yaml.safe_dump({"template": template + " {question} A: ", "question": "How?"}))
     checkpoint = original("attention", "qformer", "attention", tokens=(1, 4, 1), reads=reads)
@@ -195,18 +208,22 @@ def test_the_pipeline_file_names_what_is_compatible(
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda table: table.pop("order"), "cannot be read"), (lambda table: table.update(format=9), "cannot be read"),
+        (lambda table: table.pop("order"), "cannot be read"),
+        (lambda table: table.update(format=9), "cannot be read"),
         (lambda table: table.update(order=["x", "x"]), "cannot be read"),
         (lambda table: table["order"].append("other.weight"), "are not in this saved model"),
         (lambda table: table["order"].remove("fc_att.bias"), "no place for"),
         (lambda table: table.update(reads="nothing"), "unknown"),
         (lambda table: table["config"]["model"].update(video_fusion_type="mean"), "has no option for"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_table_is_refused(
-    damage: Callable[[Any], object], words: str, original: Callable[..., Path], converted: Callable[..., Any],
+    damage: Callable[[Any], object],
+    words: str,
+    original: Callable[..., Path],
+    converted: Callable[..., Any],
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     converted(original())
     path = tmp_path / "out" / "released" / "checkpoint.json"
     table = json.loads(path.read_text())

@@ -33,8 +33,15 @@ def storage(name: bytes = text("0"), count: bytes = b"K\x02", kind: bytes = b"ct
 
 def tensor(**changes: bytes) -> bytes:
     """The steps of a tensor of two numbers as torch.save writes them, some changed."""
-    parts = {"storage": storage(), "offset": b"K\x00", "size": b"K\x02\x85", "stride": b"K\x01\x85", "grad": b"\x89",
-             "hooks": EMPTY, "more": b""}  # fmt: skip
+    parts = {
+        "storage": storage(),
+        "offset": b"K\x00",
+        "size": b"K\x02\x85",
+        "stride": b"K\x01\x85",
+        "grad": b"\x89",
+        "hooks": EMPTY,
+        "more": b"",
+    }
     return TENSOR + b"(" + b"".join((parts | changes).values()) + b"tR"
 
 
@@ -83,9 +90,16 @@ def test_all_that_a_training_run_saves(tmp_path: Path) -> None:
     config = OrderedDict(model={"names": ["a", ("b", 2.5, None, True)]}, run={"seed": 2**70})
     state = optimizer.state_dict()
     state["state"][2**45] = {}
-    content = {"model": model.state_dict(), "kept": kept, "optimizer": state, "config": config, "epoch": 60,
-               "scaler": {"scale": 65536.0, "growth": (2, -1)}, "empty": torch.zeros(0, 3),
-               "one": torch.ones(())}  # fmt: skip
+    content = {
+        "model": model.state_dict(),
+        "kept": kept,
+        "optimizer": state,
+        "config": config,
+        "epoch": 60,
+        "scaler": {"scale": 65536.0, "growth": (2, -1)},
+        "empty": torch.zeros(0, 3),
+        "one": torch.ones(()),
+    }
     torch.save(content, tmp_path / "saved.pth")
     found = read_checkpoint(tmp_path / "saved.pth")
     assert list(found.model) == list(kept) and found.epoch == 60
@@ -115,15 +129,19 @@ NOT_SAVED: dict[str, tuple[bytes, str]] = {
     "a tuple as a key": (dict_of(wide_key(10, 3), b"N"), "neither a text nor a number"),
     "a tuple as one of several keys": (b"}(" + text("a") + b"NK\x01\x85Nu", "neither a text nor a number"),
     "a tuple as a key of an ordered dict": (EMPTY + b"K\x01\x85Ns", "neither a text nor a number"),
-    "a number as a key whose hash is that of others": (dict_of(b"\x8a\x08" + struct.pack("<q", 2**61 - 1), b"N"),
-                                                       "neither a text nor a number"),
+    "a number as a key whose hash is that of others": (
+        dict_of(b"\x8a\x08" + struct.pack("<q", 2**61 - 1), b"N"),
+        "neither a text nor a number",
+    ),
     "a fraction as a key": (dict_of(b"G" + struct.pack(">d", 2.0**61), b"N"), "neither a text nor a number"),
     "items of a tensor": (tensor() + text("a") + b"Ns", "holds nothing"),
     "something added to a tuple": (b")Na", "holds nothing"),
     "things added to a dict": (b"}(Ne", "holds nothing"),
     "an attribute that is a method": (EMPTY + dict_of(text("get"), b"N") + b"b", "something other"),
-    "an attribute beside the usual one": (EMPTY + b"}(" + text("_metadata") + EMPTY + text("get") + b"Nub",
-                                          "something other"),
+    "an attribute beside the usual one": (
+        EMPTY + b"}(" + text("_metadata") + EMPTY + text("get") + b"Nub",
+        "something other",
+    ),
     "attributes that are no dict": (EMPTY + b"](" + text("_metadata") + b"N\x86eb", "something other"),
     "attributes of an ordered dict": (EMPTY + EMPTY + text("_metadata") + b"Nsb", "something other"),
     "attributes of a tensor": (tensor() + dict_of(text("_metadata"), b"N") + b"b", "something other"),
@@ -140,7 +158,7 @@ NOT_SAVED: dict[str, tuple[bytes, str]] = {
     "a memo written over": (b"}q\x00q\x00", "out of order"),
     "nothing marked": (b"t", "damaged"),
     "nothing on this side of the mark": (b"K\x01(\x85", "damaged"),
-}  # fmt: skip
+}
 CALLS: dict[str, tuple[bytes, str]] = {
     "of a list": (doubled_list(5) + b")R", "no function"),
     "of a text": (text("collections OrderedDict") + b")R", "no function"),
@@ -156,10 +174,12 @@ CALLS: dict[str, tuple[bytes, str]] = {
     "with an offset that is none": (tensor(offset=doubled_list(5)), "_rebuild_tensor_v2 with unusual"),
     "with hooks that are none": (tensor(hooks=doubled_list(5)), "_rebuild_tensor_v2 with unusual"),
     "with attributes": (tensor(more=b"}"), "_rebuild_tensor_v2 with unusual"),
-    "with no tensor": (b"ctorch._utils\n_rebuild_parameter\n(" + doubled_list(5) + b"\x88" + EMPTY + b"tR",
-                       "_rebuild_parameter with unusual"),
+    "with no tensor": (
+        b"ctorch._utils\n_rebuild_parameter\n(" + doubled_list(5) + b"\x88" + EMPTY + b"tR",
+        "_rebuild_parameter with unusual",
+    ),
     "for a new object": (b"ctorch\nFloatStorage\n)\x81", "NEWOBJ"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", NOT_SAVED)
@@ -192,9 +212,13 @@ def test_tuples_that_unfold_without_end_are_not_looked_into() -> None:
 
 
 MANY = {
-    "dicts": (b"}", 1), "lists": (b"]", 1), "nothing": (b"N", 10), "marks": (b"(", 10),
-    "ordered dicts": (EMPTY + b"0", 1), "storages": (b"h\x00Q", 1),
-}  # fmt: skip
+    "dicts": (b"}", 1),
+    "lists": (b"]", 1),
+    "nothing": (b"N", 10),
+    "marks": (b"(", 10),
+    "ordered dicts": (EMPTY + b"0", 1),
+    "storages": (b"h\x00Q", 1),
+}
 
 
 @pytest.mark.parametrize("case", MANY)

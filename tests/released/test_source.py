@@ -56,10 +56,12 @@ def test_the_data_set_of_the_checkpoint_decides_between_versions(source: Callabl
     ("old", "new", "missing"),
     [
         ("def qa_ovlabel", "def qa_other", "question for labels"),
-        ("def qa_description", "def qa_other", "question for a description"), ("<FaceHere>", "<Eyes>", "template"),
-        ("{user_message} ##A", "##A", "template"), ("<AudioHere>, eye", "{this} <AudioHere>, eye", "template"),
+        ("def qa_description", "def qa_other", "question for a description"),
+        ("<FaceHere>", "<Eyes>", "template"),
+        ("{user_message} ##A", "##A", "template"),
+        ("<AudioHere>, eye", "{this} <AudioHere>, eye", "template"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_there_is_named(old: str, new: str, missing: str, source: Callable[..., Path]) -> None:
     assert old in F_STRINGS
     with pytest.raises(ConfigError, match=missing):
@@ -143,13 +145,16 @@ def test_too_many_texts_are_one_error(source: Callable[..., Path], monkeypatch: 
 
 
 def test_a_branch_does_not_change_what_is_known_behind_it(source: Callable[..., Path]) -> None:
-    code = F_STRINGS.replace("    def prompt_of", """
+    code = F_STRINGS.replace(
+        "    def prompt_of",
+        """
     HEAD = "##Q: "
     def other(self, HEAD):
         if HEAD:
             HEAD = "no"
         return HEAD
-    def prompt_of""").replace('f"##Q: Mix', 'HEAD + f"Mix')
+    def prompt_of""",
+    ).replace('f"##Q: Mix', 'HEAD + f"Mix')
     assert find_wording(source(data=code), facts()) == EXPECTED
 
 
@@ -180,11 +185,14 @@ def test_bare_labels_as_an_answer_are_told(answer: str, source: Callable[..., Pa
 def test_a_labels_answer_with_an_unknown_start_is_told(source: Callable[..., Path]) -> None:
     old = """        return {"question": question, "answer": f"Seen: {sample['ovlabel']}."}
 """
-    code = F_STRINGS.replace(old, """\
+    code = F_STRINGS.replace(
+        old,
+        """\
         answer = told(sample)
         answer += ", that is what is seen."
         return question, answer
-""")
+""",
+    )
     assert code != F_STRINGS
     assert find_wording(source(data=code), facts()) == BARE
 
@@ -209,13 +217,20 @@ def test_the_words_of_the_oracle(shared: Path, tmp_path: Path) -> None:
         template = each["template"].replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{user_message}")
         lines += [f"    if kind == {kind!r}:", f"        return f{template!r}"]
     for kind in ("description", "ovlabel"):
-        lines += [f"def qa_{kind}(sample):", f"    question = {asked[f'MERCaptionPlus/{kind}']['question']!r}",
-                  "    return question"]  # fmt: skip
+        lines += [
+            f"def qa_{kind}(sample):",
+            f"    question = {asked[f'MERCaptionPlus/{kind}']['question']!r}",
+            "    return question",
+        ]
     (tmp_path / "made.py").write_text("\n".join(lines), encoding="utf-8")
     for kind in INPUT_TYPES:
         found = find_wording(tmp_path, facts(kind)).template
-        for mark, node in (("Multi", "multi"), ("Audio", "audio_tokens"), ("Face", "face_tokens"),
-                           ("Frame", "frame_tokens")):  # fmt: skip
+        for mark, node in (
+            ("Multi", "multi"),
+            ("Audio", "audio_tokens"),
+            ("Face", "face_tokens"),
+            ("Frame", "frame_tokens"),
+        ):
             found = found.replace(f"{{{node}}}", f"<{mark}Here>")
         found = found.replace("{subtitle}", "{SUBTITLE}").replace("{question}", "{USER_MESSAGE}")
         assert found == known["prompts"][kind]["template"]

@@ -57,11 +57,13 @@ def test_the_first_of_several_steps_is_no_template(step: str, source: Callable[.
 @pytest.mark.parametrize(
     "start",
     [
-        ("prompt = '##Q: '",), ("prompt = f''", "prompt += '##Q: '"), ("prompt = '##Q: '", "if kind: prompt = '##Q: '"),
+        ("prompt = '##Q: '",),
+        ("prompt = f''", "prompt += '##Q: '"),
+        ("prompt = '##Q: '", "if kind: prompt = '##Q: '"),
         ("prompt = '##Q: '", "if kind == 'none':", "    prompt += 'Nothing.'", "    return prompt"),
         ("prompt = '##Q: '", "if not subtitle: subtitle = 'None'"),
     ],
-)  # fmt: skip
+)
 def test_a_template_in_steps_with_a_known_start_is_found(
     start: tuple[str, ...], steps: str, source: Callable[..., Path]
 ) -> None:

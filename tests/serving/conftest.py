@@ -102,14 +102,23 @@ def serving(answer: Callable[[Tensor], Answer]) -> Iterator[VLLM]:
                 return self.send(found.status, {"error": {"message": found.error or f"refused with {found.status}"}})
             if found.body is not None:
                 return self.send(200, found.body)
-            return self.send(200, {
-                "id": "1", "object": "text_completion", "created": 0, "model": body["model"],
-                "choices": [{"index": 0, "text": found.text, "finish_reason": found.finish, "logprobs": None}],
-                "usage": found.usage if found.usage is not None else {
-                    "prompt_tokens": len(embeds) if found.read is None else found.read, "completion_tokens": 3,
-                    "total_tokens": 3,
+            return self.send(
+                200,
+                {
+                    "id": "1",
+                    "object": "text_completion",
+                    "created": 0,
+                    "model": body["model"],
+                    "choices": [{"index": 0, "text": found.text, "finish_reason": found.finish, "logprobs": None}],
+                    "usage": found.usage
+                    if found.usage is not None
+                    else {
+                        "prompt_tokens": len(embeds) if found.read is None else found.read,
+                        "completion_tokens": 3,
+                        "total_tokens": 3,
+                    },
                 },
-            })  # fmt: skip
+            )
 
         def send(self, status: int, body: dict[str, Any] | bytes, headers: dict[str, str] | None = None) -> None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -157,9 +166,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "qwen"
     torch.manual_seed(1)
     config = AutoConfig.for_model(
-        "qwen2", hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=2048, vocab_size=300, eos_token_id=256,
-    )  # fmt: skip
+        "qwen2",
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=2048,
+        vocab_size=300,
+        eos_token_id=256,
+    )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     return folder

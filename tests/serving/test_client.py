@@ -54,9 +54,7 @@ def test_a_stop_text_is_cut_off_also_where_the_server_leaves_it(
     assert row["text"] == "glad"
 
 
-def test_a_text_that_was_cut_says_so(
-    vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
-) -> None:
+def test_a_text_that_was_cut_says_so(vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]) -> None:
     server = vllm(lambda embeds: answer("glad", finish="length"))
     (row,) = served(pipeline, prompted(pipeline, videos[:1]), asked(server.url))
     assert "as long as it may be" in row["notes"][-1]
@@ -184,9 +182,18 @@ def test_no_server_is_one_error_at_once(stopped_after: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://host/v1", "localhost:8000", "http://", "http://[::1", "http://a:b@host/v1",
-            "http://host:port/v1", ""],
-)  # fmt: skip
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://host/v1",
+        "localhost:8000",
+        "http://",
+        "http://[::1",
+        "http://a:b@host/v1",
+        "http://host:port/v1",
+        "",
+    ],
+)
 def test_only_web_addresses_are_taken(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         valid_url(url)

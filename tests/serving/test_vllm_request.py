@@ -25,10 +25,20 @@ def test_the_whole_body_of_a_greedy_request() -> None:
     body = request_body(embeds, GenerationConfig(max_new_tokens=7, stop=["###", "\n"]), model="mine", end_ids=[5, 6])
     assert torch.equal(decoded(body.pop("prompt_embeds")), embeds)
     assert body == {
-        "model": "mine", "prompt": "", "max_tokens": 7, "temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0,
-        "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": ["###", "\n"],
-        "stop_token_ids": [5, 6], "skip_special_tokens": True,
-    }  # fmt: skip
+        "model": "mine",
+        "prompt": "",
+        "max_tokens": 7,
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "stop": ["###", "\n"],
+        "stop_token_ids": [5, 6],
+        "skip_special_tokens": True,
+    }
 
 
 def test_sampling_settings_reach_the_server() -> None:
@@ -39,9 +49,11 @@ def test_sampling_settings_reach_the_server() -> None:
 
 
 @given(
-    st.integers(1, 9), st.integers(1, 9), st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
     st.integers(0, 2**16),
-)  # fmt: skip
+)
 def test_embeddings_come_back_bit_for_bit(length: int, width: int, dtype: torch.dtype, seed: int) -> None:
     embeds = torch.randn(length, width, generator=torch.Generator().manual_seed(seed)).to(dtype)
     found = decoded(encoded(embeds))

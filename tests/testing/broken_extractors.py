@@ -70,8 +70,9 @@ class Guessing(Good):
     """Sees an emotion where there is no text."""
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
-        return [Extraction(("calm",)) if not text.strip() else super(Guessing, self).emotions([text])[0]
-                for text in texts]  # fmt: skip
+        return [
+            Extraction(("calm",)) if not text.strip() else super(Guessing, self).emotions([text])[0] for text in texts
+        ]
 
 
 @extractor("odd-text", config=Config)

@@ -13,11 +13,19 @@ from affectgpt.testing.verification import verify
 
 BROKEN = Path(__file__).parent / "broken_llms.py"
 SMALL = {
-    "init": "random", "frozen": False, "architecture": {
-        "model_type": "qwen2", "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 128,
+    "init": "random",
+    "frozen": False,
+    "architecture": {
+        "model_type": "qwen2",
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 128,
     },
-}  # fmt: skip
+}
 
 
 def failing(name: str) -> dict[str, str]:

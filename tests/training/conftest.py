@@ -101,10 +101,13 @@ def steps() -> Iterator[list[Step]]:
     def look(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         groups = optimizer.param_groups
         given = [each for group in groups for each in group["params"]]
-        seen.append(Step(
-            tuple(group["lr"] for group in groups), tuple(group["weight_decay"] for group in groups),
-            {index: each.grad.clone() for index, each in enumerate(given) if each.grad is not None},
-        ))  # fmt: skip
+        seen.append(
+            Step(
+                tuple(group["lr"] for group in groups),
+                tuple(group["weight_decay"] for group in groups),
+                {index: each.grad.clone() for index, each in enumerate(given) if each.grad is not None},
+            )
+        )
 
     handle = register_optimizer_step_pre_hook(look)
     yield seen

@@ -25,10 +25,13 @@ FACTS_GIVEN = {"epoch": 3, "best": 0.1 + 0.2, "random": [1, 2**31], "none": None
 
 def saved(step: int, size: int = 4) -> Saved:
     tensors = {
-        "model.a": torch.full((size,), float(step)), "model.b": torch.tensor(step), "optimizer.a.step": torch.zeros(()),
-        "half": torch.tensor([0.1, float("nan")], dtype=torch.bfloat16), "empty": torch.zeros(0, 3),
+        "model.a": torch.full((size,), float(step)),
+        "model.b": torch.tensor(step),
+        "optimizer.a.step": torch.zeros(()),
+        "half": torch.tensor([0.1, float("nan")], dtype=torch.bfloat16),
+        "empty": torch.zeros(0, 3),
         "state": torch.arange(5, dtype=torch.uint8),
-    }  # fmt: skip
+    }
     return Saved(step, tensors, FACTS_GIVEN | {"step": step})
 
 
@@ -247,6 +250,12 @@ def test_all_is_on_the_disk_before_the_mark_is(tmp_path: Path, monkeypatch: pyte
     write_checkpoint(tmp_path, saved(1), keep=1)
     path = "step-00000001"
     assert events == [
-        f"sync .{path}.part/{TENSORS}", f"sync .{path}.part/{FACTS}", f"sync .{path}.part",
-        f"rename to {path}", "sync .", f"sync {path}/.{MARKER}.part", f"rename to {path}/{MARKER}", f"sync {path}",
-    ]  # fmt: skip
+        f"sync .{path}.part/{TENSORS}",
+        f"sync .{path}.part/{FACTS}",
+        f"sync .{path}.part",
+        f"rename to {path}",
+        "sync .",
+        f"sync {path}/.{MARKER}.part",
+        f"rename to {path}/{MARKER}",
+        f"sync {path}",
+    ]

@@ -125,7 +125,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "tensors are text": (lambda path: _resealed(path, TENSORS, b"x" * 999), "no whole safetensors"),
     "a header too long": (lambda path: _resealed(path, TENSORS, b"\xff" * 8 + b"{}"), "no whole safetensors"),
     "no tensors at all": (lambda path: _resealed(path, TENSORS, b""), "no whole safetensors"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DAMAGES)

@@ -17,8 +17,13 @@ from affectgpt.training.loop import train
 from affectgpt.training.run_folder import RunFolder
 
 Build = Callable[..., Pipeline]
-SETTINGS = ("training.steps=7", "training.gradient_accumulation=2", "training.checkpoint_every=1", "llm.frozen=true",
-            "llm.lora={r: 2, dropout: 0.3}")  # fmt: skip
+SETTINGS = (
+    "training.steps=7",
+    "training.gradient_accumulation=2",
+    "training.checkpoint_every=1",
+    "llm.frozen=true",
+    "llm.lora={r: 2, dropout: 0.3}",
+)
 
 
 def pressed_within(pipeline: Pipeline, micro_batch: int) -> Pipeline:

@@ -91,10 +91,15 @@ def test_accumulated_gradients_are_those_of_one_large_batch(
     build: Build, samples: list[Sample], steps: Steps, parts: int
 ) -> None:
     for count in (1, parts):
-        train(build(
-            "training.steps=1", f"training.batch_size={4 // count}", f"training.gradient_accumulation={count}",
-            "training.max_grad_norm=null",
-        ), samples)  # fmt: skip
+        train(
+            build(
+                "training.steps=1",
+                f"training.batch_size={4 // count}",
+                f"training.gradient_accumulation={count}",
+                "training.max_grad_norm=null",
+            ),
+            samples,
+        )
     whole, accumulated = steps
     assert whole.gradients.keys() == accumulated.gradients.keys() and whole.norm() > 0
     for index, gradient in whole.gradients.items():
@@ -231,9 +236,7 @@ def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("scaled")
-def test_gradients_that_are_never_a_number_stop_a_run_that_scales_its_loss(
-    build: Build, samples: list[Sample]
-) -> None:
+def test_gradients_that_are_never_a_number_stop_a_run_that_scales_its_loss(build: Build, samples: list[Sample]) -> None:
     pipeline = build("training.steps=40")
     before = {key: value.clone() for key, value in pipeline.state_dict().items()}
     pipeline.projectors["multi"].weight.register_hook(lambda gradient: gradient * math.nan)

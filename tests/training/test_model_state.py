@@ -118,8 +118,14 @@ def test_what_is_kept_is_what_training_changes() -> None:
     model, optimizer = fresh()
     steps(model, optimizer, range(1))
     tensors = gather(model, optimizer)
-    trained = {"table.weight", "parts.values.0.weight", "parts.values.0.bias", "late",
-               "body.matrix.lora_A.default.weight", "body.matrix.lora_B.default.weight"}  # fmt: skip
+    trained = {
+        "table.weight",
+        "parts.values.0.weight",
+        "parts.values.0.bias",
+        "late",
+        "body.matrix.lora_A.default.weight",
+        "body.matrix.lora_B.default.weight",
+    }
     statistics = {f"parts.values.1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
     assert tensors.keys() == {f"model.{name}" for name in trained | statistics} | {
         f"optimizer.{name}.{key}" for name in trained for key in ("exp_avg", "exp_avg_sq", "step")
@@ -142,20 +148,30 @@ def test_bfloat16_stays_bfloat16() -> None:
 
 Change = Callable[[dict[str, Tensor]], object]
 CHANGES: dict[str, tuple[Change, list[str]]] = {
-    "missing": (lambda given: [given.pop(name) for name in ("model.late", "optimizer.table.weight.step")],
-                ["model.late is missing", "optimizer.table.weight.step is missing"]),
+    "missing": (
+        lambda given: [given.pop(name) for name in ("model.late", "optimizer.table.weight.step")],
+        ["model.late is missing", "optimizer.table.weight.step is missing"],
+    ),
     "statistics missing": (lambda given: given.pop("model.parts.values.1.running_mean"), ["running_mean is missing"]),
-    "unexpected": (lambda given: given.update({"model.more": torch.zeros(1), "else": torch.zeros(1)}),
-                   ["model.more does not belong", "else does not belong"]),
-    "frozen": (lambda given: given.update({"model.frozen.0.weight": torch.zeros(8, 8)}),
-               ["model.frozen.0.weight does not belong"]),
+    "unexpected": (
+        lambda given: given.update({"model.more": torch.zeros(1), "else": torch.zeros(1)}),
+        ["model.more does not belong", "else does not belong"],
+    ),
+    "frozen": (
+        lambda given: given.update({"model.frozen.0.weight": torch.zeros(8, 8)}),
+        ["model.frozen.0.weight does not belong"],
+    ),
     "shape": (lambda given: given.update({"model.late": torch.zeros(1, 8)}), ["model.late has the wrong form"]),
-    "broadcasts": (lambda given: given.update({"optimizer.late.exp_avg": torch.zeros(1)}),
-                   ["optimizer.late.exp_avg has the wrong form"]),
+    "broadcasts": (
+        lambda given: given.update({"optimizer.late.exp_avg": torch.zeros(1)}),
+        ["optimizer.late.exp_avg has the wrong form"],
+    ),
     "dtype": (lambda given: given.update({"model.late": torch.zeros(8).double()}), ["model.late has the wrong form"]),
-    "step": (lambda given: given.update({"optimizer.late.step": torch.zeros(2)}),
-             ["optimizer.late.step has the wrong form"]),
-}  # fmt: skip
+    "step": (
+        lambda given: given.update({"optimizer.late.step": torch.zeros(2)}),
+        ["optimizer.late.step has the wrong form"],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)

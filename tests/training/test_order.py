@@ -10,9 +10,12 @@ from affectgpt.training.order import Order, split
 from affectgpt.training.seeds import seed_of
 
 ORDERS = st.builds(
-    Order, st.lists(st.integers(0, 99), min_size=1, max_size=9, unique=True), st.integers(0, 2**32 - 1),
-    st.integers(1, 5), st.integers(1, 6),
-)  # fmt: skip
+    Order,
+    st.lists(st.integers(0, 99), min_size=1, max_size=9, unique=True),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 5),
+    st.integers(1, 6),
+)
 
 
 @given(ORDERS)

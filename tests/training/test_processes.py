@@ -18,10 +18,17 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 SCRIPT = Path(__file__).with_name("in_processes.py")
 SETTINGS = (
     "training.gradient_accumulation=2",
-    "training.steps=6", "training.batch_size=2", "training.modality_dropout=0.3", "training.target=mixed",
-    "training.warmup_steps=1", "training.checkpoint_every=2", "training.validation_share=0.3",
-    "training.validate_every=2", "llm.frozen=true", "llm.lora={r: 2, dropout: 0.2}",
-)  # fmt: skip
+    "training.steps=6",
+    "training.batch_size=2",
+    "training.modality_dropout=0.3",
+    "training.target=mixed",
+    "training.warmup_steps=1",
+    "training.checkpoint_every=2",
+    "training.validation_share=0.3",
+    "training.validate_every=2",
+    "llm.frozen=true",
+    "llm.lora={r: 2, dropout: 0.2}",
+)
 
 
 @dataclass(frozen=True)
@@ -34,15 +41,31 @@ class Outcome:
 
 
 def launch(
-    folder: Path, name: str, *settings: str, run: Path | None = None, resume: bool = False, stop: int = 0,
+    folder: Path,
+    name: str,
+    *settings: str,
+    run: Path | None = None,
+    resume: bool = False,
+    stop: int = 0,
     sharded: bool = False,
 ) -> Outcome:
     """Train in two processes on gloo."""
     out = folder / f"{name}.json"
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT), str(out),
-        str(run or ""), "resume" if resume else "", str(stop), *SETTINGS, *settings,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(SCRIPT),
+        str(out),
+        str(run or ""),
+        "resume" if resume else "",
+        str(stop),
+        *SETTINGS,
+        *settings,
+    ]
     environment = {**os.environ, **(launched_to_shard() if sharded else {}), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     return Outcome(done.returncode, json.loads(out.read_text()) if out.exists() else None, done.stdout + done.stderr)
@@ -93,9 +116,13 @@ def test_two_processes_stop_and_resume_exactly(two: Any, tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_all_processes(tmp_path: Path) -> None:
     outcome = launch(
-        tmp_path, "bad", "training.lr=1.0e+30", "training.min_lr=1.0e+30", "training.warmup_steps=0",
+        tmp_path,
+        "bad",
+        "training.lr=1.0e+30",
+        "training.min_lr=1.0e+30",
+        "training.warmup_steps=0",
         "training.validation_share=0",
-    )  # fmt: skip
+    )
     assert outcome.code == 1 and outcome.written is None, outcome.printed
     told = {(tmp_path / f"bad.{rank}.error").read_text() for rank in (0, 1)}
     assert len(told) == 1 and "at step 2" in (message := told.pop()) and "clip" in message and "1e+30" in message
@@ -115,9 +142,14 @@ def test_a_sharded_model_trains_as_a_whole_one(two: Any, tmp_path: Path) -> None
 def test_tied_weights_and_batch_norm_are_sharded_as_they_are(tmp_path: Path) -> None:
     # Each process has its own statistics, so that only the training is compared.
     settings = (
-        "llm.lora=null", "llm.frozen=false", "llm.architecture.tie_word_embeddings=true", "encoders.face.frozen=false",
-        "training.validation_share=0", "training.lr=0.02", "training.modality_dropout=0",
-    )  # fmt: skip
+        "llm.lora=null",
+        "llm.frozen=false",
+        "llm.architecture.tie_word_embeddings=true",
+        "encoders.face.frozen=false",
+        "training.validation_share=0",
+        "training.lr=0.02",
+        "training.modality_dropout=0",
+    )
     whole, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
     assert whole.code == 0, whole.printed
     assert sharded.code == 0, sharded.printed
@@ -132,9 +164,13 @@ def test_tied_weights_and_batch_norm_are_sharded_as_they_are(tmp_path: Path) -> 
 def test_a_stream_that_one_process_lacks_is_sharded_too(tmp_path: Path) -> None:
     # A clip at a time: a trained encoder then runs in one process and not in the other.
     settings = (
-        "training.batch_size=1", "encoders.face.frozen=false", "training.validation_share=0", "training.steps=4",
-        "training.weight_decay=0", "training.modality_dropout=0",
-    )  # fmt: skip
+        "training.batch_size=1",
+        "encoders.face.frozen=false",
+        "training.validation_share=0",
+        "training.steps=4",
+        "training.weight_decay=0",
+        "training.modality_dropout=0",
+    )
     whole, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
     assert whole.code == 0, whole.printed
     assert sharded.code == 0, sharded.printed

@@ -21,10 +21,17 @@ from affectgpt.training.run_folder import RunFolder
 
 Build = Callable[..., Pipeline]
 HARD = (
-    "training.steps=7", "training.gradient_accumulation=2", "training.batch_size=2", "training.modality_dropout=0.4",
-    "training.warmup_steps=2", "training.target=mixed", "training.checkpoint_every=1", "encoders.face.frozen=false",
-    "llm.frozen=true", "llm.lora={r: 2, dropout: 0.3}",
-)  # fmt: skip
+    "training.steps=7",
+    "training.gradient_accumulation=2",
+    "training.batch_size=2",
+    "training.modality_dropout=0.4",
+    "training.warmup_steps=2",
+    "training.target=mixed",
+    "training.checkpoint_every=1",
+    "encoders.face.frozen=false",
+    "llm.frozen=true",
+    "llm.lora={r: 2, dropout: 0.3}",
+)
 """Dropout of two kinds, batch statistics, accumulation; with 5 clips an epoch ends within a step."""
 
 
@@ -114,9 +121,7 @@ def test_a_clip_that_vanishes_is_named_and_not_replaced(build: Build, samples: l
         train(build("training.steps=9"), Lazy(samples, broken="clip3"), workers=workers)
 
 
-def test_between_two_checkpoints_the_steps_are_taken_again(
-    build: Build, samples: list[Sample], tmp_path: Path
-) -> None:
+def test_between_two_checkpoints_the_steps_are_taken_again(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     settings = (*HARD, "training.checkpoint_every=3")
     runs = [RunFolder(tmp_path / name) for name in ("whole", "stopped")]
     history = train(build(*settings), mixed(samples), run=runs[0])
@@ -127,14 +132,15 @@ def test_between_two_checkpoints_the_steps_are_taken_again(
 
 
 VALIDATED = (
-    *HARD, "training.steps=9", "training.checkpoint_every=4", "training.validation_share=0.4",
+    *HARD,
+    "training.steps=9",
+    "training.checkpoint_every=4",
+    "training.validation_share=0.4",
     "training.validate_every=2",
-)  # fmt: skip
+)
 
 
-@pytest.mark.parametrize(
-    ("lr", "lowest", "stops"), [(0.02, [2, 4, 6, 8, 9], [3, 5, 7, 8]), (0.3, None, range(2, 10))]
-)  # fmt: skip
+@pytest.mark.parametrize(("lr", "lowest", "stops"), [(0.02, [2, 4, 6, 8, 9], [3, 5, 7, 8]), (0.3, None, range(2, 10))])
 def test_what_validation_found_survives(
     build: Build, samples: list[Sample], tmp_path: Path, lr: float, lowest: list[int] | None, stops: Sequence[int]
 ) -> None:
@@ -187,11 +193,14 @@ def stopped(build: Build, samples: list[Sample], tmp_path: Path) -> RunFolder:
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
-        ("training.lr=0.002", "training.lr"), ("training.steps=8", "training.steps"), ("seed=4", "seed"),
-        ("llm.lora={r: 3, dropout: 0.3}", "llm.lora.r"), ("prompt.question='Which?'", "prompt.question"),
+        ("training.lr=0.002", "training.lr"),
+        ("training.steps=8", "training.steps"),
+        ("seed=4", "seed"),
+        ("llm.lora={r: 3, dropout: 0.3}", "llm.lora.r"),
+        ("prompt.question='Which?'", "prompt.question"),
         ("training.gradient_accumulation=4", "training.gradient_accumulation"),
     ],
-)  # fmt: skip
+)
 def test_other_settings_are_refused_by_name(
     build: Build, samples: list[Sample], stopped: RunFolder, setting: str, named: str
 ) -> None:
@@ -201,9 +210,7 @@ def test_other_settings_are_refused_by_name(
     assert stopped.log.read_bytes() == before
 
 
-def test_other_weights_are_refused(
-    build: Build, samples: list[Sample], stopped: RunFolder, tmp_path: Path
-) -> None:
+def test_other_weights_are_refused(build: Build, samples: list[Sample], stopped: RunFolder, tmp_path: Path) -> None:
     run, settings = RunFolder(tmp_path / "frozen"), (*HARD, "encoders.face.frozen=true")
     with pytest.raises(Killed):
         train(build(*settings), mixed(samples), run=run, on_step=stop_after(5))
@@ -276,8 +283,12 @@ def test_a_log_that_does_not_reach_the_checkpoint_is_refused(
 ) -> None:
     whole = stopped.log.read_bytes()
     for content in (
-        whole[: len(whole) // 2], b"", b"[" * 100_000 + b"\n", b'{"step": "x"}\n', b'{"step": 1, "loss": "2"}\n',
-    ):  # fmt: skip
+        whole[: len(whole) // 2],
+        b"",
+        b"[" * 100_000 + b"\n",
+        b'{"step": "x"}\n',
+        b'{"step": 1, "loss": "2"}\n',
+    ):
         stopped.log.write_bytes(content)
         with pytest.raises(DataError, match="log"):
             train(build(*HARD), mixed(samples), run=stopped, resume=True)

@@ -40,8 +40,13 @@ def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
     build: Build, samples: list[Sample], tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    settings = ("training.steps=8", "training.validate_every=3", "training.lr=0.5", "llm.frozen=true",
-                "llm.lora={r: 2, dropout: 0.5}")  # fmt: skip
+    settings = (
+        "training.steps=8",
+        "training.validate_every=3",
+        "training.lr=0.5",
+        "llm.frozen=true",
+        "llm.lora={r: 2, dropout: 0.5}",
+    )
     pipeline = build(*settings)
     history = train(pipeline, samples[:3], run=run, validation=samples[3:])
     measured = {row["step"]: row["validation_loss"] for row in rows_of(run) if "validation_loss" in row}
@@ -67,8 +72,9 @@ def test_a_share_of_the_clips_is_never_trained_on(build: Build, samples: list[Sa
             asked.append(index)
             return super().__getitem__(index)
 
-    history = train(build("training.steps=9", "training.validation_share=0.3", "training.validate_every=100"),
-                    Watched(samples))  # fmt: skip
+    history = train(
+        build("training.steps=9", "training.validation_share=0.3", "training.validate_every=100"), Watched(samples)
+    )
     trained, held = set(asked[:-2]), set(asked[-2:])
     assert history.best is not None and len(held) == 2 and len(trained) == 4 and not trained & held
 
@@ -97,8 +103,10 @@ def test_what_validation_needs_is_told(build: Build, samples: list[Sample]) -> N
 
 def test_a_held_out_loss_that_is_no_number_stops_the_run(build: Build, samples: list[Sample]) -> None:
     pipeline = build("training.validate_every=2", "training.warmup_steps=1")
-    media = {name: each and type(each)(each.values * float("nan"), each.times) if name == "audio" else each
-             for name, each in samples[5].media.items()}  # fmt: skip
+    media = {
+        name: each and type(each)(each.values * float("nan"), each.times) if name == "audio" else each
+        for name, each in samples[5].media.items()
+    }
     held_out = [*samples[2:4], samples[4], Sample("broken", media, "", "happy"), samples[5]]
     with pytest.raises(RunError, match="the held-out loss is nan at step 2") as caught:
         train(pipeline, samples[:2], validation=held_out)
@@ -131,8 +139,9 @@ def test_processes_share_the_held_out_batches(build: Build, samples: list[Sample
 
 def test_the_log_holds_a_row_per_step(build: Build, samples: list[Sample], tmp_path: Path, steps: list[Any]) -> None:
     run = RunFolder(tmp_path / "run")
-    pipeline = build("training.steps=4", "training.warmup_steps=2", "training.max_grad_norm=null",
-                     "training.gradient_accumulation=2")  # fmt: skip
+    pipeline = build(
+        "training.steps=4", "training.warmup_steps=2", "training.max_grad_norm=null", "training.gradient_accumulation=2"
+    )
     history = train(pipeline, samples, run=run)
     rows = rows_of(run)
     assert [row["step"] for row in rows] == [1, 2, 3, 4] and [row["loss"] for row in rows] == history.losses
@@ -144,8 +153,13 @@ def test_the_log_holds_a_row_per_step(build: Build, samples: list[Sample], tmp_p
 def test_tensorboard_is_told_what_the_log_is(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = RunFolder(tmp_path / "run")
-    settings = ("training.steps=4", "training.trackers=[tensorboard]", "training.checkpoint_every=2",
-                "training.validation_share=0.3", "training.validate_every=2")  # fmt: skip
+    settings = (
+        "training.steps=4",
+        "training.trackers=[tensorboard]",
+        "training.checkpoint_every=2",
+        "training.validation_share=0.3",
+        "training.validate_every=2",
+    )
 
     def stop(step: int, _: float) -> None:
         if step == 4:
@@ -177,8 +191,13 @@ def test_checkpointed_gradients_are_the_same_and_computed_again(
     build: Build, samples: list[Sample], steps: list[Any]
 ) -> None:
     for value in ("false", "true"):
-        pipeline = build("training.steps=2", f"training.gradient_checkpointing={value}", "llm.frozen=true",
-                         "llm.lora={r: 2, dropout: 0.3}", "training.max_grad_norm=null")  # fmt: skip
+        pipeline = build(
+            "training.steps=2",
+            f"training.gradient_checkpointing={value}",
+            "llm.frozen=true",
+            "llm.lora={r: 2, dropout: 0.3}",
+            "training.max_grad_norm=null",
+        )
         passes: list[int] = []
         pipeline.llm.model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
         train(pipeline, samples)

@@ -21,14 +21,31 @@ WHEEL = {
 }
 SMALL = {"Glad": {"Merry": ["jolly"]}, "Wild": {"Raging": ["furious"]}}
 FORMS = {
-    "jolly": "jolly,jollier", "bright": "bright,brightly", "brave": "brave,bravely", "down": "down", "doomed": "doomed",
-    "lonely": "lonely,lonelier", "furious": "furious,furiously", "afraid": "afraid,fear", "bold": "bold,brightly",
-    "merry": "merry", "glad": "glad", "mute": "",
-}  # fmt: skip
+    "jolly": "jolly,jollier",
+    "bright": "bright,brightly",
+    "brave": "brave,bravely",
+    "down": "down",
+    "doomed": "doomed",
+    "lonely": "lonely,lonelier",
+    "furious": "furious,furiously",
+    "afraid": "afraid,fear",
+    "bold": "bold,brightly",
+    "merry": "merry",
+    "glad": "glad",
+    "mute": "",
+}
 SYNONYMS = {
-    "jolly": "cheerful", "brave": "afraid, ' daring'", "furious": "afraid", "down": "lonely", "Lonely": "",
-    "doomed": "", "bright": "", "merry": "", "glad": "", "bold": "bright",
-}  # fmt: skip
+    "jolly": "cheerful",
+    "brave": "afraid, ' daring'",
+    "furious": "afraid",
+    "down": "lonely",
+    "Lonely": "",
+    "doomed": "",
+    "bright": "",
+    "merry": "",
+    "glad": "",
+    "bold": "bright",
+}
 
 
 @pytest.fixture(scope="session")

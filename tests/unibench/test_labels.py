@@ -26,12 +26,23 @@ def test_every_fixture_is_read_as_the_official_scripts_read_it(oracle: Callable[
 @pytest.mark.parametrize(
     ("written", "labels"),
     [
-        ("[happy, sad]", ["happy", "sad"]), ("'happy'", ["happy"]), ("don't", ["don", "t"]), (["don't"], ["don't"]),
-        (" [happy", ["[happy"]), ("[[a],[b]]", ["[a]", "[b]"]), ("happy，sad", ["happy，sad"]), (",,", []), ("", []),
-        (None, []), (float("nan"), []), (np.array(["a", "b"]), ["a", "b"]), (np.array("[a, b]"), ["a", "b"]),
-        ("Happy\n", ["Happy"]), ([" a "], [" a "]),
+        ("[happy, sad]", ["happy", "sad"]),
+        ("'happy'", ["happy"]),
+        ("don't", ["don", "t"]),
+        (["don't"], ["don't"]),
+        (" [happy", ["[happy"]),
+        ("[[a],[b]]", ["[a]", "[b]"]),
+        ("happy，sad", ["happy，sad"]),
+        (",,", []),
+        ("", []),
+        (None, []),
+        (float("nan"), []),
+        (np.array(["a", "b"]), ["a", "b"]),
+        (np.array("[a, b]"), ["a", "b"]),
+        ("Happy\n", ["Happy"]),
+        ([" a "], [" a "]),
     ],
-)  # fmt: skip
+)
 def test_a_written_set(written: Any, labels: list[str]) -> None:
     assert label_list(written) == labels
 

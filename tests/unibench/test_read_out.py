@@ -40,9 +40,13 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def test_texts_are_read_and_what_is_none_is_an_error(tmp_path: Path) -> None:
     rows = [
-        {"id": "a", "text": "very sad"}, {"id": "b", "text": "", "error": "broken clip"}, {"id": "c", "text": None},
-        {"id": "d", "text": "?"}, {"id": "e", "text": ["happy", "glad"]}, {"id": "f", "text": ""},
-    ]  # fmt: skip
+        {"id": "a", "text": "very sad"},
+        {"id": "b", "text": "", "error": "broken clip"},
+        {"id": "c", "text": None},
+        {"id": "d", "text": "?"},
+        {"id": "e", "text": ["happy", "glad"]},
+        {"id": "f", "text": ""},
+    ]
     found = list(read_out(value_file(write(tmp_path / "x.jsonl", rows)), "fine-grained", LastWord()))
     assert [each.value for each in found] == [["sad"], [], [], [], ["glad"], []]
     assert [bool(each.error) for each in found] == [False, True, True, True, False, False]

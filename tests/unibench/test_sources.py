@@ -21,9 +21,13 @@ def manifest(folder: Path, *rows: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize(
     ("more", "task"),
-    [({"labels": ["happy"]}, "fine-grained"), ({"sentiment": 0.5}, "sentiment"), ({}, None),
-     ({"labels": ["happy"], "sentiment": 0.5}, "fine-grained")],
-)  # fmt: skip
+    [
+        ({"labels": ["happy"]}, "fine-grained"),
+        ({"sentiment": 0.5}, "sentiment"),
+        ({}, None),
+        ({"labels": ["happy"], "sentiment": 0.5}, "fine-grained"),
+    ],
+)
 def test_a_manifest_is_for_what_its_labels_say(tmp_path: Path, more: dict[str, Any], task: str | None) -> None:
     (source,) = read_sources(manifest(tmp_path, {"clip": "a.mp4", **more}, {"clip": "b.mp4", **more}))
     assert (source.key, source.title, source.task, len(source.examples)) == ("my-clips", "my clips", task, 2)

@@ -20,13 +20,19 @@ def write(folder: Path, values: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("task", "values", "expected"),
     [
-        ("fine-grained", {"b": "[happy, sad]", "a": ["mad"], "c": None, "d": ""},
-         {"b": ["happy", "sad"], "a": ["mad"], "c": [], "d": []}),
-        ("basic", {"a": "happy", "b": "[sad]", "c": ["mad"], "d": "very happy"},
-         {"a": "happy", "b": "sad", "c": "mad", "d": "very happy"}),
+        (
+            "fine-grained",
+            {"b": "[happy, sad]", "a": ["mad"], "c": None, "d": ""},
+            {"b": ["happy", "sad"], "a": ["mad"], "c": [], "d": []},
+        ),
+        (
+            "basic",
+            {"a": "happy", "b": "[sad]", "c": ["mad"], "d": "very happy"},
+            {"a": "happy", "b": "sad", "c": "mad", "d": "very happy"},
+        ),
         ("sentiment", {"a": 0.5, "b": "-1.0", "c": 0}, {"a": 0.5, "b": -1.0, "c": 0.0}),
     ],
-)  # fmt: skip
+)
 def test_a_file_of_each_task(tmp_path: Path, task: Task, values: dict[str, Any], expected: dict[str, Any]) -> None:
     truth = truth_of_file(write(tmp_path, values), task)
     assert dict(truth.values) == expected and list(truth.values) == list(values)
@@ -35,10 +41,21 @@ def test_a_file_of_each_task(tmp_path: Path, task: Task, values: dict[str, Any],
 
 @pytest.mark.parametrize(
     ("task", "value"),
-    [("basic", ""), ("basic", None), ("basic", ["a", "b"]), ("basic", "[]"), ("sentiment", "good"), ("sentiment", None),
-     ("sentiment", float("nan")), ("sentiment", "inf"), ("sentiment", True), ("sentiment", 10**400),
-     ("fine-grained", 3), ("fine-grained", "[")],
-)  # fmt: skip
+    [
+        ("basic", ""),
+        ("basic", None),
+        ("basic", ["a", "b"]),
+        ("basic", "[]"),
+        ("sentiment", "good"),
+        ("sentiment", None),
+        ("sentiment", float("nan")),
+        ("sentiment", "inf"),
+        ("sentiment", True),
+        ("sentiment", 10**400),
+        ("fine-grained", 3),
+        ("fine-grained", "["),
+    ],
+)
 def test_an_unusable_label_is_named_with_its_clip(tmp_path: Path, task: Task, value: Any) -> None:
     good: dict[Task, Any] = {"basic": "happy", "sentiment": 1.0, "fine-grained": ["happy"]}
     with pytest.raises(DataError, match="clip 7"):

@@ -48,14 +48,18 @@ def test_the_repository_s_descriptions_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "reading"),
     [
-        ({"a": ["happy"], "b": None}, "labels"), ({"a": "[happy]", "b": "sad"}, "labels"),
+        ({"a": ["happy"], "b": None}, "labels"),
+        ({"a": "[happy]", "b": "sad"}, "labels"),
         ({"a": 0.5, "b": -1}, "labels"),
-        ({"a": "happy, very sad, a bit upset", "b": ""}, "labels"), ({"a": PROSE, "b": "sad"}, "text"),
-        ({"a": "他看起来很高兴，因为朋友来看他。"}, "text"), ({"a": "He is happy.", "b": "sad"}, "text"),
-        ({"a": "negative.", "b": "very happy."}, "labels"), ({"a": "He is happy.", "b": ["sad"]}, "labels"),
+        ({"a": "happy, very sad, a bit upset", "b": ""}, "labels"),
+        ({"a": PROSE, "b": "sad"}, "text"),
+        ({"a": "他看起来很高兴，因为朋友来看他。"}, "text"),
+        ({"a": "He is happy.", "b": "sad"}, "text"),
+        ({"a": "negative.", "b": "very happy."}, "labels"),
+        ({"a": "He is happy.", "b": ["sad"]}, "labels"),
         ({"a": f"['{PROSE}']"}, "labels"),
     ],
-)  # fmt: skip
+)
 def test_a_json_object_is_told_by_its_values(tmp_path: Path, values: dict[str, Any], reading: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps(values))
     assert value_file(tmp_path / "x.json").reading == reading
@@ -197,9 +201,10 @@ def test_a_file_may_begin_with_errors(tmp_path: Path) -> None:
         {"filenames": np.array(["a"]), "fileitems": np.array("b")},
         {"filenames": np.array([["a"]]), "fileitems": np.array([["b"]])},
         {"filenames": np.array(["a", "b"]), "fileitems": np.array(["c"])},
-        {"filenames": np.array(["a"])}, {"name2reason": np.array("x")},
+        {"filenames": np.array(["a"])},
+        {"name2reason": np.array("x")},
     ],
-)  # fmt: skip
+)
 def test_arrays_of_another_shape_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(DataError, match="AffectGPT repository"):

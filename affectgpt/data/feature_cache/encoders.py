@@ -57,8 +57,11 @@ class FixedEncoders:
         assert batch is not None
         tokens: Tokens = self.modules[name](batch.to(device))
         if tokens.times is None:
-            raise PluginError("this encoder does not say when its tokens are: they cannot be kept", where=name,
-                              hint="leave it out with --encoders, or let it give times")  # fmt: skip
+            raise PluginError(
+                "this encoder does not say when its tokens are: they cannot be kept",
+                where=name,
+                hint="leave it out with --encoders, or let it give times",
+            )
         features: list[Feature | None] = []
         for values, times, real in zip(tokens.values, tokens.times, tokens.valid(), strict=True):
             kept = (values[real].cpu(), times[real].float().cpu())
@@ -76,22 +79,30 @@ def frozen_encoders(
     chosen = _chosen(plan, names)
     trained = [name for name in chosen if not plan.encoders[name].config.frozen]
     if trained:
-        raise ConfigError.of([
-            Problem(
-                "this encoder is trained: what it gives changes with every step", where=f"encoders.{name}.frozen",
-                found="frozen: false", expected="frozen: true",
-                hint=f"--set encoders.{name}.frozen=true keeps its weights as they are, --encoders chooses others, "
-                "--model takes those of a trained model",
-            )
-            for name in trained
-        ])  # fmt: skip
+        raise ConfigError.of(
+            [
+                Problem(
+                    "this encoder is trained: what it gives changes with every step",
+                    where=f"encoders.{name}.frozen",
+                    found="frozen: false",
+                    expected="frozen: true",
+                    hint=f"--set encoders.{name}.frozen=true keeps its weights as they are, --encoders chooses others, "
+                    "--model takes those of a trained model",
+                )
+                for name in trained
+            ]
+        )
     return _fixed(plan, build_encoders(plan, catalog, on_node), chosen)
 
 
 def saved_encoders(
-    folder: Path, catalog: Catalog, names: Collection[str] | None = None,
-    on_node: Callable[[str], None] | None = None, *, allow_pickle: bool = False,
-) -> FixedEncoders:  # fmt: skip
+    folder: Path,
+    catalog: Catalog,
+    names: Collection[str] | None = None,
+    on_node: Callable[[str], None] | None = None,
+    *,
+    allow_pickle: bool = False,
+) -> FixedEncoders:
     """The encoders of a saved model, whether they were trained or not; its language model is not loaded.
 
     Raises as [affectgpt.core.checkpoint.load][], and ConfigError for an encoder whose weights were read from a model
@@ -106,7 +117,8 @@ def saved_encoders(
         if built[name].pretrained and not plan.encoders[name].config.frozen:
             raise ConfigError(
                 "this encoder was trained on from a model folder, and cannot be frozen as it is now",
-                where=f"{folder}: encoders.{name}", hint="choose others with --encoders",
+                where=f"{folder}: encoders.{name}",
+                hint="choose others with --encoders",
             )
         own = {} if built[name].pretrained else built[name].state_dict(prefix=prefix)
         fill(own, stored, str(folder / WEIGHTS))
@@ -117,7 +129,9 @@ def _chosen(plan: Plan, names: Collection[str] | None) -> list[str]:
     unknown = sorted(set(names or ()) - plan.encoders.keys())
     if unknown:
         raise ConfigError(
-            f"there is no encoder {unknown[0]!r}", where="--encoders", expected=f"any of {listed(plan.encoders)}",
+            f"there is no encoder {unknown[0]!r}",
+            where="--encoders",
+            expected=f"any of {listed(plan.encoders)}",
             hint=did_you_mean(unknown[0], plan.encoders),
         )
     return [name for name in plan.encoders if names is None or name in names]

@@ -78,9 +78,11 @@ def _unchanged(path: Path, known: Mapping[str, Facts]) -> Facts | None:
 
 
 def hash_new(
-    examples: Sequence[Example], known: Mapping[str, Facts], workers: int,
+    examples: Sequence[Example],
+    known: Mapping[str, Facts],
+    workers: int,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[dict[str, Facts | Problem]]:  # fmt: skip
+) -> Iterator[dict[str, Facts | Problem]]:
     """Hash the files of `examples` that are new or changed, some at a time and in their order, on `workers` threads.
 
     Yields what was found by absolute path: a file that cannot be read is a Problem.

@@ -118,16 +118,19 @@ def _add(index: Index, row: ClipRow | BrokenRow, shard: int) -> None:
     if isinstance(row, BrokenRow):
         index.broken[row.clip] = Problem(*row.problem)
         return
-    features = {
-        name: (each.tokens, each.values, each.times) if each else None for name, each in row.features.items()
-    }
+    features = {name: (each.tokens, each.values, each.times) if each else None for name, each in row.features.items()}
     index.clips[row.clip] = Entry(shard, row.seconds, tuple(row.notes), features)
     index.broken.pop(row.clip, None)
 
 
 def _contradiction(journal: Journal[Any], number: int, found: str, expected: str) -> DataError:
-    return DataError("a row of the cache does not belong there", where=f"{journal.path}:{number}", found=found,
-                     expected=expected, hint="move the folder away and run encode again")  # fmt: skip
+    return DataError(
+        "a row of the cache does not belong there",
+        where=f"{journal.path}:{number}",
+        found=found,
+        expected=expected,
+        hint="move the folder away and run encode again",
+    )
 
 
 def clip_row(key: str, clip: Sample, features: dict[str, Feature | None]) -> dict[str, Any]:

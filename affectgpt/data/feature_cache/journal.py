@@ -56,8 +56,13 @@ class Journal(Generic[Row]):
             raise self._wrong(number, f"{place}: {first['msg']}" if place else first["msg"]) from None
 
     def _wrong(self, number: int, found: str) -> DataError:
-        return DataError("a row of the cache cannot be read", where=f"{self.path}:{number}", found=found[:300],
-                         expected="a row that encode wrote", hint=AGAIN)  # fmt: skip
+        return DataError(
+            "a row of the cache cannot be read",
+            where=f"{self.path}:{number}",
+            found=found[:300],
+            expected="a row that encode wrote",
+            hint=AGAIN,
+        )
 
     def open_at(self, end: int) -> BinaryIO:
         """The file, made if need be, cut off at `end` and ready for [append][]. Raises RunError."""
@@ -86,6 +91,8 @@ def as_text(text: str) -> str:
 def unwritten(path: Path, error: OSError) -> RunError:
     """The error for a file of a cache that the disk refuses."""
     return RunError(
-        "the cache cannot be written", where=str(path), found=error.strerror or str(error),
+        "the cache cannot be written",
+        where=str(path),
+        found=error.strerror or str(error),
         hint="make room or choose another folder, then run the same command again: it goes on where it stopped",
-    )  # fmt: skip
+    )

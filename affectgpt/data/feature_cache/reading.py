@@ -55,9 +55,13 @@ class FeatureCache:
             path = folder / shard_name(number)
             found = path.stat().st_size if path.is_file() else None
             if found != size:
-                raise DataError("a shard of the cache is missing" if found is None else "a shard is not whole",
-                                where=str(path), found="no file" if found is None else f"{found:,} bytes",
-                                expected=f"{size:,} bytes", hint=REPAIR)  # fmt: skip
+                raise DataError(
+                    "a shard of the cache is missing" if found is None else "a shard is not whole",
+                    where=str(path),
+                    found="no file" if found is None else f"{found:,} bytes",
+                    expected=f"{size:,} bytes",
+                    hint=REPAIR,
+                )
         return cls(folder, settings, index, read_known(file_journal(folder))[0])
 
     def digest(self) -> str:
@@ -74,20 +78,35 @@ class FeatureCache:
         where = f"encoders.{name}"
         mine = self.settings.encoders.get(name)
         if mine is None:
-            return [Problem("this encoder is not in the feature cache", where,
-                            f"{self.folder} has {listed(self.encoders)}", hint=OTHER)]  # fmt: skip
+            return [
+                Problem(
+                    "this encoder is not in the feature cache",
+                    where,
+                    f"{self.folder} has {listed(self.encoders)}",
+                    hint=OTHER,
+                )
+            ]
         problems = []
         if not node.config.frozen:
-            problems.append(Problem("an encoder that is trained cannot be read from a feature cache", f"{where}.frozen",
-                                    "frozen: false", "frozen: true"))  # fmt: skip
+            problems.append(
+                Problem(
+                    "an encoder that is trained cannot be read from a feature cache",
+                    f"{where}.frozen",
+                    "frozen: false",
+                    "frozen: true",
+                )
+            )
         other = _other_options(mine, node)
         if other:
-            problems.append(Problem(
-                "the feature cache was made with another encoder", where,
-                ", ".join(f"{key}: {theirs!r}"[:160] for key, (_, theirs) in other.items()),
-                ", ".join(f"{key}: {ours!r}"[:160] for key, (ours, _) in other.items()) + f", as in {self.folder}",
-                OTHER,
-            ))  # fmt: skip
+            problems.append(
+                Problem(
+                    "the feature cache was made with another encoder",
+                    where,
+                    ", ".join(f"{key}: {theirs!r}"[:160] for key, (_, theirs) in other.items()),
+                    ", ".join(f"{key}: {ours!r}"[:160] for key, (ours, _) in other.items()) + f", as in {self.folder}",
+                    OTHER,
+                )
+            )
         return problems
 
     def samples(
@@ -113,14 +132,21 @@ class FeatureCache:
         weights = {name: self.settings.encoders[name].weights for name in widths}
         stored = digest([[key, {name: entry.features[name] for name in widths}] for key, entry in entries])
         dataset = FeatureDataset(
-            there, entries, Shards(self.folder), widths, getattr(torch, self.settings.dtype),
+            there,
+            entries,
+            Shards(self.folder),
+            widths,
+            getattr(torch, self.settings.dtype),
             {"dtype": self.settings.dtype, "weights": weights, "features": stored},
-        )  # fmt: skip
+        )
         return dataset, [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
 
     def _lacks(self, absent: Sequence[Example]) -> DataError:
-        changed = [each.name for each in absent
-                   if all(path is None or place_of(path) in self._known for path in paths_of(each))]  # fmt: skip
+        changed = [
+            each.name
+            for each in absent
+            if all(path is None or place_of(path) in self._known for path in paths_of(each))
+        ]
         new = [each.name for each in absent if each.name not in set(changed)]
         problems = [
             Problem(what, str(self.folder), first_of(names), hint=AGAIN)
@@ -139,9 +165,10 @@ class FeatureCache:
         """
         names = [name for name in pipeline.plan.encoders if name in self.encoders and name not in self.without]
         own = {
-            key: tensor for name in names
+            key: tensor
+            for name in names
             for key, tensor in pipeline.encoders[name].state_dict(prefix=f"{name}.").items()
-        }  # fmt: skip
+        }
         if not own:
             return
         path = self.folder / WEIGHTS
@@ -149,31 +176,41 @@ class FeatureCache:
         fill(own, stored, str(path))
         other = self._of_other_weights(pipeline)
         if other:
-            raise CheckpointError("the weights of an encoder are not those that the features were made with",
-                                  where=f"{path}: {', '.join(other)}", hint=REPAIR)  # fmt: skip
+            raise CheckpointError(
+                "the weights of an encoder are not those that the features were made with",
+                where=f"{path}: {', '.join(other)}",
+                hint=REPAIR,
+            )
 
     def refuse_other_weights(self, pipeline: Pipeline) -> None:
         """Raise ConfigError when an encoder of `pipeline` has other weights than those the features were made with."""
         other = self._of_other_weights(pipeline)
         if other:
-            raise ConfigError("the feature cache was made with other weights of an encoder", where=str(self.folder),
-                              found=", ".join(other), hint="encode the clips with this model: --model")  # fmt: skip
+            raise ConfigError(
+                "the feature cache was made with other weights of an encoder",
+                where=str(self.folder),
+                found=", ".join(other),
+                hint="encode the clips with this model: --model",
+            )
 
     def _of_other_weights(self, pipeline: Pipeline) -> list[str]:
         return [
-            name for name, module in pipeline.encoders.items()
-            if name in self.encoders and name not in self.without
+            name
+            for name, module in pipeline.encoders.items()
+            if name in self.encoders
+            and name not in self.without
             and fingerprint(module.state_dict()) != self.settings.encoders[name].weights
-        ]  # fmt: skip
+        ]
 
 
 def _other_options(mine: EncoderSettings, node: PlannedNode) -> dict[str, tuple[object, object]]:
     ours = {"plugin": mine.plugin, **mine.options, "width": mine.dim}
     theirs = {"plugin": node.entry.spec.name, **options_of(node), "width": node.output.dim}
     return {
-        key: (ours.get(key), theirs.get(key)) for key in [*theirs, *(ours.keys() - theirs.keys())]
+        key: (ours.get(key), theirs.get(key))
+        for key in [*theirs, *(ours.keys() - theirs.keys())]
         if ours.get(key) != theirs.get(key)
-    }  # fmt: skip
+    }
 
 
 class FeatureDataset(Dataset[Sample]):
@@ -186,9 +223,14 @@ class FeatureDataset(Dataset[Sample]):
     """
 
     def __init__(
-        self, examples: Sequence[Example], entries: Sequence[tuple[str, Entry]], shards: Shards,
-        widths: Mapping[str, int], dtype: torch.dtype, facts: Mapping[str, Any],
-    ) -> None:  # fmt: skip
+        self,
+        examples: Sequence[Example],
+        entries: Sequence[tuple[str, Entry]],
+        shards: Shards,
+        widths: Mapping[str, int],
+        dtype: torch.dtype,
+        facts: Mapping[str, Any],
+    ) -> None:
         self.examples, self.facts = examples, facts
         self._entries, self._shards, self._widths, self._dtype = entries, shards, widths, dtype
 

@@ -58,9 +58,12 @@ def refuse_foreign(folder: Path) -> None:
     if inside is None or (SETTINGS not in inside and not inside <= _BEFORE_SETTINGS):
         found = "a file" if inside is None else listed(sorted(inside)[:5])
         raise DataError(
-            "there is something else at this place", where=str(folder), found=found,
-            expected="a cache, or a new folder", hint="choose another folder",
-        )  # fmt: skip
+            "there is something else at this place",
+            where=str(folder),
+            found=found,
+            expected="a cache, or a new folder",
+            hint="choose another folder",
+        )
 
 
 def begin(folder: Path, settings: Settings) -> None:
@@ -82,8 +85,12 @@ def read_settings(folder: Path) -> Settings:
     """The settings of the cache in `folder`. Raises DataError when it is none, or was altered."""
     path = folder / SETTINGS
     if not path.is_file():
-        raise DataError("this is not a feature cache", where=str(folder), found=f"no {SETTINGS}",
-                        expected="a folder that encode wrote")  # fmt: skip
+        raise DataError(
+            "this is not a feature cache",
+            where=str(folder),
+            found=f"no {SETTINGS}",
+            expected="a folder that encode wrote",
+        )
     try:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST} bytes")
@@ -93,8 +100,9 @@ def read_settings(folder: Path) -> Settings:
         if isinstance(error, ValidationError):
             first = error.errors(include_input=False, include_url=False)[0]
             found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise DataError("the settings of the cache cannot be read", where=str(path), found=found[:300],
-                        hint=AGAIN) from None  # fmt: skip
+        raise DataError(
+            "the settings of the cache cannot be read", where=str(path), found=found[:300], hint=AGAIN
+        ) from None
 
 
 def _same(found: Settings, wanted: Settings, path: Path) -> None:
@@ -104,7 +112,8 @@ def _same(found: Settings, wanted: Settings, path: Path) -> None:
         # Where an encoder's own options differ, its key differs too, which tells nobody anything.
         told = [key for key in other if not key.endswith(".key")] or other
         raise DataError(
-            "the cache was begun with other settings", where=str(path),
+            "the cache was begun with other settings",
+            where=str(path),
             found=", ".join(f"{key} {there.get(key)!r}"[:160] for key in told[:8]),
             expected=", ".join(f"{key} {here.get(key)!r}"[:160] for key in told[:8]),
             hint="run with the former settings to go on, or choose another folder for the output",

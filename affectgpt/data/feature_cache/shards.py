@@ -89,5 +89,10 @@ class Shards:
 
 
 def _damaged(path: Path, clip: str, found: str, expected: str) -> DataError:
-    return DataError("the stored features of a clip cannot be used", where=f"{path}: {clip}", found=found,
-                     expected=expected, hint=REPAIR)  # fmt: skip
+    return DataError(
+        "the stored features of a clip cannot be used",
+        where=f"{path}: {clip}",
+        found=found,
+        expected=expected,
+        hint=REPAIR,
+    )

@@ -64,21 +64,31 @@ class Encoded:
         """Raise RunError naming the unreadable clips when they are more than this share of all."""
         total = self.clips + len(self.broken)
         if len(self.broken) > allowed * total:
-            raise RunError.of([
-                Problem(
-                    f"{len(self.broken)} of {total} clips cannot be read", found=f"{len(self.broken) / total:.1%}",
-                    expected=f"at most {allowed:.1%}",
-                    hint="mend them and run again, which encodes only these; or use --allow-unreadable",
-                ),
-                *(each.problem for each in self.broken),
-            ])  # fmt: skip
+            raise RunError.of(
+                [
+                    Problem(
+                        f"{len(self.broken)} of {total} clips cannot be read",
+                        found=f"{len(self.broken) / total:.1%}",
+                        expected=f"at most {allowed:.1%}",
+                        hint="mend them and run again, which encodes only these; or use --allow-unreadable",
+                    ),
+                    *(each.problem for each in self.broken),
+                ]
+            )
 
 
 def encode(
-    encoders: FixedEncoders, examples: Sequence[Example], folder: Path, *,
-    dtype: DType = "float32", batch_size: int = 8, workers: int = 2, device: str = "cpu",
-    shard_clips: int = SHARD_CLIPS, progress: Progress | None = None,
-) -> Encoded:  # fmt: skip
+    encoders: FixedEncoders,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    dtype: DType = "float32",
+    batch_size: int = 8,
+    workers: int = 2,
+    device: str = "cpu",
+    shard_clips: int = SHARD_CLIPS,
+    progress: Progress | None = None,
+) -> Encoded:
     """Store what `encoders` give of every example that the cache in `folder` lacks; a content is stored once.
 
     A run that was stopped, at whatever moment, and is started again gives the same bytes as one that was not. A clip
@@ -107,9 +117,13 @@ def settings_of(encoders: FixedEncoders, dtype: DType, batch_size: int, device: 
         node, weights = encoders.plan.encoders[name], fingerprint(module.state_dict())
         plugin, options = node.entry.spec.name, options_of(node)
         nodes[name] = EncoderSettings(
-            plugin=plugin, options=options, weights=weights, stored=not module.pretrained, dim=node.output.dim,
+            plugin=plugin,
+            options=options,
+            weights=weights,
+            stored=not module.pretrained,
+            dim=node.output.dim,
             key=encoder_key(plugin, options, weights),
-        )  # fmt: skip
+        )
     versions = {name: version(name) for name in ("affectgpt", "torch", "transformers")}
     return Settings(dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions)
 
@@ -117,9 +131,10 @@ def settings_of(encoders: FixedEncoders, dtype: DType, batch_size: int, device: 
 def _store_weights(encoders: FixedEncoders, folder: Path) -> None:
     own = {
         key: tensor.detach().cpu().clone()
-        for name, module in encoders.modules.items() if not module.pretrained
+        for name, module in encoders.modules.items()
+        if not module.pretrained
         for key, tensor in module.state_dict(prefix=f"{name}.").items()
-    }  # fmt: skip
+    }
     if own:
         write_tensors(folder / WEIGHTS, own)
 
@@ -141,9 +156,17 @@ def _hashed(
 
 class _Run:
     def __init__(
-        self, encoders: FixedEncoders, folder: Path, file: BinaryIO, index: Index, known: Mapping[str, Facts],
-        found: Contents, dtype: DType, device: str, shard_clips: int,
-    ) -> None:  # fmt: skip
+        self,
+        encoders: FixedEncoders,
+        folder: Path,
+        file: BinaryIO,
+        index: Index,
+        known: Mapping[str, Facts],
+        found: Contents,
+        dtype: DType,
+        device: str,
+        shard_clips: int,
+    ) -> None:
         self.encoders, self.folder, self.file, self.index = encoders, folder, file, index
         self.known, self.found = known, found
         self.dtype, self.device, self.shard_clips = getattr(torch, dtype), device, shard_clips
@@ -175,8 +198,10 @@ class _Run:
                     done += len(batch)
                     tell(done, len(new) + len(again))
             self._finish()
-        problems = {**{name: self.index.broken[key] for name, key in self.found.keys.items()
-                       if key in self.index.broken}, **self.found.problems}  # fmt: skip
+        problems = {
+            **{name: self.index.broken[key] for name, key in self.found.keys.items() if key in self.index.broken},
+            **self.found.problems,
+        }
         broken = [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
         return Encoded(len(examples) - len(broken), self.new, broken)
 
@@ -213,8 +238,10 @@ class _Run:
         values, times = feature[0].to(self.dtype).clone(), feature[1].clone()
         if not bool(torch.isfinite(values).all() and torch.isfinite(times).all()):
             raise RunError(
-                f"what the encoder {encoder!r} gives of a clip is not finite", where=clip,
-                found=f"in {str(self.dtype).removeprefix('torch.')}", expected="finite values",
+                f"what the encoder {encoder!r} gives of a clip is not finite",
+                where=clip,
+                found=f"in {str(self.dtype).removeprefix('torch.')}",
+                expected="finite values",
                 hint="use --dtype float32" if self.dtype != torch.float32 else "leave this clip out",
             )
         names = tensor_names(key, encoder)
@@ -249,7 +276,9 @@ class _Unchanged:
     def _unchanged(self, index: int, clip: Sample | BrokenClip) -> Sample | BrokenClip:
         other = changed(paths_of(self.clips.examples[index]), self.known)
         if other is not None:
-            raise RunError("a file changed while it was encoded", where=str(other),
-                           hint="run the same command again when it is left alone")  # fmt: skip
+            raise RunError(
+                "a file changed while it was encoded",
+                where=str(other),
+                hint="run the same command again when it is left alone",
+            )
         return clip
-

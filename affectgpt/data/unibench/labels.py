@@ -44,9 +44,14 @@ def read_labels(test_set: TestSet, folder: Path, problems: list[Problem]) -> dic
     if not isinstance(corpus, dict):
         found = f"{test_set.corpus} of type {type(corpus).__name__}" if corpus is not None else listed(corpora)
         problems.append(
-            Problem(f"no labels {test_set.corpus}", str(path), found[:200],
-                    f"{test_set.corpus}: a dict of names", f"the label file may not be that of {test_set.title}")
-        )  # fmt: skip
+            Problem(
+                f"no labels {test_set.corpus}",
+                str(path),
+                found[:200],
+                f"{test_set.corpus}: a dict of names",
+                f"the label file may not be that of {test_set.title}",
+            )
+        )
         return {}
     return _Corpus(test_set, path, corpus).read(problems)
 
@@ -69,8 +74,14 @@ class _Corpus:
             for (what, expected), items in self.wrong.items()
         )
         if not truths and not self.wrong:
-            problems.append(Problem("there is no test clip", f"{self.path}, {self.test_set.corpus}", "no name",
-                                    f"{self.test_set.clips} clips"))  # fmt: skip
+            problems.append(
+                Problem(
+                    "there is no test clip",
+                    f"{self.path}, {self.test_set.corpus}",
+                    "no name",
+                    f"{self.test_set.clips} clips",
+                )
+            )
         return truths
 
     def is_named(self, name: Any) -> bool:

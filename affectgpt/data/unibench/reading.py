@@ -61,8 +61,12 @@ def read_truth(key: str, root: str | Path) -> list[Example]:
 def test_set_of(key: str) -> TestSet:
     """The test set `key`. Raises DataError for an unknown one."""
     if key not in TEST_SETS:
-        raise DataError("there is no such test set", where=str(key)[:80], expected=f"one of {listed(TEST_SETS)}",
-                        hint=did_you_mean(key, TEST_SETS))  # fmt: skip
+        raise DataError(
+            "there is no such test set",
+            where=str(key)[:80],
+            expected=f"one of {listed(TEST_SETS)}",
+            hint=did_you_mean(key, TEST_SETS),
+        )
     return TEST_SETS[key]
 
 
@@ -79,18 +83,20 @@ def folder_of(test_set: TestSet, root: Path) -> Path:
         return root
     there = [each.folder for each in TEST_SETS.values() if (root / each.folder).is_dir()]
     raise DataError(
-        f"the folder of {test_set.title} is not there", where=str(inside),
+        f"the folder of {test_set.title} is not there",
+        where=str(inside),
         found=listed(there) if root.is_dir() else f"no folder {root}",
         expected=f"{test_set.folder} in this folder, or that folder itself",
         hint="a data set is known by the name of its folder: rename it, or make a link of this name",
-    )  # fmt: skip
+    )
 
 
 def _with_media(test_set: TestSet, folder: Path, truths: dict[str, Truth], problems: list[Problem]) -> list[Example]:
     table = folder / test_set.subtitle_file
     if not table.exists():
-        problems.append(Problem("there is no table of subtitles", str(table),
-                                expected=f"columns name, {test_set.subtitle_column}"))  # fmt: skip
+        problems.append(
+            Problem("there is no table of subtitles", str(table), expected=f"columns name, {test_set.subtitle_column}")
+        )
     subtitles = read_subtitles(table, test_set.subtitle_column, truths, problems)
     videos = find_videos(folder / test_set.videos, truths, test_set.suffixes, problems)
     sounds = find_beside(folder / test_set.sounds, truths, ".wav", problems)

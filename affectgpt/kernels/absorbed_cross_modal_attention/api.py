@@ -54,8 +54,11 @@ def absorbed_cross_modal_attention(
         cache.clear()
     keep = cache if not trained and not torch.compiler.is_compiling() else None
     keep_queries = keep is not None and queries.shape[0] == 1 and not query_gradient
-    route = impl if impl != "auto" else _choose(
-        queries, tokens, weights, num_heads, trained or query_gradient, keep is not None, keep_queries)  # fmt: skip
+    route = (
+        impl
+        if impl != "auto"
+        else _choose(queries, tokens, weights, num_heads, trained or query_gradient, keep is not None, keep_queries)
+    )
 
     if keep is not None and keep_queries:
         projected = keep.queries(queries, weights)
@@ -94,17 +97,32 @@ def _finish(heads: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, mas
 
 
 def _choose(
-    queries: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, heads: int,
-    training: bool, folded: bool, queried: bool,
-) -> Route:  # fmt: skip
+    queries: Tensor,
+    tokens: Sequence[Tensor],
+    weights: FusionWeights,
+    heads: int,
+    training: bool,
+    folded: bool,
+    queried: bool,
+) -> Route:
     count = len(tokens)
     choose = cheapest if torch.compiler.is_compiling() else _remembered
-    return choose(Shape(
-        batch=tokens[0].shape[0], query_batch=queries.shape[0], queries=queries.shape[1], heads=heads,
-        width=queries.shape[2], out=weights.out.shape[0],
-        tokens=tuple(x.shape[1] for x in tokens), widths=tuple(x.shape[2] for x in tokens),
-        projected=tuple(e is not None for e in weights.inputs),
-        positioned=tuple(p is not None for p in weights.positions) if weights.positions else (False,) * count,
-        training=training, token_gradient=torch.is_grad_enabled() and any(x.requires_grad for x in tokens),
-        folded=folded, queried=queried, itemsize=tokens[0].element_size(),
-    ))  # fmt: skip
+    return choose(
+        Shape(
+            batch=tokens[0].shape[0],
+            query_batch=queries.shape[0],
+            queries=queries.shape[1],
+            heads=heads,
+            width=queries.shape[2],
+            out=weights.out.shape[0],
+            tokens=tuple(x.shape[1] for x in tokens),
+            widths=tuple(x.shape[2] for x in tokens),
+            projected=tuple(e is not None for e in weights.inputs),
+            positioned=tuple(p is not None for p in weights.positions) if weights.positions else (False,) * count,
+            training=training,
+            token_gradient=torch.is_grad_enabled() and any(x.requires_grad for x in tokens),
+            folded=folded,
+            queried=queried,
+            itemsize=tokens[0].element_size(),
+        )
+    )

@@ -34,8 +34,12 @@ def check(
         raise ValueError(f"{_NAME}: num_heads is {num_heads}, expected a divisor of the queries' width {width}")
     if queries.shape[0] not in (1, batch):
         raise _shape("queries", queries, f"[{batch} or 1, Q, {width}], the batch of tokens[0]")
-    for name, group in (("weights.inputs", weights.inputs), ("weights.input_biases", weights.input_biases or None),
-                        ("weights.positions", weights.positions or None), ("masks", masks)):  # fmt: skip
+    for name, group in (
+        ("weights.inputs", weights.inputs),
+        ("weights.input_biases", weights.input_biases or None),
+        ("weights.positions", weights.positions or None),
+        ("masks", masks),
+    ):
         if group is not None and len(group) != count:
             raise ValueError(f"{_NAME}: {name} has {len(group)} entries, expected {count}, one for each of tokens")
     for m, x in enumerate(tokens):
@@ -59,9 +63,12 @@ def check(
         _expect(f"weights.{name}", weight, (width, width))
     if weights.out.ndim != 2 or weights.out.shape[1] != width:
         raise _shape("weights.out", weights.out, f"[O, {width}]")
-    for name, bias, size in (("query_bias", weights.query_bias, width), ("key_bias", weights.key_bias, width),
-                             ("value_bias", weights.value_bias, width),
-                             ("out_bias", weights.out_bias, weights.out.shape[0])):  # fmt: skip
+    for name, bias, size in (
+        ("query_bias", weights.query_bias, width),
+        ("key_bias", weights.key_bias, width),
+        ("value_bias", weights.value_bias, width),
+        ("out_bias", weights.out_bias, weights.out.shape[0]),
+    ):
         if bias is not None:
             _expect(f"weights.{name}", bias, (size,))
     if gates is not None:

@@ -63,9 +63,7 @@ def absorbed(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks:
     return _joined(_per_head(context.view(batch, heads, count, context.shape[2]), value.transpose(1, 2))), mass
 
 
-def absorbed_folded(
-    q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: Masks, gates: Tensor | None
-) -> Result:
+def absorbed_folded(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: Masks, gates: Tensor | None) -> Result:
     """As `absorbed`, with one product of weights on each side of a token instead of two."""
     batch, heads, count, size = tokens[0].shape[0], q.shape[1], q.shape[2], q.shape[3]
     scores = []
@@ -136,10 +134,13 @@ def _softmax(scores: list[Tensor], masks: Masks) -> tuple[tuple[Tensor, ...], Te
     if masks is None or all(mask is None for mask in masks):
         weights = joined.softmax(-1)
     else:
-        keep = torch.cat([
-            joined.new_ones(batch, score.shape[-1], dtype=torch.bool) if mask is None else mask
-            for mask, score in zip(masks, scores, strict=True)
-        ], -1)[:, None, None]  # fmt: skip
+        keep = torch.cat(
+            [
+                joined.new_ones(batch, score.shape[-1], dtype=torch.bool) if mask is None else mask
+                for mask, score in zip(masks, scores, strict=True)
+            ],
+            -1,
+        )[:, None, None]
         lowest = torch.finfo(joined.dtype).min  # finite, so that a row with nothing to attend has no NaN to hide
         weights = joined.masked_fill(~keep, lowest).softmax(-1).masked_fill(~keep, 0)
     parts = weights.split([score.shape[-1] for score in scores], -1)

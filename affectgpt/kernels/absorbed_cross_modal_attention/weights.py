@@ -42,8 +42,13 @@ class FusionWeights(NamedTuple):
             *((f"weights.inputs[{m}]", tensor) for m, tensor in enumerate(self.inputs)),
             *((f"weights.input_biases[{m}]", tensor) for m, tensor in enumerate(self.input_biases)),
             *((f"weights.positions[{m}]", tensor) for m, tensor in enumerate(self.positions)),
-            ("weights.query", self.query), ("weights.key", self.key), ("weights.value", self.value),
-            ("weights.out", self.out), ("weights.query_bias", self.query_bias), ("weights.key_bias", self.key_bias),
-            ("weights.value_bias", self.value_bias), ("weights.out_bias", self.out_bias),
-        ]  # fmt: skip
+            ("weights.query", self.query),
+            ("weights.key", self.key),
+            ("weights.value", self.value),
+            ("weights.out", self.out),
+            ("weights.query_bias", self.query_bias),
+            ("weights.key_bias", self.key_bias),
+            ("weights.value_bias", self.value_bias),
+            ("weights.out_bias", self.out_bias),
+        ]
         return [(name, tensor) for name, tensor in named if tensor is not None]

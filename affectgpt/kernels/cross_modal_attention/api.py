@@ -23,10 +23,16 @@ _INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"
 
 
 def cross_modal_attention(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], *,
-    masks: Sequence[Tensor | None] | None = None, lengths: Sequence[Tensor | None] | None = None,
-    biases: Tensor | None = None, scale: float | None = None, impl: Impl = "auto",
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    *,
+    masks: Sequence[Tensor | None] | None = None,
+    lengths: Sequence[Tensor | None] | None = None,
+    biases: Tensor | None = None,
+    scale: float | None = None,
+    impl: Impl = "auto",
+) -> tuple[Tensor, Tensor]:
     """Attention of Q queries over the tokens of M modalities under one softmax, without concatenating them.
 
     - `queries [B or 1, H, Q, d]`; a leading 1 is shared by the batch and never expanded in memory.

@@ -12,11 +12,38 @@ import triton.language as tl
 
 @triton.jit
 def queries_kernel(
-    q, ks, vs, masks, bias, d_out, d_mass, delta, lse, d_q, d_bias, scale,
-    q_b, q_h, q_q, q_d, k_strides, v_strides, m_strides, bias_h, bias_m, lengths,
-    QUERIES, WIDTH: tl.constexpr, GROUPS: tl.constexpr, KV_HEADS: tl.constexpr,
-    M: tl.constexpr, M_PAD: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
+    q,
+    ks,
+    vs,
+    masks,
+    bias,
+    d_out,
+    d_mass,
+    delta,
+    lse,
+    d_q,
+    d_bias,
+    scale,
+    q_b,
+    q_h,
+    q_q,
+    q_d,
+    k_strides,
+    v_strides,
+    m_strides,
+    bias_h,
+    bias_m,
+    lengths,
+    QUERIES,
+    WIDTH: tl.constexpr,
+    GROUPS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    M: tl.constexpr,
+    M_PAD: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
     batch = (tl.program_id(0) // KV_HEADS).to(tl.int64)
     kv_head = (tl.program_id(0) % KV_HEADS).to(tl.int64)
     rows = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
@@ -28,9 +55,7 @@ def queries_kernel(
     tile = row_ok[:, None] & dim_ok[None, :]
     columns = tl.arange(0, M_PAD)
     place = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
-    queries = tl.load(
-        q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0
-    )
+    queries = tl.load(q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0)
     grad = tl.load(d_out + place[:, None] * WIDTH + dims[None, :], mask=tile, other=0.0)
     offset = tl.load(delta + place, mask=row_ok, other=0.0)
     log_total = tl.load(lse + place, mask=row_ok, other=float("inf"))
@@ -64,18 +89,50 @@ def queries_kernel(
             acc += tl.dot(of_scores.to(key.dtype), key, input_precision="ieee")
             gates += tl.where(columns[None, :] == m, tl.sum(of_scores, 1)[:, None], 0.0)
     tl.store(d_q + place[:, None] * WIDTH + dims[None, :], acc * scale, mask=tile)
-    tl.store(
-        d_bias + place[:, None] * M + columns[None, :], gates, mask=row_ok[:, None] & (columns < M)[None, :]
-    )
+    tl.store(d_bias + place[:, None] * M + columns[None, :], gates, mask=row_ok[:, None] & (columns < M)[None, :])
 
 
 @triton.jit
 def tokens_kernel(
-    q, k, v, mask, bias, d_out, d_mass, delta, lse, d_k, d_v, scale,
-    q_b, q_h, q_q, q_d, k_b, k_h, k_t, k_d, v_b, v_h, v_t, v_d, m_b, m_t, bias_h, bias_m, LENGTH,
-    QUERIES, WIDTH: tl.constexpr, GROUPS: tl.constexpr, KV_HEADS: tl.constexpr,
-    M: tl.constexpr, INDEX: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
+    q,
+    k,
+    v,
+    mask,
+    bias,
+    d_out,
+    d_mass,
+    delta,
+    lse,
+    d_k,
+    d_v,
+    scale,
+    q_b,
+    q_h,
+    q_q,
+    q_d,
+    k_b,
+    k_h,
+    k_t,
+    k_d,
+    v_b,
+    v_h,
+    v_t,
+    v_d,
+    m_b,
+    m_t,
+    bias_h,
+    bias_m,
+    LENGTH,
+    QUERIES,
+    WIDTH: tl.constexpr,
+    GROUPS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    M: tl.constexpr,
+    INDEX: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
     batch = (tl.program_id(0) // KV_HEADS).to(tl.int64)
     kv_head = (tl.program_id(0) % KV_HEADS).to(tl.int64)
     at = (tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
@@ -86,12 +143,8 @@ def tokens_kernel(
     dims = tl.arange(0, BLOCK_D).to(tl.int64)
     dim_ok = dims < WIDTH
     here = valid[:, None] & dim_ok[None, :]
-    key = tl.load(
-        k + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims[None, :] * k_d, mask=here, other=0.0
-    )
-    value = tl.load(
-        v + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims[None, :] * v_d, mask=here, other=0.0
-    )
+    key = tl.load(k + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims[None, :] * k_d, mask=here, other=0.0)
+    value = tl.load(v + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims[None, :] * v_d, mask=here, other=0.0)
     of_key = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     of_value = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     for start in range(0, GROUPS * QUERIES, BLOCK_M):

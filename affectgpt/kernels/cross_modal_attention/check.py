@@ -12,9 +12,13 @@ MODALITIES, WIDEST, QUERIES = 8, 256, 128
 
 
 def check(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor | None] | None,
-    lengths: Sequence[Tensor | None] | None, biases: Tensor | None,
-) -> None:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor | None] | None,
+    lengths: Sequence[Tensor | None] | None,
+    biases: Tensor | None,
+) -> None:
     """Raise TypeError or ValueError naming the first argument that does not fit. Shapes as in the operator."""
     _tensor("queries", queries)
     _expect(queries.ndim == 4, "queries", list(queries.shape), "[B or 1, H, Q, d]")
@@ -30,9 +34,11 @@ def check(
     batch, kv_heads = keys[0].shape[:2]
     _expect(queries.shape[0] in (1, batch), "queries", f"a batch of {queries.shape[0]}", f"{batch}, as in keys, or 1")
     _expect(
-        kv_heads >= 1 and heads % kv_heads == 0, "keys[0]", f"{kv_heads} heads",
+        kv_heads >= 1 and heads % kv_heads == 0,
+        "keys[0]",
+        f"{kv_heads} heads",
         f"a number that divides the {heads} heads of queries",
-    )  # fmt: skip
+    )
     for index in range(len(keys)):
         for name, each in ((f"keys[{index}]", keys[index]), (f"values[{index}]", values[index])):
             _tensor(name, each)
@@ -51,9 +57,11 @@ def check(
 
 
 def _check_masks(
-    queries: Tensor, keys: Sequence[Tensor], masks: Sequence[Tensor | None] | None,
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    masks: Sequence[Tensor | None] | None,
     lengths: Sequence[Tensor | None] | None,
-) -> None:  # fmt: skip
+) -> None:
     batch = keys[0].shape[0]
     for name, given in (("masks", masks), ("lengths", lengths)):
         if given is not None:

@@ -12,11 +12,35 @@ import triton.language as tl
 
 @triton.jit
 def forward_kernel(
-    q, ks, vs, masks, bias, out, mass, lse, scale,
-    q_b, q_h, q_q, q_d, k_strides, v_strides, m_strides, bias_h, bias_m, lengths,
-    QUERIES, WIDTH: tl.constexpr, GROUPS: tl.constexpr, KV_HEADS: tl.constexpr,
-    M: tl.constexpr, M_PAD: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
+    q,
+    ks,
+    vs,
+    masks,
+    bias,
+    out,
+    mass,
+    lse,
+    scale,
+    q_b,
+    q_h,
+    q_q,
+    q_d,
+    k_strides,
+    v_strides,
+    m_strides,
+    bias_h,
+    bias_m,
+    lengths,
+    QUERIES,
+    WIDTH: tl.constexpr,
+    GROUPS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    M: tl.constexpr,
+    M_PAD: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
     batch = (tl.program_id(0) // KV_HEADS).to(tl.int64)
     kv_head = (tl.program_id(0) % KV_HEADS).to(tl.int64)
     rows = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
@@ -28,8 +52,9 @@ def forward_kernel(
     columns = tl.arange(0, M_PAD)
     queries = tl.load(
         q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims.to(tl.int64)[None, :] * q_d,
-        mask=row_ok[:, None] & dim_ok[None, :], other=0.0,
-    )  # fmt: skip
+        mask=row_ok[:, None] & dim_ok[None, :],
+        other=0.0,
+    )
     top = tl.full([BLOCK_M], float("-inf"), tl.float32)
     sums = tl.zeros([BLOCK_M, M_PAD], tl.float32)
     acc = tl.zeros([BLOCK_M, BLOCK_D], tl.float32)
@@ -49,8 +74,9 @@ def forward_kernel(
             here = valid[:, None] & dim_ok[None, :]
             key = tl.load(
                 ks[m] + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims.to(tl.int64)[None, :] * k_d,
-                mask=here, other=0.0,
-            )  # fmt: skip
+                mask=here,
+                other=0.0,
+            )
             scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale + gate[:, None]
             scores = tl.where(valid[None, :], scores, float("-inf"))
             best = tl.maximum(top, tl.max(scores, 1))
@@ -62,8 +88,9 @@ def forward_kernel(
             sums += tl.where(columns[None, :] == m, tl.sum(powers, 1)[:, None], 0.0)
             value = tl.load(
                 vs[m] + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims.to(tl.int64)[None, :] * v_d,
-                mask=here, other=0.0,
-            )  # fmt: skip
+                mask=here,
+                other=0.0,
+            )
             acc = acc * shrink[:, None] + tl.dot(powers.to(value.dtype), value, input_precision="ieee")
             top = best
     total = tl.sum(sums, 1)
@@ -71,12 +98,14 @@ def forward_kernel(
     inverse = tl.where(some, 1.0 / tl.where(some, total, 1.0), 0.0)
     place = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
     tl.store(
-        out + place[:, None] * WIDTH + dims[None, :], (acc * inverse[:, None]).to(out.dtype.element_ty),
+        out + place[:, None] * WIDTH + dims[None, :],
+        (acc * inverse[:, None]).to(out.dtype.element_ty),
         mask=row_ok[:, None] & dim_ok[None, :],
-    )  # fmt: skip
+    )
     tl.store(
-        mass + place[:, None] * M + columns[None, :], sums * inverse[:, None],
+        mass + place[:, None] * M + columns[None, :],
+        sums * inverse[:, None],
         mask=row_ok[:, None] & (columns < M)[None, :],
-    )  # fmt: skip
+    )
     # +inf makes every recomputed weight exp(s - inf) = 0: an empty row has no gradient.
     tl.store(lse + place, tl.where(some, top + tl.log(tl.where(some, total, 1.0)), float("inf")), mask=row_ok)

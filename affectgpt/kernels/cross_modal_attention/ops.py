@@ -15,9 +15,13 @@ from torch import Tensor
 
 @torch.library.custom_op("affectgpt::cross_modal_attention", mutates_args=())
 def _forward(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor],
-    biases: Tensor | None, scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    biases: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     from affectgpt.kernels.cross_modal_attention.triton import launch_forward
 
     return launch_forward(queries, keys, values, masks, biases, scale)
@@ -35,26 +39,30 @@ def _(queries, keys, values, masks, biases, scale):
 
 @torch.library.custom_op("affectgpt::cross_modal_attention_backward", mutates_args=())
 def _backward(
-    grad_out: Tensor, grad_mass: Tensor, queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor],
-    masks: Sequence[Tensor], biases: Tensor | None, out: Tensor, mass: Tensor, lse: Tensor, scale: float,
+    grad_out: Tensor,
+    grad_mass: Tensor,
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    biases: Tensor | None,
+    out: Tensor,
+    mass: Tensor,
+    lse: Tensor,
+    scale: float,
     needed: Sequence[bool],
-) -> list[Tensor]:  # fmt: skip
+) -> list[Tensor]:
     """Gradients of queries, biases, then all keys, then all values; an empty tensor where none is needed."""
     from affectgpt.kernels.cross_modal_attention.triton import launch_backward
 
-    return launch_backward(
-        grad_out, grad_mass, queries, keys, values, masks, biases, out, mass, lse, scale, needed
-    )  # fmt: skip
+    return launch_backward(grad_out, grad_mass, queries, keys, values, masks, biases, out, mass, lse, scale, needed)
 
 
 @_backward.register_fake
-def _(
-    grad_out, grad_mass, queries, keys, values, masks, biases, out, mass, lse, scale, needed
-):
+def _(grad_out, grad_mass, queries, keys, values, masks, biases, out, mass, lse, scale, needed):
     shaped = [queries, biases if biases is not None else queries, *keys, *values]
     return [
-        each.new_empty(each.shape) if wanted else each.new_empty(0)
-        for each, wanted in zip(shaped, needed, strict=True)
+        each.new_empty(each.shape) if wanted else each.new_empty(0) for each, wanted in zip(shaped, needed, strict=True)
     ]
 
 
@@ -74,22 +82,41 @@ def _gradient(ctx: Any, grad_out: Tensor, grad_mass: Tensor, _: Tensor) -> tuple
     wants = ctx.needs_input_grad
     needed = [wants[0], wants[4], *wants[1], *wants[2]]
     given = _backward(
-        grad_out, grad_mass, queries, keys, values, masks, gates[0] if gates else None, out, mass, lse, ctx.scale,
+        grad_out,
+        grad_mass,
+        queries,
+        keys,
+        values,
+        masks,
+        gates[0] if gates else None,
+        out,
+        mass,
+        lse,
+        ctx.scale,
         needed,
-    )  # fmt: skip
+    )
     found = [each if wanted else None for each, wanted in zip(given, needed, strict=True)]
     return (
-        found[0], found[2 : 2 + ctx.count], found[2 + ctx.count :], [None] * ctx.masked, found[1], None,
-    )  # fmt: skip
+        found[0],
+        found[2 : 2 + ctx.count],
+        found[2 + ctx.count :],
+        [None] * ctx.masked,
+        found[1],
+        None,
+    )
 
 
 _forward.register_autograd(_gradient, setup_context=_setup)
 
 
 def fused(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor | None],
-    biases: Tensor | None, scale: float,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    biases: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
     """The Triton implementation; shapes and results as [reference][]."""
     given: list[Tensor] = []
     if any(mask is not None for mask in masks):

@@ -9,9 +9,13 @@ from torch import Tensor
 
 
 def reference(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor | None],
-    biases: Tensor | None, scale: float,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    biases: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
     """`softmax(scale * q k^T + bias) v` over the valid tokens of all modalities at once.
 
     Shapes as in [cross_modal_attention][]. Scores and sums are float32, or float64 for float64 inputs. Returns

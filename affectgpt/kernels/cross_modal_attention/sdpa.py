@@ -10,9 +10,13 @@ from torch.nn import functional
 
 
 def sdpa(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor | None],
-    biases: Tensor | None, scale: float,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    biases: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
     """As [reference][]; `mass` comes from M more value columns, each 1 on the tokens of its modality.
 
     The columns make it exact and differentiable through PyTorch's fused kernels, which return no weights.
@@ -31,14 +35,20 @@ def sdpa(
     key, value = _joined(keys, masks), _joined(values, masks)
     which = torch.repeat_interleave(
         torch.eye(count, dtype=value.dtype, device=value.device),
-        torch.tensor(lengths, device=value.device), dim=0, output_size=sum(lengths),
-    )  # fmt: skip
+        torch.tensor(lengths, device=value.device),
+        dim=0,
+        output_size=sum(lengths),
+    )
     value = torch.cat([value, which.expand(batch, value.shape[1], -1, -1)], dim=-1)
     added, some = _added(queries, keys, masks, biases)
     out = functional.scaled_dot_product_attention(
-        queries.expand(batch, -1, -1, -1), key, value, attn_mask=added, scale=scale,
+        queries.expand(batch, -1, -1, -1),
+        key,
+        value,
+        attn_mask=added,
+        scale=scale,
         enable_gqa=queries.shape[1] != key.shape[1],
-    )  # fmt: skip
+    )
     if some is not None:
         out = torch.where(some[:, None, None, None], out, torch.zeros((), dtype=out.dtype, device=out.device))
     width = queries.shape[3]
@@ -74,9 +84,9 @@ def _added(
         added = torch.zeros(valid.shape, dtype=queries.dtype, device=queries.device)
         added = added.masked_fill(~valid, float("-inf"))[:, None, None, :]
     if biases is not None:
-        gates = torch.cat(
-            [biases[:, index, None].expand(-1, key.shape[2]) for index, key in enumerate(keys)], dim=1
-        )[None, :, None, :].to(queries.dtype)  # fmt: skip
+        gates = torch.cat([biases[:, index, None].expand(-1, key.shape[2]) for index, key in enumerate(keys)], dim=1)[
+            None, :, None, :
+        ].to(queries.dtype)
         added = gates if added is None else added + gates
     if added is not None:
         added = added.expand(batch, queries.shape[1], queries.shape[2], -1)

@@ -30,15 +30,22 @@ def blocks(rows: int, width: int, itemsize: int) -> dict[str, int]:
         most = tokens = 64 if wide <= 64 else 32 if wide <= 128 else 16
         warps, stages = 8 if wide == 128 else 4, 2
     return {
-        "BLOCK_M": min(most, max(16, power_of_two(rows))), "BLOCK_N": tokens, "BLOCK_D": wide, "num_warps": warps,
+        "BLOCK_M": min(most, max(16, power_of_two(rows))),
+        "BLOCK_N": tokens,
+        "BLOCK_D": wide,
+        "num_warps": warps,
         "num_stages": stages,
-    }  # fmt: skip
+    }
 
 
 def launch_forward(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor],
-    biases: Tensor | None, scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    biases: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, the log-sum-exp `[B, H, Q]` float32 (+inf: empty row)."""
     batch, (heads, count, width) = keys[0].shape[0], queries.shape[1:]
     out = queries.new_empty(batch, heads, count, width)
@@ -49,24 +56,41 @@ def launch_forward(
     sizes, grid = _sizes(queries, keys)
     with _on(queries):
         forward_kernel[grid](
-            queries, tuple(keys), tuple(values), _pointers(keys, masks), biases, out, mass, lse, scale,
-            *_strides(queries, keys, values, masks, biases), **sizes,
-        )  # fmt: skip
+            queries,
+            tuple(keys),
+            tuple(values),
+            _pointers(keys, masks),
+            biases,
+            out,
+            mass,
+            lse,
+            scale,
+            *_strides(queries, keys, values, masks, biases),
+            **sizes,
+        )
     return out, mass, lse
 
 
 def launch_backward(
-    grad_out: Tensor, grad_mass: Tensor, queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor],
-    masks: Sequence[Tensor], biases: Tensor | None, out: Tensor, mass: Tensor, lse: Tensor, scale: float,
+    grad_out: Tensor,
+    grad_mass: Tensor,
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    biases: Tensor | None,
+    out: Tensor,
+    mass: Tensor,
+    lse: Tensor,
+    scale: float,
     needed: Sequence[bool],
-) -> list[Tensor]:  # fmt: skip
+) -> list[Tensor]:
     """Gradients of queries, biases, all keys, all values, in this order; an empty tensor for one not `needed`."""
     count = len(keys)
     shaped = [queries, queries if biases is None else biases, *keys, *values]
     found = [
-        each.new_zeros(each.shape) if wanted else each.new_empty(0)
-        for each, wanted in zip(shaped, needed, strict=True)
-    ]  # fmt: skip
+        each.new_zeros(each.shape) if wanted else each.new_empty(0) for each, wanted in zip(shaped, needed, strict=True)
+    ]
     if out.numel() == 0:
         return found
     grad_out, grad_mass = grad_out.contiguous(), grad_mass.contiguous()
@@ -79,9 +103,21 @@ def launch_backward(
         of_gates = mass.new_empty(mass.shape)
         with _on(queries):
             queries_kernel[grid](
-                queries, tuple(keys), tuple(values), pointers, biases, grad_out, grad_mass, delta, lse, of_queries,
-                of_gates, scale, *strides, **sizes,
-            )  # fmt: skip
+                queries,
+                tuple(keys),
+                tuple(values),
+                pointers,
+                biases,
+                grad_out,
+                grad_mass,
+                delta,
+                lse,
+                of_queries,
+                of_gates,
+                scale,
+                *strides,
+                **sizes,
+            )
         if needed[0]:
             shared = queries.shape[0] == 1
             found[0] = (of_queries.sum(dim=0, keepdim=True) if shared else of_queries).to(queries.dtype)
@@ -94,12 +130,27 @@ def launch_backward(
             sizes_here = {name: value for name, value in sizes.items() if name != "M_PAD"}
             with _on(queries):
                 tokens_kernel[(grid[0], -(-length // sizes["BLOCK_N"]))](
-                    queries, keys[index], values[index], pointers[index], biases, grad_out, grad_mass, delta, lse,
-                    found[2 + index] if of_key else None, found[2 + count + index] if of_value else None, scale,
-                    *strides[:4], *keys[index].stride(), *values[index].stride(),
+                    queries,
+                    keys[index],
+                    values[index],
+                    pointers[index],
+                    biases,
+                    grad_out,
+                    grad_mass,
+                    delta,
+                    lse,
+                    found[2 + index] if of_key else None,
+                    found[2 + count + index] if of_value else None,
+                    scale,
+                    *strides[:4],
+                    *keys[index].stride(),
+                    *values[index].stride(),
                     *(masks[index].stride() if pointers[index] is not None else (0, 0)),
-                    *(biases.stride() if biases is not None else (0, 0)), length, INDEX=index, **sizes_here,
-                )  # fmt: skip
+                    *(biases.stride() if biases is not None else (0, 0)),
+                    length,
+                    INDEX=index,
+                    **sizes_here,
+                )
     return found
 
 
@@ -112,9 +163,14 @@ def _sizes(queries: Tensor, keys: Sequence[Tensor]) -> tuple[dict[str, int], tup
     heads, count, width = queries.shape[1:]
     rows = heads // kv_heads * count
     sizes = {
-        "QUERIES": count, "WIDTH": width, "GROUPS": heads // kv_heads, "KV_HEADS": kv_heads, "M": len(keys),
-        "M_PAD": power_of_two(len(keys)), **blocks(rows, width, queries.element_size()),
-    }  # fmt: skip
+        "QUERIES": count,
+        "WIDTH": width,
+        "GROUPS": heads // kv_heads,
+        "KV_HEADS": kv_heads,
+        "M": len(keys),
+        "M_PAD": power_of_two(len(keys)),
+        **blocks(rows, width, queries.element_size()),
+    }
     # The first axis of a grid may be as long as 2^31, the others 65,535.
     return sizes, (batch * kv_heads, -(-rows // sizes["BLOCK_M"]))
 
@@ -133,6 +189,10 @@ def _strides(
     of_queries = (0 if shared else queries.stride(0), *queries.stride()[1:])
     of_masks = tuple(mask.stride() if mask.ndim == 2 else (0, 0) for mask in masks) or ((0, 0),) * len(keys)
     return (
-        *of_queries, tuple(key.stride() for key in keys), tuple(value.stride() for value in values), of_masks,
-        *(biases.stride() if biases is not None else (0, 0)), tuple(key.shape[2] for key in keys),
-    )  # fmt: skip
+        *of_queries,
+        tuple(key.stride() for key in keys),
+        tuple(value.stride() for value in values),
+        of_masks,
+        *(biases.stride() if biases is not None else (0, 0)),
+        tuple(key.shape[2] for key in keys),
+    )

@@ -38,9 +38,12 @@ class ClipVision(nn.Module):
         architecture = CLIPVisionConfig(**values)
         if self.pretrained and config.model is not None:
             self.model = load_pretrained(
-                CLIPVisionModelWithProjection, config.model, architecture,
-                dtype=config.dtype, allow_pickle=config.allow_pickle,
-            )  # fmt: skip
+                CLIPVisionModelWithProjection,
+                config.model,
+                architecture,
+                dtype=config.dtype,
+                allow_pickle=config.allow_pickle,
+            )
         else:
             self.model = build_random(CLIPVisionModelWithProjection, architecture, config.dtype)
 

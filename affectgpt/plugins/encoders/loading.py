@@ -83,8 +83,11 @@ def load_pretrained(
     if missing:
         shown = ", ".join(sorted(missing)[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
         raise CheckpointError(
-            f"{len(missing)} weights are missing from {name!r}", where=str(folder or name), found=f"no {shown}",
-            hint="this checkpoint is of another model, or is not complete")  # fmt: skip
+            f"{len(missing)} weights are missing from {name!r}",
+            where=str(folder or name),
+            found=f"no {shown}",
+            hint="this checkpoint is of another model, or is not complete",
+        )
     loaded: nn.Module = model.eval()
     return loaded
 

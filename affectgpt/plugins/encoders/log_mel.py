@@ -34,9 +34,16 @@ class LogMel:
     def __call__(self, waveform: NDArray[np.float32]) -> Tensor:
         """The spectrogram of `waveform [..., S]`, S at least `hop`."""
         power = torchaudio.functional.spectrogram(
-            torch.from_numpy(np.ascontiguousarray(waveform)), 0, self.window, self.points, self.hop,
-            self.window.shape[0], 2.0, False, pad_mode="constant",
-        )  # fmt: skip
+            torch.from_numpy(np.ascontiguousarray(waveform)),
+            0,
+            self.window,
+            self.points,
+            self.hop,
+            self.window.shape[0],
+            2.0,
+            False,
+            pad_mode="constant",
+        )
         frames = power[..., : waveform.shape[-1] // self.hop]
         mel = torch.einsum("...ft,fm->...mt", frames, self.bands)
         return ((mel + _FLOOR).log() - _CENTRE) / _SCALE

@@ -122,6 +122,8 @@ def _load(tower: nn.Module, file: Path) -> None:
         ) from None
     if report.missing_keys:
         raise CheckpointError(
-            f"{len(report.missing_keys)} weights are missing from this checkpoint", where=str(file),
-            found=f"no {', '.join(sorted(report.missing_keys)[:8])}", hint="it is of another model",
-        )  # fmt: skip
+            f"{len(report.missing_keys)} weights are missing from this checkpoint",
+            where=str(file),
+            found=f"no {', '.join(sorted(report.missing_keys)[:8])}",
+            hint="it is of another model",
+        )

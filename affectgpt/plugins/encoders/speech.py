@@ -49,9 +49,13 @@ class Speech(nn.Module):
         if self.pretrained and config.model is not None:
             # masked_spec_embed is read only by the masking of SpecAugment, and some checkpoints lack it.
             self.model = load_pretrained(
-                AutoModel, config.model, architecture, dtype=config.dtype, allow_pickle=config.allow_pickle,
+                AutoModel,
+                config.model,
+                architecture,
+                dtype=config.dtype,
+                allow_pickle=config.allow_pickle,
                 optional=(r"(.*\.)?masked_spec_embed",),
-            )  # fmt: skip
+            )
         else:
             self.model = build_random(AutoModel, architecture, config.dtype)
 

@@ -31,8 +31,19 @@ FEATURES = {
     "vit_small_patch14_dinov2": 384,
     "vit_small_patch16_224": 384,
 }
-_OURS = ("in_chans", "num_classes", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "scriptable",
-         "exportable", "no_jit", "checkpoint_path", "features_only")  # fmt: skip
+_OURS = (
+    "in_chans",
+    "num_classes",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "cache_dir",
+    "scriptable",
+    "exportable",
+    "no_jit",
+    "checkpoint_path",
+    "features_only",
+)
 
 
 class TimmConfig(EncoderConfig):
@@ -71,8 +82,9 @@ class TimmConfig(EncoderConfig):
         if (self.tokens == "all") != (self.positions is not None):
             raise ValueError(
                 "tokens: all needs positions, the number of tokens that the model gives per picture"
-                if self.tokens == "all" else "positions has a meaning with tokens: all only"
-            )  # fmt: skip
+                if self.tokens == "all"
+                else "positions has a meaning with tokens: all only"
+            )
         return self
 
     def per_picture(self) -> int:

@@ -102,8 +102,11 @@ def _check_features(
         hint = f"features: {found[-1]}" + (f", positions: {found[0]}" if config.tokens == "all" else "")
     raise InterfaceError(
         "the declared width is not the model's" if found[-1] != dim else "the declared positions are not the model's",
-        where=where, found=f"features of shape {found}", expected=str(expected), hint=hint,
-    )  # fmt: skip
+        where=where,
+        found=f"features of shape {found}",
+        expected=str(expected),
+        hint=hint,
+    )
 
 
 def _weights(config: TimmConfig, where: str) -> dict[str, Any]:

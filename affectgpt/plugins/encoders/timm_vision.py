@@ -34,9 +34,11 @@ class TimmVision(nn.Module):
         height, width = asked or own[:2]
         if height != width:
             raise InterfaceError(
-                "this model reads pictures that are not square", where=config.model, found=f"{height} x {width}",
+                "this model reads pictures that are not square",
+                where=config.model,
+                found=f"{height} x {width}",
                 hint="give size",
-            )  # fmt: skip
+            )
         self.size = height
         self.mean, self.std = own.mean, own.std
 

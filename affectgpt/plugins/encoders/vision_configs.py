@@ -102,8 +102,14 @@ class ClipVisionConfig(WeightsConfig):
         outer layer norms 4 h, and per layer 4 (h^2 + h) + 2 h f + f + h + 4 h; then the projection.
         """
         values = self.vision_values()
-        names = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "image_size": 224,
-                 "patch_size": 32, "projection_dim": 512}  # fmt: skip
+        names = {
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 12,
+            "image_size": 224,
+            "patch_size": 32,
+            "projection_dim": 512,
+        }
         h, f, n, s, p, d = (config_size(values, name, size, where=self.place()) for name, size in names.items())
         layer = 4 * (h * h + h) + 2 * h * f + f + h + 4 * h
         return h * (3 * p * p + (s // p) ** 2 + 2) + 4 * h + n * layer + h * d

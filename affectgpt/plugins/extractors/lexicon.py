@@ -36,9 +36,7 @@ class Lexicon:
         out = []
         for text in texts:
             weighed = self._weighed(text)
-            out.append(
-                Extraction((sentiment(weighed, self.table),)) if weighed else Extraction(error=NOTHING_READ)
-            )
+            out.append(Extraction((sentiment(weighed, self.table),)) if weighed else Extraction(error=NOTHING_READ))
         return out
 
     def _weighed(self, text: str) -> Mapping[str, float]:

@@ -66,7 +66,19 @@ SPEECH = SPEECH_VERBS | closed_class(
 ENDS = frozenset(".!?。！？；;\n…")
 PAUSES = frozenset(",，:：()（）")
 GRAMMAR = frozenset().union(
-    TURNS, CONCESSIONS, COORDINATORS, GENERIC, CONCLUDING, OPENING, EVIDENCE, SITUATIONS, OTHERS, PREPOSITIONS, FEELING,
-    SPEECH, INTENSIFIERS, DIMINISHERS,
-)  # fmt: skip
+    TURNS,
+    CONCESSIONS,
+    COORDINATORS,
+    GENERIC,
+    CONCLUDING,
+    OPENING,
+    EVIDENCE,
+    SITUATIONS,
+    OTHERS,
+    PREPOSITIONS,
+    FEELING,
+    SPEECH,
+    INTENSIFIERS,
+    DIMINISHERS,
+)
 """Every one of them, for the finder, which must know a phrase to keep it together."""

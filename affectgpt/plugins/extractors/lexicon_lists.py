@@ -16,13 +16,58 @@ _LINE = re.compile(r"[\n.。!！?？]+")
 _COLON = re.compile("[:：]")
 _WRAPPING = " \t\r*_#`'\"“”‘’[](){}<>-•·.。!！"
 _NUMBER = re.compile(r"\d{1,3}\s*[.)、:]\s*")
-_HEADS = frozenset({
-    "emotion", "emotions", "emotional", "label", "labels", "state", "states", "word", "words", "tag", "tags", "feeling",
-    "feelings", "the", "final", "answer", "predicted", "recognized", "primary", "main", "output", "result", "overall",
-    "category", "categories", "character's", "person's", "sentiment", "sentiments", "mood", "detected", "identified",
-    "dominant", "secondary", "top", "list", "心情",
-    "情绪", "情感", "标签", "情绪标签", "情感标签", "情绪状态", "情感状态", "情绪词", "答案", "最终答案", "输出",
-})  # fmt: skip
+_HEADS = frozenset(
+    {
+        "emotion",
+        "emotions",
+        "emotional",
+        "label",
+        "labels",
+        "state",
+        "states",
+        "word",
+        "words",
+        "tag",
+        "tags",
+        "feeling",
+        "feelings",
+        "the",
+        "final",
+        "answer",
+        "predicted",
+        "recognized",
+        "primary",
+        "main",
+        "output",
+        "result",
+        "overall",
+        "category",
+        "categories",
+        "character's",
+        "person's",
+        "sentiment",
+        "sentiments",
+        "mood",
+        "detected",
+        "identified",
+        "dominant",
+        "secondary",
+        "top",
+        "list",
+        "心情",
+        "情绪",
+        "情感",
+        "标签",
+        "情绪标签",
+        "情感标签",
+        "情绪状态",
+        "情感状态",
+        "情绪词",
+        "答案",
+        "最终答案",
+        "输出",
+    }
+)
 _AROUND = INTENSIFIERS | DIMINISHERS | NEGATORS | BOUND_NEGATORS | ALTERNATIVES | BETWEEN
 """What may stand in an item beside its emotion word."""
 _LONGEST_HEAD = 60

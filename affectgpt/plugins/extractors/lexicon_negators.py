@@ -33,9 +33,7 @@ NOT_A_NEGATOR = closed_class(
 """Longer words that hold such a negator and do not negate what follows."""
 POTENTIAL = closed_class("不住, 不了, 不出, 不尽, 不完, 不清, 不得, 不起, 不下, 不起来, 不下去, 不出来")
 """Ends of V不C, "cannot V": that verb is not done, and what follows is not negated (压抑不住喜悦)."""
-PLAIN_NOT = closed_class(
-    "not, isn't, aren't, wasn't, weren't, doesn't, don't, didn't, 不, 并不, 不太, 不怎么, 不那么"
-)
+PLAIN_NOT = closed_class("not, isn't, aren't, wasn't, weren't, doesn't, don't, didn't, 不, 并不, 不太, 不怎么, 不那么")
 """The negators after which an adjective means its opposite ("not happy")."""
 BETWEEN = closed_class(
     "very, so, really, too, at, all, that, particularly, a, bit, is, be, feel, look, seem, appear, 很, 太, 那么"
@@ -109,8 +107,29 @@ ONLY = closed_class("just, only, simply, merely, rather, 仅, 只, 更多")
 OF_NOUNS = closed_class("no, without, lack, lacks, lacking, absence, free of, devoid of, nor")
 """Negators of nouns, whose list "and" may end: "without anger, fear, and sadness"."""
 ASSERTION = frozenset().union(
-    NEGATORS, ALTERNATIVES, NOBODY, BOUND_NEGATORS, NOT_A_NEGATOR, POTENTIAL, PLAIN_NOT, BETWEEN, UNSURPASSED, NEVER,
-    SUCH, HIDING, FACTS, REASONS, UNDECIDED, UNREACHED, CONDITIONS, CONDITIONED, NOT_NEGATING, PRETENCE, WISHES, SHOWN,
-    ONLY, OF_NOUNS,
-)  # fmt: skip
+    NEGATORS,
+    ALTERNATIVES,
+    NOBODY,
+    BOUND_NEGATORS,
+    NOT_A_NEGATOR,
+    POTENTIAL,
+    PLAIN_NOT,
+    BETWEEN,
+    UNSURPASSED,
+    NEVER,
+    SUCH,
+    HIDING,
+    FACTS,
+    REASONS,
+    UNDECIDED,
+    UNREACHED,
+    CONDITIONS,
+    CONDITIONED,
+    NOT_NEGATING,
+    PRETENCE,
+    WISHES,
+    SHOWN,
+    ONLY,
+    OF_NOUNS,
+)
 """Every one of them, for the finder, which must know a phrase to keep it together."""

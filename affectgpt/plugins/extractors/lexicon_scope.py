@@ -43,8 +43,15 @@ from affectgpt.plugins.extractors.lexicon_negators import (
 
 Fate = Literal["", "dropped", "opposite"]
 _REACH = {
-    "negator": 5, "bound": 5, "alternative": 5, "nobody": 8, "than": 2, "pretence": 5, "unreached": 5, "doubt": 12,
-}  # fmt: skip
+    "negator": 5,
+    "bound": 5,
+    "alternative": 5,
+    "nobody": 8,
+    "than": 2,
+    "pretence": 5,
+    "unreached": 5,
+    "doubt": 12,
+}
 """How many tokens each kind reaches; of a verb of doubt or wishing the whole complement is not asserted."""
 _LISTED = 2
 """How many more after a negated word, so that the next in a list is reached: "no anger, fear or sadness"."""
@@ -53,13 +60,26 @@ _HIDDEN_BY = 3
 _ROLES: dict[str, str] = {
     word: role
     for role, words in (
-        ("coordinator", COORDINATORS), ("reason", REASONS), ("only", ONLY), ("fact", FACTS), ("hiding", HIDING),
-        ("condition", CONDITIONS), ("than", {"than"}), ("potential", POTENTIAL), ("pretence", PRETENCE),
-        ("unreached", UNREACHED), ("negator", NEGATORS), ("bound", BOUND_NEGATORS), ("nobody", NOBODY),
-        ("alternative", ALTERNATIVES), ("doubt", UNDECIDED | WISHES), ("lift", NOT_NEGATING | TURNS), ("pause", PAUSES),
+        ("coordinator", COORDINATORS),
+        ("reason", REASONS),
+        ("only", ONLY),
+        ("fact", FACTS),
+        ("hiding", HIDING),
+        ("condition", CONDITIONS),
+        ("than", {"than"}),
+        ("potential", POTENTIAL),
+        ("pretence", PRETENCE),
+        ("unreached", UNREACHED),
+        ("negator", NEGATORS),
+        ("bound", BOUND_NEGATORS),
+        ("nobody", NOBODY),
+        ("alternative", ALTERNATIVES),
+        ("doubt", UNDECIDED | WISHES),
+        ("lift", NOT_NEGATING | TURNS),
+        ("pause", PAUSES),
     )
     for word in words
-}  # fmt: skip
+}
 _NEGATING = frozenset({"negator", "bound", "alternative", "nobody"})
 _OPENING = _NEGATING | {"than", "pretence", "unreached", "doubt"}
 _AT_ONCE = SHOWN | FEELING | BETWEEN | HIDING | INTENSIFIERS | DIMINISHERS

@@ -43,22 +43,28 @@ class LLMExtractor:
             from affectgpt.plugins.extractors.llm_local import LocalModel
 
             self.model = LocalModel(
-                llm, config.llm or {}, device=config.device, batch_size=config.batch_size,
+                llm,
+                config.llm or {},
+                device=config.device,
+                batch_size=config.batch_size,
                 max_new_tokens=config.max_new_tokens,
-            )  # fmt: skip
+            )
         self.identity = {
-            "model": self.model.identity(), "prompts": llm_prompts.VERSION, "max_new_tokens": config.max_new_tokens,
+            "model": self.model.identity(),
+            "prompts": llm_prompts.VERSION,
+            "max_new_tokens": config.max_new_tokens,
             "decoding": "greedy",
-        }  # fmt: skip
+        }
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
         """The emotion words of each text; a text of blanks names none. Raises RunError when no answer can be had."""
         limit = self.config.max_characters
         found = [
             Extraction(error=f"the text is longer than max_characters: {len(text)}, at most {limit}")
-            if len(text) > limit else Extraction()
+            if len(text) > limit
+            else Extraction()
             for text in texts
-        ]  # fmt: skip
+        ]
         asked = [index for index, text in enumerate(texts) if len(text) <= limit and not llm_prompts.is_blank(text)]
         answers = self._answers([self._ask_emotions(texts[index]) for index in asked])
         for index, answer in zip(asked, answers, strict=True):
@@ -110,8 +116,15 @@ class LLMExtractor:
     def _with_progress(self, error: RunError, answered: int) -> AffectGPTError:
         kept = f"kept in {self.cache.folder}" if self.cache.folder else "lost, because `cache` is off"
         first = error.problems[0]
-        return RunError.of([
-            Problem(first.what, first.where, first.found, first.expected,
-                    f"{first.hint}; {answered} answers already given are {kept}"),
-            *error.problems[1:],
-        ])  # fmt: skip
+        return RunError.of(
+            [
+                Problem(
+                    first.what,
+                    first.where,
+                    first.found,
+                    first.expected,
+                    f"{first.hint}; {answered} answers already given are {kept}",
+                ),
+                *error.problems[1:],
+            ]
+        )

@@ -41,7 +41,8 @@ class AnswerCache:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except (OSError, ValueError) as error:
                 raise ConfigError(
-                    "answers cannot be kept in this folder", where=str(self.folder),
+                    "answers cannot be kept in this folder",
+                    where=str(self.folder),
                     found=getattr(error, "strerror", None) or str(error),
                     hint="choose another with `cache: FOLDER`, or keep none with `cache: off`",
                 ) from error
@@ -74,7 +75,9 @@ class AnswerCache:
             part.replace(path)
         except OSError as error:
             raise RunError(
-                "an answer cannot be kept", where=str(path), found=error.strerror or str(error),
+                "an answer cannot be kept",
+                where=str(path),
+                found=error.strerror or str(error),
                 hint="make room, choose another folder with `cache: FOLDER`, or keep none with `cache: off`",
             ) from error
         finally:

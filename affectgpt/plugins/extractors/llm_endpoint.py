@@ -29,7 +29,8 @@ class Server:
             import openai  # noqa: F401
         except ModuleNotFoundError as error:
             raise PluginError(
-                "the `endpoint` of the extractor 'llm' needs a package that is not installed", found=str(error),
+                "the `endpoint` of the extractor 'llm' needs a package that is not installed",
+                found=str(error),
                 hint="pip install 'affectgpt[openai]'",
             ) from error
         self.endpoint, self.max_new_tokens = endpoint, max_new_tokens
@@ -77,9 +78,11 @@ class Server:
 
         # The client insists on a key; servers of one's own usually want none.
         return openai.OpenAI(
-            base_url=self.endpoint.url, api_key=os.environ.get(self.endpoint.api_key_env) or "none",
-            timeout=self.endpoint.timeout, max_retries=self.endpoint.retries,
-        )  # fmt: skip
+            base_url=self.endpoint.url,
+            api_key=os.environ.get(self.endpoint.api_key_env) or "none",
+            timeout=self.endpoint.timeout,
+            max_retries=self.endpoint.retries,
+        )
 
     def _put(self, client: Any, index: int, question: str, done: SimpleQueue[tuple[int, Answer | Exception]]) -> None:
         try:
@@ -92,9 +95,11 @@ class Server:
 
         try:
             found: Any = client.chat.completions.create(
-                model=self.endpoint.model, messages=[{"role": "user", "content": question}], temperature=0,
+                model=self.endpoint.model,
+                messages=[{"role": "user", "content": question}],
+                temperature=0,
                 max_tokens=self.max_new_tokens,
-            )  # fmt: skip
+            )
         except openai.OpenAIError as error:
             if getattr(error, "status_code", None) in _REFUSED:
                 return Answer("", refused=_said(error))
@@ -116,9 +121,12 @@ class Server:
 
     def _failure(self, found: str, hint: str) -> RunError:
         return RunError(
-            "the server gave no answer", where=f"{self.endpoint.url} (model {self.endpoint.model!r})",
-            found=found, expected="a chat completion in OpenAI's form", hint=hint,
-        )  # fmt: skip
+            "the server gave no answer",
+            where=f"{self.endpoint.url} (model {self.endpoint.model!r})",
+            found=found,
+            expected="a chat completion in OpenAI's form",
+            hint=hint,
+        )
 
 
 _ADVICE = "check that `endpoint.url` is the address of an OpenAI-compatible server, with /v1 where it has one"

@@ -36,7 +36,7 @@ class LocalModel:
 
     def identity(self) -> dict[str, Any]:
         """What decides its answers beside the question: options, weights, and how it reads text."""
-        probe = self._ids("A probe: 你好, naïve <|im_end|> [\"x\"]\n")
+        probe = self._ids('A probe: 你好, naïve <|im_end|> ["x"]\n')
         return {"llm": dict(self.options), "weights": _weights_print(self.llm), "reads": probe}
 
     def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, Answer]]:
@@ -55,7 +55,8 @@ class LocalModel:
             written = self.llm.generate(*_left_padded(rows), self.settings)
         except torch.OutOfMemoryError as error:
             raise RunError(
-                "there is not enough memory for the extractor's LLM", found=f"{len(questions)} questions at once",
+                "there is not enough memory for the extractor's LLM",
+                found=f"{len(questions)} questions at once",
                 hint="lower `batch_size`, or give the LLM `dtype: bfloat16`",
             ) from error
         # An end marker takes one of the tokens, so that a full row never came to its end.
@@ -76,7 +77,9 @@ def _place(llm: Any, device: str) -> torch.device:
         llm.to(chosen)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(
-            "the extractor's LLM cannot be put on this device", where="device", found=f"{device}: {_first_line(error)}",
+            "the extractor's LLM cannot be put on this device",
+            where="device",
+            found=f"{device}: {_first_line(error)}",
             expected="auto, cpu, cuda, ...",
         ) from error
     return chosen

@@ -30,20 +30,23 @@ class Attention(nn.Module):
             some = mask.any(dim=1)
             mask = (mask | ~some[:, None])[:, None, None]
         attended = functional.scaled_dot_product_attention(
-            self._split(self.query(queries)), self._split(self.key(tokens)), self._split(self.value(tokens)),
-            attn_mask=mask, dropout_p=dropout,
-        )  # fmt: skip
+            self._split(self.query(queries)),
+            self._split(self.key(tokens)),
+            self._split(self.value(tokens)),
+            attn_mask=mask,
+            dropout_p=dropout,
+        )
         out: Tensor = self.out(rearrange(attended, "b h q d -> b q (h d)"))
         return out if some is None else out.masked_fill(~some[:, None, None], 0.0)
 
-    def over(
-        self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor | None]
-    ) -> tuple[Tensor, Tensor]:
+    def over(self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         """At most 128 queries over several token sequences under one softmax -> `[B, Q, D]`, mass `[B, H, Q, M]`."""
         attended, mass = cross_modal_attention(
-            self._split(self.query(queries)), [self._split(self.key(each)) for each in tokens],
-            [self._split(self.value(each)) for each in tokens], masks=masks,
-        )  # fmt: skip
+            self._split(self.query(queries)),
+            [self._split(self.key(each)) for each in tokens],
+            [self._split(self.value(each)) for each in tokens],
+            masks=masks,
+        )
         out: Tensor = self.out(rearrange(attended, "b h q d -> b q (h d)"))
         return out, mass
 

@@ -44,9 +44,11 @@ class AttentionConfig(FuserConfig):
         heads = self.heads or max(1, width // 64)
         if width % heads or width // heads > WIDEST_HEAD:
             raise InterfaceError(
-                "the heads do not fit the width", found=f"{heads} heads of a width of {width}",
-                expected=f"a number that divides {width}, heads at most {WIDEST_HEAD} wide", hint="set heads or dim",
-            )  # fmt: skip
+                "the heads do not fit the width",
+                found=f"{heads} heads of a width of {width}",
+                expected=f"a number that divides {width}, heads at most {WIDEST_HEAD} wide",
+                hint="set heads or dim",
+            )
         return heads
 
     def embedding(self, inputs: Mapping[str, TokenSpec]) -> int:
@@ -107,9 +109,10 @@ class QFormerConfig(QueriesConfig):
         most = sum(spec.tokens for spec in inputs.values())
         if self.positions is not None and self.positions < most:
             raise InterfaceError(
-                "there are fewer positions than tokens", found=f"positions: {self.positions}",
+                "there are fewer positions than tokens",
+                found=f"positions: {self.positions}",
                 expected=f"at least {most}, the tokens of {' and '.join(inputs)}",
-            )  # fmt: skip
+            )
         return self.positions or most
 
     def read_width(self, inputs: Mapping[str, TokenSpec]) -> int:

@@ -29,9 +29,7 @@ class Bottleneck(nn.Module):
         width, heads = output.dim, config.head_count(inputs)
         self.embed = nn.ModuleList(Embed(spec.dim, width) for spec in inputs.values())
         self.bottleneck = nn.Parameter(torch.randn(1, config.queries, width) * width**-0.5)
-        self.layers = nn.ModuleList(
-            nn.ModuleList(Layer(width, heads) for _ in inputs) for _ in range(config.layers)
-        )  # fmt: skip
+        self.layers = nn.ModuleList(nn.ModuleList(Layer(width, heads) for _ in inputs) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:

@@ -89,8 +89,10 @@ class ConcatConfig(FuserConfig):
 
     def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
         return TokenSpec(
-            modality=joined_modality(dict(inputs)), dim=self.width(inputs),
-            tokens=sum(spec.tokens for spec in inputs.values()), exact=all(spec.exact for spec in inputs.values()),
+            modality=joined_modality(dict(inputs)),
+            dim=self.width(inputs),
+            tokens=sum(spec.tokens for spec in inputs.values()),
+            exact=all(spec.exact for spec in inputs.values()),
         )
 
     def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:

@@ -50,14 +50,26 @@ class CrossAttention(nn.Module):
                 for value, when, each in zip(values, self.when, given, strict=True)
             ]
         weights = FusionWeights(
-            inputs=tuple(_tensors(self.read, "weight")), input_biases=tuple(_tensors(self.read, "bias")),
-            query=self.query.weight, query_bias=self.query.bias, key=self.key.weight, key_bias=self.key.bias,
-            value=self.value.weight, value_bias=self.value.bias, out=self.out.weight, out_bias=self.out.bias,
-        )  # fmt: skip
+            inputs=tuple(_tensors(self.read, "weight")),
+            input_biases=tuple(_tensors(self.read, "bias")),
+            query=self.query.weight,
+            query_bias=self.query.bias,
+            key=self.key.weight,
+            key_bias=self.key.bias,
+            value=self.value.weight,
+            value_bias=self.value.bias,
+            out=self.out.weight,
+            out_bias=self.out.bias,
+        )
         read, mass = absorbed_cross_modal_attention(
-            self.queries, values, weights, num_heads=self.heads, masks=[each.mask for each in given],
-            gates=self.gates, cache=self.fold,
-        )  # fmt: skip
+            self.queries,
+            values,
+            weights,
+            num_heads=self.heads,
+            masks=[each.mask for each in given],
+            gates=self.gates,
+            cache=self.fold,
+        )
         fused = self.queries + read
         fused = self.norm(fused + self.feed_forward(fused))
         there = torch.stack([present(each) for each in given], dim=1).any(dim=1)

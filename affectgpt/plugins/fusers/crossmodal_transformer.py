@@ -31,9 +31,11 @@ class CrossmodalTransformer(nn.Module):
         self.pairs = nn.ModuleDict(
             {
                 f"{target}_from_{source}": nn.ModuleList(Layer(width, heads) for _ in range(config.layers))
-                for target in range(count) for source in range(count) if source != target
+                for target in range(count)
+                for source in range(count)
+                if source != target
             }
-        )  # fmt: skip
+        )
         self.join = nn.ModuleList(nn.Linear((count - 1) * width, width) for _ in inputs)
         self.among = nn.ModuleList(Layer(width, heads) for _ in inputs)
         self.norm = nn.LayerNorm(width)

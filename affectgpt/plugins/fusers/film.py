@@ -28,7 +28,7 @@ class Film(nn.Module):
         given = sum(inputs[name].dim for name in others)
         self.modulate = nn.Sequential(
             nn.Linear(given, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 2 * output.dim)
-        )  # fmt: skip
+        )
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
         tokens, others = inputs[self.first], [inputs[name] for name in self.others]

@@ -46,8 +46,9 @@ class TensorFusionConfig(PooledConfig):
             raise InterfaceError(
                 "the outer product of the inputs is too large",
                 found=f"({self.reduced} + 1) ^ {len(inputs)} = {self.products(inputs):,} products",
-                expected=f"at most {self.largest:,}", hint="a smaller `reduced`, or the fuser lmf",
-            )  # fmt: skip
+                expected=f"at most {self.largest:,}",
+                hint="a smaller `reduced`, or the fuser lmf",
+            )
         return super().infer(inputs)
 
     def parameters(self, inputs: Mapping[str, TokenSpec]) -> int:

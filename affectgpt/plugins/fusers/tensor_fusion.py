@@ -36,7 +36,9 @@ class TensorFusion(nn.Module):
         for index, (reduce, tokens) in enumerate(zip(self.reduce, given, strict=True)):
             reduced = reduce(masked_mean(tokens)).masked_fill(~there[:, index, None], 0.0)
             factor = functional.pad(reduced, (0, 1), value=1.0)
-            product = factor if product is None else rearrange(
-                einsum(product, factor, "b i, b j -> b i j"), "b i j -> b (i j)"
-            )  # fmt: skip
+            product = (
+                factor
+                if product is None
+                else rearrange(einsum(product, factor, "b i, b j -> b i j"), "b i j -> b (i j)")
+            )
         return Tokens(self.out(product)[:, None], there.any(dim=1, keepdim=True))

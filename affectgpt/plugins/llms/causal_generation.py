@@ -20,9 +20,15 @@ Step = list[int | None]
 
 
 def steps(
-    model: Any, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *,
-    ends: Sequence[int], decode: Decode, seeds: Sequence[int] | None,
-) -> Iterator[Step]:  # fmt: skip
+    model: Any,
+    embeds: Tensor,
+    mask: Tensor,
+    settings: GenerationConfig,
+    *,
+    ends: Sequence[int],
+    decode: Decode,
+    seeds: Sequence[int] | None,
+) -> Iterator[Step]:
     """Continue left-padded `embeds [B, T, D]` by one token of each row at a time, without beams.
 
     transformers prepares (positions, cache, processors, criteria); the loop is [_decoded][]. With sampling each row
@@ -39,9 +45,15 @@ def steps(
 
 
 def best_beams(
-    model: Any, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *,
-    ends: Sequence[int], decode: Decode, seeds: Sequence[int] | None,
-) -> list[list[int]]:  # fmt: skip
+    model: Any,
+    embeds: Tensor,
+    mask: Tensor,
+    settings: GenerationConfig,
+    *,
+    ends: Sequence[int],
+    decode: Decode,
+    seeds: Sequence[int] | None,
+) -> list[list[int]]:
     """The new ids of each row by transformers' beam search, cut before the end marker.
 
     With `seeds`, the rows are searched one after the other: transformers draws for all rows from one generator.
@@ -65,8 +77,9 @@ def _inputs(embeds: Tensor, mask: Tensor) -> dict[str, Tensor]:
 def _how(settings: GenerationConfig, ends: Sequence[int], decode: Decode) -> dict[str, Any]:
     sampling = (
         {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
-        if settings.sample else {}
-    )  # fmt: skip
+        if settings.sample
+        else {}
+    )
     make: Any = TransformersGeneration  # has no annotations
     processors = LogitsProcessorList()
     if settings.repetition_penalty != 1.0:
@@ -75,11 +88,16 @@ def _how(settings: GenerationConfig, ends: Sequence[int], decode: Decode) -> dic
     criteria = StoppingCriteriaList([_StopTexts(settings.stop, decode)] if settings.stop else [])
     return {
         "generation_config": make(
-            max_new_tokens=settings.max_new_tokens, do_sample=settings.sample, num_beams=settings.beams,
-            eos_token_id=list(ends), pad_token_id=ends[0], **sampling,
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=settings.sample,
+            num_beams=settings.beams,
+            eos_token_id=list(ends),
+            pad_token_id=ends[0],
+            **sampling,
         ),
-        "logits_processor": processors, "stopping_criteria": criteria,
-    }  # fmt: skip
+        "logits_processor": processors,
+        "stopping_criteria": criteria,
+    }
 
 
 class _StopTexts(StoppingCriteria):
@@ -108,9 +126,14 @@ class _StopTexts(StoppingCriteria):
 
 @torch.no_grad()
 def _decoded(
-    model: Any, input_ids: Tensor, logits_processor: Any, stopping_criteria: Any, generation_config: Any,
-    draws: Sequence[random.Random] | None = None, **inputs: Any,
-) -> Iterator[Step]:  # fmt: skip
+    model: Any,
+    input_ids: Tensor,
+    logits_processor: Any,
+    stopping_criteria: Any,
+    generation_config: Any,
+    draws: Sequence[random.Random] | None = None,
+    **inputs: Any,
+) -> Iterator[Step]:
     """The decoding loop that `generate` is given; `input_ids [B, 0]` grows by what is chosen."""
     ends = torch.tensor(generation_config.eos_token_id, device=input_ids.device)
     going = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)

@@ -39,7 +39,9 @@ class CausalLM(nn.Module):
         used = max(self.tokenizer.get_vocab().values()) + 1
         if not self.pretrained and used > rows:
             raise InterfaceError(
-                "the tokenizer does not fit the model", found=f"{used} token ids", expected=f"at most {rows}",
+                "the tokenizer does not fit the model",
+                found=f"{used} token ids",
+                expected=f"at most {rows}",
                 hint="raise architecture.vocab_size",
             )
         self.rows = rows
@@ -55,10 +57,17 @@ class CausalLM(nn.Module):
 
             lora = config.lora
             with _names_that_change():
-                peft = get_peft_model(model, LoraConfig(
-                    r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
-                    bias="none", task_type="CAUSAL_LM",
-                ))  # fmt: skip
+                peft = get_peft_model(
+                    model,
+                    LoraConfig(
+                        r=lora.r,
+                        lora_alpha=lora.alpha,
+                        lora_dropout=lora.dropout,
+                        target_modules=list(lora.targets),
+                        bias="none",
+                        task_type="CAUSAL_LM",
+                    ),
+                )
             object.__setattr__(self, "_peft", peft)
 
     def encode(self, text: str, *, special: bool) -> list[int]:
@@ -68,7 +77,8 @@ class CausalLM(nn.Module):
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special)["input_ids"]
         if ids and max(ids) >= self.rows:
             raise InterfaceError(
-                "the tokenizer gives an id that the model has no embedding for", found=f"{max(ids)} in {text[:40]!r}",
+                "the tokenizer gives an id that the model has no embedding for",
+                found=f"{max(ids)} in {text[:40]!r}",
                 expected=f"below {self.rows}",
             )
         return ids
@@ -103,9 +113,7 @@ class CausalLM(nn.Module):
     ) -> list[list[int]]:
         """New ids per row of left-padded `embeds`, cut before the end marker; a row is done with a stop text."""
         if settings.beams > 1:
-            return best_beams(
-                self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds
-            )  # fmt: skip
+            return best_beams(self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds)
         rows: list[list[int]] = [[] for _ in embeds]
         for step in self.stream(embeds, mask, settings, seeds=seeds):
             for row, token in zip(rows, step, strict=True):
@@ -167,7 +175,8 @@ def _random(config: CausalLMConfig, vocabulary: int) -> Any:
         return family.from_config(made, dtype=getattr(torch, config.dtype))
     except (ValueError, TypeError, KeyError) as error:
         raise InterfaceError(
-            "the architecture cannot be built", found=str(error).splitlines()[0],
+            "the architecture cannot be built",
+            found=str(error).splitlines()[0],
             expected="the values of a transformers config.json",
         ) from error
 
@@ -184,12 +193,18 @@ def _pretrained(config: CausalLMConfig) -> Any:
     try:
         with quiet():
             model, report = family.from_pretrained(
-                name, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True,
-                trust_remote_code=False, **fewer,
+                name,
+                dtype=getattr(torch, config.dtype),
+                use_safetensors=True,
+                output_loading_info=True,
+                trust_remote_code=False,
+                **fewer,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
-            "the language model cannot be read", where=name, found=str(error).splitlines()[0],
+            "the language model cannot be read",
+            where=name,
+            found=str(error).splitlines()[0],
             expected="a folder with config.json and safetensors weights, or a model name that can be reached",
             hint="put the folder in place, or set AFFECTGPT_MODELS to the folder that holds it",
         ) from error

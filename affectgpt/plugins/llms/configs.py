@@ -105,9 +105,14 @@ def _shapes(values: dict[str, Any]) -> dict[str, tuple[int, int]]:
     head = values.get("head_dim") or hidden // heads
     query, key = heads * head, values["num_key_value_heads"] * head
     return {
-        "q_proj": (hidden, query), "k_proj": (hidden, key), "v_proj": (hidden, key), "o_proj": (query, hidden),
-        "gate_proj": (hidden, inner), "up_proj": (hidden, inner), "down_proj": (inner, hidden),
-    }  # fmt: skip
+        "q_proj": (hidden, query),
+        "k_proj": (hidden, key),
+        "v_proj": (hidden, key),
+        "o_proj": (query, hidden),
+        "gate_proj": (hidden, inner),
+        "up_proj": (hidden, inner),
+        "down_proj": (inner, hidden),
+    }
 
 
 def _decoder_parameters(values: dict[str, Any]) -> int:

@@ -28,13 +28,17 @@ def read_tokenizer(name: str) -> Any:
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(
-            "the tokenizer cannot be read", where=name, found=str(error).splitlines()[0],
+            "the tokenizer cannot be read",
+            where=name,
+            found=str(error).splitlines()[0],
             expected="a folder with tokenizer.json, or a model name that can be reached",
         ) from error
     # transformers gives an empty tokenizer, without a word, for a folder that has none.
     if len(tokenizer.get_vocab()) < 16:
         raise CheckpointError(
-            "the tokenizer has no vocabulary", where=name, found=f"{len(tokenizer.get_vocab())} tokens",
+            "the tokenizer has no vocabulary",
+            where=name,
+            found=f"{len(tokenizer.get_vocab())} tokens",
             hint="put tokenizer.json into the folder, or name another with `tokenizer:`",
         )
     if tokenizer.eos_token_id is None:

@@ -7,11 +7,19 @@ from affectgpt.unibench.result import DatasetResult, Figure
 
 NO_VALUE = "no value"
 TITLES = {
-    "f1": "F-score", "precision": "precision", "recall": "recall", "hit_rate": "hit rate", "hit_share": "hit share",
-    "labels_per_clip": "labels per clip", "weighted_f1": "weighted F-score", "accuracy": "accuracy",
-    "f1_level_2": "F-score, level 2", "precision_level_2": "precision, level 2", "recall_level_2": "recall, level 2",
+    "f1": "F-score",
+    "precision": "precision",
+    "recall": "recall",
+    "hit_rate": "hit rate",
+    "hit_share": "hit share",
+    "labels_per_clip": "labels per clip",
+    "weighted_f1": "weighted F-score",
+    "accuracy": "accuracy",
+    "f1_level_2": "F-score, level 2",
+    "precision_level_2": "precision, level 2",
+    "recall_level_2": "recall, level 2",
     "f1_levels_1_2": "F-score, levels 1 and 2",
-}  # fmt: skip
+}
 COUNTS = frozenset({"labels_per_clip"})
 """The figures that are means of numbers of things, not fractions: written as they are."""
 WHOLE = frozenset({"clips"})

@@ -48,37 +48,63 @@ def render_html(result: BenchmarkResult) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     score, interval = summary.mean(result)
     on_wheels, beside = summary.on_wheels(result), summary.beside_published(result)
-    return _environment().get_template("page.html.jinja").render(
-        # Markup: the package's own file, and the hash has to fit it to the letter.
-        style=Markup(style), policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
-        "form-action 'none'", system=label(result.system), official=result.official_wheels,
-        kind=summary.kind(result), heading=summary.heading(result), in_benchmark=summary.in_benchmark(result),
-        on_wheels=on_wheels, beside=beside, warning=summary.warning(result), not_comparable=summary.NOT_COMPARABLE,
-        caption=summary.CAPTION, rows=summary.rows(result),
-        mean=score, mean_interval=interval,
-        notes=summary.notes(result), published=published, systems=published.SYSTEMS if beside else (),
-        plot=interval_plot.draw(result), shapes=interval_plot.SHAPES,
-        per_wheel=[
-            (label(each.title), *summary.per_wheel(each)) for each in result.datasets if on_wheels and each.per_wheel
-        ],
-        wheels=[_wheel(result, name) for name in result.wheel_trees if on_wheels], legend=_legend(),
-        matrices=[
-            (label(each.title), _matrices(each, result)) for each in result.datasets if on_wheels and each.confusion
-        ],
-        worst=[(label(each.title), _worst(each)) for each in result.datasets if each.worst],
-        compared=summary.COMPARED, comparisons=summary.comparisons(result),
-        provenance=summary.provenance(result), half=sunburst.SIZE,
-        hub_radius=sunburst.HUB, clips=f"{sum(each.clips for each in result.datasets):,}",
-        excluded=f"{sum(sum(each.excluded.values()) for each in result.datasets):,}",
-    ) + "\n"  # fmt: skip
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            # Markup: the package's own file, and the hash has to fit it to the letter.
+            style=Markup(style),
+            policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+            system=label(result.system),
+            official=result.official_wheels,
+            kind=summary.kind(result),
+            heading=summary.heading(result),
+            in_benchmark=summary.in_benchmark(result),
+            on_wheels=on_wheels,
+            beside=beside,
+            warning=summary.warning(result),
+            not_comparable=summary.NOT_COMPARABLE,
+            caption=summary.CAPTION,
+            rows=summary.rows(result),
+            mean=score,
+            mean_interval=interval,
+            notes=summary.notes(result),
+            published=published,
+            systems=published.SYSTEMS if beside else (),
+            plot=interval_plot.draw(result),
+            shapes=interval_plot.SHAPES,
+            per_wheel=[
+                (label(each.title), *summary.per_wheel(each))
+                for each in result.datasets
+                if on_wheels and each.per_wheel
+            ],
+            wheels=[_wheel(result, name) for name in result.wheel_trees if on_wheels],
+            legend=_legend(),
+            matrices=[
+                (label(each.title), _matrices(each, result)) for each in result.datasets if on_wheels and each.confusion
+            ],
+            worst=[(label(each.title), _worst(each)) for each in result.datasets if each.worst],
+            compared=summary.COMPARED,
+            comparisons=summary.comparisons(result),
+            provenance=summary.provenance(result),
+            half=sunburst.SIZE,
+            hub_radius=sunburst.HUB,
+            clips=f"{sum(each.clips for each in result.datasets):,}",
+            excluded=f"{sum(sum(each.excluded.values()) for each in result.datasets):,}",
+        )
+        + "\n"
+    )
 
 
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader(_PACKAGE, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader(_PACKAGE, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
 
 
 def _wheel(result: BenchmarkResult, name: str) -> dict[str, Any]:
@@ -87,7 +113,8 @@ def _wheel(result: BenchmarkResult, name: str) -> dict[str, Any]:
     counts = wheel_errors.summed(confusion for _, confusion in found)
     shares = [(top, wheel_errors.missed_share(counts, top), wheel_errors.true_clips(counts, top)) for top in tree]
     return {
-        "name": label(name), "datasets": [label(title) for title, _ in found],
+        "name": label(name),
+        "datasets": [label(title) for title, _ in found],
         "picture": sunburst.draw(tree, counts),
         "sectors": [
             (label(top), "no clips" if share is None else f"{100 * share:.0f} %", count(clips), _fill(share))
@@ -98,7 +125,7 @@ def _wheel(result: BenchmarkResult, name: str) -> dict[str, Any]:
             for each in wheel_errors.mistakes(counts)[: sunburst.ARROWS]
         ],
         "words": _words(tree),
-    }  # fmt: skip
+    }
 
 
 def _words(tree: Mapping[str, Mapping[str, list[str]]]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -153,9 +180,12 @@ def _sector(name: str) -> str:
 def _worst(result: DatasetResult) -> list[dict[str, Any]]:
     return [
         {
-            "id": label(clip.id), "text": plain(clip.text), "score": f"{100 * clip.score:.0f}",
-            "true": [label(each) for each in clip.true], "predicted": [label(each) for each in clip.predicted],
+            "id": label(clip.id),
+            "text": plain(clip.text),
+            "score": f"{100 * clip.score:.0f}",
+            "true": [label(each) for each in clip.true],
+            "predicted": [label(each) for each in clip.predicted],
             "shared": {label(each) for each in clip.true} & {label(each) for each in clip.predicted},
         }
         for clip in result.worst
-    ]  # fmt: skip
+    ]

@@ -14,11 +14,14 @@ from affectgpt.unibench.result import BenchmarkResult, Figure
 LEFT, RIGHT, TOP, ROW, WIDTH = 150.0, 24.0, 12.0, 46.0, 920.0
 
 SHAPES = (
-    "M0 -5 L5 4 L-5 4 Z", "M-4.4 -4.4 H4.4 V4.4 H-4.4 Z", "M0 -6.4 L6.4 0 L0 6.4 L-6.4 0 Z",
-    "M0 -6.4 L6.4 0 L0 6.4 L-6.4 0 Z M0 -3 L-3 0 L0 3 L3 0 Z", "M-5 -4 L5 -4 L0 5 Z",
+    "M0 -5 L5 4 L-5 4 Z",
+    "M-4.4 -4.4 H4.4 V4.4 H-4.4 Z",
+    "M0 -6.4 L6.4 0 L0 6.4 L-6.4 0 Z",
+    "M0 -6.4 L6.4 0 L0 6.4 L-6.4 0 Z M0 -3 L-3 0 L0 3 L3 0 Z",
+    "M-5 -4 L5 -4 L0 5 Z",
     "M-1.7 -5 H1.7 V-1.7 H5 V1.7 H1.7 V5 H-1.7 V1.7 H-5 V-1.7 H-1.7 Z",
     "M-5 0 A5 5 0 1 1 5 0 A5 5 0 1 1 -5 0 Z M-2.4 0 A2.4 2.4 0 1 0 2.4 0 A2.4 2.4 0 1 0 -2.4 0 Z",
-)  # fmt: skip
+)
 """One path for each of the published systems, around the origin."""
 
 

@@ -10,12 +10,31 @@ from affectgpt.unibench.report.plain_text import label
 from affectgpt.unibench.result import BenchmarkResult
 
 _PREAMBLE = "% Needs \\usepackage{booktabs,graphicx}; XeLaTeX or LuaLaTeX where a name is not in Latin letters."
-_ESCAPES = str.maketrans({
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
-    "[": "{[}", "]": "{]}", "*": "{*}", "…": r"\dots{}", "\ufffd": "{?}",
-})  # fmt: skip
+_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "$": r"\$",
+        "&": r"\&",
+        "#": r"\#",
+        "%": r"\%",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\char34{}",
+        "`": r"\textasciigrave{}",
+        "'": r"\textquotesingle{}",
+        "[": "{[}",
+        "]": "{]}",
+        "*": "{*}",
+        "…": r"\dots{}",
+        "\ufffd": "{?}",
+    }
+)
 _NOTHING = "--"
 
 
@@ -92,14 +111,31 @@ def _interval(interval: str) -> str:
 
 
 def _table(
-    caption: str, key: str, heads: Sequence[str], lines: Sequence[Sequence[str] | None], align: str,
+    caption: str,
+    key: str,
+    heads: Sequence[str],
+    lines: Sequence[Sequence[str] | None],
+    align: str,
     notes: Sequence[str],
-) -> str:  # fmt: skip
+) -> str:
     # None among the lines is a rule.
     body = ["\\midrule" if line is None else " & ".join(line) + r" \\" for line in lines]
     said = [r"\par\smallskip\raggedright\footnotesize", *(escape(note) for note in notes)] if notes else []
-    return "\n".join([
-        r"\begin{table}[tbp]", r"\centering", f"\\caption{{{caption}}}", f"\\label{{{key}}}",
-        r"\resizebox{\linewidth}{!}{%", f"\\begin{{tabular}}{{{align}}}", r"\toprule",
-        " & ".join(heads) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}}", *said, r"\end{table}",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            r"\begin{table}[tbp]",
+            r"\centering",
+            f"\\caption{{{caption}}}",
+            f"\\label{{{key}}}",
+            r"\resizebox{\linewidth}{!}{%",
+            f"\\begin{{tabular}}{{{align}}}",
+            r"\toprule",
+            " & ".join(heads) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            *said,
+            r"\end{table}",
+        ]
+    )

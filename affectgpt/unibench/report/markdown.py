@@ -51,11 +51,19 @@ def _scores(result: BenchmarkResult) -> str:
     heads = ["data set", "task", "metric", "score", "95 % interval", "other figures", "clips", "excluded"]
     beside = summary.beside_published(result)
     cells = [
-        (row.title, row.task, row.metric, row.score, row.interval,
-         "; ".join(row.other_lines()),
-         f"{row.clips:,}", f"{row.excluded:,}", *([row.published] if beside else []))
+        (
+            row.title,
+            row.task,
+            row.metric,
+            row.score,
+            row.interval,
+            "; ".join(row.other_lines()),
+            f"{row.clips:,}",
+            f"{row.excluded:,}",
+            *([row.published] if beside else []),
+        )
         for row in summary.rows(result)
-    ]  # fmt: skip
+    ]
     if summary.in_benchmark(result):
         score, interval = summary.mean(result)
         mean = [f"{published.REFERENCE.mean:.2f}"] if beside else []
@@ -66,10 +74,15 @@ def _scores(result: BenchmarkResult) -> str:
 
 def _published() -> str:
     rows = [
-        (each.system, each.inputs, *(f"{each.scores[key]:.2f}" if each.scores else "" for key in published.TITLES),
-         f"{each.mean:.2f}", "second-hand" if each.second_hand else "")
+        (
+            each.system,
+            each.inputs,
+            *(f"{each.scores[key]:.2f}" if each.scores else "" for key in published.TITLES),
+            f"{each.mean:.2f}",
+            "second-hand" if each.second_hand else "",
+        )
         for each in (*published.SYSTEMS, *published.SECOND_HAND)
-    ]  # fmt: skip
+    ]
     return _table(["system", "input", *published.TITLES.values(), "mean", "note"], rows, "ll" + "r" * 10 + "l")
 
 
@@ -81,10 +94,15 @@ def _per_wheel(result: DatasetResult) -> list[str]:
 
 def _worst(result: DatasetResult) -> list[str]:
     rows = [
-        (label(clip.id), f"{100 * clip.score:.0f}", ", ".join(map(label, clip.true)) or "none",
-         ", ".join(map(label, clip.predicted)) or "none", plain(clip.text))
+        (
+            label(clip.id),
+            f"{100 * clip.score:.0f}",
+            ", ".join(map(label, clip.true)) or "none",
+            ", ".join(map(label, clip.predicted)) or "none",
+            plain(clip.text),
+        )
         for clip in result.worst
-    ]  # fmt: skip
+    ]
     heads = ["clip", "score", "true", "predicted", "text"]
     return [f"## Worst clips: {escape(label(result.title))}", _table(heads, rows, "lrlll")]
 

@@ -9,10 +9,19 @@ from types import MappingProxyType
 SOURCE = "Lian et al., 2025, arXiv:2501.16566"
 SOURCE_URL = "https://arxiv.org/abs/2501.16566"
 
-TITLES = MappingProxyType({
-    "mer2023": "MER2023", "mer2024": "MER2024", "meld": "MELD", "iemocap": "IEMOCAP", "mosi": "CMU-MOSI",
-    "mosei": "CMU-MOSEI", "sims": "CH-SIMS", "simsv2": "CH-SIMS v2", "ovmerdplus": "OV-MERD+",
-})  # fmt: skip
+TITLES = MappingProxyType(
+    {
+        "mer2023": "MER2023",
+        "mer2024": "MER2024",
+        "meld": "MELD",
+        "iemocap": "IEMOCAP",
+        "mosi": "CMU-MOSI",
+        "mosei": "CMU-MOSEI",
+        "sims": "CH-SIMS",
+        "simsv2": "CH-SIMS v2",
+        "ovmerdplus": "OV-MERD+",
+    }
+)
 """The columns of the published table, in its order: key -> name."""
 
 

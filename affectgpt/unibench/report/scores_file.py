@@ -22,8 +22,9 @@ def render_json(result: BenchmarkResult) -> str:
     try:
         text = json.dumps(result.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
-        raise DataError("the result cannot be written as JSON", found=str(error), expected="finite numbers, texts, "
-                        "lists and dicts") from error  # fmt: skip
+        raise DataError(
+            "the result cannot be written as JSON", found=str(error), expected="finite numbers, texts, lists and dicts"
+        ) from error
     # A lone surrogate has no UTF-8; as a JSON escape it comes back as it was.
     return text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
 
@@ -55,8 +56,13 @@ def parse_result(text: str, where: str) -> BenchmarkResult:
     except RecursionError as error:
         raise DataError("the values are nested too deeply", where=where) from error
     except _WrongError as wrong:
-        raise DataError("this is not a result of the benchmark", where=f"{where}: {wrong.place}", found=wrong.found,
-                        expected=wrong.expected, hint="score the predictions again") from wrong  # fmt: skip
+        raise DataError(
+            "this is not a result of the benchmark",
+            where=f"{where}: {wrong.place}",
+            found=wrong.found,
+            expected=wrong.expected,
+            hint="score the predictions again",
+        ) from wrong
     assert isinstance(result, BenchmarkResult)
     return result
 
@@ -146,5 +152,8 @@ def _any(value: Any, place: str) -> Any:
 
 
 _PLAIN: dict[Any, Callable[[Any, str], Any]] = {
-    str: _plain(str, "a text"), bool: _plain(bool, "true or false"), int: _plain(int, "a whole number"), float: _float,
-}  # fmt: skip
+    str: _plain(str, "a text"),
+    bool: _plain(bool, "true or false"),
+    int: _plain(int, "a whole number"),
+    float: _float,
+}

@@ -79,16 +79,21 @@ def rows(result: BenchmarkResult) -> list[Row]:
 def _row(result: DatasetResult, column: str | None) -> Row:
     primary = result.figures.get(result.primary)
     return Row(
-        title=label(result.title), task=label(result.task), metric=figures.title(result.primary),
-        score=figures.score(result.primary, primary), interval=figures.interval(result.primary, primary),
+        title=label(result.title),
+        task=label(result.task),
+        metric=figures.title(result.primary),
+        score=figures.score(result.primary, primary),
+        interval=figures.interval(result.primary, primary),
         others=tuple(
             (figures.title(name), figures.score(name, figure), figures.interval(name, figure))
             for name, figure in result.figures.items()
             if name != result.primary
         ),
-        clips=result.clips, excluded=sum(result.excluded.values()),
-        published=f"{published.REFERENCE.scores[column]:.2f}" if column else "", column=column,
-    )  # fmt: skip
+        clips=result.clips,
+        excluded=sum(result.excluded.values()),
+        published=f"{published.REFERENCE.scores[column]:.2f}" if column else "",
+        column=column,
+    )
 
 
 def per_wheel(result: DatasetResult) -> tuple[list[str], list[list[str]]]:
@@ -125,11 +130,17 @@ def comparisons(result: BenchmarkResult) -> list[tuple[str, ...]]:
     """The paired comparisons as texts under [COMPARISON_HEADS][]."""
     titles = {each.dataset: each.title for each in result.datasets}
     return [
-        (label(titles.get(each.dataset, each.dataset)), label(result.system), label(each.other),
-         figures.signed(each.difference), figures.interval("difference", each.difference),
-         figures.p_value(each.p_value), f"{each.clips:,}")
+        (
+            label(titles.get(each.dataset, each.dataset)),
+            label(result.system),
+            label(each.other),
+            figures.signed(each.difference),
+            figures.interval("difference", each.difference),
+            figures.p_value(each.p_value),
+            f"{each.clips:,}",
+        )
         for each in result.comparisons
-    ]  # fmt: skip
+    ]
 
 
 def notes(result: BenchmarkResult) -> list[str]:

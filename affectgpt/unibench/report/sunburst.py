@@ -150,9 +150,16 @@ def _segment(arc: Arc, counts: Counts) -> Segment:
     text = name if flat else fit(name, deep - 6, size)
     x, y = _point(radius, middle)
     return Segment(
-        path=arc_path(inner, outer, arc.start, arc.end), fill=colours.hexadecimal(fill), tip=_tip(arc, counts, share),
-        text=text if size >= _SMALLEST else "", ink=colours.ink_on(fill), x=x, y=y, turn=turn, size=size,
-    )  # fmt: skip
+        path=arc_path(inner, outer, arc.start, arc.end),
+        fill=colours.hexadecimal(fill),
+        tip=_tip(arc, counts, share),
+        text=text if size >= _SMALLEST else "",
+        ink=colours.ink_on(fill),
+        x=x,
+        y=y,
+        turn=turn,
+        size=size,
+    )
 
 
 def _tip(arc: Arc, counts: Counts, share: float | None) -> str:
@@ -174,9 +181,11 @@ def _chord(mistake: Mistake, middles: Mapping[str, float], most: float) -> Chord
         end, bend = _point(edge, arrives), _bend(leaves, arrives)
     curve, head = _arrow(_point(edge, leaves), bend, end, 7 + 1.6 * width)
     return Chord(
-        path=curve, head=head, width=width,
+        path=curve,
+        head=head,
+        width=width,
         tip=f"{label(mistake.true)} → {to}: {mistake.clips:.4g} clips",
-    )  # fmt: skip
+    )
 
 
 def _bend(leaves: float, arrives: float) -> Point:

@@ -34,11 +34,20 @@ def _scores(result: BenchmarkResult) -> Table:
     for name in ("clips", "excl.", *(["AffectGPT"] if beside else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary.rows(result):
-        table.add_row(*map(Text, (
-            row.title, f"{row.task}\n{row.metric}", f"{row.score}\n{row.interval}".strip(),
-            "\n".join(f"{name} {score}" for name, score, _ in row.others),
-            f"{row.clips:,}", f"{row.excluded:,}", *([row.published or "-"] if beside else []),
-        )))  # fmt: skip
+        table.add_row(
+            *map(
+                Text,
+                (
+                    row.title,
+                    f"{row.task}\n{row.metric}",
+                    f"{row.score}\n{row.interval}".strip(),
+                    "\n".join(f"{name} {score}" for name, score, _ in row.others),
+                    f"{row.clips:,}",
+                    f"{row.excluded:,}",
+                    *([row.published or "-"] if beside else []),
+                ),
+            )
+        )
     if summary.in_benchmark(result):
         score, interval = summary.mean(result)
         table.add_section()
@@ -58,5 +67,6 @@ def _comparisons(result: BenchmarkResult) -> Table:
 
 
 def _table(title: str, caption: str) -> Table:
-    return Table(title=Text(title), caption=Text(caption), box=box.SIMPLE_HEAD,
-                 title_justify="left", caption_justify="left")  # fmt: skip
+    return Table(
+        title=Text(title), caption=Text(caption), box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left"
+    )

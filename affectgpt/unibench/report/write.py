@@ -14,9 +14,17 @@ from affectgpt.unibench.result import BenchmarkResult
 FORMATS = {"json": "scores.json", "markdown": "report.md", "latex": "report.tex", "html": "report.html"}
 """The formats and the names of their files."""
 _UNUSABLE = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP,
-    errno.ENAMETOOLONG, errno.EINVAL,
-}  # fmt: skip
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+}
 
 
 def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:

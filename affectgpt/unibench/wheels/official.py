@@ -65,10 +65,13 @@ def read_official(folder: Path) -> OfficialWheels:
         tree = _tree(folder / f"{name}.xlsx", contents[f"{name}.xlsx"])
         sectors = {level: _sectors(tree, level) for level in LEVELS}
         found = {
-            level: {label: sectors[level][first] for label, pool in pools.items()
-                    if (first := next((word for word in pool if word in sectors[level]), None)) is not None}
+            level: {
+                label: sectors[level][first]
+                for label, pool in pools.items()
+                if (first := next((word for word in pool if word in sectors[level]), None)) is not None
+            }
             for level in LEVELS
-        }  # fmt: skip
+        }
         wheels.append(Wheel(name, tree, _looked_up(found)))
     forms = {label: found[0] for label, found in bases.items()}
     synonyms = {label: reached[0] for label, base in forms.items() if (reached := sorted(reach.get(base, ())))}
@@ -202,9 +205,10 @@ def _rows(path: Path, sheet: Any) -> Iterator[tuple[Any, ...]]:
     for number, row in enumerate(sheet.iter_rows(max_row=MOST_ROWS + 1, values_only=True), 1):
         if number > MOST_ROWS or len(row) > MOST_COLUMNS:
             raise DataError(
-                "a wheel file has too many rows or columns", where=f"{path}:{number}",
+                "a wheel file has too many rows or columns",
+                where=f"{path}:{number}",
                 expected=f"at most {MOST_ROWS:,} rows of {MOST_COLUMNS} columns",
-            )  # fmt: skip
+            )
         yield row
 
 

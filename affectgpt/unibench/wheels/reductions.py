@@ -38,20 +38,22 @@ _AFTER_CHINESE = _longest_first(
     "极了, 万分, 起来, 感, 的, 地, 了, 着"
 )
 # Adverbs that say how much or how something is felt ("visibly upset"); others may deny it ("rarely happy").
-_ADVERBS = frozenset(_longest_first(
-    "absolutely, acutely, awfully, badly, bitterly, briefly, chiefly, clearly, completely, considerably, constantly, "
-    "continually, continuously, deeply, definitely, desperately, distinctly, dreadfully, emotionally, enormously, "
-    "entirely, especially, evidently, exceedingly, exceptionally, excessively, extraordinarily, extremely, faintly, "
-    "fairly, fiercely, fully, generally, genuinely, gravely, greatly, heavily, highly, hopelessly, hugely, immensely, "
-    "increasingly, incredibly, infinitely, intensely, internally, inwardly, largely, lightly, mainly, mentally, "
-    "mildly, moderately, momentarily, morally, mostly, noticeably, obviously, openly, overly, overwhelmingly, "
-    "painfully, partially, particularly, partly, perfectly, physically, plainly, pleasantly, positively, "
-    "predominantly, primarily, privately, profoundly, psychologically, purely, quietly, really, relatively, "
-    "remarkably, secretly, seriously, severely, sharply, silently, simply, sincerely, slightly, softly, sorely, "
-    "spiritually, strikingly, strongly, subtly, suddenly, surprisingly, terribly, thoroughly, totally, tremendously, "
-    "truly, unbearably, unbelievably, uncontrollably, unexpectedly, unmistakably, unusually, utterly, vaguely, "
-    "vehemently, visibly, vividly, wholly, wildly"
-))  # fmt: skip
+_ADVERBS = frozenset(
+    _longest_first(
+        "absolutely, acutely, awfully, badly, bitterly, briefly, chiefly, clearly, completely, considerably, "
+        "constantly, continually, continuously, deeply, definitely, desperately, distinctly, dreadfully, "
+        "emotionally, enormously, entirely, especially, evidently, exceedingly, exceptionally, excessively, "
+        "extraordinarily, extremely, faintly, fairly, fiercely, fully, generally, genuinely, gravely, greatly, "
+        "heavily, highly, hopelessly, hugely, immensely, increasingly, incredibly, infinitely, intensely, "
+        "internally, inwardly, largely, lightly, mainly, mentally, mildly, moderately, momentarily, morally, mostly, "
+        "noticeably, obviously, openly, overly, overwhelmingly, painfully, partially, particularly, partly, "
+        "perfectly, physically, plainly, pleasantly, positively, predominantly, primarily, privately, profoundly, "
+        "psychologically, purely, quietly, really, relatively, remarkably, secretly, seriously, severely, sharply, "
+        "silently, simply, sincerely, slightly, softly, sorely, spiritually, strikingly, strongly, subtly, suddenly, "
+        "surprisingly, terribly, thoroughly, totally, tremendously, truly, unbearably, unbelievably, uncontrollably, "
+        "unexpectedly, unmistakably, unusually, utterly, vaguely, vehemently, visibly, vividly, wholly, wildly"
+    )
+)
 MOST_FORMS = 32
 
 

@@ -1,14 +1,14 @@
 """The YAML file that holds wheels, the shipped ones and a reader's own: its schema, and how it is read.
 
-    wheels:
-      - name: small
-        citation: where it was published          # optional
-        sectors:
-          happy:                                  # level-1 sector
-            calm: [calm, relaxed, 平静]            # level-2 sector: its words
-        ambiguous: {relaxed: calm}                # optional: where a word that stands in several sectors belongs
-    synonyms:                                     # optional
-      - {words: [at ease, untroubled], near: [calm]}
+wheels:
+  - name: small
+    citation: where it was published          # optional
+    sectors:
+      happy:                                  # level-1 sector
+        calm: [calm, relaxed, 平静]            # level-2 sector: its words
+    ambiguous: {relaxed: calm}                # optional: where a word that stands in several sectors belongs
+synonyms:                                     # optional
+  - {words: [at ease, untroubled], near: [calm]}
 """
 
 from __future__ import annotations
@@ -128,8 +128,12 @@ def _repeated_synonyms(file: WheelFile, source: Source) -> Iterator[Problem]:
         for place, word in enumerate(group.words):
             path: Path_ = ("synonyms", index, "words", place)
             if word in first:
-                yield Problem(f"the synonym {word!r} is given twice", source.where(path),
-                              f"the first at {source.where(first[word])}", hint="keep it in one group")  # fmt: skip
+                yield Problem(
+                    f"the synonym {word!r} is given twice",
+                    source.where(path),
+                    f"the first at {source.where(first[word])}",
+                    hint="keep it in one group",
+                )
             first.setdefault(word, path)
 
 
@@ -138,8 +142,11 @@ def _wheel_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[
     yield from _word_problems(wheel, source, (*path, "sectors"))
     for word, chosen in wheel.ambiguous.items():
         if not any(word in parts.get(chosen, ()) for parts in wheel.sectors.values()):
-            yield Problem(f"ambiguous: {word!r} is not a word of the sector {chosen!r}",
-                          source.where((*path, "ambiguous", word)), expected="one that lists the word")  # fmt: skip
+            yield Problem(
+                f"ambiguous: {word!r} is not a word of the sector {chosen!r}",
+                source.where((*path, "ambiguous", word)),
+                expected="one that lists the word",
+            )
 
 
 def _sector_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
@@ -149,12 +156,18 @@ def _sector_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator
     seen: set[str] = set()
     for level1, parts in wheel.sectors.items():
         if not parts:
-            yield Problem(f"the sector {level1!r} has no level-2 sector", source.where((*path, level1)),
-                          hint=f"write {level1}: {{{level1}: []}}")  # fmt: skip
+            yield Problem(
+                f"the sector {level1!r} has no level-2 sector",
+                source.where((*path, level1)),
+                hint=f"write {level1}: {{{level1}: []}}",
+            )
         for level2 in parts:
             if level2 in seen or (level2 in wheel.sectors and level2 != level1):
-                yield Problem(f"two sectors are called {level2!r}", source.where((*path, level1, level2)),
-                              hint="give each sector its own name")  # fmt: skip
+                yield Problem(
+                    f"two sectors are called {level2!r}",
+                    source.where((*path, level1, level2)),
+                    hint="give each sector its own name",
+                )
             seen.add(level2)
 
 
@@ -172,6 +185,10 @@ def _word_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[P
                 elif (word in wheel.sectors and word != level1) or names.get(word, level2) != level2:
                     yield Problem(f"the word {word!r} is the name of another sector", at)
                 elif word not in wheel.ambiguous and owner.setdefault(word, level2) != level2:
-                    yield Problem(f"the word {word!r} stands in two sectors", at, f"{owner[word]} and {level2}",
-                                  hint=f"keep one, or write ambiguous: {{{word}: {level2}}}")  # fmt: skip
+                    yield Problem(
+                        f"the word {word!r} stands in two sectors",
+                        at,
+                        f"{owner[word]} and {level2}",
+                        hint=f"keep one, or write ambiguous: {{{word}: {level2}}}",
+                    )
                 seen.add(word)

@@ -93,9 +93,12 @@ def test_killed_at_twenty_moments(
 
 
 def test_stopped_at_every_write(
-    encoders: FixedEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes],
+    encoders: FixedEncoders,
+    clips: list[Example],
+    tmp_path: Path,
+    whole: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     moment = 0
     while True:
         folder, left = tmp_path / f"stopped{moment}", [moment]
@@ -122,9 +125,12 @@ def test_stopped_at_every_write(
 
 
 def test_a_whole_cache_survives_a_disk_that_is_full(
-    encoders: FixedEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes],
+    encoders: FixedEncoders,
+    clips: list[Example],
+    tmp_path: Path,
+    whole: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

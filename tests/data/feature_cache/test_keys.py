@@ -45,13 +45,19 @@ def test_a_fingerprint_covers_names_dtypes_shapes_and_bytes() -> None:
     changed = base.clone()
     changed[5] = torch.nextafter(changed[5], torch.tensor(9.0))
     variants = [
-        module(a=base), module(b=base), module(a=base.view(2, 3)), module(a=base.bfloat16()), module(a=changed),
-        module(a=base, b=base), module(), module(a=torch.tensor(1.0)), module(a=torch.tensor([1.0])),
-    ]  # fmt: skip
+        module(a=base),
+        module(b=base),
+        module(a=base.view(2, 3)),
+        module(a=base.bfloat16()),
+        module(a=changed),
+        module(a=base, b=base),
+        module(),
+        module(a=torch.tensor(1.0)),
+        module(a=torch.tensor([1.0])),
+    ]
     assert len({fingerprint(each.state_dict()) for each in variants}) == len(variants)
-    assert (
-        fingerprint(module(a=base, b=changed).state_dict())
-        == fingerprint(module(b=changed.clone(), a=base.clone()).state_dict())
+    assert fingerprint(module(a=base, b=changed).state_dict()) == fingerprint(
+        module(b=changed.clone(), a=base.clone()).state_dict()
     )
 
 

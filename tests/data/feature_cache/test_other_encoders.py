@@ -40,8 +40,14 @@ def test_the_plan_that_it_was_made_with_is_served(cache: Path, plan: Plans) -> N
     assert opened.encoders == ("audio", "face") and opened.without == ()
     opened.refuse_other(plan())
     opened.refuse_other(plan("fusers.multi.plugin=concat", "seed=9"))
-    opened.refuse_other(plan("encoders.audio=null", "fusers.audio_tokens=null", "fusers.multi=null",
-                             "prompt.template='{face} {question}'"))  # fmt: skip
+    opened.refuse_other(
+        plan(
+            "encoders.audio=null",
+            "fusers.audio_tokens=null",
+            "fusers.multi=null",
+            "prompt.template='{face} {question}'",
+        )
+    )
 
 
 def test_other_encoders_are_refused_and_the_options_named(cache: Path, plan: Plans) -> None:
@@ -56,8 +62,9 @@ def test_other_encoders_are_refused_and_the_options_named(cache: Path, plan: Pla
     assert [each.where for each in both] == ["encoders.audio", "encoders.face"]
 
 
-def test_an_encoder_that_is_not_there_is_named(encoded: Callable[..., Encoded], clips: Clips, plan: Plans,
-                                               tmp_path: Path) -> None:  # fmt: skip
+def test_an_encoder_that_is_not_there_is_named(
+    encoded: Callable[..., Encoded], clips: Clips, plan: Plans, tmp_path: Path
+) -> None:
     encoded(clips[:1], names=["face"])
     (problem,) = refusal(tmp_path / "cache", plan())
     assert problem.where == "encoders.audio" and "face" in problem.found

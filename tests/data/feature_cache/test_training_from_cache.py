@@ -122,7 +122,7 @@ def test_a_model_trained_from_a_cache_is_saved_whole(
     slow, _ = encoding_every_step(plan(*extra), clips)
     prepared, _ = read_samples(clips, loaded.prepare, workers=0)
     answers = [clip.description for clip in clips]
-    (batch, _), = batches(prepared, 7)  # fmt: skip
+    ((batch, _),) = batches(prepared, 7)
     torch.testing.assert_close(loaded.log_likelihood(batch, answers), slow.log_likelihood(batch, answers))
 
 
@@ -137,7 +137,7 @@ def test_the_encoders_of_a_trained_model_serve_a_config_that_freezes_them(
         assert torch.equal(tensor, fast.encoders.state_dict()[key])
     samples, _ = FeatureCache.open(tmp_path / "cache").samples(clips)
     prepared, _ = read_samples(clips, trained.prepare, workers=0)
-    (batch, _), = batches(prepared, 7)  # fmt: skip
+    ((batch, _),) = batches(prepared, 7)
     with torch.no_grad():
         values = trained.encode(batch)["face"].values
     torch.testing.assert_close(samples[0].media["face"].values, values[0][: len(samples[0].media["face"].values)])

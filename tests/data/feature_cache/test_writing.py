@@ -128,8 +128,12 @@ def test_clips_added_later_are_encoded_alone(encoded: Encode, clips: Clips, tmp_
         assert after.pop(name).startswith(before.pop(name))
     assert {name: after[name] for name in before} == before and len(after) == len(before) + 1
     assert [each.name for each in stored(folder, clips[5:] + clips[:3])] == [
-        "clip5", "clip6", "clip0", "clip1", "clip2"
-    ]  # fmt: skip
+        "clip5",
+        "clip6",
+        "clip0",
+        "clip1",
+        "clip2",
+    ]
 
 
 def test_one_content_under_two_names_is_stored_once(encoded: Encode, own_clips: Any, tmp_path: Path) -> None:

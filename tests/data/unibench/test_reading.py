@@ -20,9 +20,16 @@ from affectgpt.data.unibench.reading import find_test_sets, read_test_set, read_
 from affectgpt.registry.errors import DataError
 
 COUNTS = {
-    "mer2023": 411, "mer2024": 1169, "meld": 2610, "iemocap": 1241, "cmumosi": 686, "cmumosei": 4659, "sims": 457,
-    "simsv2": 1034, "ovmerdplus": 532,
-}  # fmt: skip
+    "mer2023": 411,
+    "mer2024": 1169,
+    "meld": 2610,
+    "iemocap": 1241,
+    "cmumosi": 686,
+    "cmumosei": 4659,
+    "sims": 457,
+    "simsv2": 1034,
+    "ovmerdplus": 532,
+}
 
 
 @pytest.fixture
@@ -135,12 +142,23 @@ def test_labels_are_what_their_number_stands_for(folder: Any) -> None:
 
 
 WRONG = {
-    ("meld", 7): "0 anger", ("meld", -1): "0 anger", ("meld", "joy"): "0 anger", ("meld", True): "0 anger",
-    ("meld", 1.5): "0 anger", ("iemocap", 4): "3 anger", ("mer2023", 1): "worried", ("mer2023", "Happy"): "worried",
-    ("mer2024", "joy"): "worried", ("mer2023", None): "worried", ("cmumosi", float("nan")): "-3 to 3",
-    ("cmumosi", 3.5): "-3 to 3", ("sims", 1.5): "-1 to 1", ("simsv2", "0.5"): "-1 to 1", ("sims", True): "-1 to 1",
+    ("meld", 7): "0 anger",
+    ("meld", -1): "0 anger",
+    ("meld", "joy"): "0 anger",
+    ("meld", True): "0 anger",
+    ("meld", 1.5): "0 anger",
+    ("iemocap", 4): "3 anger",
+    ("mer2023", 1): "worried",
+    ("mer2023", "Happy"): "worried",
+    ("mer2024", "joy"): "worried",
+    ("mer2023", None): "worried",
+    ("cmumosi", float("nan")): "-3 to 3",
+    ("cmumosi", 3.5): "-3 to 3",
+    ("sims", 1.5): "-1 to 1",
+    ("simsv2", "0.5"): "-1 to 1",
+    ("sims", True): "-1 to 1",
     ("cmumosei", float("-inf")): "-3 to 3",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("key", "value"), WRONG)
@@ -222,7 +240,7 @@ def test_a_session_that_no_name_has_is_told(folder: Any) -> None:
 
 def test_an_open_vocabulary_may_be_empty_and_is_kept_as_written(folder: Any) -> None:
     place = folder("ovmerdplus")
-    rows = ["\ufeffname,openset", "a,\"['Happy', \"\"calm\"\", Happy]\"", "b,[]", "c,", ""]
+    rows = ["\ufeffname,openset", 'a,"[\'Happy\', ""calm"", Happy]"', "b,[]", "c,", ""]
     (place / "ovlabel.csv").write_bytes("\r\n".join(rows).encode())
     assert [each.labels for each in read_truth("ovmerdplus", place)] == [("Happy", "calm"), (), ()]
 
@@ -254,9 +272,16 @@ def test_what_need_not_be_there(folder: Any) -> None:
 def test_all_problems_come_at_once(folder: Any) -> None:
     place = folder("mer2023")
     first, second, _ = read_test_set("mer2023", place)
-    relabel(place, "mer2023", {
-        first.name: {"emo": "sad"}, second.name: {"emo": 3}, "lost": {"emo": "sad"}, "none": {"val": 1},
-    })  # fmt: skip
+    relabel(
+        place,
+        "mer2023",
+        {
+            first.name: {"emo": "sad"},
+            second.name: {"emo": 3},
+            "lost": {"emo": "sad"},
+            "none": {"val": 1},
+        },
+    )
     (place / "transcription-engchi-polish.csv").write_text(f"name,chinese\n{first.name},x\n")
     with pytest.raises(DataError) as caught:
         read_test_set("mer2023", place)

@@ -26,7 +26,7 @@ class Layer(nn.Module):
         weights = FusionWeights((self.e,), self.q, self.k, self.v, self.o, positions=(self.p,))
         return absorbed_cross_modal_attention(
             self.queries, [x], weights, num_heads=2, impl="folded", cache=self.cache if cached else None
-        )[0]  # fmt: skip
+        )[0]
 
 
 def step(layer: Layer, **options: bool) -> None:

@@ -20,9 +20,15 @@ D, H = 16, 4
 
 
 def make(
-    lengths: tuple[int, ...] = (5, 7), *, batch: int = 3, query_batch: int = 1, queries: int = 3, bare: bool = False,
-    dtype: torch.dtype = torch.float32, seed: int = 0,
-) -> dict[str, Any]:  # fmt: skip
+    lengths: tuple[int, ...] = (5, 7),
+    *,
+    batch: int = 3,
+    query_batch: int = 1,
+    queries: int = 3,
+    bare: bool = False,
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Arguments of a call; the last modality is as wide as the queries and has no input projection."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -33,18 +39,27 @@ def make(
     widths = [12 + m for m in range(count - 1)] + [D]
     weights = FusionWeights(
         inputs=(*(draw(D, w) / w**0.5 for w in widths[:-1]), None),
-        query=draw(D, D) / 2, key=draw(D, D) / 2, value=draw(D, D) / 4, out=draw(10, D) / 4,
-    )  # fmt: skip
+        query=draw(D, D) / 2,
+        key=draw(D, D) / 2,
+        value=draw(D, D) / 4,
+        out=draw(10, D) / 4,
+    )
     if not bare:
         weights = weights._replace(
-            input_biases=(*(draw(D) for _ in widths[:-1]), None), positions=tuple(draw(n, D) for n in lengths),
-            query_bias=draw(D), key_bias=draw(D), value_bias=draw(D), out_bias=draw(10),
-        )  # fmt: skip
+            input_biases=(*(draw(D) for _ in widths[:-1]), None),
+            positions=tuple(draw(n, D) for n in lengths),
+            query_bias=draw(D),
+            key_bias=draw(D),
+            value_bias=draw(D),
+            out_bias=draw(10),
+        )
     return {
         "queries": draw(query_batch, queries, D),
         "tokens": [draw(batch, n, w) for n, w in zip(lengths, widths, strict=True)],
-        "weights": weights, "num_heads": H, "gates": None if bare else draw(H, count),
-    }  # fmt: skip
+        "weights": weights,
+        "num_heads": H,
+        "gates": None if bare else draw(H, count),
+    }
 
 
 def close(actual: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], tolerance: float = 3e-6) -> None:
@@ -102,7 +117,8 @@ def test_gradients_are_those_of_finite_differences(impl: str, query_batch: int) 
         filled = [next(given_tensors) if isinstance(t, Tensor) else t for t in flat]
         weights = FusionWeights(**dict(zip(names, torch.utils._pytree.tree_unflatten(filled, spec), strict=True)))
         return absorbed_cross_modal_attention(
-            queries, [first, second], weights, num_heads=H, masks=masks, gates=gates, impl=impl)  # fmt: skip
+            queries, [first, second], weights, num_heads=H, masks=masks, gates=gates, impl=impl
+        )
 
     assert torch.autograd.gradcheck(run, [t.requires_grad_() for t in leaves], fast_mode=True)
 
@@ -146,10 +162,13 @@ def test_masked_tokens_and_the_order_of_modalities_change_nothing(seed: int, imp
     garbage = [x.masked_fill(~mask[..., None], 1e3) for x, mask in zip(call["tokens"], masks, strict=True)]
     weights = call["weights"]
     turned = {
-        **call, "tokens": garbage[::-1], "gates": call["gates"].flip(1),
-        "weights": weights._replace(inputs=weights.inputs[::-1], input_biases=weights.input_biases[::-1],
-                                    positions=weights.positions[::-1]),
-    }  # fmt: skip
+        **call,
+        "tokens": garbage[::-1],
+        "gates": call["gates"].flip(1),
+        "weights": weights._replace(
+            inputs=weights.inputs[::-1], input_biases=weights.input_biases[::-1], positions=weights.positions[::-1]
+        ),
+    }
     close(absorbed_cross_modal_attention(**turned, masks=masks[::-1], impl=impl), (out, mass.flip(-1)), 1e-5)
     some = torch.cat(masks, 1).any(1).float()
     torch.testing.assert_close(mass.sum(-1), some[:, None, None].expand(3, H, 3))

@@ -36,8 +36,15 @@ def source(kernel: triton.JITFunction, kind: str, rows: int, width: int, dtype: 
         constants["M_PAD"] = 2
     if "INDEX" in kernel.arg_names:
         constants["INDEX"] = 1
-    many = {"ks": f"*{dtype}", "vs": f"*{dtype}", "masks": "*i1", "k_strides": ("i32",) * 4, "v_strides": ("i32",) * 4,
-            "m_strides": ("i32",) * 2, "lengths": "i32"}  # fmt: skip
+    many = {
+        "ks": f"*{dtype}",
+        "vs": f"*{dtype}",
+        "masks": "*i1",
+        "k_strides": ("i32",) * 4,
+        "v_strides": ("i32",) * 4,
+        "m_strides": ("i32",) * 2,
+        "lengths": "i32",
+    }
     wide = {"mass", "lse", "delta", "d_mass", "d_q", "d_bias"}
     signature: dict[str, object] = {}
     for name in kernel.arg_names:
@@ -99,9 +106,10 @@ def main() -> None:
         for rows, width, dtype in ((16, 64, "fp16"), (64, 128, "bf16"), (64, 64, "fp32"), (16, 256, "fp32")):
             for kind, kernel in kernels.items():
                 made = triton.compile(
-                    source(kernel, kind, rows, width, dtype), target=GPUTarget(*parts),
+                    source(kernel, kind, rows, width, dtype),
+                    target=GPUTarget(*parts),
                     options=sizes_of(rows, width, dtype)[1],
-                )  # fmt: skip
+                )
                 facts = {"target": target, "kernel": kind, "width": width, "dtype": dtype}
                 print(json.dumps({**facts, "shared": made.metadata.shared, **usage(made.asm)}), flush=True)
 

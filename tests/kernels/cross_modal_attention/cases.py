@@ -30,10 +30,20 @@ class Case:
 
 
 def make(
-    *, batch: int = 2, heads: int = 4, kv_heads: int = 2, queries: int = 3, width: int = 16,
-    lengths: Sequence[int] = (7, 0, 63), shared: bool = True, masked: bool = True, gates: bool = True,
-    dtype: torch.dtype = torch.float32, device: str = "cpu", seed: int = 0,
-) -> Case:  # fmt: skip
+    *,
+    batch: int = 2,
+    heads: int = 4,
+    kv_heads: int = 2,
+    queries: int = 3,
+    width: int = 16,
+    lengths: Sequence[int] = (7, 0, 63),
+    shared: bool = True,
+    masked: bool = True,
+    gates: bool = True,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    seed: int = 0,
+) -> Case:
     """A case with strided keys; with `masked`, row 0 has nothing to attend and masked positions hold NaN and inf."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -60,9 +70,13 @@ def run(case: Case, impl: Any) -> list[Tensor]:
     leaves = [leaf.detach().clone().requires_grad_() for leaf in case.leaves()]
     count = len(case.keys)
     out, mass = cross_modal_attention(
-        leaves[0], leaves[1 : 1 + count], leaves[1 + count : 1 + 2 * count], masks=case.masks,
-        biases=None if case.biases is None else leaves[-1], impl=impl,
-    )  # fmt: skip
+        leaves[0],
+        leaves[1 : 1 + count],
+        leaves[1 + count : 1 + 2 * count],
+        masks=case.masks,
+        biases=None if case.biases is None else leaves[-1],
+        impl=impl,
+    )
     generator = torch.Generator().manual_seed(1)
     up_out, up_mass = torch.randn(out.shape, generator=generator), torch.randn(mass.shape, generator=generator)
     ((out * up_out.to(out)).sum() + (mass * up_mass.to(mass)).sum()).backward()

@@ -82,10 +82,12 @@ def test_laws(impl: str, seed: int, cut: int, lengths: list[int]) -> None:
     assert torch.allclose(mixed[0], out) and torch.allclose(mixed[1], mass)
     first, second = slice(None, cut), slice(cut, None)
     apart = cross_modal_attention(
-        case.queries, [case.keys[0][:, :, first], case.keys[0][:, :, second], *case.keys[1:]],
+        case.queries,
+        [case.keys[0][:, :, first], case.keys[0][:, :, second], *case.keys[1:]],
         [case.values[0][:, :, first], case.values[0][:, :, second], *case.values[1:]],
-        masks=[masks[0][:, first], masks[0][:, second], *masks[1:]], impl=impl,
-    )  # fmt: skip
+        masks=[masks[0][:, first], masks[0][:, second], *masks[1:]],
+        impl=impl,
+    )
     assert torch.allclose(apart[0], out)
     assert torch.allclose(apart[1][..., :2].sum(-1), mass[..., 0])
 

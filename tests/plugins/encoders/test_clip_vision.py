@@ -140,8 +140,15 @@ def test_options_that_contradict_each_other(options: dict[str, Any]) -> None:
 
 
 def test_the_declared_count_is_right_for_every_size() -> None:
-    sizes = {"hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 3, "num_attention_heads": 3,
-             "image_size": 48, "patch_size": 16, "projection_dim": 7}  # fmt: skip
+    sizes = {
+        "hidden_size": 12,
+        "intermediate_size": 20,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 3,
+        "image_size": 48,
+        "patch_size": 16,
+        "projection_dim": 7,
+    }
     config = ClipVisionConfig(input="frame", init="random", architecture=sizes)
     encoder = ClipVision(config, config.infer())
     assert config.parameters() == sum(parameter.numel() for parameter in encoder.parameters())

@@ -16,10 +16,24 @@ from affectgpt.core.tokens import MediaBatch, stack
 from affectgpt.plugins.encoders.audio_configs import MelConfig, SpeechConfig, TimmMelConfig
 from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig, OpenClipVisionConfig, TimmVisionConfig
 
-CLIP = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": 32, "patch_size": 16, "projection_dim": 12}  # fmt: skip
-SPEECH = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
-          "conv_dim": [8] * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}  # fmt: skip
+CLIP = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 16,
+    "projection_dim": 12,
+}
+SPEECH = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
 RESNET = {"channels": [8, 8, 16, 24], "stem_width": 8}
 
 
@@ -56,9 +70,12 @@ def build(config: EncoderConfig) -> Any:
     from affectgpt.plugins.encoders.timm_vision import TimmVision
 
     classes: dict[type, type[nn.Module]] = {
-        ClipVisionConfig: ClipVision, SpeechConfig: Speech, TimmVisionConfig: TimmVision, MelConfig: Mel,
+        ClipVisionConfig: ClipVision,
+        SpeechConfig: Speech,
+        TimmVisionConfig: TimmVision,
+        MelConfig: Mel,
         TimmMelConfig: TimmMel,
-    }  # fmt: skip
+    }
     if isinstance(config, OpenClipVisionConfig):
         from affectgpt.plugins.encoders.open_clip_vision import OpenClipVision
 
@@ -193,10 +210,14 @@ def test_batch_norm_sees_real_rows_only(noise: Any) -> None:
     assert all(torch.equal(after[key], value) for key, value in encoder.state_dict().items())
 
 
-@pytest.mark.parametrize("make", [
-    lambda **options: speech("hubert", **options),
-    lambda **options: timm_mel(**options, **({"positions": 2} if options["tokens"] == "all" else {})),
-], ids=["speech", "timm-mel"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **options: speech("hubert", **options),
+        lambda **options: timm_mel(**options, **({"positions": 2} if options["tokens"] == "all" else {})),
+    ],
+    ids=["speech", "timm-mel"],
+)
 def test_the_mean_of_all_tokens_is_the_pooled_one(make: Callable[..., EncoderConfig], noise: Any) -> None:
     tokens = {}
     for kind in ("pooled", "all"):
@@ -212,9 +233,13 @@ def test_the_mean_of_all_tokens_is_the_pooled_one(make: Callable[..., EncoderCon
     assert (tokens["all"].times.diff() > 0).any()
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"tokens": "all"}, "needs positions"), ({"positions": 2}, "tokens: all only"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tokens": "all"}, "needs positions"),
+        ({"positions": 2}, "tokens: all only"),
+    ],
+)
 def test_positions_go_with_all_tokens(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         timm_mel(**options)

@@ -35,10 +35,15 @@ class Reply:
         if self.status != 200:
             return json.dumps({"error": {"message": f"refused with {self.status}"}}).encode()
         message = {"role": "assistant", "content": self.text}
-        return json.dumps({
-            "id": "1", "object": "chat.completion", "created": 0, "model": "tiny",
-            "choices": [{"index": 0, "message": message, "finish_reason": self.finish}],
-        }).encode()  # fmt: skip
+        return json.dumps(
+            {
+                "id": "1",
+                "object": "chat.completion",
+                "created": 0,
+                "model": "tiny",
+                "choices": [{"index": 0, "message": message, "finish_reason": self.finish}],
+            }
+        ).encode()
 
 
 @dataclass

@@ -21,10 +21,18 @@ from affectgpt.registry.catalog import Catalog
 
 READER = Lexicon(LexiconConfig())
 SENTENCES = [
-    "He is angry.", "She is not very happy.", "The other person's fear is plain.", "Therefore, he seems sad.",
-    'The subtitle says, "Get lost!"', "Although calm, she smiles.", "他很高兴，但是有些担心。", "因此，他可能失望。",
-    "Is she sad?", "Nothing moves.", "Based on the tears, we can infer grief, anger or guilt.",
-]  # fmt: skip
+    "He is angry.",
+    "She is not very happy.",
+    "The other person's fear is plain.",
+    "Therefore, he seems sad.",
+    'The subtitle says, "Get lost!"',
+    "Although calm, she smiles.",
+    "他很高兴，但是有些担心。",
+    "因此，他可能失望。",
+    "Is she sad?",
+    "Nothing moves.",
+    "Based on the tears, we can infer grief, anger or guilt.",
+]
 pieces = st.lists(
     st.sampled_from([*SENTENCES, "not", "the other person", "“", '"', "Emotion:", "\n", ", ", "没有", "angry", "joy"])
     | st.text(max_size=5)
@@ -72,10 +80,35 @@ def test_its_own_list_of_labels_is_read_back(labels: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["He is very happy but the other person's anger is not sad. ", "他非常高兴，但是对方没有生气。", "happy ",
-             "not ", "happy,", '"', "“", "[", "\n", "Emotion:", "a", "不", "at a ", "1. ", "the other ",
-             "'", "‘", "{", '{"emotion":', '{"emotion": "sad"}', "no fear, ", "if ", "sad ", "没有愤怒，", "is kind "],
-)  # fmt: skip
+    "unit",
+    [
+        "He is very happy but the other person's anger is not sad. ",
+        "他非常高兴，但是对方没有生气。",
+        "happy ",
+        "not ",
+        "happy,",
+        '"',
+        "“",
+        "[",
+        "\n",
+        "Emotion:",
+        "a",
+        "不",
+        "at a ",
+        "1. ",
+        "the other ",
+        "'",
+        "‘",
+        "{",
+        '{"emotion":',
+        '{"emotion": "sad"}',
+        "no fear, ",
+        "if ",
+        "sad ",
+        "没有愤怒，",
+        "is kind ",
+    ],
+)
 def test_a_long_text_does_not_hang(unit: str, stopped_after: Callable[[int], AbstractContextManager[None]]) -> None:
     # About a second; hours, if the time grew with the square of the length.
     with stopped_after(90):

@@ -27,11 +27,23 @@ def test_a_kept_answer_is_found_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{KEY}.json"]
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 5000, b'{"key": "other", "text": "[]", "cut": false}',
-    b'{"text": "[]", "cut": false}', b'{"key": KEY, "text": 3, "cut": false}', b'{"key": KEY, "text": "[]"}',
-    b" " * ((1 << 20) + 1),
-], ids=lambda content: repr(content[:20]))  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b'{"key": "other", "text": "[]", "cut": false}',
+        b'{"text": "[]", "cut": false}',
+        b'{"key": KEY, "text": 3, "cut": false}',
+        b'{"key": KEY, "text": "[]"}',
+        b" " * ((1 << 20) + 1),
+    ],
+    ids=lambda content: repr(content[:20]),
+)
 def test_a_damaged_file_counts_as_absent_and_is_written_again(tmp_path: Path, content: bytes) -> None:
     cache = AnswerCache(tmp_path)
     cache.keep(KEY, Answer("[]"))
@@ -101,9 +113,12 @@ def test_whatever_decides_an_answer_makes_it_another_question(
 ) -> None:
     server, other = (serve(lambda question: "[calm]") for _ in range(2))
     builds: list[Any] = [
-        lambda: endpoint(server), lambda: endpoint(server, model="large"), lambda: endpoint(other),
-        lambda: endpoint(server, max_new_tokens=64), lambda: endpoint(server, prompt="Say: {text}"),
-    ]  # fmt: skip
+        lambda: endpoint(server),
+        lambda: endpoint(server, model="large"),
+        lambda: endpoint(other),
+        lambda: endpoint(server, max_new_tokens=64),
+        lambda: endpoint(server, prompt="Say: {text}"),
+    ]
     for build in builds:
         build().emotions(["a"])
     assert len(server.requests) == 4 and len(other.requests) == 1

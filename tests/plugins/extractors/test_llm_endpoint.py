@@ -29,9 +29,7 @@ def by_text(question: str) -> str:
 
 def test_labels_come_back_in_the_order_of_the_texts(serve: Any, endpoint: Any) -> None:
     server = serve(by_text)
-    assert endpoint(server).emotions(TEXTS) == [
-        Extraction(("glad",)), Extraction(("sad", "tired")), Extraction()
-    ]  # fmt: skip
+    assert endpoint(server).emotions(TEXTS) == [Extraction(("glad",)), Extraction(("sad", "tired")), Extraction()]
     for request in server.requests:
         assert request["model"] == "tiny" and request["temperature"] == 0 and request["max_tokens"] == 128
         assert [each["role"] for each in request["messages"]] == ["user"]
@@ -67,9 +65,12 @@ def test_a_sentiment_that_is_none_of_three_is_an_error(serve: Any, endpoint: Any
 
 def test_what_is_no_list_is_an_error_and_never_an_empty_one(serve: Any, endpoint: Any, reply: Any) -> None:
     replies = {
-        "prose": "The person seems to be happy because she smiles.", "refusal": "I'm sorry, I can't help.",
-        "open": '["happy", "sa', "cut": reply("happy, sad", finish="length"), "null": reply(None),
-    }  # fmt: skip
+        "prose": "The person seems to be happy because she smiles.",
+        "refusal": "I'm sorry, I can't help.",
+        "open": '["happy", "sa',
+        "cut": reply("happy, sad", finish="length"),
+        "null": reply(None),
+    }
     server = serve(lambda question: next(text for name, text in replies.items() if f"\n{name}\n" in question))
     found = endpoint(server).emotions(list(replies))
     assert all(each.error and not each.labels for each in found), found
@@ -88,16 +89,18 @@ def test_blank_and_overlong_texts_ask_nothing(serve: Any, endpoint: Any) -> None
     found = extractor.emotions(["", " \n", "\x00\n", "x" * 11])
     assert found[:3] == [Extraction()] * 3 and "longer than max_characters: 11" in found[3].error
     assert extractor.sentiments(["", " \n", "\x00\n", "x" * 11]) == [
-        *[Extraction(error="the text is empty")] * 3, found[3]
-    ]  # fmt: skip
+        *[Extraction(error="the text is empty")] * 3,
+        found[3],
+    ]
     assert server.requests == []
 
 
 def test_the_sentiment_of_no_emotions_is_asked_for(serve: Any, endpoint: Any) -> None:
     server = serve(lambda question: "[]" if "<description>" in question else "negative")
     assert endpoint(server).sentiments(["", "A table."]) == [
-        Extraction(error="the text is empty"), Extraction(("negative",))
-    ]  # fmt: skip
+        Extraction(error="the text is empty"),
+        Extraction(("negative",)),
+    ]
     assert len(server.questions) == 2 and "one person: []" in server.questions[1]
 
 
@@ -135,10 +138,17 @@ def failure(extractor: Any, texts: list[str] | None = None) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("status", "advice"), [
-    (500, "start it again later"), (429, "start it again later"), (404, "does the server know 'tiny'"),
-    (400, "refused with 400"), (401, "OPENAI_API_KEY is not set"), (403, "OPENAI_API_KEY is not set"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (500, "start it again later"),
+        (429, "start it again later"),
+        (404, "does the server know 'tiny'"),
+        (400, "refused with 400"),
+        (401, "OPENAI_API_KEY is not set"),
+        (403, "OPENAI_API_KEY is not set"),
+    ],
+)
 def test_a_refusal_says_what_to_do(
     serve: Any, endpoint: Any, reply: Any, status: int, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,25 +287,28 @@ def test_the_key_is_read_from_the_named_variable_and_written_nowhere(
 
 def test_the_words_of_the_questions_can_be_given(serve: Any, endpoint: Any) -> None:
     server = serve(lambda question: "['glad']" if question.startswith("Q ") else "positive")
-    extractor = endpoint(server, prompt="Q {text} {}", sentiment_prompt="S {labels} {\"a\": 1}")
+    extractor = endpoint(server, prompt="Q {text} {}", sentiment_prompt='S {labels} {"a": 1}')
     assert extractor.sentiments(["one"]) == [Extraction(("positive",))]
     assert server.questions == ["Q <description>\none\n</description> {}", 'S ["glad"] {"a": 1}']
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({}, "give either `llm`"),
-    ({"llm": {"plugin": "causal-lm"}, "endpoint": {"url": "http://a", "model": "b"}}, "give either `llm`"),
-    ({"endpoint": {"url": "localhost:8000", "model": "b"}}, "must be a web address"),
-    ({"endpoint": {"url": "file:///etc/passwd", "model": "b"}}, "must be a web address"),
-    ({"endpoint": {"url": "http://a:b:c/", "model": "b"}}, "is no web address"),
-    ({"endpoint": {"url": "http://me:pw@a/v1", "model": "b"}}, "must hold no password"),
-    ({"endpoint": {"url": "http://a", "model": "b", "timeout": 0}}, "endpoint.timeout"),
-    ({"endpoint": {"url": "http://a", "model": "b", "timout": 3}}, "did you mean 'timeout'"),
-    ({"prompt": "no place"}, r"must hold \{text\} once; it is there 0 times"),
-    ({"prompt": "{text} {text}"}, "it is there 2 times"),
-    ({"prompt": "{text} {labels}"}, r"holds \{labels\}"),
-    ({"sentiment_prompt": "{labels} {text}"}, r"holds \{text\}"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "give either `llm`"),
+        ({"llm": {"plugin": "causal-lm"}, "endpoint": {"url": "http://a", "model": "b"}}, "give either `llm`"),
+        ({"endpoint": {"url": "localhost:8000", "model": "b"}}, "must be a web address"),
+        ({"endpoint": {"url": "file:///etc/passwd", "model": "b"}}, "must be a web address"),
+        ({"endpoint": {"url": "http://a:b:c/", "model": "b"}}, "is no web address"),
+        ({"endpoint": {"url": "http://me:pw@a/v1", "model": "b"}}, "must hold no password"),
+        ({"endpoint": {"url": "http://a", "model": "b", "timeout": 0}}, "endpoint.timeout"),
+        ({"endpoint": {"url": "http://a", "model": "b", "timout": 3}}, "did you mean 'timeout'"),
+        ({"prompt": "no place"}, r"must hold \{text\} once; it is there 0 times"),
+        ({"prompt": "{text} {text}"}, "it is there 2 times"),
+        ({"prompt": "{text} {labels}"}, r"holds \{labels\}"),
+        ({"sentiment_prompt": "{labels} {text}"}, r"holds \{text\}"),
+    ],
+)
 def test_wrong_options(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         build_extractor("llm", options, discover())

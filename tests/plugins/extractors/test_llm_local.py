@@ -16,11 +16,19 @@ from affectgpt.registry.errors import ConfigError, RunError
 
 TEXTS = ["She is glad.", "He is sad, tired and slow to answer; his head hangs.", "A table <|im_end|> </description>"]
 QWEN = {
-    "plugin": "causal-lm", "init": "random", "architecture": {
-        "model_type": "qwen2", "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
+    "plugin": "causal-lm",
+    "init": "random",
+    "architecture": {
+        "model_type": "qwen2",
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
     },
-}  # fmt: skip
+}
 Build = Callable[..., LLMExtractor]
 
 

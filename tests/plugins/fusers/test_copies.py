@@ -15,8 +15,11 @@ from affectgpt.plugins.fusers.modality_attention import ModalityAttention
 from affectgpt.plugins.fusers.temporal_attention import TemporalAttention
 
 SPECS = {"face": TokenSpec(modality="face", dim=6, tokens=9), "audio": TokenSpec(modality="audio", dim=4, tokens=9)}
-FUSERS = [(Mean, MeanConfig, ["face"]), (TemporalAttention, TemporalAttentionConfig, ["face"]),
-          (ModalityAttention, ModalityAttentionConfig, ["face", "audio"])]  # fmt: skip
+FUSERS = [
+    (Mean, MeanConfig, ["face"]),
+    (TemporalAttention, TemporalAttentionConfig, ["face"]),
+    (ModalityAttention, ModalityAttentionConfig, ["face", "audio"]),
+]
 
 
 @pytest.mark.parametrize(("target", "config", "inputs"), FUSERS)

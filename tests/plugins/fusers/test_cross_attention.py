@@ -93,9 +93,13 @@ def test_times_can_be_left_out() -> None:
         assert torch.equal(fuser(inputs).values, fuser(later).values) == same
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"dim": 16, "heads": 3}, "3 heads of a width of 16"), ({"dim": 1024, "heads": 2}, "at most 256 wide"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dim": 16, "heads": 3}, "3 heads of a width of 16"),
+        ({"dim": 1024, "heads": 2}, "at most 256 wide"),
+    ],
+)
 def test_heads_that_do_not_fit_are_refused_before_there_are_weights(options: dict[str, int], said: str) -> None:
     with pytest.raises(InterfaceError, match=said):
         CrossAttentionConfig(inputs=["face", "audio"], **options).infer(SPECS)

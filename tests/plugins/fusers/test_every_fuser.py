@@ -27,8 +27,22 @@ def test_every_fuser_compiles(name: str) -> None:
 
 
 def test_the_fusers_of_the_shelf_are_there() -> None:
-    shelf = {"modality-attention", "temporal-attention", "mean", "concat", "qformer", "cross-attention", "perceiver",
-             "mbt", "mult", "tfn", "lmf", "gated", "film", "moe"}  # fmt: skip
+    shelf = {
+        "modality-attention",
+        "temporal-attention",
+        "mean",
+        "concat",
+        "qformer",
+        "cross-attention",
+        "perceiver",
+        "mbt",
+        "mult",
+        "tfn",
+        "lmf",
+        "gated",
+        "film",
+        "moe",
+    }
     assert shelf <= set(NAMES)
 
 

@@ -94,10 +94,12 @@ def test_modality_attention_weighs_each_modality(normalize: str) -> None:
     for row in range(5):
         # An absent modality is a vector of zeros to the scores, and has no weight.
         there = [bool(each.valid()[row].any()) for each in inputs.values()]
-        pooled = np.stack([
-            linear(layer, real(each, row).mean(axis=0)) if present else np.zeros(6)
-            for layer, each, present in zip(fuser.projections, inputs.values(), there, strict=True)
-        ])  # fmt: skip
+        pooled = np.stack(
+            [
+                linear(layer, real(each, row).mean(axis=0)) if present else np.zeros(6)
+                for layer, each, present in zip(fuser.projections, inputs.values(), there, strict=True)
+            ]
+        )
         scores = linear(fuser.score, linear(fuser.mix, pooled.reshape(-1)))
         weights = np.zeros(2)
         weights[there] = softmax(scores[there]) if normalize == "softmax" else scores[there]

@@ -136,10 +136,15 @@ def test_moe_has_as_many_experts_as_it_picks() -> None:
         MixtureConfig(inputs=["face", "audio"], top=5)
 
 
-@pytest.mark.parametrize(("module", "config"), [
-    (TensorFusion, TensorFusionConfig), (LowRankFusion, LowRankConfig), (Gated, GatedConfig),
-    (MixtureOfExperts, MixtureConfig),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("module", "config"),
+    [
+        (TensorFusion, TensorFusionConfig),
+        (LowRankFusion, LowRankConfig),
+        (Gated, GatedConfig),
+        (MixtureOfExperts, MixtureConfig),
+    ],
+)
 def test_what_an_absent_input_held_does_not_count(module: Any, config: Any) -> None:
     fuser, inputs = build(module, config), one_token()
     lost = fuser({**inputs, "audio": absent(inputs["audio"])})

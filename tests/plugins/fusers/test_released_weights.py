@@ -83,9 +83,15 @@ def test_the_two_records_of_the_encoders_agree(hidden: dict[str, Tensor], output
     ],
 )
 def test_temporal_attention(
-    hidden: dict[str, Tensor], weights: dict[str, Tensor], outputs: dict[str, Tensor],
-    wrap: Any, stream: str, score: str, projector: str, expected: str,
-) -> None:  # fmt: skip
+    hidden: dict[str, Tensor],
+    weights: dict[str, Tensor],
+    outputs: dict[str, Tensor],
+    wrap: Any,
+    stream: str,
+    score: str,
+    projector: str,
+    expected: str,
+) -> None:
     config = TemporalAttentionConfig(inputs=[stream], normalize="none")
     specs = {stream: spec(hidden[stream], stream)}
     fuser = TemporalAttention(config, specs, config.infer(specs))

@@ -16,9 +16,14 @@ from affectgpt.plugins.llms.causal_lm import CausalLM
 from affectgpt.plugins.llms.configs import CausalLMConfig
 
 SIZES = {
-    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 256,
-}  # fmt: skip
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
 
 
 def architecture(kind: str = "qwen2", **changes: Any) -> dict[str, Any]:

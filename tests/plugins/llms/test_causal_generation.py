@@ -37,10 +37,13 @@ def written(llm: CausalLM, rows: list[Tensor], garbage: float = 0.0, **options: 
 
 
 WAYS: dict[str, dict[str, Any]] = {
-    "greedy": {}, "penalty": {"repetition_penalty": 1.7}, "beams": {"beams": 3},
+    "greedy": {},
+    "penalty": {"repetition_penalty": 1.7},
+    "beams": {"beams": 3},
     "sampling": {"sample": True, "temperature": 2.0, "top_k": 40, "top_p": 0.95},
-    "sampled beams": {"sample": True, "beams": 2}, "stop": {"stop": ["e", "\n", "t"]},
-}  # fmt: skip
+    "sampled beams": {"sample": True, "beams": 2},
+    "stop": {"stop": ["e", "\n", "t"]},
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -115,18 +118,14 @@ def test_a_row_stops_where_a_stop_text_is_complete_also_across_tokens(llm: Causa
     rows = written(llm, PROMPTS)
     lengths = set()
     for stop in pairs(llm, rows):
-        expected = [
-            next((row[:end] for end in range(len(row)) if stop in llm.decode(row[:end])), row) for row in rows
-        ]  # fmt: skip
+        expected = [next((row[:end] for end in range(len(row)) if stop in llm.decode(row[:end])), row) for row in rows]
         assert written(llm, PROMPTS, stop=["no such text", stop]) == expected
         lengths |= {len(row) for row in expected}
     assert len(lengths) > 2
 
 
 @pytest.mark.parametrize("count", range(17))
-def test_a_stop_text_of_bytes_is_found_where_it_is_complete(
-    llm: CausalLM, count: int
-) -> None:
+def test_a_stop_text_of_bytes_is_found_where_it_is_complete(llm: CausalLM, count: int) -> None:
     """Also in a decoder that gives replacement characters for a whole run of bytes that begins within a character."""
     pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
     tokenizer = Tokenizer(models.BPE({piece: index for index, piece in enumerate(pieces)}, [], byte_fallback=True))
@@ -157,8 +156,12 @@ def test_a_beam_ends_with_a_stop_text(llm: CausalLM) -> None:
 
 
 SETTINGS: list[dict[str, Any]] = [
-    {"top_k": 3}, {"top_p": 0.2}, {"temperature": 0.1}, {"beams": 2}, {"repetition_penalty": 2.0},
-]  # fmt: skip
+    {"top_k": 3},
+    {"top_p": 0.2},
+    {"temperature": 0.1},
+    {"beams": 2},
+    {"repetition_penalty": 2.0},
+]
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)

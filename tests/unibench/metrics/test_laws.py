@@ -23,9 +23,15 @@ from affectgpt.unibench.wheels.wheel_set import Wheel, WheelSet
 
 # Every word has one sector per level; the second of each pair is a synonym of the first everywhere.
 PLACES = {
-    "glad": ("up", "merry"), "happy": ("up", "merry"), "proud": ("up", "bold"), "brave": ("up", "bold"),
-    "low": ("down", "gloomy"), "sad": ("down", "gloomy"), "cross": ("hot", "angry"), "mad": ("hot", "angry"),
-}  # fmt: skip
+    "glad": ("up", "merry"),
+    "happy": ("up", "merry"),
+    "proud": ("up", "bold"),
+    "brave": ("up", "bold"),
+    "low": ("down", "gloomy"),
+    "sad": ("down", "gloomy"),
+    "cross": ("hot", "angry"),
+    "mad": ("hot", "angry"),
+}
 SYNONYM = {"glad": "happy", "proud": "brave", "low": "sad", "cross": "mad"}
 WORDS = [*PLACES, "unheard", "neutral"]
 
@@ -90,10 +96,12 @@ def test_the_order_of_labels_and_clips_is_nothing(found: Clips, random: Any) -> 
 @given(clips)
 def test_a_synonym_of_a_label_that_is_there_adds_nothing(found: Clips) -> None:
     more = [
-        ([*true, *(SYNONYM[label] for label in true if label in SYNONYM)],
-         [*said, *(SYNONYM[label] for label in said if label in SYNONYM)])
+        (
+            [*true, *(SYNONYM[label] for label in true if label in SYNONYM)],
+            [*said, *(SYNONYM[label] for label in said if label in SYNONYM)],
+        )
         for true, said in found
-    ]  # fmt: skip
+    ]
     assert equal(figures_of(found), figures_of(more), but="labels_per_clip")
 
 

@@ -34,12 +34,16 @@ SIMPLE = {
     "mixed": {"mixed": ["confused", "surprised"]},
 }
 SETS = (
-    ("ovmerdplus", "OV-MERD+", "fine-grained", "f1", 532), ("mer2023", "MER2023", "basic", "hit_rate", 411),
-    ("mer2024", "MER2024", "basic", "hit_rate", 1169), ("iemocap", "IEMOCAP", "basic", "hit_rate", 1241),
-    ("meld", "MELD", "basic", "hit_rate", 2610), ("mosi", "CMU-MOSI", "sentiment", "weighted_f1", 686),
-    ("mosei", "CMU-MOSEI", "sentiment", "weighted_f1", 4659), ("sims", "CH-SIMS", "sentiment", "weighted_f1", 457),
+    ("ovmerdplus", "OV-MERD+", "fine-grained", "f1", 532),
+    ("mer2023", "MER2023", "basic", "hit_rate", 411),
+    ("mer2024", "MER2024", "basic", "hit_rate", 1169),
+    ("iemocap", "IEMOCAP", "basic", "hit_rate", 1241),
+    ("meld", "MELD", "basic", "hit_rate", 2610),
+    ("mosi", "CMU-MOSI", "sentiment", "weighted_f1", 686),
+    ("mosei", "CMU-MOSEI", "sentiment", "weighted_f1", 4659),
+    ("sims", "CH-SIMS", "sentiment", "weighted_f1", 457),
     ("simsv2", "CH-SIMS v2", "sentiment", "weighted_f1", 1034),
-)  # fmt: skip
+)
 SECONDARY = {"f1": ("precision", "recall"), "hit_rate": ("labels_per_clip",), "weighted_f1": ("accuracy",)}
 
 
@@ -65,10 +69,15 @@ def dataset(key: str, title: str, task: str, primary: str, clips: int, draw: ran
     figures |= {name: figure(draw, 1.2, 3.4) if "labels" in name else figure(draw) for name in SECONDARY[primary]}
     on_wheels = task != "sentiment"
     worst = tuple(
-        WorstClip(f"{key}_{k:04}", "The woman lowers her voice and looks away; 她低声说话，看起来很难过。 " * 2,
-                  ("calm", "happy"), ("sad", "disappointed", "calm"), k / 10)
+        WorstClip(
+            f"{key}_{k:04}",
+            "The woman lowers her voice and looks away; 她低声说话，看起来很难过。 " * 2,
+            ("calm", "happy"),
+            ("sad", "disappointed", "calm"),
+            k / 10,
+        )
         for k in range(3)
-    )  # fmt: skip
+    )
     return DatasetResult(
         key,
         title,
@@ -92,13 +101,19 @@ def whole() -> BenchmarkResult:
     draw = random.Random(4)
     datasets = tuple(dataset(*each, draw) for each in SETS)
     return BenchmarkResult(
-        "AffectGPT, tiny fusion", datasets, Figure(0.71234, 0.70321, 0.72468), "", True,
+        "AffectGPT, tiny fusion",
+        datasets,
+        Figure(0.71234, 0.70321, 0.72468),
+        "",
+        True,
         {"extractor": {"plugin": "lexicon", "words": 7386}, "seed": 3, "wheels": ["feelings", "simple"]},
         {"affectgpt": "0.1.0", "python": "3.11.9"},
-        (Comparison("mer2023", "baseline", Figure(0.0345, 0.0111, 0.0577), 0.0123, 404),
-         Comparison("meld", "baseline", Figure(-0.0456, -0.0666, -0.0222), 0.00001, 2603)),
+        (
+            Comparison("mer2023", "baseline", Figure(0.0345, 0.0111, 0.0577), 0.0123, 404),
+            Comparison("meld", "baseline", Figure(-0.0456, -0.0666, -0.0222), 0.00001, 2603),
+        ),
         {"feelings": FEELINGS, "simple": SIMPLE},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -117,15 +132,27 @@ def with_texts(whole: BenchmarkResult) -> Callable[[str], BenchmarkResult]:
         tree: dict[str, Any] = {text: {text: [text, "word"]}, "joy": {"glad": ["happy"]}}
         clip = WorstClip(text, text, (text,), (text, "happy"), 0.0)
         data = replace(
-            whole.datasets[0], title=text, task=text, excluded={text: 2}, counted_wrong={text: 1}, notes={text: 3},
+            whole.datasets[0],
+            title=text,
+            task=text,
+            excluded={text: 2},
+            counted_wrong={text: 1},
+            notes={text: 3},
             worst=(clip,),
             confusion=(Confusion(text, {text: {"joy": 3.0, text: 1.0, "": 2.0}, "joy": {text: 2.0}}),),
-            per_wheel={text: {"f1": 0.5}}, figures={**whole.datasets[0].figures, text: Figure(0.4321)},
-        )  # fmt: skip
+            per_wheel={text: {"f1": 0.5}},
+            figures={**whole.datasets[0].figures, text: Figure(0.4321)},
+        )
         return replace(
-            whole, system=text, datasets=(data,), mean=None, incomplete=text, settings={text: [text], "x": {text: 1}},
-            versions={text: text}, comparisons=(Comparison(text, text, Figure(0.1), 0.2, 3),),
+            whole,
+            system=text,
+            datasets=(data,),
+            mean=None,
+            incomplete=text,
+            settings={text: [text], "x": {text: 1}},
+            versions={text: text},
+            comparisons=(Comparison(text, text, Figure(0.1), 0.2, 3),),
             wheel_trees={text: tree},
-        )  # fmt: skip
+        )
 
     return make

@@ -25,24 +25,41 @@ TEXTS = st.text(st.characters(), max_size=12)  # lone surrogates too
 COUNTS = st.dictionaries(TEXTS, st.integers(0, 10**9), max_size=3)
 CLIPS = st.builds(WorstClip, TEXTS, TEXTS, st.lists(TEXTS).map(tuple), st.lists(TEXTS).map(tuple), NUMBERS)
 DATASETS = st.builds(
-    DatasetResult, TEXTS, TEXTS, TEXTS, st.just("f1"),
-    st.dictionaries(TEXTS, FIGURES, max_size=2).map(lambda more: {"f1": Figure(0.5), **more}), st.integers(0, 10**9),
-    COUNTS, COUNTS, COUNTS, st.none() | st.integers(0, 99),
+    DatasetResult,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    st.just("f1"),
+    st.dictionaries(TEXTS, FIGURES, max_size=2).map(lambda more: {"f1": Figure(0.5), **more}),
+    st.integers(0, 10**9),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.none() | st.integers(0, 99),
     st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.none() | NUMBERS, max_size=2), max_size=2),
-    st.lists(st.builds(Confusion, TEXTS, st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.floats(0, 1e6)), max_size=2)),
-             max_size=2).map(tuple),
+    st.lists(
+        st.builds(Confusion, TEXTS, st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.floats(0, 1e6)), max_size=2)),
+        max_size=2,
+    ).map(tuple),
     st.lists(CLIPS, max_size=2).map(tuple),
-)  # fmt: skip
+)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBERS | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
 RESULTS = st.builds(
-    BenchmarkResult, TEXTS, st.lists(DATASETS, max_size=2).map(tuple), st.none() | FIGURES, TEXTS, st.booleans(),
-    st.dictionaries(TEXTS, PLAIN, max_size=3), st.dictionaries(TEXTS, TEXTS, max_size=2),
+    BenchmarkResult,
+    TEXTS,
+    st.lists(DATASETS, max_size=2).map(tuple),
+    st.none() | FIGURES,
+    TEXTS,
+    st.booleans(),
+    st.dictionaries(TEXTS, PLAIN, max_size=3),
+    st.dictionaries(TEXTS, TEXTS, max_size=2),
     st.lists(st.builds(Comparison, TEXTS, TEXTS, FIGURES, st.floats(0, 1), st.integers(0, 99)), max_size=1).map(tuple),
     st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.dictionaries(TEXTS, st.lists(TEXTS))), max_size=1),
-)  # fmt: skip
+)
 
 
 # -- round trip
@@ -67,8 +84,16 @@ def test_a_whole_result_comes_back_from_its_file(whole: BenchmarkResult, tmp_pat
 def places(value: Any) -> list[Any]:
     """All objects with fixed keys in a result's JSON."""
     data = value["datasets"][0]
-    return [value, data, data["figures"]["f1"], data["confusion"][0], data["worst"][0], value["mean"],
-            value["comparisons"][0], value["comparisons"][0]["difference"]]  # fmt: skip
+    return [
+        value,
+        data,
+        data["figures"]["f1"],
+        data["confusion"][0],
+        data["worst"][0],
+        value["mean"],
+        value["comparisons"][0],
+        value["comparisons"][0]["difference"],
+    ]
 
 
 @pytest.mark.parametrize("place", range(8))
@@ -116,10 +141,17 @@ def test_a_wrong_value_is_an_error_with_its_place(whole: BenchmarkResult, case: 
 
 
 NOT_JSON = {
-    "empty": b"", "a list": b"[]", "text": b'"x"', "cut": b'{"system": ', "not utf-8": b'{"system": "\xff"}',
-    "deep": b"[" * 100_000, "many digits": b"1" * 5000,
-    "deep objects": b'{"a":' * 50_000, "pickle": b"\x80\x04\x95", "null": b"null",
-}  # fmt: skip
+    "empty": b"",
+    "a list": b"[]",
+    "text": b'"x"',
+    "cut": b'{"system": ',
+    "not utf-8": b'{"system": "\xff"}',
+    "deep": b"[" * 100_000,
+    "many digits": b"1" * 5000,
+    "deep objects": b'{"a":' * 50_000,
+    "pickle": b"\x80\x04\x95",
+    "null": b"null",
+}
 
 
 @pytest.mark.parametrize("case", NOT_JSON)
@@ -217,10 +249,18 @@ def test_a_disk_that_is_full_halfway_leaves_all_files_as_they_were(
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(FORMATS.values(), "old")
 
 
-@pytest.mark.parametrize(("number", "kind"), [
-    (errno.ENOSPC, RunError), (errno.EDQUOT, RunError), (errno.EIO, RunError), (errno.EMFILE, RunError),
-    (errno.EACCES, DataError), (errno.EROFS, DataError), (errno.ENAMETOOLONG, DataError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, RunError),
+        (errno.EDQUOT, RunError),
+        (errno.EIO, RunError),
+        (errno.EMFILE, RunError),
+        (errno.EACCES, DataError),
+        (errno.EROFS, DataError),
+        (errno.ENAMETOOLONG, DataError),
+    ],
+)
 def test_a_failing_disk_is_told_from_a_place_that_cannot_be_used(
     whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
 ) -> None:

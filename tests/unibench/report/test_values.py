@@ -25,8 +25,11 @@ def printed(result: BenchmarkResult) -> str:
 
 
 FORMATS: dict[str, Callable[[BenchmarkResult], str]] = {
-    "terminal": printed, "markdown": render_markdown, "latex": render_latex, "html": render_html,
-}  # fmt: skip
+    "terminal": printed,
+    "markdown": render_markdown,
+    "latex": render_latex,
+    "html": render_html,
+}
 
 
 @pytest.fixture(params=FORMATS)
@@ -189,9 +192,19 @@ def test_published_means_are_those_of_their_rows() -> None:
 
 @pytest.mark.parametrize(
     ("name", "column"),
-    [("CMU-MOSI", "mosi"), ("cmumosei", "mosei"), ("CH-SIMS v2", "simsv2"), ("sims", "sims"), ("OV-MERD", None),
-     ("OV-MERD+", "ovmerdplus"), ("ovmerdplus", "ovmerdplus"), ("MER2023", "mer2023"), ("mine", None), ("", None)],
-)  # fmt: skip
+    [
+        ("CMU-MOSI", "mosi"),
+        ("cmumosei", "mosei"),
+        ("CH-SIMS v2", "simsv2"),
+        ("sims", "sims"),
+        ("OV-MERD", None),
+        ("OV-MERD+", "ovmerdplus"),
+        ("ovmerdplus", "ovmerdplus"),
+        ("MER2023", "mer2023"),
+        ("mine", None),
+        ("", None),
+    ],
+)
 def test_a_data_set_finds_its_column(name: str, column: str | None) -> None:
     assert published.column_of(name) == column
     assert published.column_of("no such", name) == column

@@ -27,8 +27,11 @@ def printed(result: BenchmarkResult) -> str:
 
 
 FORMATS: dict[str, Callable[[BenchmarkResult], str]] = {
-    "terminal": printed, "markdown": render_markdown, "latex": render_latex, "html": render_html,
-}  # fmt: skip
+    "terminal": printed,
+    "markdown": render_markdown,
+    "latex": render_latex,
+    "html": render_html,
+}
 OTHERS = {f"{score:.2f}" for system in published.SYSTEMS for score in (*system.scores.values(), system.mean)}
 
 
@@ -117,9 +120,13 @@ def test_the_captions_of_latex_have_single_full_stops(whole: BenchmarkResult, of
 
 
 EXTRACTORS: dict[str, tuple[Any, bool]] = {
-    "lexicon": ({"plugin": "lexicon"}, True), "llm": ({"plugin": "llm"}, False), "none": (None, False),
-    "a text": ("lexicon", False), "without a name": ({}, False), "markup": ({"plugin": "[red]x"}, True),
-}  # fmt: skip
+    "lexicon": ({"plugin": "lexicon"}, True),
+    "llm": ({"plugin": "llm"}, False),
+    "none": (None, False),
+    "a text": ("lexicon", False),
+    "without a name": ({}, False),
+    "markup": ({"plugin": "[red]x"}, True),
+}
 
 
 @pytest.mark.parametrize("case", EXTRACTORS)

@@ -24,8 +24,9 @@ FULL_TREES = st.dictionaries(
     max_size=7,
 )
 TREES = st.dictionaries(NAMES, st.dictionaries(NAMES, st.lists(NAMES, max_size=4), max_size=3), max_size=5)
-COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c", ""]),
-                         st.dictionaries(st.sampled_from(["a", "b", "c", ""]), st.floats(0, 1e4)))  # fmt: skip
+COUNTS = st.dictionaries(
+    st.sampled_from(["a", "b", "c", ""]), st.dictionaries(st.sampled_from(["a", "b", "c", ""]), st.floats(0, 1e4))
+)
 TREE = {"joy": {"glad": ["happy", "merry"]}, "anger": {"hot": ["mad"]}, "fear": {"dread": ["afraid"]}}
 COUNTED = {"joy": {"joy": 6.0, "anger": 3.0, "": 1.0}, "anger": {"anger": 2.0, "joy": 6.0}}
 
@@ -104,8 +105,10 @@ def test_the_colour_of_a_sector_is_its_missed_share() -> None:
 def test_arrows_go_from_the_true_to_the_predicted_sector() -> None:
     picture = draw(TREE, COUNTED)
     assert [chord.tip for chord in picture.chords] == [
-        "anger → joy: 6 clips", "joy → anger: 3 clips", "joy → no sector: 1 clips",
-    ]  # fmt: skip
+        "anger → joy: 6 clips",
+        "joy → anger: 3 clips",
+        "joy → no sector: 1 clips",
+    ]
     middles = {arc.name: (arc.start + arc.end) / 2 for arc in layout(TREE) if arc.level == 1}
 
     def angle(x: float, y: float) -> float:

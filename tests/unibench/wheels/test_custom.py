@@ -77,9 +77,10 @@ def test_the_fingerprint_follows_the_content_not_the_layout(write: Write) -> Non
     first = read_wheel_file(write(SMALL)).fingerprint
     assert read_wheel_file(write("# a remark\n" + SMALL)).fingerprint == first
     changed = (
-        SMALL.replace("furious", "livid"), SMALL + "synonyms: [{words: [x], near: [happy]}]\n",
+        SMALL.replace("furious", "livid"),
+        SMALL + "synonyms: [{words: [x], near: [happy]}]\n",
         SMALL + "shipped_synonyms: false\n",
-    )  # fmt: skip
+    )
     assert len({first, *(read_wheel_file(write(text)).fingerprint for text in changed)}) == 4
 
 
@@ -119,11 +120,17 @@ def test_the_fingerprint_follows_the_content_not_the_layout(write: Write) -> Non
         ("wheels: !!python/object/apply:os.system ['x']\n", 1, "dictionary"),
         ("extends: ../../secret.yaml\n" + SMALL, 1, "extra"),
         ("[" * 5000, 1, "nested"),
-        ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-            f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-        ), None, "repeats itself"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(
+                f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n"
+                for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
+            None,
+            "repeats itself",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_with_its_line(write: Write, text: str, line: int | None, said: str) -> None:
     message = refusal(write(text))
     assert re.search(said, message, re.IGNORECASE), message

@@ -15,38 +15,73 @@ from affectgpt.unibench.wheels.shipped import shipped_wheels
 @pytest.mark.parametrize(
     "family",
     [
-        "sad sadness sadly sadder saddest", "annoy annoyed annoying annoyance annoys", "anger angry angrily angrier",
-        "irritate irritated irritation irritating irritable", "joy joyful joyfully joyous joys",
+        "sad sadness sadly sadder saddest",
+        "annoy annoyed annoying annoyance annoys",
+        "anger angry angrily angrier",
+        "irritate irritated irritation irritating irritable",
+        "joy joyful joyfully joyous joys",
         "fear fearful fearfully fears",
         "happy happiness happily happier",
-        "worry worried worries worrying", "confuse confused confusion confusing",
-        "anxious anxiety anxiously", "excite excited excitement excitedly", "disappoint disappointed disappointment",
-        "frustrate frustrated frustration", "admire admiration admiring", "bore bored boredom boring",
-        "helpless helplessness helplessly", "satisfied satisfaction satisfying", "curious curiosity curiously",
-        "gloomy gloominess gloomily gloom", "amaze amazed amazement amazing", "unhappy unhappiness unhappily",
+        "worry worried worries worrying",
+        "confuse confused confusion confusing",
+        "anxious anxiety anxiously",
+        "excite excited excitement excitedly",
+        "disappoint disappointed disappointment",
+        "frustrate frustrated frustration",
+        "admire admiration admiring",
+        "bore bored boredom boring",
+        "helpless helplessness helplessly",
+        "satisfied satisfaction satisfying",
+        "curious curiosity curiously",
+        "gloomy gloominess gloomily gloom",
+        "amaze amazed amazement amazing",
+        "unhappy unhappiness unhappily",
     ],
-)  # fmt: skip
+)
 def test_a_family_has_one_root(family: str) -> None:
     assert len({root(word) for word in family.split()}) == 1, {word: root(word) for word in family.split()}
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("helpless", "helpful"), ("hopeless", "hopeful"), ("careful", "caring"), ("careless", "care"),
-     ("happy", "unhappy"),
-     ("satisfied", "dissatisfied"), ("grateful", "grate"), ("like", "likely"), ("awful", "awe"),
-     ("content", "contempt"),
-     ("wonderful", "wonder"), ("passive", "passion"), ("generous", "general"), ("fearless", "fear")],
-)  # fmt: skip
+    [
+        ("helpless", "helpful"),
+        ("hopeless", "hopeful"),
+        ("careful", "caring"),
+        ("careless", "care"),
+        ("happy", "unhappy"),
+        ("satisfied", "dissatisfied"),
+        ("grateful", "grate"),
+        ("like", "likely"),
+        ("awful", "awe"),
+        ("content", "contempt"),
+        ("wonderful", "wonder"),
+        ("passive", "passion"),
+        ("generous", "general"),
+        ("fearless", "fear"),
+    ],
+)
 def test_words_that_only_look_alike_stay_apart(one: str, other: str) -> None:
     assert root(one) != root(other)
 
 
 def test_inflected_forms_of_listed_words_keep_the_sector() -> None:
-    pairs = [("sad", "sadly"), ("serene", "serenely"), ("vigilant", "vigilantly"), ("furious", "furiously"),
-             ("lonely", "loneliness"), ("jealous", "jealously"), ("selfish", "selfishness"), ("bored", "boredom"),
-             ("thrill", "thrills"), ("hope", "hoped"), ("relief", "reliefs"), ("envy", "envies"),
-             ("hostile", "hostility"), ("discouraged", "discourage")]  # fmt: skip
+    pairs = [
+        ("sad", "sadly"),
+        ("serene", "serenely"),
+        ("vigilant", "vigilantly"),
+        ("furious", "furiously"),
+        ("lonely", "loneliness"),
+        ("jealous", "jealously"),
+        ("selfish", "selfishness"),
+        ("bored", "boredom"),
+        ("thrill", "thrills"),
+        ("hope", "hoped"),
+        ("relief", "reliefs"),
+        ("envy", "envies"),
+        ("hostile", "hostility"),
+        ("discouraged", "discourage"),
+    ]
     for wheel in shipped_wheels().wheels:
         for word, form in pairs:
             for level in (1, 2):
@@ -75,21 +110,48 @@ def test_long_words_stand_for_themselves() -> None:
 
 @pytest.mark.parametrize(
     ("label", "word"),
-    [("a bit sad", "sad"), ("slightly annoyed", "annoyed"), ("kind of happy", "happy"), ("full of joy", "joy"),
-     ("有点生气", "生气"), ("非常开心的", "开心"), ("悲伤的情绪", "悲伤"), ("very lonely", "lonely"),
-     ("self-blame", "self blame"),
-     ("extremely angry", "angry"), ("visibly upset", "upset"), ("a little bit sad", "sad"), ("little bit sad", "sad"),
-     ("being deeply moved", "moved"), ("friendly", "friendly"), ("positive emotions", "positive")],
-)  # fmt: skip
+    [
+        ("a bit sad", "sad"),
+        ("slightly annoyed", "annoyed"),
+        ("kind of happy", "happy"),
+        ("full of joy", "joy"),
+        ("有点生气", "生气"),
+        ("非常开心的", "开心"),
+        ("悲伤的情绪", "悲伤"),
+        ("very lonely", "lonely"),
+        ("self-blame", "self blame"),
+        ("extremely angry", "angry"),
+        ("visibly upset", "upset"),
+        ("a little bit sad", "sad"),
+        ("little bit sad", "sad"),
+        ("being deeply moved", "moved"),
+        ("friendly", "friendly"),
+        ("positive emotions", "positive"),
+    ],
+)
 def test_words_of_degree_are_dropped(label: str, word: str) -> None:
     assert word in list(forms(label))
 
 
 @pytest.mark.parametrize(
     "label",
-    ["not happy", "no longer sad", "不太高兴", "never angry", "without joy", "hardly surprised", "friendly", "chagrin",
-     "rarely happy", "unlikely happy", "insufficiently happy", "formerly angry", "seemingly calm", "nearly happy",
-     "little joy"],
-)  # fmt: skip
+    [
+        "not happy",
+        "no longer sad",
+        "不太高兴",
+        "never angry",
+        "without joy",
+        "hardly surprised",
+        "friendly",
+        "chagrin",
+        "rarely happy",
+        "unlikely happy",
+        "insufficiently happy",
+        "formerly angry",
+        "seemingly calm",
+        "nearly happy",
+        "little joy",
+    ],
+)
 def test_a_denied_label_is_never_reduced_to_the_opposite(label: str) -> None:
     assert list(forms(label)) == [label]

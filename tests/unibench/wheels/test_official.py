@@ -132,9 +132,11 @@ def test_a_sheet_that_tells_no_size_or_a_wrong_one_is_read_all_the_same(
 @pytest.mark.parametrize(
     ("name", "damage", "words"),
     [
-        ("wheel2.xlsx", Path.unlink, "no wheel2.xlsx"), ("wheel3.xlsx", _cut, "cannot be read"),
+        ("wheel2.xlsx", Path.unlink, "no wheel2.xlsx"),
+        ("wheel3.xlsx", _cut, "cannot be read"),
         ("synonym.xlsx", _without_columns, "no column synonym_run1"),
-        ("wheel1.xlsx", _without_columns, "no column level1"), ("wheel1.xlsx", _hole, "a cell is empty"),
+        ("wheel1.xlsx", _without_columns, "no column level1"),
+        ("wheel1.xlsx", _hole, "a cell is empty"),
         ("format.csv", lambda path: path.write_bytes(b"name,format\n\xff,a\n"), "UTF-8"),
         ("format.csv", lambda path: path.write_text("a,b\n1,2\n"), "no table of forms"),
         ("wheel4.xlsx", _wide, r"wheel4.xlsx:1: a wheel file has too many"),
@@ -142,7 +144,7 @@ def test_a_sheet_that_tells_no_size_or_a_wrong_one_is_read_all_the_same(
         ("wheel1.xlsx", _large, "unpacks to too much"),
         ("wheel5.xlsx", lambda path: path.write_bytes(b"\0" * (2**24 + 1)), "too large"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_folder_is_refused(
     tmp_path: Path, write_wheels: WriteWheels, name: str, damage: Callable[[Path], object], words: str
 ) -> None:

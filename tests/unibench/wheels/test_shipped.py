@@ -29,8 +29,10 @@ def words(wheel: Wheel) -> list[tuple[str, str, str]]:
     """(level 1, level 2, word) of every word, the names of level-2 sectors included."""
     return [
         (level1, level2, word)
-        for level1, parts in wheel.tree.items() for level2, listed in parts.items() for word in (level2, *listed)
-    ]  # fmt: skip
+        for level1, parts in wheel.tree.items()
+        for level2, listed in parts.items()
+        for word in (level2, *listed)
+    ]
 
 
 def test_the_set_says_that_it_is_not_the_official_one() -> None:
@@ -183,11 +185,23 @@ def test_what_others_feel_about_one_has_no_sector(wheel: Wheel, label: str) -> N
 @each_wheel
 @pytest.mark.parametrize(
     ("label", "same"),
-    [("被感动", "感动"), ("被吓坏", "吓坏"), ("被逗乐", "逗乐"), ("being moved", "moved"),
-     ("feeling annoyed", "annoyed"), ("惊吓", "吓坏"), ("受惊", "吓坏"), ("情绪激动", "激动"), ("calm", "平静"),
-     ("calm", "relaxed"), ("mistrust", "怀疑"), ("distrust", "suspicious"), ("mixed feelings", "confused"),
-     ("矛盾", "困惑")],
-)  # fmt: skip
+    [
+        ("被感动", "感动"),
+        ("被吓坏", "吓坏"),
+        ("被逗乐", "逗乐"),
+        ("being moved", "moved"),
+        ("feeling annoyed", "annoyed"),
+        ("惊吓", "吓坏"),
+        ("受惊", "吓坏"),
+        ("情绪激动", "激动"),
+        ("calm", "平静"),
+        ("calm", "relaxed"),
+        ("mistrust", "怀疑"),
+        ("distrust", "suspicious"),
+        ("mixed feelings", "confused"),
+        ("矛盾", "困惑"),
+    ],
+)
 def test_labels_of_one_meaning_have_one_place(wheel: Wheel, label: str, same: str) -> None:
     assert wheel.sector(label, 2) == wheel.sector(same, 2) is not None
 
