@@ -25,8 +25,8 @@ lint: $(READY)
 
 # Makes the bundled tokenizer and model again, from nothing.
 tiny: $(READY)
-	$(BIN)/python -m affectgpt.bundled.make tokenizer
-	$(BIN)/python -m affectgpt.bundled.make model
+	$(BIN)/python -m affectgpt.demo.make tokenizer
+	$(BIN)/python -m affectgpt.demo.make model
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

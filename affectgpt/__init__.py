@@ -36,23 +36,23 @@ _HOME = {
     "fuser": "registry.spec",
     "hookimpl": "registry.hooks",
     "llm": "registry.spec",
-    "load": "core.checkpoint",
+    "load": "core.saved.model",
     "load_config": "core.load_config",
     "make_plan": "core.plan",
     "push_to_hub": "hub.saving",
-    "save": "core.checkpoint",
+    "save": "core.saved.model",
     "save_pretrained": "hub.saving",
 }
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
     from affectgpt.core.assembly import assemble
-    from affectgpt.core.checkpoint import load, save
     from affectgpt.core.contracts import EncoderConfig, Extraction, ExtractorConfig, FuserConfig, LLMConfig, ModelPath
     from affectgpt.core.extraction import build_extractor
     from affectgpt.core.load_config import load_config
     from affectgpt.core.pipeline import Pipeline
     from affectgpt.core.plan import make_plan
+    from affectgpt.core.saved.model import load, save
     from affectgpt.core.token_spec import TokenSpec
     from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
     from affectgpt.hub.loading import from_pretrained

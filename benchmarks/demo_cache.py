@@ -26,15 +26,15 @@ from typing import Any
 import torch
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import save
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.feature_cache.encoders import saved_encoders
-from affectgpt.data.feature_cache.reading import FeatureCache
-from affectgpt.data.feature_cache.writing import encode
+from affectgpt.core.saved.model import save
+from affectgpt.data.feature_cache.fixed_encoders import saved_encoders
+from affectgpt.data.feature_cache.reader import FeatureCache
+from affectgpt.data.feature_cache.writer import encode
 from affectgpt.data.mer2025 import read_mer2025
-from affectgpt.data.synthetic.score import score_texts
-from affectgpt.demo import read_clips, tiny_plan, write_clips, write_texts
+from affectgpt.demo.run import read_clips, tiny_plan, write_clips, write_texts
 from affectgpt.registry.discovery import discover
+from affectgpt.synthetic.score import score_texts
 from affectgpt.training.loop import train
 
 FROZEN = ("encoders.face.frozen=true", "encoders.audio.frozen=true")

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.plan import Plan
-from affectgpt.data.synthetic.score import score_texts
-from affectgpt.demo import Row, read_clips, run_variants, tiny_plan, write_clips
+from affectgpt.demo.run import Row, read_clips, run_variants, tiny_plan, write_clips
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
+from affectgpt.synthetic.score import score_texts
 
 FUSED = ("fusers.face_tokens=null", "fusers.audio_tokens=null", "prompt.template='{multi} {subtitle} {question}'")
 COMPRESSED = ("fusers.multi=null", "prompt.template='{audio_tokens}{face_tokens} {subtitle} {question}'")
@@ -61,7 +61,7 @@ def milliseconds(catalog: Catalog, changes: Sequence[str], samples: Sequence[Any
     import torch
 
     from affectgpt.core.assembly import assemble
-    from affectgpt.data.clips import batches
+    from affectgpt.data.samples import batches
 
     torch.set_num_threads(1)
     pipeline = assemble(tiny_plan(catalog, 0, changes), catalog).eval()

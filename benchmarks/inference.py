@@ -35,18 +35,18 @@ import transformers
 import yaml
 
 from affectgpt.bundled import TINY
-from affectgpt.core.answering import like_lengths, window_of
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.checkpoint import load
+from affectgpt.core.batched_answers import like_lengths, window_of
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
-from affectgpt.data.synthetic.clips import generate as write_clips
-from affectgpt.data.synthetic.difficulty import Difficulty
-from affectgpt.describe import describe
+from affectgpt.core.saved.model import load
 from affectgpt.media.clip import Clip
 from affectgpt.registry.discovery import discover
+from affectgpt.serving.describe import describe
+from affectgpt.synthetic.clips import generate as write_clips
+from affectgpt.synthetic.difficulty import Difficulty
 
 SIZES = (1, 4, 16)
 WORDS = ("well", "I", "told", "you", "so", "and", "now", "look", "at", "what", "you", "have", "done", "my", "dear")

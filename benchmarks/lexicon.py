@@ -25,7 +25,7 @@ import numpy as np
 from affectgpt.core.extraction import build_extractor
 from affectgpt.lexicon.families import lexicon
 from affectgpt.registry.discovery import discover
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.metrics.overlap import WheelOverlap
 from affectgpt.unibench.metrics.sector_table import SectorTable
 from affectgpt.unibench.wheels.official import read_official

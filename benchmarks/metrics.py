@@ -28,13 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_extraction import chunks
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.metrics.overlap import WheelOverlap
 from affectgpt.unibench.metrics.sector_table import SectorTable
-from affectgpt.unibench.read_out import chunks
 from affectgpt.unibench.resampling import Resampling, Tally
 from affectgpt.unibench.scoring import CHUNK
-from affectgpt.unibench.wheels.choose import wheels_from
+from affectgpt.unibench.wheels.load import wheels_from
 from affectgpt.unibench.wheels.wheel_set import LEVELS, WheelSet
 
 RENDERINGS = ("[{}]", "{}", "['{}']")

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from affectgpt.demo import VARIANTS, Row, read_clips, run_variants, variant_plan, write_clips
+from affectgpt.demo.run import VARIANTS, Row, read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
 
 

@@ -34,7 +34,7 @@ from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.core.tokens import Prepared
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
 from affectgpt.training.loop import train
 

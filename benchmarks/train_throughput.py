@@ -33,13 +33,13 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.data.clips import Sample, read_samples
-from affectgpt.data.feature_cache.encoders import frozen_encoders
-from affectgpt.data.feature_cache.reading import FeatureCache
-from affectgpt.data.feature_cache.writing import encode
+from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
+from affectgpt.data.feature_cache.reader import FeatureCache
+from affectgpt.data.feature_cache.writer import encode
 from affectgpt.data.mer2025 import read_mer2025
-from affectgpt.data.synthetic.clips import generate
+from affectgpt.data.samples import Sample, read_samples
 from affectgpt.registry.discovery import discover
+from affectgpt.synthetic.clips import generate
 from affectgpt.training.loop import train
 
 CONFIG = """\

@@ -24,9 +24,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from affectgpt.data.table import opened_text, rows
+from affectgpt.data.csv_table import opened_text, rows
 from affectgpt.lexicon.families import lexicon
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.wheels.official import read_official
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, Wheel, WheelSet

@@ -33,8 +33,8 @@ QUICK = [*(word for setting in SETTINGS for word in ("--set", setting)), "--work
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four short clips in the MER2025 layout."""
-    from affectgpt.data.synthetic.clips import generate
-    from affectgpt.data.synthetic.difficulty import Difficulty
+    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.difficulty import Difficulty
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("clips") / "train"

@@ -9,9 +9,9 @@ import torch
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.checkpoint import load, save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
+from affectgpt.core.saved.model import load, save
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
@@ -68,7 +68,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_pipeline_trains_saves_loads_and_answers(
     name: str, width: int, models: Path, catalog: Catalog, tmp_path: Path
 ) -> None:
-    from affectgpt.data.clips import Sample
+    from affectgpt.data.samples import Sample
 
     shorter = ["training.steps=1", "training.precision=no", "generation.max_new_tokens=8"]
     config, source = load_config(ROOT / "configs" / f"{name}.yaml", catalog, shorter)

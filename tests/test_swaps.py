@@ -15,7 +15,7 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.spec import Kind

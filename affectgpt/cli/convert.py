@@ -9,11 +9,11 @@ import typer
 
 from affectgpt.cli.options import Json, catalog_of, progress
 from affectgpt.cli.printable import json_text, printable
-from affectgpt.core.place import check_place
+from affectgpt.core.saved.destination import check_place
 from affectgpt.registry.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from affectgpt.released.account import Account
+    from affectgpt.released.report import Account
 
 app = typer.Typer(no_args_is_help=True, help="Convert checkpoints of the released AffectGPT, and back.")
 _MODEL = "A model's folder, or its name."
@@ -56,7 +56,7 @@ def affectgpt(
     with progress() as bar:
         task = bar.add_task("converting", total=None, note="")
         from affectgpt.released.convert import Request, convert
-        from affectgpt.released.pipeline_tree import Models
+        from affectgpt.released.pipeline_file import Models
 
         models = Models(llm, vision, speech, dtype, allow_pickle)
         request = Request(checkpoint, models, source, prompt, bert, face_or_frame, sample)
@@ -73,7 +73,7 @@ def back(
     as_json: Json = False,
 ) -> None:
     """Write a converted model, trained further or not, as a checkpoint of the original."""
-    from affectgpt.released.back import convert_back
+    from affectgpt.released.export import convert_back
 
     catalog = catalog_of(context, [])
     catalog.load_deferred()

@@ -11,7 +11,7 @@ from affectgpt.cli.options import Json, console, progress
 from affectgpt.cli.printable import json_text, one_line, printable
 
 if TYPE_CHECKING:
-    from affectgpt.data.doctor import Health, Report
+    from affectgpt.unibench.datasets.doctor import Health, Report
 
 app = typer.Typer(no_args_is_help=True, help="Look at folders of data.")
 
@@ -41,7 +41,7 @@ def doctor(
     """Say what is there, what is missing and what cannot be decoded. Exits 2 when something is wrong."""
     from rich.markup import escape
 
-    from affectgpt.data.doctor import examine
+    from affectgpt.unibench.datasets.doctor import examine
 
     with progress() as bar:
         tasks: dict[str, Any] = {}

@@ -12,7 +12,7 @@ import typer
 
 from affectgpt.cli.options import Json, catalog_of, console, progress
 from affectgpt.cli.printable import json_text
-from affectgpt.core.place import check_place
+from affectgpt.core.saved.destination import check_place
 from affectgpt.registry.errors import CheckpointError, MediaError
 
 
@@ -29,7 +29,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Train the small model on synthetic clips and compare it with what one modality alone can tell."""
-    from affectgpt.demo import VARIANTS, read_clips, run_variants, variant_plan, write_clips
+    from affectgpt.demo.run import VARIANTS, read_clips, run_variants, variant_plan, write_clips
 
     catalog = catalog_of(context, [])
     catalog.load_deferred()
@@ -74,8 +74,8 @@ def command(
 
 
 def _describe(model: Path, files: list[Path], catalog: Any, subtitle: str) -> list[Any]:
-    from affectgpt.core.checkpoint import load
-    from affectgpt.describe import describe
+    from affectgpt.core.saved.model import load
+    from affectgpt.serving.describe import describe
 
     pipeline = load(model, catalog)
     rows = list(describe(pipeline, files[:1], subtitle=subtitle))

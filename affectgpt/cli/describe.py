@@ -17,7 +17,7 @@ from affectgpt.cli.streaming import lines, live
 from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
-    from affectgpt.describe import Description
+    from affectgpt.serving.describe import Description
 
 
 def command(
@@ -47,7 +47,7 @@ def command(
     model = saved_model(model)
     with progress() as bar:
         loading = bar.add_task("loading the model", total=None, note="")
-        from affectgpt import describe
+        from affectgpt.serving import describe
 
         files = describe.media_files(paths)
         pipeline = loaded(model, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))

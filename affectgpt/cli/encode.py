@@ -14,7 +14,7 @@ from affectgpt.cli.generate import Device
 from affectgpt.cli.options import Json, Plugin, Set, call_hooks, catalog_of, progress, saved_model
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
-from affectgpt.data.clip_list import read_clip_list
+from affectgpt.data.datasets import read_clip_list
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 
@@ -77,7 +77,7 @@ def command(
             config, model, set_, catalog, names, lambda name: bar.update(loading, note=name), allow_pickle
         )
         bar.update(loading, total=1, completed=1, note="")
-        from affectgpt.data.feature_cache.writing import encode
+        from affectgpt.data.feature_cache.writer import encode
 
         call_hooks(catalog, "affectgpt_before_run", command="encode", config=chosen.plan.config)
         tasks: dict[str, Any] = {}
@@ -143,10 +143,10 @@ def _encoders(
     if config is not None:
         checked, source = load_config(config, catalog, changes)
         plan = make_plan(checked, catalog, source)
-        from affectgpt.data.feature_cache.encoders import frozen_encoders
+        from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
 
         return frozen_encoders(plan, catalog, names, tell)
-    from affectgpt.data.feature_cache.encoders import saved_encoders
+    from affectgpt.data.feature_cache.fixed_encoders import saved_encoders
 
     assert model is not None
     return saved_encoders(saved_model(model), catalog, names, tell, allow_pickle=allow_pickle)

@@ -92,7 +92,7 @@ def predict(
     device: Device,
     allow_pickle: bool,
 ) -> dict[Path, tuple[int, int]]:
-    """Run [affectgpt.unibench.generation.generate][] over all data sets, with progress; (new rows, rows) per file."""
+    """Run [affectgpt.unibench.predictions.generate][] over all data sets, with progress; (new rows, rows) per file."""
     from affectgpt.unibench.sources import read_sources
 
     sources = read_sources(data, sets, limit=limit)
@@ -101,7 +101,7 @@ def predict(
     with progress() as bar:
         loading = bar.add_task("loading the model", total=None, note="")
         pipeline = loaded(model, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))
-        from affectgpt.unibench.generation import generate, model_name
+        from affectgpt.unibench.predictions import generate, model_name
 
         name = model_name(model)
         bar.update(loading, total=1, completed=1, note=name)
@@ -136,7 +136,7 @@ def loaded(model: Path, catalog: Catalog, device: Device, allow_pickle: bool, te
     """The saved model on its device. Raises ConfigError for a device that is not there."""
     import torch
 
-    from affectgpt.core.checkpoint import load
+    from affectgpt.core.saved.model import load
     from affectgpt.registry.errors import ConfigError
 
     there = torch.cuda.is_available()

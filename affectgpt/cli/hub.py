@@ -51,8 +51,8 @@ def push(
     """Check a saved model and upload it, with its card. The token is that of `hf auth login`, or in HF_TOKEN."""
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
-    from affectgpt.core.checkpoint import CONFIG
     from affectgpt.core.load_config import load_config
+    from affectgpt.core.saved.model import CONFIG
     from affectgpt.hub.card_data import local_models
     from affectgpt.hub.saving import push_to_hub
 

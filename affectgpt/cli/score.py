@@ -14,10 +14,10 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, DataError, listed
 
 if TYPE_CHECKING:
+    from affectgpt.unibench.clip_values import ValueFile
     from affectgpt.unibench.result import BenchmarkResult
     from affectgpt.unibench.score_run import Scorer
     from affectgpt.unibench.truth import Truth
-    from affectgpt.unibench.value_files import ValueFile
 
 
 FEWEST = 100
@@ -161,7 +161,7 @@ def scorer(
     from affectgpt.unibench.resampling import Resampling
     from affectgpt.unibench.score_run import Scorer
     from affectgpt.unibench.scoring import ScoringRules
-    from affectgpt.unibench.wheels.choose import wheels_from
+    from affectgpt.unibench.wheels.load import wheels_from
 
     return Scorer(
         wheels=wheels_from(wheels),
@@ -236,7 +236,7 @@ def _one_way(truth: Path | None, task: Task | None, data: Path | None, predictio
 
 
 def _file(path: Path, read: Reading, field: str | None, id_field: str | None) -> ValueFile:
-    from affectgpt.unibench.value_files import value_file
+    from affectgpt.unibench.clip_values import value_file
 
     return value_file(path, reading=None if read is Reading.auto else read.value, field=field, id_field=id_field)
 
@@ -245,7 +245,7 @@ def _files(
     folder: Path, truths: list[Truth], read: Reading, field: str | None, id_field: str | None
 ) -> dict[str, ValueFile]:
     """The predictions of each data set: KEY.jsonl or another format in `folder`; a file, when there is one data set."""
-    from affectgpt.unibench.records import SUFFIXES
+    from affectgpt.unibench.record_files import SUFFIXES
 
     if folder.is_file() and len(truths) == 1:
         return {truths[0].dataset: _file(folder, read, field, id_field)}

@@ -17,7 +17,7 @@ from affectgpt.cli.printable import json_text, one_line, printable
 from affectgpt.registry.errors import ConfigError, MediaError
 
 if TYPE_CHECKING:
-    from affectgpt.data.row_file import RowFile
+    from affectgpt.files.row_file import RowFile
 
 
 def command(
@@ -60,8 +60,8 @@ def command(
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
     catalog = catalog_of(context, plugin)
     catalog.load_deferred()
-    from affectgpt.describe import media_files
-    from affectgpt.serving.client import Server
+    from affectgpt.serving.describe import media_files
+    from affectgpt.serving.vllm_client import Server
 
     files = media_files(paths)
     with ExitStack() as stack:
@@ -129,8 +129,8 @@ def _opened(
     export: Path | None,
     **given: Any,
 ) -> RowFile | None:
-    from affectgpt.data.row_file import opened
-    from affectgpt.unibench.generation import model_name
+    from affectgpt.files.row_file import opened
+    from affectgpt.unibench.predictions import model_name
 
     question = pipeline.plan.config.prompt.question if given["question"] is None else given["question"]
     # A question that is too long is refused before a file is made.
@@ -162,7 +162,7 @@ def _rows(
     export: Path | None,
     **given: Any,
 ) -> Iterator[dict[str, Any]]:
-    from affectgpt.serving import describing
+    from affectgpt.serving import vllm_describe as describing
     from affectgpt.serving.prompt_embeds import prompted
 
     clips = stack.enter_context(closing(prompted(pipeline, files[rows.done if rows else 0 :], **given)))

@@ -46,7 +46,7 @@ def command(
     if layout is Layout.unibench:
         _write_unibench(out, 8 if clips is None else clips, seed, split, workers)
         return
-    from affectgpt.data.synthetic.clips import generate
+    from affectgpt.synthetic.clips import generate
 
     clips, split = 320 if clips is None else clips, split or Split.train
     with progress() as bar:
@@ -71,8 +71,8 @@ def _write_unibench(out: Path, clips: int, seed: int, split: Split | None, worke
             expected="test",
             hint="leave --split out",
         )
-    from affectgpt.data.synthetic.unibench import write_unibench
-    from affectgpt.data.unibench.layouts import TEST_SETS
+    from affectgpt.synthetic.unibench import write_unibench
+    from affectgpt.unibench.datasets.layouts import TEST_SETS
 
     with progress() as bar:
         task = bar.add_task("writing test sets", total=None, note="")

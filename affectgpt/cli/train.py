@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.cli.options import Json, Plugin, Set, call_hooks, catalog_of, progress
-from affectgpt.core.extras import copy_released
 from affectgpt.core.load_config import load_config
-from affectgpt.core.place import check_place
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.data.clip_list import read_clip_list
+from affectgpt.core.saved.destination import check_place
+from affectgpt.core.saved.extras import copy_released
+from affectgpt.data.datasets import read_clip_list
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from affectgpt.core.beginning import Beginning
     from affectgpt.core.pipeline import Pipeline
-    from affectgpt.data.feature_cache.reading import FeatureCache
-    from affectgpt.training.finished import Result
-    from affectgpt.training.reading import Reading
+    from affectgpt.core.saved.initial import Beginning
+    from affectgpt.data.feature_cache.reader import FeatureCache
+    from affectgpt.training.result import Result
+    from affectgpt.training.sample_source import Reading
 
 
 class Decode(str, Enum):
@@ -84,9 +84,9 @@ def command(
     examples = {"clips": read_clip_list(data)}
     if validation is not None:
         examples["held-out clips"] = read_clip_list(validation)
-    from affectgpt.core.checkpoint import read_adapter, save
+    from affectgpt.core.saved.model import read_adapter, save
     from affectgpt.data.feature_cache.keys import fingerprint
-    from affectgpt.training.finished import Best, Ending, Result
+    from affectgpt.training.result import Best, Ending, Result
 
     cache = _cache(plan, features)
     began_with = fingerprint({**beginning.tensors, **read_adapter(config)}) if beginning is not None else ""
@@ -103,8 +103,8 @@ def command(
     with bar:
         from affectgpt.training.loop import train
         from affectgpt.training.parameter_groups import parameter_groups
-        from affectgpt.training.reading import Reading
         from affectgpt.training.run_folder import RunFolder
+        from affectgpt.training.sample_source import Reading
 
         folder = RunFolder(run)
         if not resume:
@@ -186,7 +186,7 @@ def _check_empty(out: Path) -> None:
 def _planned(begin: Path, catalog: Catalog, changes: list[str], allow_pickle: bool) -> tuple[Plan, Beginning | None]:
     """The plan, and the saved model that it begins with."""
     if begin.is_dir():
-        from affectgpt.core.beginning import read_beginning
+        from affectgpt.core.saved.initial import read_beginning
 
         beginning = read_beginning(begin, catalog, changes, allow_pickle=allow_pickle)
         return beginning.plan, beginning
@@ -213,7 +213,7 @@ def _planned(begin: Path, catalog: Catalog, changes: list[str], allow_pickle: bo
 
 
 def _cache(plan: Plan, features: Path | None) -> FeatureCache | None:
-    from affectgpt.data.feature_cache.reading import FeatureCache
+    from affectgpt.data.feature_cache.reader import FeatureCache
 
     cache = FeatureCache.open(features) if features is not None else None
     if cache is not None:

@@ -69,10 +69,10 @@ def command(
         )
     catalog = catalog_of(context, plugin)
     made = scorer(catalog, wheels, extractor, set_, resamples, seed, Missing.error, unreadable, out)
-    from affectgpt.data.locks import alone
+    from affectgpt.files.locks import alone
+    from affectgpt.unibench.clip_values import value_file
     from affectgpt.unibench.score_run import pairs_of
     from affectgpt.unibench.sources import check_sets
-    from affectgpt.unibench.value_files import value_file
 
     sets = check_sets(sets)
     truths = truths_in(data, sets, limit) if data else []
@@ -98,7 +98,7 @@ def command(
 
 def _synthetic(folder: Path, clips: int, workers: int) -> Path:
     """The synthetic benchmark in `folder`, written unless it is there already."""
-    from affectgpt.data.synthetic.unibench import is_written, remove_leftovers, write_unibench
+    from affectgpt.synthetic.unibench import is_written, remove_leftovers, write_unibench
 
     if not is_written(folder, clips_per_set=clips, seed=0):
         if (folder.parent / "predictions").exists():

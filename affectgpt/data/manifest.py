@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from affectgpt.data.csv_table import is_plain, opened_text, parse_labels, rows
 from affectgpt.data.example import Example
 from affectgpt.data.parquet_rows import parquet_rows
-from affectgpt.data.showing import first_of, shown
 from affectgpt.data.survey import Survey
-from affectgpt.data.table import is_plain, opened_text, parse_labels, rows
 from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.messages import first_of, shown
 from affectgpt.registry.suggest import did_you_mean
 
 COLUMNS = ("clip", "id", "subtitle", "labels", "sentiment", "description")

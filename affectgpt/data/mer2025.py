@@ -18,11 +18,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from affectgpt.data.clip_files import find_beside, find_inside, find_videos
+from affectgpt.data.csv_table import parse_labels, read_column
 from affectgpt.data.example import Example
-from affectgpt.data.files_by_name import find_beside, find_inside, find_videos
 from affectgpt.data.subtitle_table import read_subtitles
 from affectgpt.data.survey import Survey
-from affectgpt.data.table import parse_labels, read_column
 from affectgpt.registry.errors import DataError, Problem, listed
 
 __all__ = ["Part", "find_parts", "parse_labels", "read_mer2025", "survey_mer2025"]

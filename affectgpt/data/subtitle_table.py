@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from affectgpt.data.showing import first_of, shown
-from affectgpt.data.table import read_column
+from affectgpt.data.csv_table import read_column
 from affectgpt.registry.errors import Problem
+from affectgpt.registry.messages import first_of, shown
 
 
 def read_subtitles(path: Path, column: str, names: Collection[str], problems: list[Problem]) -> dict[str, str]:

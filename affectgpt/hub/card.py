@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectgpt.core.card_mark import is_generated, marked
-from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import load_config
 from affectgpt.core.prompt import prompt_nodes
-from affectgpt.data.whole_file import write_whole
+from affectgpt.core.saved.card_mark import is_generated, marked
+from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.files.atomic import write_whole
 from affectgpt.hub.card_data import card_data, is_local, local_models, models_read
 from affectgpt.hub.headers import weights_per_part
 from affectgpt.hub.names import is_named

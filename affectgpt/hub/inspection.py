@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from affectgpt.core.assembly import build_module
-from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.hub.headers import Header, read_header
 from affectgpt.hub.names import files_in
 from affectgpt.registry.catalog import Catalog

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.core.checkpoint import CONFIG, WEIGHTS
+from affectgpt.core.saved.model import CONFIG, WEIGHTS
 from affectgpt.hub.connection import SECONDS, endpoint, talking, transport_error
 from affectgpt.hub.names import DEEPER, FILES, HubName, belongs, exactly, hub_name
 from affectgpt.registry.errors import CheckpointError
@@ -31,7 +31,7 @@ def from_pretrained(
     `tell` is given a line that names the commit that was loaded. `allow_pickle` as in [load][]. Raises what
     [local_folder][] and [load][] raise.
     """
-    from affectgpt.core.checkpoint import load
+    from affectgpt.core.saved.model import load
     from affectgpt.registry.discovery import discover
 
     folder = local_folder(name_or_folder, revision, token=token, tell=tell)

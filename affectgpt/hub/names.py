@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from affectgpt.core.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.registry.errors import ConfigError
 
 # One by one or by what they hold: of a repository, nothing else is fetched, and of a folder nothing else is sent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.core.card_mark import is_generated
+from affectgpt.core.saved.card_mark import is_generated
 from affectgpt.hub.card import CARD, card_of, write_card
 from affectgpt.hub.connection import talking
 from affectgpt.hub.inspection import check_saved
@@ -31,7 +31,7 @@ def save_pretrained(
     (default: those installed). A README.md that somebody wrote or changed stays; with `scores` it is a CheckpointError.
     Raises what [save][] raises, and DataError when `scores` is no scores file.
     """
-    from affectgpt.core.checkpoint import save
+    from affectgpt.core.saved.model import save
 
     known = catalog or _installed()
     name = Path(folder).resolve().name

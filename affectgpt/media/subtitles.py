@@ -7,7 +7,7 @@ import html
 import re
 from pathlib import Path
 
-from affectgpt.media.western import Evidence
+from affectgpt.media.encoding_guess import Evidence
 from affectgpt.registry.errors import MediaError
 
 SUFFIXES = (".srt", ".vtt", ".txt")

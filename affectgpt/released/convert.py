@@ -9,17 +9,22 @@ from pathlib import Path
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import own_tensors, save
 from affectgpt.core.load_config import validate
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.stored_tensors import fill
+from affectgpt.core.saved.model import own_tensors, save
+from affectgpt.core.saved.tensors import fill
 from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
-from affectgpt.released.account import Account, Row, row_of
-from affectgpt.released.beside import Beside, write_beside
-from affectgpt.released.check import (
+from affectgpt.released.checkpoint_config import Facts, facts_of
+from affectgpt.released.frozen_check import refuse_strange_frozen
+from affectgpt.released.pipeline_file import Bert, Models, pipeline_tree
+from affectgpt.released.read_checkpoint import ReleasedCheckpoint, read_checkpoint
+from affectgpt.released.report import Account, Row, row_of
+from affectgpt.released.sidecar import Beside, write_beside
+from affectgpt.released.source_wording import find_wording
+from affectgpt.released.tensor_check import (
     llm_values,
     measured,
     refuse_misfits,
@@ -27,12 +32,7 @@ from affectgpt.released.check import (
     refuse_other_widths,
     tied_to,
 )
-from affectgpt.released.facts import Facts, facts_of
-from affectgpt.released.frozen import refuse_strange_frozen
-from affectgpt.released.names import Name, names_of
-from affectgpt.released.pipeline_tree import Bert, Models, pipeline_tree
-from affectgpt.released.read_checkpoint import ReleasedCheckpoint, read_checkpoint
-from affectgpt.released.source_wording import find_wording
+from affectgpt.released.tensor_names import Name, names_of
 from affectgpt.released.wording import Wording, read_prompt_file
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from affectgpt.data.showing import shown
 from affectgpt.registry.errors import CheckpointError, listed
+from affectgpt.registry.messages import shown
 from affectgpt.registry.suggest import did_you_mean
 
 MARKS = {

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from affectgpt.data.showing import shown
 from affectgpt.registry.errors import CheckpointError
+from affectgpt.registry.messages import shown
 from affectgpt.released.archive import TABLE, AmbiguousArchiveError, table_size
 from affectgpt.released.saved_pickle import CallingPickleError, refuse_unlike_saved
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError
-from affectgpt.released.facts import Facts
+from affectgpt.released.checkpoint_config import Facts
 from affectgpt.released.input_types import MARKS, InputType
 from affectgpt.released.source_files import HINT, SourceTexts
 from affectgpt.released.source_pieces import Pieces, Slot

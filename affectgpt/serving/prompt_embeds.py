@@ -13,11 +13,11 @@ from torch import Tensor
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
-from affectgpt.core.checkpoint import WEIGHTS, load, own_tensors, read_saved
 from affectgpt.core.pipeline import Pipeline, Question
-from affectgpt.core.stored_tensors import fill
-from affectgpt.data.opened_files import OpenedFile, opened_files
+from affectgpt.core.saved.model import WEIGHTS, load, own_tensors, read_saved
+from affectgpt.core.saved.tensors import fill
 from affectgpt.registry.catalog import Catalog
+from affectgpt.serving.opened_files import OpenedFile, opened_files
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from affectgpt.data.file_hash import hash_of
-from affectgpt.data.whole_file import write_whole
+from affectgpt.files.atomic import write_whole
+from affectgpt.files.hashing import hash_of
 from affectgpt.registry.errors import CheckpointError, RunError
 
 TENSORS, FACTS, MARKER = "tensors.safetensors", "facts.json", "complete.json"

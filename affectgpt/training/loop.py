@@ -13,22 +13,22 @@ from typing import Any
 
 import torch
 
-from affectgpt.core.checkpoint import fixed_tensors
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import refuse_untold
+from affectgpt.core.saved.model import fixed_tensors
 from affectgpt.data.feature_cache.keys import fingerprint
-from affectgpt.data.locks import alone
+from affectgpt.data.samples import refuse_untold
+from affectgpt.files.locks import alone
 from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.accelerator import make_accelerator, prepare, release
-from affectgpt.training.interruption import Interruption, heeded
+from affectgpt.training.batch_order import Order, split
+from affectgpt.training.checkpoints import Saver
 from affectgpt.training.micro_batches import MicroBatches, Samples, made, told_of_dead_readers
-from affectgpt.training.order import Order, split
 from affectgpt.training.parameter_groups import parameter_groups
-from affectgpt.training.recording import Recording
+from affectgpt.training.recorder import Recording
 from affectgpt.training.run_folder import RunFolder
-from affectgpt.training.sameness import settings_of
-from affectgpt.training.saving import Saver
-from affectgpt.training.steps import Stepper
+from affectgpt.training.run_settings import settings_of
+from affectgpt.training.stepper import Stepper
+from affectgpt.training.stop_signals import Interruption, heeded
 from affectgpt.training.targets import Told, refuse_long_answers
 from affectgpt.training.validation import Measured, Validation
 

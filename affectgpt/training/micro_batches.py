@@ -16,11 +16,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.plan import Plan
-from affectgpt.data.clips import BrokenClip, Sample
-from affectgpt.data.reading_processes import START, end_with
+from affectgpt.data.samples import BrokenClip, Sample
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunError
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
+from affectgpt.workers.parent import START, end_with
 
 
 class Samples(Protocol):

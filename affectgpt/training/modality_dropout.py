@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from affectgpt.core.plan import Plan
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 
 SUBTITLE = "subtitle"
 

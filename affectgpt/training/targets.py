@@ -8,9 +8,9 @@ from typing import Protocol
 
 from affectgpt.core.config import PromptConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Target
-from affectgpt.data.showing import first_of
+from affectgpt.data.samples import Target
 from affectgpt.registry.errors import DataError
+from affectgpt.registry.messages import first_of
 
 
 class Told(Protocol):

@@ -15,7 +15,7 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.training.accelerator import reshard
 from affectgpt.training.micro_batches import MicroBatches, Samples, Wanted, made
 from affectgpt.training.seeds import seed_of
-from affectgpt.training.steps import diverged
+from affectgpt.training.stepper import diverged
 
 
 class Validation:

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.extraction import CheckedExtractor
-from affectgpt.data.file_hash import hash_of
-from affectgpt.data.row_file import read_settings
-from affectgpt.data.unibench.layouts import TEST_SETS
+from affectgpt.files.hashing import hash_of
+from affectgpt.files.row_file import read_settings
 from affectgpt.registry.errors import DataError, listed
+from affectgpt.unibench.clip_values import ValueFile
+from affectgpt.unibench.datasets.layouts import TEST_SETS
+from affectgpt.unibench.label_extraction import read_out, read_out_kept
 from affectgpt.unibench.metrics.sector_table import SectorTable
-from affectgpt.unibench.read_out import read_out, read_out_kept
 from affectgpt.unibench.resampling import Resampling, Tally, mean_figure
 from affectgpt.unibench.result import BenchmarkResult, Comparison, DatasetResult, Figure
 from affectgpt.unibench.scoring import DatasetScore, ScoringRules
 from affectgpt.unibench.truth import Truth
-from affectgpt.unibench.value_files import ValueFile
 from affectgpt.unibench.wheels.wheel_set import WheelSet
 
 NINE = tuple(TEST_SETS)

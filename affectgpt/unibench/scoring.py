@@ -10,15 +10,15 @@ from typing import Any, Literal
 import numpy as np
 
 from affectgpt.core.contracts import SENTIMENTS
-from affectgpt.data.showing import first_of
 from affectgpt.registry.errors import DataError
+from affectgpt.registry.messages import first_of
 from affectgpt.unibench.confusion import ConfusionCounter
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_extraction import Prediction, chunks
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.metrics.hit_rate import HitRate
 from affectgpt.unibench.metrics.overlap import WheelOverlap
 from affectgpt.unibench.metrics.sector_table import SectorTable, Written
 from affectgpt.unibench.metrics.sentiment import SentimentScore
-from affectgpt.unibench.read_out import Prediction, chunks
 from affectgpt.unibench.resampling import Resampling, Tally
 from affectgpt.unibench.result import DatasetResult, WorstClip
 from affectgpt.unibench.truth import Truth

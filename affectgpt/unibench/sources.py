@@ -10,10 +10,10 @@ from pathlib import Path
 from affectgpt.data.example import Example
 from affectgpt.data.manifest import SUFFIXES, read_manifest
 from affectgpt.data.mer2025 import read_mer2025
-from affectgpt.data.unibench.layouts import TEST_SETS
-from affectgpt.data.unibench.reading import find_test_sets, read_test_set
 from affectgpt.registry.errors import DataError, listed
 from affectgpt.registry.suggest import did_you_mean
+from affectgpt.unibench.datasets.layouts import TEST_SETS
+from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set
 from affectgpt.unibench.truth import Task, Truth, truth_of_examples
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affectgpt.data.example import Example
-from affectgpt.data.showing import first_of, shown
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.labels import label_list
-from affectgpt.unibench.value_files import Row, value_file
+from affectgpt.registry.messages import first_of, shown
+from affectgpt.unibench.clip_values import Row, value_file
+from affectgpt.unibench.label_text import label_list
 
 Task = Literal["fine-grained", "basic", "sentiment"]
 TASKS: tuple[Task, ...] = ("fine-grained", "basic", "sentiment")

@@ -120,8 +120,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 16 short clips in the MER2025 layout. Not to be changed by a test."""
-    from affectgpt.data.synthetic.clips import generate
-    from affectgpt.data.synthetic.difficulty import Difficulty
+    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.difficulty import Difficulty
 
     folder = tmp_path_factory.mktemp("clips") / "train"
     generate(folder, clips=CLIPS, seed=1, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
@@ -135,11 +135,11 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Its weights are then shaken, because after 3 steps it would give every clip the same text.
     """
     from affectgpt.core.assembly import assemble
-    from affectgpt.core.checkpoint import save
     from affectgpt.core.load_config import load_config
     from affectgpt.core.plan import make_plan
-    from affectgpt.data.clips import read_samples
+    from affectgpt.core.saved.model import save
     from affectgpt.data.mer2025 import read_mer2025
+    from affectgpt.data.samples import read_samples
     from affectgpt.registry.discovery import discover
     from affectgpt.training.loop import train
 

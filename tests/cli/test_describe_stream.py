@@ -60,7 +60,7 @@ def test_a_control_sequence_in_the_text_does_not_command_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from affectgpt.cli.streaming import live
-    from affectgpt.describe import Description
+    from affectgpt.serving.describe import Description
 
     ends = [(0, Description("a\x1b.mp4", "x")), (1, Description("b"))]
     events: list[Any] = [(0, "\x1b[2J"), (1, "later"), (0, "sad"), *ends]

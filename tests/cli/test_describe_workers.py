@@ -105,9 +105,9 @@ def _command_line(process: Path) -> bytes:
 
 
 def test_no_more_than_a_window_and_a_little_is_read_ahead(model: Path, folder: Path, tmp_path: Path) -> None:
-    from affectgpt.core.checkpoint import load
-    from affectgpt.describe import describe
+    from affectgpt.core.saved.model import load
     from affectgpt.registry.discovery import discover
+    from affectgpt.serving.describe import describe
 
     pipeline = load(model, discover())
     known, log = pipeline.prepare, tmp_path / "log"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from affectgpt.data.feature_cache.reading import FeatureCache
+from affectgpt.data.feature_cache.reader import FeatureCache
 from affectgpt.data.mer2025 import read_mer2025
 
 TINY = Path(__file__).resolve().parents[2] / "configs" / "tiny.yaml"

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def benchmark_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The nine data sets in small, two clips each. Not to be changed by a test."""
-    from affectgpt.data.synthetic.difficulty import Difficulty
-    from affectgpt.data.synthetic.unibench import write_unibench
+    from affectgpt.synthetic.difficulty import Difficulty
+    from affectgpt.synthetic.unibench import write_unibench
 
     folder = tmp_path_factory.mktemp("benchmark") / "data"
     write_unibench(folder, clips_per_set=2, seed=3, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
@@ -183,7 +183,7 @@ def test_two_runs_do_not_work_in_one_folder(run: Callable[..., Any], place: Any,
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from affectgpt.data.locks import alone\n"
+            "import sys; from pathlib import Path; from affectgpt.files.locks import alone\n"
             "with alone(Path('out')): print('ready', flush=True); sys.stdin.read()",
         ],
         cwd=place.here,

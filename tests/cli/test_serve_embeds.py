@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from affectgpt.core.batch import collate
-from affectgpt.core.checkpoint import load
+from affectgpt.core.saved.model import load
 from affectgpt.media.clip import Clip
 from affectgpt.registry.discovery import discover
 

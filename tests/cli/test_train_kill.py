@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from affectgpt.data.synthetic.clips import generate
-from affectgpt.data.synthetic.difficulty import Difficulty
+from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.training.checkpoint_files import newest_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,13 +36,13 @@ SETTINGS = [
 PRELOADED = [
     "affectgpt.cli.main",
     "affectgpt.core.assembly",
-    "affectgpt.core.checkpoint",
+    "affectgpt.core.saved.model",
     "affectgpt.media.clip",
     "affectgpt.plugins.encoders.timm_vision",
     "affectgpt.plugins.encoders.timm_mel",
     "affectgpt.plugins.llms.causal_lm",
     "affectgpt.training.loop",
-    "affectgpt.training.reading",
+    "affectgpt.training.sample_source",
     "cv2",
     "timm",
     "transformers.models.qwen2.modeling_qwen2",

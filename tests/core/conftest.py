@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
+from affectgpt.core.saved.model import save
 from affectgpt.registry.catalog import Catalog
 
 SMALL = """\

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
-from affectgpt.core.checkpoint import load
 from affectgpt.core.generation import _seed
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
+from affectgpt.core.saved.model import load
 from affectgpt.core.stopping import finished
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt.data.synthetic.clips import generate
-from affectgpt.data.synthetic.difficulty import Difficulty
-from affectgpt.data.synthetic.unibench import write_unibench
+from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.difficulty import Difficulty
+from affectgpt.synthetic.unibench import write_unibench
 
 CLIPS, SEED = 32, 7
 

@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
-from affectgpt.core.card_mark import is_generated
-from affectgpt.core.checkpoint import load, save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
+from affectgpt.core.saved.card_mark import is_generated
+from affectgpt.core.saved.model import load, save
 from affectgpt.hub.card import card_of, write_card
 from affectgpt.hub.headers import weights_per_part
 from affectgpt.hub.saving import save_pretrained

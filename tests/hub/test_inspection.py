@@ -13,9 +13,9 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
+from affectgpt.core.saved.model import save
 from affectgpt.hub.inspection import check_saved
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import AffectGPTError, CheckpointError, ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt.core import checkpoint
+from affectgpt.core.saved import model as checkpoint
 from affectgpt.hub.names import FILES, fits, hub_name, valid_repo
 from affectgpt.registry.errors import ConfigError
 

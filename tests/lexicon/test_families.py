@@ -67,7 +67,7 @@ def test_near_families_stay_apart(apart: tuple[str, ...]) -> None:
 def test_it_is_read_once_and_only_when_asked() -> None:
     assert lexicon() is lexicon()
     code = (
-        "import sys, affectgpt.lexicon.finding, affectgpt.plugins.extractors.lexicon;"
+        "import sys, affectgpt.lexicon.tokens, affectgpt.plugins.extractors.lexicon;"
         "from affectgpt.lexicon.families import lexicon;"
         "assert not lexicon.cache_info().currsize and 'torch' not in sys.modules"
     )

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from affectgpt.registry.catalog import Catalog
+from affectgpt.released.checkpoint_config import facts_of
 from affectgpt.released.convert import Request, convert
-from affectgpt.released.facts import facts_of
-from affectgpt.released.names import Sizes, names_of
-from affectgpt.released.pipeline_tree import Models as Folders
+from affectgpt.released.pipeline_file import Models as Folders
+from affectgpt.released.tensor_names import Sizes, names_of
 
 VIDEO, AUDIO, LLM, QFORMER, WIDE = 24, 40, 32, 16, 20
 LAYERS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affectgpt.released.facts import Facts, facts_of
+from affectgpt.released.checkpoint_config import Facts, facts_of
 from affectgpt.released.wording import Wording
 
 TEMPLATE = "##Q: Mix <Multi>{multi}</Multi>, ear {audio_tokens}, eye {face_tokens}! Said <Subtitle>{subtitle}</Subtitle>. {question} ##A: "  # noqa: E501

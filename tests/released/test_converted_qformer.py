@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, Blip2QFormerConfig, Blip2QFormerModel
 
-from affectgpt.core.checkpoint import load
+from affectgpt.core.saved.model import load
 from affectgpt.core.tokens import Tokens
 from affectgpt.registry.catalog import Catalog
 

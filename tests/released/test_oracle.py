@@ -15,17 +15,17 @@ import yaml
 from torch import Tensor
 
 from affectgpt.core.batch import Batch, collate, pad
-from affectgpt.core.checkpoint import load
 from affectgpt.core.config import TrainingConfig
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.saved.model import load
 from affectgpt.media import Clip
 from affectgpt.registry.discovery import discover
-from affectgpt.released.account import Account
-from affectgpt.released.back import convert_back
+from affectgpt.released.checkpoint_config import facts_of
 from affectgpt.released.convert import Request, convert
-from affectgpt.released.facts import facts_of
-from affectgpt.released.names import Sizes, names_of
-from affectgpt.released.pipeline_tree import Models
+from affectgpt.released.export import convert_back
+from affectgpt.released.pipeline_file import Models
+from affectgpt.released.report import Account
+from affectgpt.released.tensor_names import Sizes, names_of
 from affectgpt.training.parameter_groups import parameter_groups
 
 BRANCHES = {"face_tokens": "face_llms", "audio_tokens": "audio_llms", "multi": "multi_llms"}

@@ -14,8 +14,8 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.attention_configs import QFormerConfig
 from affectgpt.plugins.fusers.qformer import QFormer
-from affectgpt.released.facts import facts_of
-from affectgpt.released.names import POSITIONS, Sizes, names_of
+from affectgpt.released.checkpoint_config import facts_of
+from affectgpt.released.tensor_names import POSITIONS, Sizes, names_of
 
 WIDTH, HEADS, WIDE, LAYERS = 32, 4, 48, 2
 BRANCHES = {"video": ("face",), "audio": ("audio",), "multi": ("face", "audio")}

@@ -17,7 +17,7 @@ from torch import Tensor
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import AffectGPTError
 from affectgpt.released.convert import Request, convert
-from affectgpt.released.pipeline_tree import Models
+from affectgpt.released.pipeline_file import Models
 
 LAYER = "llama_model.base_model.model.model.layers.{}."
 

@@ -13,12 +13,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from affectgpt.core.batch import collate
-from affectgpt.core.checkpoint import load, save
+from affectgpt.core.saved.model import load, save
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.account import Account
-from affectgpt.released.back import convert_back
+from affectgpt.released.export import convert_back
+from affectgpt.released.report import Account
 from affectgpt.testing import NoiseClip
 
 

@@ -19,10 +19,10 @@ import yaml
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import save
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
+from affectgpt.core.saved.model import save
 from affectgpt.registry.discovery import discover
 
 CONFIG = """\
@@ -203,8 +203,8 @@ def model(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Five short clips, and in their midst one that is none."""
-    from affectgpt.data.synthetic.clips import generate
-    from affectgpt.data.synthetic.difficulty import Difficulty
+    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.difficulty import Difficulty
 
     folder = tmp_path_factory.mktemp("clips") / "train"
     generate(folder, clips=5, seed=1, workers=1, difficulty=Difficulty(seconds=(1.0, 1.5)))

@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from affectgpt.core.batch import collate
-from affectgpt.core.checkpoint import load, save
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.saved.model import load, save
 from affectgpt.media.clip import Clip
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError, ConfigError

@@ -17,7 +17,7 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
 
 SMALL = """\

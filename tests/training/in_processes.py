@@ -26,7 +26,7 @@ from conftest import SMALL, NoiseClip
 from affectgpt.core.assembly import assemble
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import make_plan
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 from affectgpt.training import accelerator as accelerators

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import AffectGPTError, DataError, RunError
 from affectgpt.training import loop
 from affectgpt.training.accelerator import make_accelerator

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import CheckpointError, ConfigError
-from affectgpt.training import checkpoint_files, saving
+from affectgpt.training import checkpoint_files
+from affectgpt.training import checkpoints as saving
 from affectgpt.training.loop import train
 from affectgpt.training.run_folder import RunFolder
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem
 from affectgpt.training.loop import train
 

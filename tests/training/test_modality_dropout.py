@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from affectgpt.core.tokens import Prepared
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.training.modality_dropout import ModalityDropout
 
 DRAW = random.Random(1)

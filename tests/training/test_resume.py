@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import BrokenClip, Sample
+from affectgpt.data.samples import BrokenClip, Sample
 from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem
 from affectgpt.training.loop import History, train
 from affectgpt.training.run_folder import RunFolder
@@ -300,7 +300,7 @@ def test_a_log_that_does_not_reach_the_checkpoint_is_refused(
 def test_two_runs_at_a_time_are_refused(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     script = (
-        "import sys; from pathlib import Path; from affectgpt.data.locks import alone\n"
+        "import sys; from pathlib import Path; from affectgpt.files.locks import alone\n"
         "with alone(Path(sys.argv[1])): print('there', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(run.path)]

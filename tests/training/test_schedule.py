@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.core.config import TrainingConfig
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import ConfigError
 from affectgpt.training.loop import train
 from affectgpt.training.parameter_groups import parameter_groups

@@ -7,7 +7,7 @@ import pytest
 
 from affectgpt.core.config import PromptConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Sample, Target
+from affectgpt.data.samples import Sample, Target
 from affectgpt.registry.errors import DataError
 from affectgpt.training.targets import answer_and_question, refuse_long_answers
 

@@ -16,7 +16,7 @@ import torch
 
 from affectgpt.core.batch import collate
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.data.clips import Sample
+from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.loop import train
 from affectgpt.training.run_folder import RunFolder

@@ -7,8 +7,8 @@ import pytest
 
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench import scoring
+from affectgpt.unibench.label_extraction import Prediction
 from affectgpt.unibench.metrics.sector_table import SectorTable
-from affectgpt.unibench.read_out import Prediction
 from affectgpt.unibench.resampling import Resampling
 from affectgpt.unibench.result import DatasetResult
 from affectgpt.unibench.scoring import DatasetScore, ScoringRules

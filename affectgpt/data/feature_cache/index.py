@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from affectgpt.data.clips import Sample
 from affectgpt.data.feature_cache.journal import Journal, as_text
 from affectgpt.data.feature_cache.settings import Key
+from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import DataError, Problem
 
 INDEX = "index.jsonl"

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from affectgpt.data.row_file import line_of
+from affectgpt.files.row_file import line_of
 from affectgpt.registry.errors import DataError, RunError
 
 Row = TypeVar("Row")

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from affectgpt.core.config import NAME
 from affectgpt.data.feature_cache.journal import AGAIN, unwritten
-from affectgpt.data.locks import LOCK_FILE
-from affectgpt.data.whole_file import write_whole
+from affectgpt.files.atomic import write_whole
+from affectgpt.files.locks import LOCK_FILE
 from affectgpt.registry.errors import DataError, listed
 
 SETTINGS = "cache.json"

@@ -12,7 +12,7 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.loading import build_random, load_pretrained
 from affectgpt.plugins.encoders.pictures import normalise, pixel_statistics, prepare_pictures
-from affectgpt.plugins.encoders.real_rows import encode_real_rows
+from affectgpt.plugins.encoders.unpadded import encode_real_rows
 from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig
 from affectgpt.plugins.known_models import config_size, find_model
 

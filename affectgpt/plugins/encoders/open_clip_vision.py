@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.pictures import normalise, prepare_pictures
-from affectgpt.plugins.encoders.real_rows import encode_real_rows
+from affectgpt.plugins.encoders.unpadded import encode_real_rows
 from affectgpt.plugins.encoders.vision_configs import OpenClipVisionConfig
 from affectgpt.plugins.hub_reach import reach_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository

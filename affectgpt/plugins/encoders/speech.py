@@ -14,7 +14,7 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.audio_configs import SpeechConfig
 from affectgpt.plugins.encoders.loading import build_random, load_pretrained
-from affectgpt.plugins.encoders.real_rows import encode_real_rows
+from affectgpt.plugins.encoders.unpadded import encode_real_rows
 from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
 
 if TYPE_CHECKING:

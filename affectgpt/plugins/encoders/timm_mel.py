@@ -11,8 +11,8 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.audio_configs import TimmMelConfig
 from affectgpt.plugins.encoders.log_mel import LogMel
-from affectgpt.plugins.encoders.real_rows import encode_real_rows
 from affectgpt.plugins.encoders.timm_model import build_timm, features
+from affectgpt.plugins.encoders.unpadded import encode_real_rows
 from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
 
 if TYPE_CHECKING:

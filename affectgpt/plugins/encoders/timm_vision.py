@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.pictures import normalise, prepare_pictures
-from affectgpt.plugins.encoders.real_rows import encode_real_rows
 from affectgpt.plugins.encoders.timm_model import build_timm, features, own_format
+from affectgpt.plugins.encoders.unpadded import encode_real_rows
 from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
 from affectgpt.registry.errors import InterfaceError
 

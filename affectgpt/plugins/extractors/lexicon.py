@@ -7,7 +7,7 @@ from typing import Any
 
 from affectgpt.core.contracts import Extraction
 from affectgpt.lexicon.families import lexicon
-from affectgpt.lexicon.finding import Finder
+from affectgpt.lexicon.tokens import Finder
 from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
 from affectgpt.plugins.extractors.lexicon_evidence import evidence
 from affectgpt.plugins.extractors.lexicon_grammar import GRAMMAR

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from affectgpt.lexicon.families import Lexicon
-from affectgpt.lexicon.finding import Token
+from affectgpt.lexicon.tokens import Token
 from affectgpt.plugins.extractors.lexicon_grammar import (
     CONCESSIONS,
     CONCLUDING,

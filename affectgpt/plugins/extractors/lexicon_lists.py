@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from affectgpt.lexicon.finding import Finder
+from affectgpt.lexicon.tokens import Finder
 from affectgpt.plugins.extractors.lexicon_grammar import DIMINISHERS, INTENSIFIERS
 from affectgpt.plugins.extractors.lexicon_negators import ALTERNATIVES, BETWEEN, BOUND_NEGATORS, NEGATORS
 from affectgpt.plugins.extractors.lexicon_scope import Fate, denied, says

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from affectgpt.lexicon.finding import Token
+from affectgpt.lexicon.tokens import Token
 from affectgpt.plugins.extractors.lexicon_grammar import COORDINATORS, FEELING, OTHERS, PAUSES, PREPOSITIONS
 
 _DETERMINERS = frozenset({"the", "other", "another"})

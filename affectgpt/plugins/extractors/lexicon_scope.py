@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from affectgpt.lexicon.families import Lexicon, lexicon
-from affectgpt.lexicon.finding import Token
+from affectgpt.lexicon.tokens import Token
 from affectgpt.plugins.extractors.lexicon_grammar import (
     COORDINATORS,
     DIMINISHERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from affectgpt.lexicon.finding import Token
+from affectgpt.lexicon.tokens import Token
 from affectgpt.plugins.extractors.lexicon_grammar import (
     CONCESSIONS,
     ENDS,

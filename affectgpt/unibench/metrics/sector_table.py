@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.labels import cut, label_list
+from affectgpt.unibench.label_text import cut, label_list
 from affectgpt.unibench.wheels.official import OfficialWheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, WheelSet
 

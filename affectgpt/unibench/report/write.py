@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from affectgpt.data.whole_file import write_all
+from affectgpt.files.atomic import write_all
 from affectgpt.registry.errors import ConfigError, DataError, RunError, listed
 from affectgpt.unibench.report.scores_file import render_json
 from affectgpt.unibench.result import BenchmarkResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.wheels.placing import Synonyms, build_wheel, fingerprint, shipped_synonyms
+from affectgpt.unibench.wheels.sector_lookup import Synonyms, build_wheel, fingerprint, shipped_synonyms
 from affectgpt.unibench.wheels.wheel_file import WheelFile, read_wheels
 from affectgpt.unibench.wheels.wheel_set import WheelSet
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.wheels.wheel_set import LEVELS, Tree, Wheel, WheelSet
 
 WHEELS = ("wheel1", "wheel2", "wheel3", "wheel4", "wheel5")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from affectgpt.unibench.wheels.placing import SHIPPED, Synonyms, build_wheel, fingerprint
+from affectgpt.unibench.wheels.sector_lookup import SHIPPED, Synonyms, build_wheel, fingerprint
 from affectgpt.unibench.wheels.wheel_file import read_wheels
 from affectgpt.unibench.wheels.wheel_set import WheelSet
 

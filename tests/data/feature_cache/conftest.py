@@ -15,8 +15,8 @@ import torch
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.encoders import frozen_encoders
-from affectgpt.data.feature_cache.writing import Encoded, encode
+from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
+from affectgpt.data.feature_cache.writer import Encoded, encode
 from affectgpt.registry.discovery import discover
 
 SMALL = """\

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from affectgpt.core.plan import Plan
-from affectgpt.data.clips import Sample
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache import writing
-from affectgpt.data.feature_cache.encoders import FixedEncoders, frozen_encoders
-from affectgpt.data.feature_cache.reading import FeatureCache
-from affectgpt.data.feature_cache.writing import Encoded, encode
+from affectgpt.data.feature_cache import writer as writing
+from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders, frozen_encoders
+from affectgpt.data.feature_cache.reader import FeatureCache
+from affectgpt.data.feature_cache.writer import Encoded, encode
+from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import Problem, RunError
 
@@ -66,7 +66,7 @@ def test_an_unreadable_clip_is_recorded_and_the_rest_go_on(encoded: Encode, own_
 def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
     encoded: Encode, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from affectgpt.data import clips as clips_module
+    from affectgpt.data import samples as clips_module
     from affectgpt.registry.errors import MediaError
 
     def fails(example: Example, work: Any = clips_module.open_example) -> Any:
@@ -84,7 +84,7 @@ def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
 def test_a_clip_that_kills_its_process_is_recorded_and_tried_again(
     encoded: Encode, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_after: Any
 ) -> None:
-    from affectgpt.data import clips as clips_module
+    from affectgpt.data import samples as clips_module
 
     here = os.getpid()
 
@@ -178,7 +178,7 @@ def test_what_a_short_float_cannot_hold_stops_the_run(
 def test_a_file_that_changes_while_a_process_reads_it_stops_the_run(
     encoded: Encode, own_clips: Any, monkeypatch: pytest.MonkeyPatch, stopped_after: Any, deadly: bool
 ) -> None:
-    from affectgpt.data import clips as clips_module
+    from affectgpt.data import samples as clips_module
 
     clips, here = own_clips(5), os.getpid()
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.encoders import FixedEncoders, frozen_encoders
-from affectgpt.data.feature_cache.reading import FeatureCache
-from affectgpt.data.feature_cache.writing import encode
+from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders, frozen_encoders
+from affectgpt.data.feature_cache.reader import FeatureCache
+from affectgpt.data.feature_cache.writer import encode
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError, DataError, RunError
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from affectgpt.core.assembly import assemble
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.reading import FeatureCache
-from affectgpt.data.feature_cache.writing import Encoded
+from affectgpt.data.feature_cache.reader import FeatureCache
+from affectgpt.data.feature_cache.writer import Encoded
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError, ConfigError
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.checkpoint import load, save
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.data.clips import batches, read_samples
+from affectgpt.core.saved.model import load, save
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.encoders import saved_encoders
-from affectgpt.data.feature_cache.reading import FeatureCache
-from affectgpt.data.feature_cache.writing import Encoded, encode
+from affectgpt.data.feature_cache.fixed_encoders import saved_encoders
+from affectgpt.data.feature_cache.reader import FeatureCache
+from affectgpt.data.feature_cache.writer import Encoded, encode
+from affectgpt.data.samples import batches, read_samples
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import ConfigError
 from affectgpt.training.loop import train

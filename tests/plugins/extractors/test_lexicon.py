@@ -116,7 +116,7 @@ def test_a_long_text_does_not_hang(unit: str, stopped_after: Callable[[int], Abs
 
 
 def mean_f(folder: Path, language: str) -> float:
-    from affectgpt.unibench.labels import label_list
+    from affectgpt.unibench.label_text import label_list
     from affectgpt.unibench.metrics.overlap import WheelOverlap
     from affectgpt.unibench.metrics.sector_table import SectorTable
     from affectgpt.unibench.wheels.official import read_official

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.metrics import sector_table
 from affectgpt.unibench.metrics.hit_rate import HitRate
 from affectgpt.unibench.metrics.metric import f_score

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.wheels.choose import wheels_from
 from affectgpt.unibench.wheels.custom import read_wheel_file
-from affectgpt.unibench.wheels.placing import SHIPPED
+from affectgpt.unibench.wheels.load import wheels_from
+from affectgpt.unibench.wheels.sector_lookup import SHIPPED
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "wheels.md"

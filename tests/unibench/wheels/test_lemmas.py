@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.unibench.wheels.lemmas import LONGEST_WORD, root
-from affectgpt.unibench.wheels.placing import shipped_synonyms
 from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, MOST_FORMS, forms, plain
+from affectgpt.unibench.wheels.sector_lookup import shipped_synonyms
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.lexicon.families import lexicon
-from affectgpt.unibench.labels import label_list
+from affectgpt.unibench.label_text import label_list
 from affectgpt.unibench.wheels.lemmas import root
-from affectgpt.unibench.wheels.placing import shipped_synonyms
+from affectgpt.unibench.wheels.sector_lookup import shipped_synonyms
 from affectgpt.unibench.wheels.shipped import NAME, shipped_wheels
 from affectgpt.unibench.wheels.wheel_set import Wheel
 

@@ -1,0 +1,64 @@
+"""What may stand beside a saved model's own files: a model card, and what a converted checkpoint held.
+
+README.md    the card; one that was generated tells of the weights that it was written for
+released/    plain files
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from affectgpt.core.saved.card_mark import is_generated
+from affectgpt.registry.errors import CheckpointError
+
+CARD, RELEASED = "README.md", "released"
+EXTRAS = (CARD, RELEASED)
+
+
+def refuse_odd_extras(folder: Path) -> None:
+    """Raise CheckpointError when the card or what is in `released/` of a saved model is anything but a plain file.
+
+    A link in a folder that somebody else made could lead anywhere.
+    """
+    card = folder / CARD
+    if os.path.lexists(card) and not stat.S_ISREG(card.lstat().st_mode):
+        raise CheckpointError("this is not a model card", where=str(card), expected="a plain file", hint="move it away")
+    place = folder / RELEASED
+    if not os.path.lexists(place):
+        return
+    try:
+        inside = sorted(place.iterdir()) if stat.S_ISDIR(place.lstat().st_mode) else [place]
+        odd = [path for path in inside if not stat.S_ISREG(path.lstat().st_mode)]
+    except OSError as error:
+        raise CheckpointError(
+            "a folder of the saved model cannot be read", where=str(place), found=error.strerror or str(error)
+        ) from error
+    if odd or inside == [place]:
+        raise CheckpointError(
+            "this is not what a conversion leaves beside a model",
+            where=str((odd or inside)[0]),
+            expected=f"a folder {RELEASED} of plain files",
+            hint="remove it: only `affectgpt convert back` needs it",
+        )
+
+
+def copy_released(folder: Path, made: Path) -> None:
+    """Copy `released/` of the saved model `folder`, if it has one, into `made`. Raises as [refuse_odd_extras][]."""
+    refuse_odd_extras(folder)
+    if (folder / RELEASED).is_dir():
+        (made / RELEASED).mkdir()
+        for path in (folder / RELEASED).iterdir():
+            shutil.copyfile(path, made / RELEASED / path.name, follow_symlinks=False)
+
+
+def keep_extras(folder: Path, made: Path) -> None:
+    """Copy into `made` what stands beside the saved model `folder`, that is to be replaced, and `made` has not."""
+    if not (made / RELEASED).exists():
+        copy_released(folder, made)
+    card = folder / CARD
+    # A generated card tells of the weights that are replaced.
+    if card.is_file() and not (made / CARD).exists() and not is_generated(card):
+        shutil.copyfile(card, made / CARD)

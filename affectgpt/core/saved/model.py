@@ -1,0 +1,316 @@
+"""A saved model: a folder with the resolved config, the tensors that no model folder holds, and the tokenizer.
+
+    pipeline.yaml       the config, resolved
+    model.safetensors   every tensor that was trained or drawn at random
+    adapter/            LoRA, in PEFT's own format
+    plugins.json        name, origin and version of every plugin used
+    tokenizer/          the LLM's tokenizer
+    README.md           (optional) the model card
+    released/           (optional) what a converted checkpoint holds beside the pipeline
+
+Loading is strict: a missing, unexpected or misshapen tensor is named, none is skipped. No pickle is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.config import PipelineConfig
+from affectgpt.core.load_config import load_config
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.saved.destination import unwritable
+from affectgpt.core.saved.extras import EXTRAS, keep_extras, refuse_odd_extras
+from affectgpt.core.saved.tensors import compare, fill, read_tensors
+from affectgpt.core.yaml_source import Source
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
+
+CONFIG, WEIGHTS, PLUGINS, ADAPTER = "pipeline.yaml", "model.safetensors", "plugins.json", "adapter"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
+    """The tensors that a saved model must hold: all but those read from a model folder and left frozen.
+
+    Adapter tensors are not among them; they are saved beside, in PEFT's format.
+    """
+    state = pipeline.state_dict()
+    parameters = dict(pipeline.named_parameters())
+    foreign = [f"encoders.{name}." for name, encoder in pipeline.encoders.items() if encoder.pretrained]
+    foreign += ["llm."] if pipeline.llm.pretrained else []
+    kept = {}
+    for name, tensor in state.items():
+        trained = name in parameters and parameters[name].requires_grad
+        buffer_of_trained = name not in parameters and _trained_beside(name, parameters)
+        if not _is_adapter(pipeline, name) and (trained or buffer_of_trained or not name.startswith(tuple(foreign))):
+            kept[name] = tensor
+    return kept
+
+
+def fixed_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
+    """Those of [own_tensors][] that training leaves as they are: frozen, and in no model folder."""
+    # A tied parameter has several names.
+    parameters = dict(pipeline.named_parameters(remove_duplicate=False))
+    return {
+        name: tensor
+        for name, tensor in own_tensors(pipeline).items()
+        if not (parameters[name].requires_grad if name in parameters else _trained_beside(name, parameters))
+    }
+
+
+def _is_adapter(pipeline: Pipeline, name: str) -> bool:
+    return pipeline.llm.adapter() is not None and name.startswith("llm.") and ".lora_" in name
+
+
+def _trained_beside(name: str, parameters: Mapping[str, Any]) -> bool:
+    prefix = name.rpartition(".")[0] + "."
+    return any(each.startswith(prefix) and parameter.requires_grad for each, parameter in parameters.items())
+
+
+def save(
+    pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32", also: Callable[[Path], None] | None = None
+) -> None:
+    """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
+
+    `also` is called with the folder in the making, to write some of `EXTRAS` into it. An existing saved model there is
+    replaced; of its extras those stay that `also` did not write, but for a card that was generated. Raises
+    CheckpointError when the folder holds anything else or cannot be made, and RunError when a tensor holds a value that
+    is not finite, in `dtype`, or the disk refuses.
+    """
+    folder = Path(os.path.realpath(folder))
+    tensors = _stored(pipeline, _FLOATS[dtype])
+    try:
+        _refuse_other(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=folder.parent))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        _write(pipeline, made, tensors)
+        if also is not None:
+            also(made)
+        keep_extras(folder, made)
+        # mkdtemp and safetensors let nobody else read what they make.
+        for path in (made, *made.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        _replace(made, folder)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            "the model cannot be saved",
+            where=str(folder),
+            found=str(error).splitlines()[0][:200],
+            hint="is the disk full? What was there before is as it was",
+        ) from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _refuse_other(folder: Path) -> None:
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    own = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
+    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= own
+    if folder.exists() and inside != set() and not ours:
+        raise CheckpointError(
+            "there is something else at this place",
+            where=str(folder),
+            expected="a new folder or a saved model",
+            hint="choose another folder",
+        )
+    refuse_odd_extras(folder)
+
+
+def _replace(made: Path, folder: Path) -> None:
+    for path in made.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    old = made.with_name(made.name + ".old")
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(made, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _stored(pipeline: Pipeline, dtype: torch.dtype) -> dict[str, Tensor]:
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in own_tensors(pipeline).items()
+    }
+    adapters = {name: tensor for name, tensor in pipeline.state_dict().items() if _is_adapter(pipeline, name)}
+    wrong = [name for name, tensor in (tensors | adapters).items() if not bool(torch.isfinite(tensor).all())]
+    if wrong:
+        raise RunError(
+            f"{len(wrong)} tensors hold values that are not finite: the model is not saved",
+            found=", ".join(wrong[:8]) + (f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""),
+            hint="train with a lower training.lr" if dtype == torch.float32 else "save as float32",
+        )
+    return tensors
+
+
+def _write(pipeline: Pipeline, folder: Path, tensors: dict[str, Tensor]) -> None:
+    plan = pipeline.plan
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    if pipeline.llm.adapter() is not None:
+        pipeline.llm.adapter().save_pretrained(str(folder / ADAPTER), safe_serialization=True)
+        # peft's card is an empty form that names a path of this machine.
+        (folder / ADAPTER / "README.md").unlink(missing_ok=True)
+    config = plan.config.model_dump(mode="json")
+    # A saved model never names code to run: plugins.json says which plugins it needs.
+    config.pop("plugins")
+    config["llm"].update(pipeline.llm.save_assets(folder))
+    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    used = {
+        name: {
+            "kind": node.entry.spec.kind,
+            "plugin": node.entry.spec.name,
+            "from": Path(node.entry.origin.source).name,
+            "version": node.entry.origin.version,
+        }
+        for name, node in {**plan.encoders, **plan.fusers, "llm": plan.llm}.items()
+    }
+    (folder / PLUGINS).write_text(json.dumps(used, indent=1) + "\n", encoding="utf-8")
+
+
+def load(
+    folder: str | Path, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, allow_pickle: bool = False
+) -> Pipeline:
+    """Read a saved model. Nothing in the folder is executed: plugins that it needs must be in `catalog`.
+
+    A config that lets an encoder read a pickle is refused unless `allow_pickle` (it is then read with
+    `weights_only=True`). Raises CheckpointError when a file is missing or damaged or the tensors do not fit the
+    config, and ConfigError when `pipeline.yaml` is wrong or needs a plugin that is not there.
+    """
+    folder = Path(folder)
+    plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
+    pipeline = assemble(plan, catalog, on_node)
+    fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
+    fill_adapter(pipeline, folder)
+    return pipeline.eval()
+
+
+def read_adapter(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a saved model's adapter; none when it has none. Raises CheckpointError as [load][]."""
+    path = folder / ADAPTER / ADAPTER_WEIGHTS
+    return read_tensors(path) if path.is_file() else {}
+
+
+def weights_to_save(pipeline: Pipeline) -> dict[str, Tensor]:
+    """What a saved `pipeline` has in `model.safetensors` and as [read_adapter][], in the pipeline's own dtypes."""
+    from peft import get_peft_model_state_dict
+
+    adapter = pipeline.llm.adapter()
+    return {**own_tensors(pipeline), **(get_peft_model_state_dict(adapter) if adapter is not None else {})}
+
+
+def fill_adapter(pipeline: Pipeline, folder: Path) -> None:
+    """Give `pipeline` the adapter of a saved model. Raises CheckpointError unless it fits, or both have none."""
+    if pipeline.llm.adapter() is not None:
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+        _refuse_other_lora(pipeline, folder / ADAPTER / "adapter_config.json")
+        stored = read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS)
+        compare(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
+        set_peft_model_state_dict(pipeline.llm.adapter(), stored)
+    elif (folder / ADAPTER).exists():
+        raise CheckpointError(
+            "there is an adapter, but the config has no lora",
+            where=str(folder / ADAPTER),
+            hint=f"an adapter stays with its model: leave llm.lora as it is in its {CONFIG}",
+        )
+
+
+def read_saved(
+    folder: Path, catalog: Catalog, changes: Sequence[str] = (), *, allow_pickle: bool = False
+) -> tuple[Plan, dict[str, Tensor]]:
+    """The plan of a saved model and the tensors of its `model.safetensors`; no module is built.
+
+    `changes` are to its config, as in [load_config][]. Raises as [load][].
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                "this is not a saved model",
+                where=str(folder),
+                found=f"no {name}",
+                expected=f"a folder with {CONFIG} and {WEIGHTS}",
+            )
+    try:
+        config, source = load_config(folder / CONFIG, catalog, changes, allow_plugins=False)
+    except ConfigError as error:
+        raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
+    if not allow_pickle:
+        _refuse_pickles(config, source)
+    return make_plan(config, catalog, source), read_tensors(folder / WEIGHTS)
+
+
+def _refuse_pickles(config: PipelineConfig, source: Source) -> None:
+    problems = [
+        Problem(
+            "this model's config reads weights from a pickle",
+            source.where(("encoders", name, "allow_pickle")),
+            hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)",
+        )
+        for name, node in config.encoders.items()
+        if getattr(node.config, "allow_pickle", False)
+    ]
+    if problems:
+        raise ConfigError.of(problems)
+
+
+def _refuse_other_lora(pipeline: Pipeline, path: Path) -> None:
+    """The adapter's own settings must be those of the pipeline: another alpha would scale it without a word."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
+    peft = pipeline.llm.adapter().peft_config["default"]
+    for key in ("r", "lora_alpha", "target_modules"):
+        mine, theirs = getattr(peft, key), stored.get(key)
+        if (sorted(mine) != sorted(theirs or [])) if isinstance(mine, set) else mine != theirs:
+            raise CheckpointError(
+                f"the adapter was made with another {key}",
+                where=str(path),
+                found=repr(theirs),
+                expected=repr(mine),
+                hint="an adapter keeps its settings: leave llm.lora as it is",
+            )
+
+
+def _needed(folder: Path, catalog: Catalog) -> list[Problem]:
+    if not (folder / PLUGINS).is_file():
+        return []
+    try:
+        used = json.loads((folder / PLUGINS).read_text(encoding="utf-8"))
+        wanted = {
+            f"{each['kind']} {each['plugin']!r} from {each['from']} {each['version']}".strip()
+            for each in used.values()
+            if each["plugin"] not in catalog.names(each["kind"])
+        }
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return []
+    return [
+        Problem(
+            f"this model was made with {plugin}", str(folder / PLUGINS), hint="install it, or name it with --plugin"
+        )
+        for plugin in sorted(wanted)
+    ]

@@ -1,0 +1,284 @@
+"""Encoding every clip once: batches in a fixed order, whole shards, and an index that goes on after a kill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from affectgpt.data.example import Example
+from affectgpt.data.feature_cache.file_hashes import (
+    Contents,
+    Facts,
+    changed,
+    contents,
+    file_journal,
+    hash_new,
+    paths_of,
+    read_known,
+)
+from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders
+from affectgpt.data.feature_cache.index import (
+    EndRow,
+    Feature,
+    Index,
+    broken_row,
+    clip_row,
+    index_journal,
+    read_index,
+    recorded,
+    shard_name,
+)
+from affectgpt.data.feature_cache.keys import checksum, encoder_key, fingerprint, options_of
+from affectgpt.data.feature_cache.settings import DType, EncoderSettings, Settings, begin, refuse_foreign
+from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
+from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
+from affectgpt.files.locks import alone
+from affectgpt.registry.errors import Problem, RunError
+from affectgpt.workers.prefetch import AHEAD, read_ahead
+
+WEIGHTS = "encoders.safetensors"
+SHARD_CLIPS, SHARD_BYTES = 256, 256 * 1024 * 1024
+Progress = Callable[[str, int, int], None]
+"""Told (what, done, total) as the work goes on."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a run did: `clips` of the list that the cache now holds, of them `new` contents, and the unreadable ones."""
+
+    clips: int
+    new: int
+    broken: list[BrokenClip] = field(default_factory=list)
+
+    def refuse_broken(self, allowed: float) -> None:
+        """Raise RunError naming the unreadable clips when they are more than this share of all."""
+        total = self.clips + len(self.broken)
+        if len(self.broken) > allowed * total:
+            raise RunError.of(
+                [
+                    Problem(
+                        f"{len(self.broken)} of {total} clips cannot be read",
+                        found=f"{len(self.broken) / total:.1%}",
+                        expected=f"at most {allowed:.1%}",
+                        hint="mend them and run again, which encodes only these; or use --allow-unreadable",
+                    ),
+                    *(each.problem for each in self.broken),
+                ]
+            )
+
+
+def encode(
+    encoders: FixedEncoders,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    dtype: DType = "float32",
+    batch_size: int = 8,
+    workers: int = 2,
+    device: str = "cpu",
+    shard_clips: int = SHARD_CLIPS,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Store what `encoders` give of every example that the cache in `folder` lacks; a content is stored once.
+
+    A run that was stopped, at whatever moment, and is started again gives the same bytes as one that was not. A clip
+    that cannot be read is recorded and left out; the next run tries it again.
+
+    Raises DataError when the folder holds something else or a cache of other settings, or another process writes it;
+    RunError when the disk refuses, features are not finite in `dtype`, or a file changes meanwhile.
+    """
+    refuse_foreign(folder)
+    with alone(folder):
+        begin(folder, settings_of(encoders, dtype, batch_size, device))
+        _store_weights(encoders, folder)
+        tell = progress or (lambda what, done, total: None)
+        known, found = _hashed(folder, examples, workers, tell)
+        journal = index_journal(folder)
+        index = read_index(journal, tuple(encoders.modules))
+        with journal.open_at(index.end) as file:
+            run = _Run(encoders, folder, file, index, known, found, dtype, device, shard_clips)
+            return run.all(examples, batch_size, workers, partial(tell, "encoding"))
+
+
+def settings_of(encoders: FixedEncoders, dtype: DType, batch_size: int, device: str) -> Settings:
+    """All that decides the bytes of a cache, but for the clips."""
+    nodes = {}
+    for name, module in encoders.modules.items():
+        node, weights = encoders.plan.encoders[name], fingerprint(module.state_dict())
+        plugin, options = node.entry.spec.name, options_of(node)
+        nodes[name] = EncoderSettings(
+            plugin=plugin,
+            options=options,
+            weights=weights,
+            stored=not module.pretrained,
+            dim=node.output.dim,
+            key=encoder_key(plugin, options, weights),
+        )
+    versions = {name: version(name) for name in ("affectgpt", "torch", "transformers")}
+    return Settings(dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions)
+
+
+def _store_weights(encoders: FixedEncoders, folder: Path) -> None:
+    own = {
+        key: tensor.detach().cpu().clone()
+        for name, module in encoders.modules.items()
+        if not module.pretrained
+        for key, tensor in module.state_dict(prefix=f"{name}.").items()
+    }
+    if own:
+        write_tensors(folder / WEIGHTS, own)
+
+
+def _hashed(
+    folder: Path, examples: Sequence[Example], workers: int, tell: Progress
+) -> tuple[dict[str, Facts], Contents]:
+    journal = file_journal(folder)
+    known, end = read_known(journal)
+    found: dict[str, Facts | Problem] = {}
+    with journal.open_at(end) as file:
+        for some in hash_new(examples, known, workers, partial(tell, "hashing files")):
+            new = {path: facts for path, facts in some.items() if isinstance(facts, Facts)}
+            journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
+            found.update(some)
+            known.update(new)
+    return known, contents(examples, {**known, **found})
+
+
+class _Run:
+    def __init__(
+        self,
+        encoders: FixedEncoders,
+        folder: Path,
+        file: BinaryIO,
+        index: Index,
+        known: Mapping[str, Facts],
+        found: Contents,
+        dtype: DType,
+        device: str,
+        shard_clips: int,
+    ) -> None:
+        self.encoders, self.folder, self.file, self.index = encoders, folder, file, index
+        self.known, self.found = known, found
+        self.dtype, self.device, self.shard_clips = getattr(torch, dtype), device, shard_clips
+        self.rows: list[dict[str, Any]] = []
+        self.tensors: dict[str, Tensor] = {}
+        self.new = 0
+        for path in folder.glob("shard-*.safetensors"):
+            # Of a run that was stopped between a shard and its rows.
+            if path.name not in {shard_name(number) for number in range(len(index.shards))}:
+                path.unlink()
+
+    def all(
+        self, examples: Sequence[Example], batch_size: int, workers: int, tell: Callable[[int, int], None]
+    ) -> Encoded:
+        by_key: dict[str, Example] = {}
+        for each in examples:
+            if each.name in self.found.keys:
+                by_key.setdefault(self.found.keys[each.name], each)
+        new = [key for key in by_key if key not in self.index.clips and key not in self.index.broken]
+        # Last, so that the batches of the new ones are what they would be without them.
+        again = [key for key in by_key if key in self.index.broken]
+        for module in self.encoders.modules.values():
+            module.to(self.device)
+        done = 0
+        for keys in (new, again):
+            with closing(self._decoded([by_key[key] for key in keys], batch_size, workers)) as batches:
+                for batch in batches:
+                    self._encode(batch)
+                    done += len(batch)
+                    tell(done, len(new) + len(again))
+            self._finish()
+        problems = {
+            **{name: self.index.broken[key] for name, key in self.found.keys.items() if key in self.index.broken},
+            **self.found.problems,
+        }
+        broken = [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
+        return Encoded(len(examples) - len(broken), self.new, broken)
+
+    def _decoded(
+        self, examples: Sequence[Example], batch_size: int, workers: int
+    ) -> Generator[list[Sample | BrokenClip]]:
+        clips = _Unchanged(ClipDataset(examples, self.encoders.prepare), self.known)
+        # While the encoders run on a batch the workers decode the next, and no more.
+        ahead = max(AHEAD, math.ceil(batch_size / max(1, workers)))
+        with closing(read_ahead(clips.read, len(examples), workers, clips.lost, ahead)) as decoded:
+            while batch := list(islice(decoded, batch_size)):
+                yield batch
+
+    def _encode(self, clips: Sequence[Sample | BrokenClip]) -> None:
+        whole = [clip for clip in clips if isinstance(clip, Sample)]
+        features = iter(self.encoders.encode([clip.media for clip in whole], self.device) if whole else [])
+        for clip in clips:
+            key = self.found.keys[clip.name]
+            if isinstance(clip, BrokenClip):
+                problem = recorded(clip.problem)
+                if self.index.broken.get(key) != problem:
+                    self.rows.append(broken_row(key, clip.name, problem))
+                    self.index.broken[key] = problem
+                continue
+            stored = {name: each and self._kept(key, clip.name, name, each) for name, each in next(features).items()}
+            self.rows.append(clip_row(key, clip, stored))
+            self.index.broken.pop(key, None)
+            self.new += 1
+        size = sum(tensor.nbytes for tensor in self.tensors.values())
+        if len(self.rows) >= self.shard_clips or size >= SHARD_BYTES:
+            self._finish()
+
+    def _kept(self, key: str, clip: str, encoder: str, feature: tuple[Tensor, Tensor]) -> Feature:
+        values, times = feature[0].to(self.dtype).clone(), feature[1].clone()
+        if not bool(torch.isfinite(values).all() and torch.isfinite(times).all()):
+            raise RunError(
+                f"what the encoder {encoder!r} gives of a clip is not finite",
+                where=clip,
+                found=f"in {str(self.dtype).removeprefix('torch.')}",
+                expected="finite values",
+                hint="use --dtype float32" if self.dtype != torch.float32 else "leave this clip out",
+            )
+        names = tensor_names(key, encoder)
+        self.tensors.update(zip(names, (values, times), strict=True))
+        return Feature(tokens=len(values), values=checksum(values), times=checksum(times))
+
+    def _finish(self) -> None:
+        """End the group: first its shard, then its rows."""
+        if not self.rows:
+            return
+        number, size = None, 0
+        if any(row["row"] == "clip" for row in self.rows):
+            number = len(self.index.shards)
+            size = write_tensors(self.folder / shard_name(number), self.tensors)
+            self.index.shards.append(size)
+        index_journal(self.folder).append(self.file, [*self.rows, EndRow(shard=number, size=size).model_dump()])
+        self.rows, self.tensors = [], {}
+
+
+class _Unchanged:
+    """Clips whose files are still those that were hashed. Raises RunError when they are not."""
+
+    def __init__(self, clips: ClipDataset, known: Mapping[str, Facts]) -> None:
+        self.clips, self.known = clips, known
+
+    def read(self, index: int) -> Sample | BrokenClip:
+        return self._unchanged(index, self.clips[index])
+
+    def lost(self, index: int, how: str) -> Sample | BrokenClip:
+        return self._unchanged(index, self.clips.lost(index, how))
+
+    def _unchanged(self, index: int, clip: Sample | BrokenClip) -> Sample | BrokenClip:
+        other = changed(paths_of(self.clips.examples[index]), self.known)
+        if other is not None:
+            raise RunError(
+                "a file changed while it was encoded",
+                where=str(other),
+                hint="run the same command again when it is left alone",
+            )
+        return clip

@@ -1,0 +1,56 @@
+"""Makes what is bundled, from nothing: `python -m affectgpt.demo.make tokenizer` or `... model`.
+
+`tokenizer` learns `configs/tiny-tokenizer` from the texts of the synthetic clips and the prompt of `configs/tiny.yaml`.
+`model` writes clips, trains `configs/tiny.yaml` on them and saves it, in float16, as the model inside the package.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from affectgpt.bundled import TINY, bundled_config
+from affectgpt.core.load_config import load_config
+from affectgpt.core.plan import make_plan
+from affectgpt.demo.run import read_clips, run_variants, variant_plan, write_clips
+from affectgpt.registry.discovery import discover
+from affectgpt.synthetic.tokenizer import learn_tokenizer, script_texts
+
+TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 2500, 0.2
+
+
+def make_tokenizer() -> None:
+    """Learn the tokenizer that `configs/tiny.yaml` names, of as many tokens as its model has embeddings."""
+    catalog = discover()
+    config, source = load_config(bundled_config("tiny"), catalog)
+    plan = make_plan(config, catalog, source)
+    prompts = [part.value for part in plan.parts if part.kind == "text"] + [config.prompt.question]
+    size = plan.llm.config.values()["vocab_size"]
+    count = learn_tokenizer(script_texts(prompts), Path(plan.llm.config.tokenizer), size=size)
+    print(f"{count} tokens in {plan.llm.config.tokenizer}")
+
+
+def make_model() -> None:
+    """Train the bundled model longer than the demonstration does, and on clips that lack something."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        if done in (1, total) or done % 100 == 0:
+            print(f"{what}: {done}/{total}", flush=True)
+
+    catalog = discover()
+    with tempfile.TemporaryDirectory() as folder:
+        write_clips(Path(folder), train=TRAIN, test=TEST, seed=SEED, workers=2, progress=tell)
+        samples = read_clips(Path(folder), variant_plan("full model", catalog, SEED), catalog, 2, tell)
+        longer = [f"training.steps={STEPS}", f"training.modality_dropout={DROPOUT}"]
+        (row,) = run_variants(
+            [("full model", SEED)], samples, workers=1, overrides=longer, save_first=TINY, progress=tell
+        )
+    print(f"{row.score.exact:.1%} of {row.score.clips} held-out clips right, saved in {TINY}")
+
+
+if __name__ == "__main__":
+    commands = {"tokenizer": make_tokenizer, "model": make_model}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(f"usage: python -m affectgpt.demo.make {'|'.join(commands)}")
+    commands[sys.argv[1]]()

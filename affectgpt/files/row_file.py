@@ -1,0 +1,177 @@
+"""A file of JSON rows that is written a batch at a time and goes on after a kill, byte for byte as if never stopped.
+
+Beside `NAME.jsonl` stands `NAME.run.json` with the settings that produce the rows. A file is only ever continued with
+the same settings. What a kill left behind a whole batch is cut off: a batch that is made again in other company could
+differ in its last digits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from affectgpt.files.atomic import write_whole
+from affectgpt.files.locks import lock
+from affectgpt.registry.errors import DataError, RunError
+
+
+class RowFile:
+    """Rows of JSON objects, each with an `id`, in the order of `ids`. Get one from [opened][].
+
+    `done` rows are in the file, `failed` of them have an `error`.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, ids: Sequence[str], batch: int) -> None:
+        self.path, self._file, self._ids, self._batch = path, file, ids, batch
+        self.done, self.failed = self._keep_whole_batches()
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the next rows; they are on the disk when this returns. Raises RunError when the disk refuses."""
+        wanted = self._ids[self.done : self.done + len(rows)]
+        if [row["id"] for row in rows] != list(wanted):
+            raise ValueError("rows out of order")
+        try:
+            self._file.write(b"".join(map(line_of, rows)))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunError(
+                "the rows cannot be written",
+                where=str(self.path),
+                found=error.strerror or str(error),
+                hint="make room, then run the same command again: it goes on where it stopped",
+            ) from None
+        self.done += len(rows)
+        self.failed += sum("error" in row for row in rows)
+
+    def _keep_whole_batches(self) -> tuple[int, int]:
+        self._file.seek(0)
+        ends, errors, place = [0], [0], 0
+        for line in self._file:
+            number = len(ends)
+            if not line.endswith(b"\n"):
+                break
+            row = _row_of(line)
+            found = row.get("id")
+            if number > len(self._ids) or found != self._ids[number - 1]:
+                raise DataError(
+                    "the file holds other rows than this command writes",
+                    where=f"{self.path}:{number}",
+                    found=f"id {found!r}",
+                    expected=repr(self._ids[number - 1]) if number <= len(self._ids) else f"{len(self._ids)} rows",
+                    hint="choose another folder for the output, or move the file away",
+                )
+            place += len(line)
+            ends.append(place)
+            errors.append(errors[-1] + ("error" in row))
+        rows = len(ends) - 1
+        kept = rows if rows == len(self._ids) else rows // self._batch * self._batch
+        self._file.truncate(ends[kept])
+        self._file.seek(ends[kept])
+        return kept, errors[kept]
+
+
+@contextmanager
+def opened(path: Path, settings: Mapping[str, Any], ids: Sequence[str], batch: int) -> Iterator[RowFile]:
+    """The file `path`, new or to be continued, for this process alone.
+
+    Raises DataError when it was begun with other `settings` or for other `ids`, when another process is writing it, and
+    when there is such a file without its settings; RunError when the disk refuses.
+    """
+    with ExitStack() as stack:
+        # Only what goes wrong with this file: what the caller does with the rows has errors of its own.
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab+")
+            stack.callback(_close, file)
+            lock(file, path)
+            _begin_or_compare(file, path, settings)
+            rows = RowFile(path, file, ids, batch)
+        except OSError as error:
+            raise RunError(
+                "the rows cannot be written",
+                where=str(path),
+                found=error.strerror or str(error),
+                hint="check the folder, its permissions and the space left",
+            ) from None
+        yield rows
+
+
+def _close(file: BinaryIO) -> None:
+    # Rows are on the disk when `append` returns; what it could not write, closing would only try again.
+    with suppress(OSError):
+        file.close()
+
+
+def _begin_or_compare(file: BinaryIO, path: Path, settings: Mapping[str, Any]) -> None:
+    beside = settings_path(path)
+    if beside.is_file():
+        _same(read_settings(path), settings, path)
+    elif os.fstat(file.fileno()).st_size:
+        raise DataError(
+            "there is a file here that this command did not begin",
+            where=str(path),
+            expected=f"its settings in {beside.name}",
+            hint="choose another folder for the output, or move the file away",
+        )
+    else:
+        write_whole(beside, json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def settings_path(path: Path) -> Path:
+    """Where the settings of a row file stand."""
+    return path.with_suffix(".run.json")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a row file; {} when it has none. Raises DataError when they cannot be read."""
+    beside = settings_path(path)
+    try:
+        text = beside.read_text(encoding="utf-8") if beside.is_file() else "{}"
+        found = json.loads(text, parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            "the settings of a run cannot be read",
+            where=str(beside),
+            found=str(error),
+            hint="move the rows and their settings away, and run again",
+        ) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def line_of(row: Mapping[str, Any]) -> bytes:
+    """A row as one line of JSON in UTF-8. What UTF-8 cannot hold (half a surrogate pair) is escaped."""
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        return f"{line}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(row, allow_nan=False)}\n".encode()
+
+
+def _row_of(line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    plain = json.loads(json.dumps(wanted))
+    other = sorted(key for key in {*found, *plain} if found.get(key) != plain.get(key))
+    if other:
+        raise DataError(
+            "the file was begun with other settings",
+            where=str(path),
+            found=", ".join(f"{key} {found.get(key)!r}"[:160] for key in other),
+            expected=", ".join(f"{key} {plain.get(key)!r}"[:160] for key in other),
+            hint="run with the former settings to go on, or choose another folder for the output",
+        )

@@ -1,0 +1,158 @@
+"""The tensors of a released AffectGPT by name and shape, and what each is called in a converted pipeline. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from affectgpt.released.checkpoint_config import BRANCHES, Facts
+
+Shape = tuple[int, ...]
+PROJECTORS = {"video": "affectgpt_proj", "audio": "audio_llama_proj", "multi": "multi_llama_proj"}
+QFORMER_LAYERS = 2
+POSITIONS = {"video": 32, "audio": 8, "multi": 264}
+"""Rows of the Q-Formers' tables of positions."""
+LLM, ADAPTED = "llama_model.base_model.model.", "llm.model."
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths: of the picture's and the sound's tokens, of the LLM, and of the Q-Formers and their feed-forward."""
+
+    video: int
+    audio: int
+    llm: int
+    qformer: int = 768
+    qformer_wide: int = 3072
+
+    def of(self, branch: str) -> int:
+        """The width of a branch's tokens before a Q-Former or a projector."""
+        return {"video": self.video, "audio": self.audio, "multi": max(self.video, self.audio)}[branch]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A tensor of the original: its shape, and the tensors of the pipeline that hold it (none: it has no place)."""
+
+    theirs: str
+    shape: Shape | None
+    ours: tuple[str, ...] = ()
+    why_no_place: str = ""
+
+
+def nodes_of(facts: Facts, branch: str) -> tuple[str, ...]:
+    """The pipeline's fusers that hold the weights of `branch`: faces and frames share those of video."""
+    inside = {"video": ("face_tokens", "frame_tokens"), "audio": ("audio_tokens",), "multi": ("multi",)}[branch]
+    return tuple(name for name in inside if name in facts.reads.nodes)
+
+
+def names_of(facts: Facts, sizes: Sizes, llm: Mapping[str, Any] | None) -> dict[str, Name]:
+    """Every tensor that a checkpoint of these `facts` holds, by its name there; `llm` is the LLM's config.json.
+
+    Without `llm`, those of the adapter are left out.
+    """
+    found = [*(_adapter(facts.lora_rank, llm) if llm is not None else ()), *_image(sizes)]
+    for branch in BRANCHES:
+        found += _branch(facts, branch, sizes)
+    return {name.theirs: name for name in found}
+
+
+def _image(sizes: Sizes) -> Iterator[Name]:
+    why = "single pictures are no input of the pipeline"
+    yield Name("image_llama_proj.weight", (sizes.llm, sizes.video), (), why)
+    yield Name("image_llama_proj.bias", (sizes.llm,), (), why)
+
+
+def _branch(facts: Facts, branch: str, sizes: Sizes) -> Iterator[Name]:
+    nodes, fusion = nodes_of(facts, branch), facts.fusions[branch]
+    why = "" if nodes else f"{facts.reads.name} does not read it"
+    width = sizes.qformer if fusion == "qformer" else sizes.of(branch)
+    shapes: dict[str, Shape] = {"weight": (sizes.llm, width), "bias": (sizes.llm,)}
+    for part, shape in shapes.items():
+        ours = tuple(f"projectors.{node}.{part}" for node in nodes)
+        yield Name(f"{PROJECTORS[branch]}.{part}", shape, ours, why)
+    for theirs, inner, shape in _fuser(branch, fusion, facts.tokens[branch], sizes):
+        yield Name(theirs, shape, tuple(f"fusers.{node}.{inner}" for node in nodes), why)
+    if fusion == "qformer":
+        yield Name(f"{branch}_Qformer.bert.embeddings.position_ids", None, (), "nothing reads these positions of BERT")
+
+
+def _fuser(branch: str, fusion: str, tokens: int, sizes: Sizes) -> Iterator[tuple[str, str, Shape]]:
+    """Name in the original, name inside the fuser, shape."""
+    top = sizes.of(branch)
+    if branch == "multi":
+        yield from _linear("multi_video_embs", "projections.0", sizes.video, top)
+        yield from _linear("multi_audio_embs", "projections.1", sizes.audio, top)
+        if fusion == "attention":
+            yield from _linear("attention_mlp", "mix", 2 * top, top)
+            yield from _linear("fc_att", "score", top, 2)
+    elif fusion == "attention":
+        yield from _linear(f"{branch}_attention_mlp", "score", top, 1)
+    if fusion == "qformer":
+        table = f"{branch}{'_frame' if branch == 'video' else ''}_position_embedding.weight"
+        yield table, "positions.weight", (POSITIONS[branch], top)
+        yield f"{branch}_query_tokens", "queries", (1, tokens, sizes.qformer)
+        yield from _norm(f"{branch}_Qformer.bert.embeddings.LayerNorm", "norm", sizes.qformer)
+        for layer in range(QFORMER_LAYERS):
+            yield from _layer(f"{branch}_Qformer.bert.encoder.layer.{layer}", f"layers.{layer}", top, sizes)
+
+
+def _layer(theirs: str, ours: str, read: int, sizes: Sizes) -> Iterator[tuple[str, str, Shape]]:
+    width, wide = sizes.qformer, sizes.qformer_wide
+    for block, name, given in (("attention", "ask", width), ("crossattention", "read", read)):
+        yield from _linear(f"{theirs}.{block}.self.query", f"{ours}.{name}.query", width, width)
+        yield from _linear(f"{theirs}.{block}.self.key", f"{ours}.{name}.key", given, width)
+        yield from _linear(f"{theirs}.{block}.self.value", f"{ours}.{name}.value", given, width)
+        yield from _linear(f"{theirs}.{block}.output.dense", f"{ours}.{name}.out", width, width)
+        yield from _norm(f"{theirs}.{block}.output.LayerNorm", f"{ours}.{name}_norm", width)
+    yield from _linear(f"{theirs}.intermediate_query.dense", f"{ours}.widen", width, wide)
+    yield from _linear(f"{theirs}.output_query.dense", f"{ours}.narrow", wide, width)
+    yield from _norm(f"{theirs}.output_query.LayerNorm", f"{ours}.narrow_norm", width)
+
+
+def _linear(theirs: str, ours: str, given: int, wanted: int) -> Iterator[tuple[str, str, Shape]]:
+    yield f"{theirs}.weight", f"{ours}.weight", (wanted, given)
+    yield f"{theirs}.bias", f"{ours}.bias", (wanted,)
+
+
+def _norm(theirs: str, ours: str, width: int) -> Iterator[tuple[str, str, Shape]]:
+    yield f"{theirs}.weight", f"{ours}.weight", (width,)
+    yield f"{theirs}.bias", f"{ours}.bias", (width,)
+
+
+def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[Name]:
+    hidden, inner, heads = llm["hidden_size"], llm["intermediate_size"], llm["num_attention_heads"]
+    head = llm.get("head_dim") or hidden // heads
+    query, key = heads * head, llm["num_key_value_heads"] * head
+    shapes = {
+        "self_attn.q_proj": (hidden, query),
+        "self_attn.k_proj": (hidden, key),
+        "self_attn.v_proj": (hidden, key),
+        "self_attn.o_proj": (query, hidden),
+        "mlp.gate_proj": (hidden, inner),
+        "mlp.up_proj": (hidden, inner),
+        "mlp.down_proj": (inner, hidden),
+    }
+    for layer in range(llm["num_hidden_layers"]):
+        for module, (given, wanted) in shapes.items():
+            for part, shape in (("lora_A", (rank, given)), ("lora_B", (wanted, rank))):
+                inside = f"model.layers.{layer}.{module}.{part}.default.weight"
+                yield Name(LLM + inside, shape, adapter_place(LLM + inside))
+
+
+def adapter_place(theirs: str) -> tuple[str, ...]:
+    """Where the pipeline has a tensor of the adapter; () for another name."""
+    if theirs.startswith(LLM) and ".lora_" in theirs:
+        return (ADAPTED + theirs.removeprefix(LLM),)
+    return ()
+
+
+def frozen_place(theirs: str) -> tuple[str, ...] | None:
+    """Where the pipeline has a frozen tensor of the LLM or an encoder; () when it has none; None for another name."""
+    if theirs.startswith(LLM) and ".lora_" not in theirs:
+        return (ADAPTED + theirs.removeprefix(LLM),)
+    for prefix, streams in (("visual_encoder.model.", ("face", "frame")), ("acoustic_encoder.model.", ("audio",))):
+        if theirs.startswith(prefix):
+            return tuple(f"encoders.{stream}.model.{theirs.removeprefix(prefix)}" for stream in streams)
+    return None

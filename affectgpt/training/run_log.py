@@ -1,0 +1,109 @@
+"""The log of a run, `log.jsonl`: one JSON object a line, a row per step and one per measurement.
+
+    {"step": 12, "loss": 2.31, "lr": 0.0001, "grad_norm": 0.84, "clips": 96, "seconds": 0.52}
+    {"step": 12, "validation_loss": 2.48, "lowest": true, "seconds": 3.1}
+
+`seconds` is the only value that a run that was stopped and resumed does not repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from affectgpt.files.row_file import line_of
+from affectgpt.registry.errors import DataError, RunError
+
+
+class RunLog:
+    """The log, open for this process to write. Get one from [opened][]; `losses` are those of the steps kept."""
+
+    def __init__(self, path: Path, file: BinaryIO, steps: int) -> None:
+        self.path, self._file = path, file
+        self.losses = self._keep(steps)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write a row; a killed process leaves it there. Raises RunError when the disk refuses."""
+        with _told(self.path):
+            self._file.write(line_of(row))
+            self._file.flush()
+
+    def settle(self) -> None:
+        """Have all rows on the disk, before a checkpoint counts on them."""
+        with _told(self.path):
+            os.fsync(self._file.fileno())
+
+    def _keep(self, steps: int) -> list[float]:
+        """Cut off what follows step `steps`, and half a row at the end."""
+        losses: list[float] = []
+        place = 0
+        self._file.seek(0)
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                break
+            row = _row(line, f"{self.path}:{number}")
+            if row["step"] > steps:
+                break
+            place += len(line)
+            if "loss" in row:
+                losses.append(row["loss"])
+        if len(losses) != steps:
+            raise DataError(
+                "the log does not fit the checkpoint",
+                where=str(self.path),
+                found=f"rows of {len(losses)} steps",
+                expected=f"{steps}",
+                hint="put the whole log back, or start again in another folder: --run",
+            )
+        self._file.truncate(place)
+        self._file.seek(place)
+        return losses
+
+
+@contextmanager
+def opened(path: Path, steps: int) -> Iterator[RunLog]:
+    """The log with the rows of the first `steps` steps, to be continued; what follows them is cut off.
+
+    Raises DataError when it does not hold those rows, and RunError when the disk refuses.
+    """
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab+")
+    try:
+        yield RunLog(path, file, steps)
+    finally:
+        # Rows are on the disk when `append` returns; what it could not write, closing would only try again.
+        with suppress(OSError):
+            file.close()
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict) or type(row.get("step")) is not int or type(row.get("loss", 0.0)) is not float:
+            raise ValueError("no row of a log")
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            "this is no row of a run's log",
+            where=where,
+            found=str(error).splitlines()[0],
+            hint="start again in another folder: --run",
+        ) from None
+    return row
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            "the log cannot be written",
+            where=str(path),
+            found=error.strerror or str(error),
+            hint="make room or mend the folder, then resume",
+        ) from None

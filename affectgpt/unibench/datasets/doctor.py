@@ -1,0 +1,286 @@
+"""What is there, what is missing and what cannot be decoded in a folder of data."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from affectgpt.data.decode_check import Decoded, decode_example
+from affectgpt.data.example import Example
+from affectgpt.data.manifest import SUFFIXES, survey_manifest
+from affectgpt.data.mer2025 import find_parts, survey_mer2025
+from affectgpt.data.survey import Survey
+from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.unibench.datasets.layouts import TEST_SETS
+from affectgpt.unibench.datasets.reader import find_test_sets, folder_of, survey_test_set
+from affectgpt.workers.pool import finished
+
+MER2025_FOLDER = "mer2025-dataset"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Health:
+    """One data set.
+
+    - `named`: clips that its tables name; `clips`: those whose video is there; `expected`: those it should have, None
+      where that is not known.
+    - `subtitles`, `sounds`, `faces`: clips with a subtitle, a separate sound, stored face pictures.
+    - `labels`: label -> clips, most frequent first; a sentiment counts as negative, zero or positive.
+    - `decoded`: clips that were decoded, None when that was not asked for; `seconds`: their length.
+    - `problems`: what must be mended; `notes`: what a reader should know.
+    """
+
+    key: str
+    title: str
+    folder: str
+    task: str
+    expected: int | None
+    named: int
+    clips: int
+    subtitles: int
+    sounds: int
+    faces: int
+    labels: dict[str, int]
+    decoded: int | None
+    seconds: float | None
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All data sets of a place. `missing` are test sets of the benchmark that are not there: no problem by itself."""
+
+    place: str
+    kind: str
+    sets: tuple[Health, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no problem."""
+        return not any(each.problems for each in self.sets)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers."""
+        sets = [
+            {**vars(each), "problems": [vars(problem) for problem in each.problems], "notes": list(each.notes)}
+            for each in self.sets
+        ]
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "healthy": self.healthy,
+            "sets": sets,
+            "missing": list(self.missing),
+        }
+
+
+@dataclass(frozen=True)
+class _Source:
+    key: str
+    title: str
+    folder: Path
+    task: str
+    expected: int | None
+    survey: Callable[[], Survey]
+    pictured: bool = True
+
+
+def examine(
+    place: str | Path,
+    *,
+    manifest: bool = False,
+    decode: bool = True,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Report:
+    """Look at MER-UniBench, one of its data sets, a MER2025 folder, or a manifest (by its suffix, or `manifest=True`).
+
+    With `decode`, one frame, the sound and one stored face of every clip are decoded, in `workers` processes (see
+    [decode_example][]); `progress(data set, done, total)` is called after each. Problems within a data set are told,
+    not raised. Raises DataError when `place` is none of these, RunError when a worker dies.
+    """
+    place = Path(place)
+    kind, sources = _sources(place, manifest)
+    there = {source.key for source in sources}
+    missing = tuple(each.folder for each in TEST_SETS.values() if each.key not in there) if kind == "benchmark" else ()
+    surveys = [_surveyed(source) for source in sources]
+    decoded = _decoded(sources, surveys, workers, progress) if decode else [None] * len(sources)
+    sets = tuple(_health(*each) for each in zip(sources, surveys, decoded, strict=True))
+    return Report(str(place), kind, sets, missing)
+
+
+def _sources(place: Path, manifest: bool) -> tuple[str, list[_Source]]:
+    if manifest or (place.is_file() and place.suffix.lower() in SUFFIXES):
+        # A clip of one's own may be a recording of a voice.
+        survey = _bound(survey_manifest, place)
+        return "manifest", [_Source(place.stem, place.name, place, "", None, survey, pictured=False)]
+    keys = find_test_sets(place)
+    parts = {folder: find_parts(folder) for folder in (place, place / MER2025_FOLDER)}
+    sources = [_test_set(key, place) for key in keys]
+    for folder, found in parts.items():
+        for part in found:
+            survey = _bound(survey_mer2025, folder, part=part)
+            sources.append(_Source(f"mer2025-{part}", f"MER2025 {part}", folder, "", None, survey))
+    if not sources:
+        raise DataError(
+            "no data set is found here",
+            where=str(place),
+            found=_inventory(place),
+            expected=f"folders of MER-UniBench ({listed(each.folder for each in TEST_SETS.values())}), one of them, a"
+            f" folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
+        )
+    whole = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(place)).name for key in keys)
+    return "benchmark" if whole else "data set", sources
+
+
+def _test_set(key: str, place: Path) -> _Source:
+    test_set = TEST_SETS[key]
+    folder = folder_of(test_set, place)
+    expected = None if _is_synthetic(Path(os.path.abspath(folder)).parent) else test_set.clips
+    return _Source(key, test_set.title, folder, test_set.task, expected, _bound(survey_test_set, key, place))
+
+
+def _bound(function: Callable[..., Survey], *arguments: Any, **options: Any) -> Callable[[], Survey]:
+    return lambda: function(*arguments, **options)
+
+
+def _inventory(place: Path) -> str:
+    if not place.is_dir():
+        return "a file" if place.exists() else "nothing of that name"
+    names = sorted(each.name for each in place.iterdir())
+    return (", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")) or "an empty folder"
+
+
+def _is_synthetic(root: Path) -> bool:
+    # A miniature has fewer clips than the benchmark, which is nothing wrong with it.
+    try:
+        with (root / "synthetic.json").open(encoding="utf-8") as file:
+            return str(json.load(file).get("format", "")).startswith("affectgpt synthetic")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _surveyed(source: _Source) -> Survey:
+    try:
+        return source.survey()
+    except DataError as error:
+        return Survey([], 0, error.problems)
+
+
+def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> Health:
+    examples, problems = survey.examples, list(survey.problems)
+    if source.expected is not None and survey.named != source.expected and survey.named:
+        problems.append(
+            Problem(
+                "not the number of clips that the benchmark counts",
+                str(source.folder),
+                f"{survey.named:,}",
+                f"{source.expected:,}",
+                "its scores cannot be compared with others'",
+            )
+        )
+    notes = _lacks(examples)
+    if decoded is not None:
+        problems += _grouped([each.problem for each in decoded if each.problem is not None])
+        notes += _told(decoded, len(examples))
+    return Health(
+        source.key,
+        source.title,
+        str(source.folder),
+        source.task,
+        source.expected,
+        survey.named,
+        len(examples),
+        subtitles=sum(bool(each.subtitle) for each in examples),
+        sounds=sum(each.sound is not None for each in examples),
+        faces=sum(each.faces is not None for each in examples),
+        labels=_histogram(examples),
+        decoded=None if decoded is None else sum(each.problem is None for each in decoded),
+        seconds=None if decoded is None else round(sum(each.seconds for each in decoded), 3),
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def _lacks(examples: Sequence[Example]) -> list[str]:
+    lacking = {
+        "subtitle": [each.name for each in examples if not each.subtitle],
+        "separate sound": [each.name for each in examples if each.sound is None],
+        "stored face pictures": [each.name for each in examples if each.faces is None],
+    }
+    # Sounds and faces are extras, which a set may be without; words are not.
+    return [
+        f"{len(names)} of {len(examples)} clips without {what}: {_names(names)}"
+        for what, names in lacking.items()
+        if len(names) > 0 and (len(names) < len(examples) or what == "subtitle")
+    ]
+
+
+def _told(decoded: Sequence[Decoded], clips: int) -> list[str]:
+    of: dict[str, list[str]] = {}
+    for each in decoded:
+        for note in each.notes:
+            of.setdefault(note, []).append(each.name)
+    most = sorted(of.items(), key=lambda item: -len(item[1]))[:20]
+    return [f"{len(names)} of {clips} clips: {note}: {_names(names)}" for note, names in most]
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+
+
+def _histogram(examples: Sequence[Example]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for each in examples:
+        counts.update(each.labels)
+        if each.sentiment is not None:
+            counts["negative" if each.sentiment < 0 else "positive" if each.sentiment > 0 else "zero"] += 1
+    return dict(counts.most_common())
+
+
+def _decoded(
+    sources: list[_Source], surveys: list[Survey], workers: int, progress: Progress | None
+) -> list[list[Decoded]]:
+    tasks = [(place, each, sources[place].pictured) for place, survey in enumerate(surveys) for each in survey.examples]
+    found: list[list[Decoded]] = [[] for _ in sources]
+    if not tasks:
+        return found
+    with finished(_decode_of, tasks, min(workers, len(tasks))) as results:
+        for place, result in results:
+            found[place].append(result)
+            if progress is not None:
+                progress(sources[place].title, len(found[place]), len(surveys[place].examples))
+    return [sorted(each, key=lambda decoded: decoded.name) for each in found]
+
+
+def _decode_of(place: int, example: Example, pictured: bool) -> tuple[int, Decoded]:
+    return place, decode_example(example, pictured=pictured)
+
+
+def _grouped(problems: list[Problem]) -> list[Problem]:
+    # One that many clips share is told once, with the first of them.
+    def kind(problem: Problem) -> tuple[str, str]:
+        return problem.what, problem.expected
+
+    grouped = [list(group) for _, group in groupby(sorted(problems, key=kind), key=kind)]
+    return [
+        group[0]
+        if len(group) == 1
+        else Problem(
+            f"{len(group)} clips: {group[0].what}",
+            ", ".join(each.where for each in group[:5]),
+            group[0].found,
+            group[0].expected,
+            group[0].hint,
+        )
+        for group in grouped
+    ]

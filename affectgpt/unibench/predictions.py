@@ -1,0 +1,136 @@
+"""Predictions: what a model says of every clip of a data set, one JSON row each, in a file that survives a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from affectgpt.core.batched_answers import Answered, answers, window_of, windows
+from affectgpt.core.generation import settings_of
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.data.example import Example
+from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
+from affectgpt.files.hashing import hash_of
+from affectgpt.files.row_file import opened
+from affectgpt.registry.errors import RunError
+from affectgpt.unibench.sources import Source
+from affectgpt.workers.prefetch import read_ahead
+
+FORMAT = "affectgpt predictions"
+_DIGITS = 6
+
+
+def generate(
+    pipeline: Pipeline,
+    model: str,
+    source: Source,
+    out: Path,
+    *,
+    batch_size: int = 8,
+    workers: int = 2,
+    question: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write the predictions of `source` to `out`, going on where an earlier run stopped; gives the number of new rows.
+
+    A row holds `id`, `text`, `attribution` (`counted`: the share of each modality in the answer; `fusion`: what the
+    fusers report), `seconds` (the clip's length), `model`, `prompt` (its hash) and `seed`; a clip that cannot be read
+    has an `error` and an empty text. How long the work took is not in the file: the same run gives the same bytes.
+
+    Raises ConfigError when the question does not fit, DataError when `out` was begun otherwise, RunError when the disk
+    refuses or a process that reads clips dies.
+    """
+    asked = pipeline.plan.config.prompt.question if question is None else question
+    pipeline.check_question(asked)
+    facts = {"model": model, "prompt": prompt_hash(pipeline, asked), "seed": pipeline.plan.config.seed}
+    ids = [example.name for example in source.examples]
+    # Within a window clips change places, so that a window is what is made again after a kill.
+    window = window_of(batch_size)
+    settings = {
+        "format": FORMAT,
+        "dataset": source.key,
+        "clips": len(ids),
+        "ids": _digest(ids),
+        **facts,
+        "question": asked,
+        "generation": settings_of(pipeline.plan.config).model_dump(mode="json"),
+        "batch_size": batch_size,
+        "window": window,
+        "device": pipeline.device.type,
+        "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
+    }
+    with opened(out, settings, ids, window) as file:
+        before = file.done
+        if progress:
+            progress(before, len(ids))
+        for clips in _windows(source.examples[before:], pipeline, batch_size, workers):
+            file.append([{**row, **facts} for row in _described(pipeline, clips, batch_size, question)])
+            if progress:
+                progress(file.done, len(ids))
+    return len(ids) - before
+
+
+def prompt_hash(pipeline: Pipeline, question: str) -> str:
+    """A hash of all that the language model is told beside the clip: the prompt's parts and the question."""
+    return _digest([*(f"{part.kind} {part.value}" for part in pipeline.plan.parts), question])
+
+
+def model_name(folder: Path) -> str:
+    """A saved model's folder name, with a hash of what is in the folder."""
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {hash_of(path)}\n".encode())
+    return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()[:16]
+
+
+def _windows(
+    examples: Sequence[Example], pipeline: Pipeline, size: int, workers: int
+) -> Iterator[list[Sample | BrokenClip]]:
+    clips = ClipDataset(examples, pipeline.prepare)
+
+    def lost(index: int, how: str) -> Sample:
+        # No row: a process that runs out of memory today may not do so tomorrow, and the file would be another one.
+        raise RunError(
+            "a process that reads clips died",
+            where=examples[index].name,
+            found=how,
+            hint="run again to go on; if it dies at the same clip again, leave that clip out",
+        )
+
+    return windows(read_ahead(clips.__getitem__, len(examples), workers, lost), size)
+
+
+def _described(
+    pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], size: int, question: str | None
+) -> list[dict[str, Any]]:
+    whole = [clip for clip in clips if isinstance(clip, Sample)]
+    found = iter(answers(pipeline, whole, size, question))
+    return [
+        _row(clip, next(found))
+        if isinstance(clip, Sample)
+        else {"id": clip.name, "text": "", "attribution": {}, "seconds": 0.0, "error": str(clip.problem)}
+        for clip in clips
+    ]
+
+
+def _row(clip: Sample, found: Answered) -> dict[str, Any]:
+    counted = {name: None if value is None else round(value, _DIGITS) for name, value in found.counted.items()}
+    fusion = {
+        name: {each: round(value, _DIGITS) for each, value in weights.items()}
+        for name, weights in found.answer.attribution.items()
+    }
+    return {
+        "id": clip.name,
+        "text": found.answer.text,
+        "attribution": {"counted": counted, "fusion": fusion},
+        "seconds": round(clip.seconds, 3),
+        **({"notes": list(clip.notes)} if clip.notes else {}),
+    }

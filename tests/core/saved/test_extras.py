@@ -1,0 +1,108 @@
+"""What stands beside a saved model is copied only when it is what it should be, and nothing outside is touched."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from affectgpt.core.saved.card_mark import marked
+from affectgpt.core.saved.extras import copy_released, keep_extras, refuse_odd_extras
+from affectgpt.registry.errors import CheckpointError
+
+
+def link_inside(model: Path, outside: Path) -> None:
+    (model / "released" / "l").symlink_to(outside / "secret.txt")
+
+
+def folder_link_inside(model: Path, outside: Path) -> None:
+    (model / "released" / "l").symlink_to(outside)
+
+
+def link_to_nothing(model: Path, outside: Path) -> None:
+    (model / "released" / "l").symlink_to(outside / "nothing")
+
+
+def link_itself(model: Path, outside: Path) -> None:
+    (model / "released").rmdir()
+    (model / "released").symlink_to(outside)
+
+
+def file_itself(model: Path, outside: Path) -> None:
+    (model / "released").rmdir()
+    (model / "released").write_text("x")
+
+
+def fifo(model: Path, outside: Path) -> None:
+    os.mkfifo(model / "released" / "f")
+
+
+def deep(model: Path, outside: Path) -> None:
+    (model / "released" / "in").mkdir()
+
+
+def talking(model: Path, outside: Path) -> None:
+    here = os.getcwd()
+    os.chdir(model / "released")  # the path of a socket has to be short
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("s")
+    os.chdir(here)
+
+
+@pytest.mark.parametrize(
+    "odd", [link_inside, folder_link_inside, link_to_nothing, link_itself, file_itself, fifo, deep, talking]
+)
+def test_odd_things_are_refused_and_nothing_outside_is_touched(
+    odd: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    model, outside, made = tmp_path / "model", tmp_path / "outside", tmp_path / "made"
+    for each in (model / "released", outside, made):
+        each.mkdir(parents=True)
+    (outside / "secret.txt").write_text("mine")
+    (outside / "secret.txt").chmod(0o600)
+    odd(model, outside)
+    for act in (lambda: refuse_odd_extras(model), lambda: copy_released(model, made), lambda: keep_extras(model, made)):
+        with pytest.raises(CheckpointError, match="not what a conversion leaves") as caught:
+            act()
+        assert str(model / "released") in str(caught.value)
+    assert list(made.iterdir()) == [] and (outside / "secret.txt").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("card", ["a link", "a link to nothing", "a folder"])
+def test_a_card_that_is_no_file_is_refused(card: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("mine")
+    model, made = tmp_path / "model", tmp_path / "made"
+    model.mkdir()
+    made.mkdir()
+    if card == "a folder":
+        (model / "README.md").mkdir()
+        (model / "README.md" / "notes").write_text("years of work")
+    else:
+        (model / "README.md").symlink_to(tmp_path / ("secret.txt" if card == "a link" else "nothing"))
+    for act in (lambda: refuse_odd_extras(model), lambda: keep_extras(model, made)):
+        with pytest.raises(CheckpointError, match="not a model card"):
+            act()
+    assert list(made.iterdir()) == []
+
+
+def test_plain_files_are_copied_and_a_generated_card_is_not(tmp_path: Path) -> None:
+    model, made = tmp_path / "model", tmp_path / "made"
+    (model / "released").mkdir(parents=True)
+    made.mkdir()
+    refuse_odd_extras(made)
+    copy_released(made, made)
+    (model / "released" / "checkpoint.json").write_text("{}")
+    (model / "README.md").write_text(marked("# made\n"))
+    keep_extras(model, made)
+    assert [path.relative_to(made).as_posix() for path in sorted(made.rglob("*"))] == [
+        "released",
+        "released/checkpoint.json",
+    ]
+    (model / "README.md").write_text("# mine\n")
+    (model / "released" / "checkpoint.json").write_text("[]")
+    keep_extras(model, made)
+    assert (made / "README.md").read_text() == "# mine\n"
+    assert (made / "released" / "checkpoint.json").read_text() == "{}", "what is new stays"

@@ -1,0 +1,90 @@
+"""Clips in batches of like length: which, how they are told to be, and that nobody sees it in the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.batch import collate
+from affectgpt.core.batched_answers import answers, like_lengths, window_of, windows
+from affectgpt.core.load_config import load_config
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.plan import make_plan
+from affectgpt.registry.catalog import Catalog
+
+
+@dataclass
+class Read:
+    media: dict[str, Any]
+    subtitle: str
+
+
+@pytest.fixture
+def pipeline(small: Path, catalog: Catalog) -> Pipeline:
+    config, source = load_config(small, catalog, [])
+    return assemble(make_plan(config, catalog, source), catalog)
+
+
+@pytest.fixture
+def clips(pipeline: Pipeline, clip: Callable) -> list[Read]:
+    return [
+        Read(pipeline.prepare(clip(seed, sound=seed % 5 != 0, picture=seed % 3 != 0, seconds=0.3 + seed % 4)), subtitle)
+        for seed, subtitle in enumerate(["", "some words", "w" * 60, "  ", "it 它", "", "many more words", "x", "y"])
+    ]
+
+
+@given(st.lists(st.integers(0, 99), max_size=70), st.integers(1, 9))
+def test_each_clip_is_in_one_batch_and_full_ones_pad_no_more_than_as_given(lengths: list[int], size: int) -> None:
+    batches = like_lengths(lengths, size)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(0 < len(batch) <= size for batch in batches)
+
+    def padded(groups: list[list[int]]) -> int:
+        return sum(len(group) * max(lengths[index] for index in group) for group in groups)
+
+    given_order = [list(range(at, min(at + size, len(lengths)))) for at in range(0, len(lengths), size)]
+    assert len(lengths) % size or padded(batches) <= padded(given_order)
+
+
+def test_a_window_is_some_batches_and_bounded() -> None:
+    assert [window_of(size) for size in (1, 2, 8, 16, 32, 100)] == [1, 8, 32, 64, 64, 100]
+    taken: list[int] = []
+    some = windows((taken.append(index) or index for index in range(10_000)), 2)
+    assert next(some) == list(range(8)) and len(taken) == 8
+
+
+def test_the_length_that_is_told_is_the_prompts(pipeline: Pipeline, clips: list[Read]) -> None:
+    for each in clips:
+        batch = collate([each.media], [each.subtitle])
+        (prompt,) = pipeline.prompts(pipeline.fuse(pipeline.encode(batch)), batch.subtitles)
+        assert pipeline.prompt_length(each.media, each.subtitle) == len(prompt)
+
+
+def test_answers_come_in_order_as_if_each_clip_were_alone(
+    pipeline: Pipeline, clips: list[Read], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [answers(pipeline, [each], 1)[0] for each in clips]
+    seen: list[list[int]] = []
+    known = pipeline.generate
+
+    def watched(batch: Any, question: Any) -> Any:
+        seen.append([len(each) for each in batch.subtitles])
+        return known(batch, question)
+
+    monkeypatch.setattr(pipeline, "generate", watched)
+    together = answers(pipeline, clips, 4)
+    assert [each.answer.text for each in together] == [each.answer.text for each in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.counted == pytest.approx(other.counted, abs=1e-3)
+        assert one.answer.attribution == {
+            name: pytest.approx(each, abs=1e-5) for name, each in other.answer.attribution.items()
+        }
+    assert list(map(len, seen)) == [4, 4, 1] and seen[0][0] == 60
+    assert answers(pipeline, [], 4) == []

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from affectgpt.data.datasets import read_clip_list
+from affectgpt.registry.errors import DataError
+from affectgpt.synthetic.clips import generate
+
+
+def test_a_folder_and_a_manifest(tmp_path: Path) -> None:
+    generate(tmp_path / "clips", clips=2, seed=0)
+    of_folder = read_clip_list(tmp_path / "clips")
+    manifest = tmp_path / "clips" / "mine.csv"
+    paths = [each.video.relative_to(manifest.parent) for each in of_folder]
+    manifest.write_text("clip,description\n" + "".join(f"{path},said\n" for path in paths))
+    assert [each.video.name for each in read_clip_list(manifest)] == [path.name for path in paths]
+    with pytest.raises(DataError, match="no such file"):
+        read_clip_list(tmp_path / "none.csv")

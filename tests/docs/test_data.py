@@ -1,0 +1,38 @@
+"""What `docs/data.md` says of the layouts is what the readers read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from affectgpt.data.manifest import COLUMNS
+from affectgpt.data.mer2025 import NAME_FILES, SUBTITLE_FILE, TRAINING_FILES
+from affectgpt.unibench.datasets.layouts import TEST_SETS
+
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+def test_the_nine_layouts() -> None:
+    lines = [line.strip("|").split("|") for line in GUIDE.splitlines() if "-process |" in line]
+    rows = [[cell.strip() for cell in line] for line in lines]
+    assert rows == [
+        [
+            each.key,
+            each.title,
+            each.folder,
+            f"{each.clips:,}",
+            f"{each.videos}/NAME{', '.join(each.suffixes)}",
+            f"{each.sounds}/",
+            f"{each.subtitle_file} ({each.subtitle_column})",
+            each.label_file + (f", {each.corpus}" if each.corpus else ""),
+        ]
+        for each in TEST_SETS.values()
+    ]
+    assert len(rows) == 9
+
+
+def test_the_other_layouts() -> None:
+    files = [SUBTITLE_FILE, *NAME_FILES.values(), *(file for pair in TRAINING_FILES.values() for file in pair)]
+    assert all(file in GUIDE for file in files)
+    section = GUIDE.split("## Your own clips")[1].split("```")[0]
+    columns = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("|")]
+    assert columns == ["column", "---", *COLUMNS]

@@ -1,0 +1,60 @@
+"""Which clips a micro-batch holds: laws of the order, whatever the number of processes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectgpt.core.config import TrainingConfig
+from affectgpt.training.batch_order import Order, split
+from affectgpt.training.seeds import seed_of
+
+ORDERS = st.builds(
+    Order,
+    st.lists(st.integers(0, 99), min_size=1, max_size=9, unique=True),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 5),
+    st.integers(1, 6),
+)
+
+
+@given(ORDERS)
+def test_every_epoch_holds_every_clip_once(order: Order) -> None:
+    steps = 40 // (order.batch_size * order.micro_batches) + 2
+    places = [(step, number) for step in range(steps) for number in range(order.micro_batches)]
+    seen = [clip for place in places for clip in order.clips(*place)]
+    count = len(order.among)
+    for start in range(0, len(seen) - count + 1, count):
+        assert sorted(seen[start : start + count]) == sorted(order.among)
+
+
+@given(ORDERS, st.integers(1, 6), st.integers(0, 5))
+def test_processes_share_a_steps_micro_batches(order: Order, processes: int, begin: int) -> None:
+    steps = range(begin, begin + 2)
+    alone = list(order.wanted(steps, 0, 1))
+    by_step = [
+        each
+        for step in steps
+        for number in range(order.micro_batches)
+        for each in list(order.wanted(range(step, step + 1), number % processes, processes))[number // processes :][:1]
+    ]
+    assert by_step == alone and len({each.seed for each in alone}) == len(alone)
+
+
+def test_epochs_differ_and_so_do_seeds() -> None:
+    order, other = Order(range(50), 1, 50, 1), Order(range(50), 2, 50, 1)
+    assert sorted(order.clips(0, 0)) != order.clips(0, 0) != order.clips(1, 0) != other.clips(1, 0)
+
+
+@given(st.integers(1, 60), st.floats(0, 0.99), st.integers(0, 9))
+def test_what_is_held_out_is_not_trained_on(count: int, share: float, seed: int) -> None:
+    among, held = split(count, TrainingConfig(validation_share=share), seed)
+    assert sorted([*among, *held]) == list(range(count)) and among
+    assert bool(held) == (share > 0 and count > 1) and abs(len(held) - share * count) <= 1
+    assert (among, held) == split(count, TrainingConfig(validation_share=share), seed)
+
+
+def test_a_seed_depends_on_each_part() -> None:
+    parts = [(0, "a", 1), (1, "a", 1), (0, "b", 1), (0, "a", 2), (0, "a"), (0, "a", 1, 1), ("0", "a", 1)]
+    assert len({seed_of(*each) for each in parts}) == len(parts) and seed_of(0, "a", 1) == seed_of(0, "a", 1)
+    assert all(0 <= seed_of(each) < 2**32 for each in range(100))
