@@ -38,6 +38,27 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 synthetic training clips of seed 7. Not to be changed by a test."""
+    from affectgpt.synthetic.clips import generate
+
+    folder = tmp_path_factory.mktemp("synthetic") / "train"
+    generate(folder, clips=32, seed=7, workers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The nine test sets with 3 short clips each. Not to be changed by a test."""
+    from affectgpt.synthetic.difficulty import Difficulty
+    from affectgpt.synthetic.unibench import write_unibench
+
+    folder = tmp_path_factory.mktemp("synthetic") / "benchmark"
+    write_unibench(folder, clips_per_set=3, seed=5, workers=2, difficulty=Difficulty(seconds=(1.0, 1.2)))
+    return folder
+
+
 @contextmanager
 def _stopped_after(seconds: int) -> Iterator[None]:
     def stop(*_: object) -> None:
