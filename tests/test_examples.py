@@ -239,7 +239,7 @@ def test_the_package_builds_and_installs(tmp_path: Path) -> None:
 
 
 def test_the_guide_shows_the_packages_own_code_and_what_verify_prints(site: Path) -> None:
-    guide = (ROOT / "docs" / "write-a-fuser.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "how-to" / "write-a-fuser.md").read_text(encoding="utf-8")
     shown = elsewhere(site, "plugins", "verify", "highway")
     assert shown.strip() in guide
     files = [*PACKAGE.rglob("*.py")]

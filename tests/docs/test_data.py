@@ -1,4 +1,4 @@
-"""What `docs/data.md` says of the layouts is what the readers read."""
+"""What `docs/how-to/data.md` says of the layouts is what the readers read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from affectgpt.data.manifest import COLUMNS
 from affectgpt.data.mer2025 import NAME_FILES, SUBTITLE_FILE, TRAINING_FILES
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 
-GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "data.md").read_text(encoding="utf-8")
 
 
 def test_the_nine_layouts() -> None:

@@ -13,7 +13,7 @@ from affectgpt.core.tokens import Tokens
 from affectgpt.registry import hooks
 from affectgpt.registry.catalog import Catalog
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def block(language: str, after: str) -> str:
@@ -48,7 +48,7 @@ def test_the_pipeline_in_the_readme_is_valid(tmp_path: Path, catalog: Catalog) -
 
 
 def test_every_hook_is_documented() -> None:
-    guide = (ROOT / "docs" / "write-a-fuser.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "how-to" / "write-a-fuser.md").read_text(encoding="utf-8")
     for name in vars(hooks):
         if name.startswith("affectgpt_"):
             assert f"`{name}(" in guide, name

@@ -1,4 +1,4 @@
-"""The extractor of docs/write-an-extractor.md works as printed."""
+"""The extractor of docs/how-to/write-an-extractor.md works as printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from affectgpt.core.extraction import read_extractor
 from affectgpt.registry.catalog import Catalog
 from affectgpt.testing import verify
 
-GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "write-an-extractor.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "write-an-extractor.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", GUIDE, re.DOTALL)
 
 

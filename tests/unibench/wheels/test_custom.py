@@ -17,7 +17,7 @@ from affectgpt.unibench.wheels.load import wheels_from
 from affectgpt.unibench.wheels.sector_lookup import SHIPPED
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "wheels.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "wheels.md"
 SMALL = """\
 wheels:
   - name: small

@@ -21,7 +21,7 @@ from affectgpt.unibench.wheels.shipped import NAME, shipped_wheels
 from affectgpt.unibench.wheels.wheel_set import Wheel
 
 WHEELS = {wheel.name: wheel for wheel in shipped_wheels().wheels}
-DOCS = (Path(__file__).resolve().parents[3] / "docs" / "wheels.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).resolve().parents[3] / "docs" / "how-to" / "wheels.md").read_text(encoding="utf-8")
 each_wheel = pytest.mark.parametrize("wheel", WHEELS.values(), ids=WHEELS)
 
 
