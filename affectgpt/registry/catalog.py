@@ -51,8 +51,8 @@ class Catalog:
 
     # -- filling
 
-    def add(self, plugin: PluginSpec | type, origin: Origin) -> None:
-        """Take in one spec, or one class marked by a decorator.
+    def add(self, plugin: PluginSpec | type, origin: Origin | None = None) -> None:
+        """Take in one spec, or one class marked by a decorator; `origin` is by default that of the target's module.
 
         Raises PluginError when the name is taken by another plugin or the plugin was written for another
         version of the contracts. Adding the same plugin from the same origin again changes nothing.
@@ -61,9 +61,11 @@ class Catalog:
         if not isinstance(spec, PluginSpec):
             raise PluginError(
                 f"{plugin!r} is not a plugin",
-                where=str(origin),
+                where=str(origin or ""),
                 expected="a PluginSpec or a class marked with @encoder, @fuser, @llm or @extractor",
             )
+        if origin is None:
+            origin = Origin.of_module(spec.target.split(":")[0])
         if spec.api_version != API_VERSION:
             raise PluginError(
                 f"{spec.kind} {spec.name!r} was written for another version of the plugin contracts",

@@ -57,7 +57,7 @@ def load_ref(catalog: Catalog, ref: str, base: Path | None = None) -> None:
             expected="an importable module, or the path of a .py file",
             hint="check the name, or install its package",
         ) from error
-    catalog.add_module(module, _origin_of(module))
+    catalog.add_module(module, Origin.of_module(module.__name__))
 
 
 def _import_file(path: Path, ref: str) -> ModuleType:
@@ -97,19 +97,6 @@ def _line_in(error: BaseException, path: Path) -> int | None:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-
-def _origin_of(module: ModuleType) -> Origin:
-    from importlib.metadata import PackageNotFoundError, packages_distributions, version
-
-    top = module.__name__.split(".")[0]
-    # An editable install lists no packages; its distribution usually has the package's name.
-    for name in [*packages_distributions().get(top, []), top]:
-        try:
-            return Origin(name, version(name))
-        except PackageNotFoundError:
-            continue
-    return Origin(getattr(module, "__file__", None) or top)
 
 
 def _take_entry_point(catalog: Catalog, point: EntryPoint, *, allow_torch: bool = False) -> None:

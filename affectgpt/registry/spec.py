@@ -43,6 +43,21 @@ class Origin:
     source: str
     version: str = ""
 
+    @classmethod
+    def of_module(cls, name: str) -> Origin:
+        """The distribution that the imported module `name` belongs to; its file when it belongs to none."""
+        import sys
+        from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+        top = name.split(".")[0]
+        # An editable install lists no packages; its distribution usually has the package's name.
+        for distribution in [*packages_distributions().get(top, []), top]:
+            try:
+                return cls(distribution, version(distribution))
+            except PackageNotFoundError:
+                continue
+        return cls(getattr(sys.modules.get(name), "__file__", None) or top)
+
     def __str__(self) -> str:
         return f"{self.source} {self.version}".strip()
 

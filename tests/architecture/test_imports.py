@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -145,16 +146,17 @@ def test_every_public_name_resolves() -> None:
         affectgpt.no_such_name  # noqa: B018
 
 
-def test_the_public_names_of_the_type_checker_are_those_of_the_run() -> None:
-    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("package", ["affectgpt", "affectgpt.api"])
+def test_the_public_names_of_the_type_checker_are_those_of_the_run(package: str) -> None:
+    module = import_module(package)
+    assert module.__file__ is not None
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    import affectgpt
-
-    seen = {}
+    names = {}
     for node in block.body:
         assert isinstance(node, ast.ImportFrom) and node.module
-        seen.update({alias.name: node.module.removeprefix("affectgpt.") for alias in node.names})
-    assert seen == affectgpt._HOME
+        names.update({alias.asname: node.module.removeprefix(f"{package}.") for alias in node.names})
+    assert names == module._MODULE_OF
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
