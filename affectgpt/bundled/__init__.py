@@ -1,22 +1,25 @@
-"""What ships inside the package: the small trained model, and the pipeline files."""
+"""Files that ship inside the package: the small trained model, and the pipeline files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError, listed
+from affectgpt.registry.suggest import did_you_mean
 
-_HERE = Path(__file__).resolve().parent
-TINY = _HERE / "tiny"
+_FOLDER = Path(__file__).resolve().parent
+TINY = _FOLDER / "tiny"
 """The folder of the small trained model."""
 
 
 def bundled_config(name: str) -> Path:
     """The path of a pipeline file of this project, by name ("tiny"). Raises ConfigError for an unknown one."""
     # In a wheel the files are inside the package, in a checkout beside it.
-    folders = [_HERE.parent / "configs", _HERE.parent.parent / "configs"]
+    folders = [_FOLDER.parent / "configs", _FOLDER.parent.parent / "configs"]
     for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
-    known = {path.stem for folder in folders for path in folder.glob("*.yaml")}
-    raise ConfigError(f"there is no bundled pipeline {name!r}", expected=f"one of {listed(known)}")
+    names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+    raise ConfigError(
+        f"there is no bundled pipeline {name!r}", expected=f"one of {listed(names)}", hint=did_you_mean(name, names)
+    )

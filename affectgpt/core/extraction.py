@@ -36,7 +36,7 @@ def read_extractor(
     """The validated options of an extractor, before anything is built. Raises as [build_extractor][]."""
     source = Source((base_dir or Path()) / "extractor", {}, {(): f"extractor {name!r}"})
     if "plugin" in options:
-        raise ConfigError("there is no setting 'plugin'", where=source.where(("plugin",)), hint="leave it out")
+        raise ConfigError("there is no setting 'plugin'", where=source.location(("plugin",)), hint="leave it out")
     node: ExtractorNode = validate_node("extractor", {"plugin": name, **options}, catalog, source)
     return node, source
 

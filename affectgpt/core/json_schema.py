@@ -25,7 +25,7 @@ def pipeline_schema(catalog: Catalog) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "extends": {"type": "string", "description": "another pipeline file whose settings are taken over"},
+            "extends": {"type": "string", "description": "a pipeline file or a bundled name: settings to start from"},
             "plugins": {"type": "array", "items": {"type": "string"}, "description": "plugin files or modules"},
             "seed": {"type": "integer", "minimum": 0, "default": 0},
             "encoders": {**named, "additionalProperties": {"anyOf": [nodes["encoder"], {"type": "null"}]}},

@@ -25,7 +25,8 @@ from affectgpt.core.config import (
     TrainingConfig,
 )
 from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
-from affectgpt.core.yaml_source import Path_, Source, read_source
+from affectgpt.core.overrides import read_source
+from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_ref
 from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
@@ -82,7 +83,7 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
     return config
 
 
-def validate_node(kind: Kind, raw: Any, catalog: Catalog, source: Source, path: Path_ = ()) -> Any:
+def validate_node(kind: Kind, raw: Any, catalog: Catalog, source: Source, path: YamlPath = ()) -> Any:
     """One node by itself, `{plugin: NAME, ...}`, validated as inside a file; `path` is its place in `source`.
 
     Raises ConfigError holding every problem found.
@@ -99,8 +100,8 @@ class _Checker:
         self.source, self.catalog = source, catalog
         self.problems: list[Problem] = []
 
-    def add(self, what: str, path: Path_, *, found: str = "", expected: str = "", hint: str = "") -> None:
-        self.problems.append(Problem(what, self.source.where(path), found, expected, hint))
+    def add(self, what: str, path: YamlPath, *, found: str = "", expected: str = "", hint: str = "") -> None:
+        self.problems.append(Problem(what, self.source.location(path), found, expected, hint))
 
     def load_plugins(self, allowed: bool) -> None:
         refs = self.source.data.get("plugins", [])
@@ -120,12 +121,12 @@ class _Checker:
             except PluginError as error:
                 self._repeat(error, ("plugins", index))
 
-    def _repeat(self, error: PluginError, path: Path_) -> None:
+    def _repeat(self, error: PluginError, path: YamlPath) -> None:
         for problem in error.problems:
             place = f"{problem.where}: " if problem.where else ""
             self.add(place + problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
 
-    def node(self, kind: Kind, path: Path_, raw: Any) -> Any:
+    def node(self, kind: Kind, path: YamlPath, raw: Any) -> Any:
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
             found = repr(raw) if not isinstance(raw, dict) else listed(raw)
             self.add(
@@ -199,7 +200,7 @@ class _Checker:
                     self.validation(error, (key,), section)
         return None
 
-    def validation(self, error: ValidationError, path: Path_, model: type[BaseModel]) -> None:
+    def validation(self, error: ValidationError, path: YamlPath, model: type[BaseModel]) -> None:
         for wrong in error.errors():
             loc = tuple(part for part in wrong["loc"] if part != "[key]")
             here = (*path, *loc)

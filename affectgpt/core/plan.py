@@ -13,7 +13,7 @@ from typing import Any
 from affectgpt.core.config import LLMNode, PipelineConfig
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.core.yaml_source import Path_, Source
+from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog, Entry, summary_of
 from affectgpt.registry.errors import AffectGPTError, ConfigError, Problem, listed
 from affectgpt.registry.suggest import did_you_mean
@@ -91,11 +91,11 @@ class _NodePlanner:
         self.catalog, self.source = catalog, source
         self.problems: list[Problem] = []
 
-    def add(self, what: str, path: Path_, *, found: str = "", expected: str = "", hint: str = "") -> None:
-        where = self.source.where(path) if self.source else ".".join(str(part) for part in path)
+    def add(self, what: str, path: YamlPath, *, found: str = "", expected: str = "", hint: str = "") -> None:
+        where = self.source.location(path) if self.source else ".".join(str(part) for part in path)
         self.problems.append(Problem(what, where, found, expected, hint))
 
-    def guarded(self, what: str, path: Path_, call: Any) -> Any:
+    def guarded(self, what: str, path: YamlPath, call: Any) -> Any:
         """A plugin's own method, its failure turned into a problem with a place."""
         try:
             return call()
@@ -106,14 +106,14 @@ class _NodePlanner:
             self.add(f"{what} failed", path, found=summary_of(error), hint="this is a fault of the plugin")
         return None
 
-    def _spec(self, what: str, path: Path_, call: Any) -> TokenSpec | None:
+    def _spec(self, what: str, path: YamlPath, call: Any) -> TokenSpec | None:
         output = self.guarded(what, path, call)
         if output is not None and not isinstance(output, TokenSpec):
             self.add(f"{what} must return a TokenSpec", path, found=repr(output), hint="this is a fault of the plugin")
             return None
         return output
 
-    def node(self, kind: Any, name: str, node: Any, path: Path_, inputs: dict[str, TokenSpec]) -> PlannedNode | None:
+    def node(self, kind: Any, name: str, node: Any, path: YamlPath, inputs: dict[str, TokenSpec]) -> PlannedNode | None:
         arguments = (inputs,) if kind == "fuser" else ()
         output = self._spec(f"infer() of {kind} {node.plugin!r}", path, lambda: node.config.infer(*arguments))
         if output is None:
@@ -170,7 +170,7 @@ class _Planner(_NodePlanner):
         nodes, known = self.config.fusers, {*self.config.encoders, *self.config.fusers}
         for name, node in nodes.items():
             for index, given in enumerate(node.config.inputs):
-                path: Path_ = ("fusers", name, "inputs", index)
+                path: YamlPath = ("fusers", name, "inputs", index)
                 if given not in known:
                     self.add(
                         f"there is no node {given!r}",

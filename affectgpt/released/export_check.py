@@ -34,7 +34,7 @@ def refuse_inexpressible(folder: Path, facts: Facts, bert: Bert, catalog: Catalo
             problems.append(
                 Problem(
                     f"the original has no option for {'.'.join(path)}",
-                    source.where(path),
+                    source.location(path),
                     shown(mine),
                     shown(theirs),
                     "only a model with the settings that it was converted with can be converted back",

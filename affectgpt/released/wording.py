@@ -46,17 +46,17 @@ def read_prompt_file(path: Path, reads: InputType) -> Wording:
         if key not in _KEYS:
             raise ConfigError(
                 f"there is no setting {key!r}",
-                where=source.where((key,)),
+                where=source.location((key,)),
                 expected=f"one of {listed(_KEYS)}",
                 hint=did_you_mean(key, _KEYS),
             )
         if not isinstance(value, str):
-            raise ConfigError("must be a text", where=source.where((key,)), found=repr(value)[:80])
+            raise ConfigError("must be a text", where=source.location((key,)), found=repr(value)[:80])
     for key in _KEYS[:2]:
         if not source.data.get(key, "").strip():
             raise ConfigError(f"the prompt file has no {key}", where=str(path), expected=f"{key}: ...")
     template = marked(source.data["template"])
-    refuse_other_places(template, reads, source.where(("template",)))
+    refuse_other_places(template, reads, source.location(("template",)))
     return Wording(
         template,
         source.data["question"],

@@ -267,7 +267,7 @@ def _refuse_pickles(config: PipelineConfig, source: Source) -> None:
     problems = [
         Problem(
             "this model's config reads weights from a pickle",
-            source.where(("encoders", name, "allow_pickle")),
+            source.location(("encoders", name, "allow_pickle")),
             hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)",
         )
         for name, node in config.encoders.items()

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from affectgpt.core.yaml_source import Path_, Source, read_mapping
+from affectgpt.core.yaml_source import Source, YamlPath, read_mapping
 from affectgpt.registry.errors import ConfigError, DataError, Problem
 from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, plain
 
@@ -43,11 +43,11 @@ def _compared(text: str) -> str:
 def _distinct_keys(value: Any) -> Any:
     """Keys that differ in case or hyphens only would silently replace one another."""
     if isinstance(value, dict):
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key in value:
-            if plain(str(key)) in seen:
+            if plain(str(key)) in keys:
                 raise ValueError(f"{key!r} is given twice, in two spellings")
-            seen.add(plain(str(key)))
+            keys.add(plain(str(key)))
     return value
 
 
@@ -107,80 +107,80 @@ def read_wheels(path: Path) -> WheelFile:
 
 def _schema_problem(source: Source, error: object) -> Problem:
     assert isinstance(error, dict)
-    path: Path_ = tuple(part for part in error["loc"] if part != "[key]")
+    path: YamlPath = tuple(part for part in error["loc"] if part != "[key]")
     value = error["input"]
     hint = "put it in quotes" if isinstance(value, bool | int | float) and error["type"] == "string_type" else ""
-    found = "" if isinstance(value, dict | list) else repr(value)[:80]
-    return Problem(error["msg"].removeprefix("Value error, "), source.where(path), found, hint=hint)
+    value_text = "" if isinstance(value, dict | list) else repr(value)[:80]
+    return Problem(error["msg"].removeprefix("Value error, "), source.location(path), value_text, hint=hint)
 
 
 def _name_problems(file: WheelFile, source: Source) -> Iterator[Problem]:
-    seen: set[str] = set()
+    names: set[str] = set()
     for index, wheel in enumerate(file.wheels):
-        if wheel.name in seen:
-            yield Problem(f"two wheels are called {wheel.name!r}", source.where(("wheels", index, "name")))
-        seen.add(wheel.name)
+        if wheel.name in names:
+            yield Problem(f"two wheels are called {wheel.name!r}", source.location(("wheels", index, "name")))
+        names.add(wheel.name)
 
 
 def _repeated_synonyms(file: WheelFile, source: Source) -> Iterator[Problem]:
-    first: dict[str, Path_] = {}
+    first: dict[str, YamlPath] = {}
     for index, group in enumerate(file.synonyms):
-        for place, word in enumerate(group.words):
-            path: Path_ = ("synonyms", index, "words", place)
+        for position, word in enumerate(group.words):
+            path: YamlPath = ("synonyms", index, "words", position)
             if word in first:
                 yield Problem(
                     f"the synonym {word!r} is given twice",
-                    source.where(path),
-                    f"the first at {source.where(first[word])}",
+                    source.location(path),
+                    f"the first at {source.location(first[word])}",
                     hint="keep it in one group",
                 )
             first.setdefault(word, path)
 
 
-def _wheel_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
+def _wheel_problems(wheel: WheelEntry, source: Source, path: YamlPath) -> Iterator[Problem]:
     yield from _sector_problems(wheel, source, (*path, "sectors"))
     yield from _word_problems(wheel, source, (*path, "sectors"))
     for word, chosen in wheel.ambiguous.items():
         if not any(word in parts.get(chosen, ()) for parts in wheel.sectors.values()):
             yield Problem(
                 f"ambiguous: {word!r} is not a word of the sector {chosen!r}",
-                source.where((*path, "ambiguous", word)),
+                source.location((*path, "ambiguous", word)),
                 expected="one that lists the word",
             )
 
 
-def _sector_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
+def _sector_problems(wheel: WheelEntry, source: Source, path: YamlPath) -> Iterator[Problem]:
     if not wheel.sectors:
         expected = "level-1 sector: {level-2 sector: [words]}"
-        yield Problem("the wheel has no sectors", source.where(path), expected=expected)
-    seen: set[str] = set()
+        yield Problem("the wheel has no sectors", source.location(path), expected=expected)
+    names: set[str] = set()
     for level1, parts in wheel.sectors.items():
         if not parts:
             yield Problem(
                 f"the sector {level1!r} has no level-2 sector",
-                source.where((*path, level1)),
+                source.location((*path, level1)),
                 hint=f"write {level1}: {{{level1}: []}}",
             )
         for level2 in parts:
-            if level2 in seen or (level2 in wheel.sectors and level2 != level1):
+            if level2 in names or (level2 in wheel.sectors and level2 != level1):
                 yield Problem(
                     f"two sectors are called {level2!r}",
-                    source.where((*path, level1, level2)),
+                    source.location((*path, level1, level2)),
                     hint="give each sector its own name",
                 )
-            seen.add(level2)
+            names.add(level2)
 
 
-def _word_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[Problem]:
+def _word_problems(wheel: WheelEntry, source: Source, path: YamlPath) -> Iterator[Problem]:
     """Every word must lead to one sector."""
     names = {level2: level2 for parts in wheel.sectors.values() for level2 in parts}
     owner = dict(names)
     for level1, parts in wheel.sectors.items():
         for level2, words in parts.items():
-            seen: set[str] = set()
+            previous: set[str] = set()
             for index, word in enumerate(words):
-                at = source.where((*path, level1, level2, index))
-                if word in seen:
+                at = source.location((*path, level1, level2, index))
+                if word in previous:
                     yield Problem(f"the word {word!r} stands twice in {level2!r}", at, hint="remove one of them")
                 elif (word in wheel.sectors and word != level1) or names.get(word, level2) != level2:
                     yield Problem(f"the word {word!r} is the name of another sector", at)
@@ -191,4 +191,4 @@ def _word_problems(wheel: WheelEntry, source: Source, path: Path_) -> Iterator[P
                         f"{owner[word]} and {level2}",
                         hint=f"keep one, or write ambiguous: {{{word}: {level2}}}",
                     )
-                seen.add(word)
+                previous.add(word)
