@@ -81,6 +81,24 @@ def opened(path: Path, steps: int) -> Iterator[RunLog]:
             file.close()
 
 
+def read_losses(path: Path, steps: int) -> list[float]:
+    """The losses of the first `steps` steps of a log, in nats. Raises DataError when it does not hold them."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise DataError("the log of the run cannot be read", where=str(path), found=error.strerror or "") from None
+    rows = [_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    losses = [row["loss"] for row in rows if "loss" in row and row["step"] <= steps]
+    if len(losses) != steps:
+        raise DataError(
+            "the log does not hold all steps of the run",
+            where=str(path),
+            found=f"rows of {len(losses)} steps",
+            expected=f"{steps}",
+        )
+    return losses
+
+
 def _row(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
