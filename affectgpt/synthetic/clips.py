@@ -31,7 +31,7 @@ def generate(
     A clip is decided by (`seed`, `split`, its index) alone: more clips or other `workers` leave it as it is. The two
     splits share no identity and no random stream, whatever their seeds. `out` appears at once when all is written
     (see [folder.replacing][]). `progress(done, total)` is called after each clip. With `workers` above 1, a script
-    that calls this needs the usual `if __name__ == "__main__":` guard; with 1 all is done in this process.
+    that calls this needs the usual `if __name__ == "__main__":` guard; with 0 or 1 all is done in this process.
 
     Raises ConfigError for impossible arguments, DataError when `out` holds anything else, RunError when a worker
     dies or the disk refuses.
@@ -56,7 +56,7 @@ def check_arguments(clips: int, seed: int, split: str, workers: int, *, most: in
     problems = []
     for what, value, least, greatest in (
         ("clips", clips, 1, most),
-        ("workers", workers, 1, 256),
+        ("workers", workers, 0, 256),
         ("seed", seed, 0, 2**63 - 1),
     ):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= greatest:

@@ -20,6 +20,7 @@ from affectgpt.data.samples import BrokenClip, Sample
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunError
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
+from affectgpt.workers.main_guard import check_main_guard
 from affectgpt.workers.parent import START, end_with
 
 
@@ -85,6 +86,8 @@ def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) ->
 
     Raises DataError for a clip that cannot be read; to be used inside [told_of_dead_readers][].
     """
+    if workers:
+        check_main_guard(START)
     start = partial(_start_worker, os.getpid())
     options: dict[str, Any] = {"multiprocessing_context": START, "worker_init_fn": start} if workers else {}
     sampler: Any = wanted  # any iterable will do

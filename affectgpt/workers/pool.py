@@ -14,6 +14,7 @@ from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from affectgpt.registry.errors import RunError
+from affectgpt.workers.main_guard import check_main_guard
 
 Result = TypeVar("Result")
 
@@ -22,14 +23,15 @@ Result = TypeVar("Result")
 def finished(
     function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[Iterator[Result]]:
-    """Yields an iterator over what `function(*task)` returns, as the tasks end; with one worker in this process.
+    """Yields an iterator over what `function(*task)` returns, as the tasks end; 0 or 1 worker: in this process.
 
-    Several workers are started afresh, so a script needs the usual `if __name__ == "__main__":` guard. Raises
-    RunError when a worker dies; what `function` raises comes through.
+    Several workers are spawned: raises ConfigError when the running script has no `if __name__ == "__main__":` around
+    the call ([check_main_guard][]), RunError when a worker dies; what `function` raises comes through.
     """
-    if workers == 1:
+    if workers <= 1:
         yield (function(*task) for task in tasks)
         return
+    check_main_guard()
     # Spawned, not forked: a fork of a process with running threads (torch, OpenCV) may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
@@ -40,7 +42,7 @@ def finished(
         raise RunError(
             "a worker process ended before its clip was finished",
             found=str(error),
-            hint="it may have run out of memory, or the script lacks `if __name__ == '__main__':`; try --workers 1",
+            hint="it may have run out of memory: use fewer workers; with workers=0 there is no such process",
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from affectgpt.registry.errors import RunError
+from affectgpt.workers.main_guard import check_main_guard
 from affectgpt.workers.parent import START, end_with
 
 Item = TypeVar("Item")
@@ -40,6 +41,7 @@ def read_ahead(
     if workers <= 0:
         yield from (_read_here(read, index, lost) for index in range(count))
         return
+    check_main_guard(START)
     readers = [_Reader(read, ahead) for _ in range(workers)]
     ready: dict[int, Callable[[], Item]] = {}
     given = 0

@@ -148,7 +148,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
         ({"clips": 2.5}, "clips"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
-        ({"workers": 0}, "workers"),
+        ({"workers": -1}, "workers"),
         ({"split": "dev"}, "split"),
     ],
 )

@@ -125,7 +125,7 @@ def test_a_written_miniature_is_known(small: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("clips_per_set", 0), ("clips_per_set", 100_001), ("seed", -1), ("workers", 0)]
+    ("name", "value"), [("clips_per_set", 0), ("clips_per_set", 100_001), ("seed", -1), ("workers", -1)]
 )
 def test_impossible_arguments(tmp_path: Path, name: str, value: int) -> None:
     with pytest.raises(ConfigError):
