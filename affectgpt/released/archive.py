@@ -27,7 +27,7 @@ def table_size(path: Path) -> int:
     """Bytes of the pickle in an archive that torch.save may have made.
 
     Raises AmbiguousArchiveError when it is one that two readers could read differently or that holds packed records,
-    zipfile.BadZipFile or another error of [zipfile][] when it is no archive.
+    zipfile.BadZipFile or another error of `zipfile` when it is no archive.
     """
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
