@@ -8,7 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from affectgpt.core.describing import register_describer
+
+__version__ = "0.2.0.dev0"
 
 _MODULE_OF = {
     "AffectGPTError": "registry.errors",
@@ -46,12 +48,12 @@ _MODULE_OF = {
     "build_extractor": "core.extraction",
     "collate": "core.batch",
     "discover": "api.catalog",
-    "encoder": "registry.spec",
-    "extractor": "registry.spec",
+    "encoder": "core.kinds",
+    "extractor": "core.kinds",
     "from_pretrained": "hub.loading",
-    "fuser": "registry.spec",
+    "fuser": "core.kinds",
     "hookimpl": "registry.hooks",
-    "llm": "registry.spec",
+    "llm": "core.kinds",
     "load": "core.saved.model",
     "load_config": "core.load_config",
     "make_plan": "core.plan",
@@ -60,6 +62,9 @@ _MODULE_OF = {
     "save_pretrained": "hub.saving",
 }
 __all__ = ["__version__", *_MODULE_OF]
+
+# `core` does not import `serving`: this package, which knows all of its folders, connects the two.
+register_describer(lambda: import_module("affectgpt.serving.describe"))  # type: ignore[arg-type,return-value]
 
 if TYPE_CHECKING:
     from affectgpt.api.catalog import discover as discover
@@ -78,6 +83,10 @@ if TYPE_CHECKING:
     from affectgpt.core.contracts import LLMConfig as LLMConfig
     from affectgpt.core.contracts import ModelPath as ModelPath
     from affectgpt.core.extraction import build_extractor as build_extractor
+    from affectgpt.core.kinds import encoder as encoder
+    from affectgpt.core.kinds import extractor as extractor
+    from affectgpt.core.kinds import fuser as fuser
+    from affectgpt.core.kinds import llm as llm
     from affectgpt.core.load_config import load_config as load_config
     from affectgpt.core.pipeline import Pipeline as Pipeline
     from affectgpt.core.plan import Plan as Plan
@@ -105,10 +114,6 @@ if TYPE_CHECKING:
     from affectgpt.registry.errors import RunError as RunError
     from affectgpt.registry.hooks import hookimpl as hookimpl
     from affectgpt.registry.spec import PluginSpec as PluginSpec
-    from affectgpt.registry.spec import encoder as encoder
-    from affectgpt.registry.spec import extractor as extractor
-    from affectgpt.registry.spec import fuser as fuser
-    from affectgpt.registry.spec import llm as llm
 else:
 
     def __getattr__(name: str) -> object:

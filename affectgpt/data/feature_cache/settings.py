@@ -107,7 +107,9 @@ def read_settings(folder: Path) -> Settings:
 
 def _same(found: Settings, wanted: Settings, path: Path) -> None:
     there, here = _flat(found.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
-    other = sorted(key for key in {*there, *here} if there.get(key) != here.get(key))
+    # A release that changes the features raises `version` of the format; any other continues the cache.
+    names = {*there, *here} - {"versions.affectgpt"}
+    other = sorted(key for key in names if there.get(key) != here.get(key))
     if other:
         # Where an encoder's own options differ, its key differs too, which tells nobody anything.
         told = [key for key in other if not key.endswith(".key")] or other

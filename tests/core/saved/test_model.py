@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_the_config_and_the_plugins_are_recorded(saved: Path) -> None:
     config = yaml.safe_load((saved / "pipeline.yaml").read_text())
     plugins = json.loads((saved / "plugins.json").read_text())
     assert config["llm"]["tokenizer"] == "./tokenizer" and "plugins" not in config
-    origin = {"from": "affectgpt", "version": "0.1.0"}
+    origin = {"from": "affectgpt", "version": version("affectgpt")}
     assert plugins["multi"] == {"kind": "fuser", "plugin": "modality-attention", **origin}
 
 
