@@ -8,9 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from affectgpt import _moved
 from affectgpt.core.describing import register_describer
 
 __version__ = "0.2.0.dev0"
+
+_moved.install()
 
 _MODULE_OF = {
     "AffectGPTError": "registry.errors",

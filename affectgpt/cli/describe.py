@@ -10,20 +10,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from affectgpt.bundled import TINY
-from affectgpt.cli.generate import AllowPickle, Device, Model, OnDevice, Question, Workers, loaded
-from affectgpt.cli.options import Json, Plugin, call_hooks, catalog_of, console, progress, saved_model
+from affectgpt.cli.options import (
+    AllowPickle,
+    Json,
+    Model,
+    OnDevice,
+    Plugin,
+    Question,
+    Workers,
+    call_hooks,
+    catalog_of,
+    console,
+    progress,
+    saved_model,
+)
 from affectgpt.cli.printable import json_text, one_line, printable
 from affectgpt.cli.streaming import lines, live
 from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
-    from affectgpt.serving.describe import Description
+    from affectgpt.core.description import Description
 
 
 def command(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.", show_default=False)],
-    model: Model = TINY,
+    model: Model = str(TINY),
     subtitle: Annotated[
         str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")
     ] = None,
@@ -33,7 +45,7 @@ def command(
     ] = None,
     workers: Workers = 2,
     stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     allow_pickle: AllowPickle = False,
     plugin: Plugin = [],
     as_json: Json = False,
@@ -44,13 +56,18 @@ def command(
     for path in paths:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
-    model = saved_model(model)
+    folder = saved_model(Path(model))
     with progress() as bar:
         loading = bar.add_task("loading the model", total=None, note="")
         from affectgpt.serving import describe
 
         files = describe.media_files(paths)
-        pipeline = loaded(model, catalog, device, allow_pickle, lambda name: bar.update(loading, note=name))
+        from affectgpt.api.resolve import choose_device
+        from affectgpt.core.saved.model import load
+
+        location = choose_device(device)
+        pipeline = load(folder, catalog, lambda name: bar.update(loading, note=name), allow_pickle=allow_pickle)
+        pipeline = pipeline.to(location)
         bar.update(loading, total=1, completed=1, note="")
         config = pipeline.plan.config
         call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
@@ -69,7 +86,7 @@ def command(
             results += (asdict(row) for row in shown)
         else:
             task = bar.add_task("describing", total=len(files), note="")
-            with closing(describe.describe(pipeline, files, **given)) as rows:
+            with closing(describe.describe_each(pipeline, files, **given)) as rows:
                 for row in rows:
                     results.append(asdict(row))
                     bar.update(task, advance=1, note=one_line(Path(row.file).name))

@@ -13,7 +13,7 @@ import typer
 from affectgpt.cli.printable import json_text, one_line, printable
 
 if TYPE_CHECKING:
-    from affectgpt.serving.describe import Description
+    from affectgpt.core.description import Description
 
 Event = tuple[int, "str | Description"]
 

@@ -59,7 +59,7 @@ def generate(pipeline: Pipeline, batch: Batch, question: Question = None) -> lis
 
 
 def stream(pipeline: Pipeline, batch: Batch, question: Question = None) -> Iterator[Piece]:
-    """See [Pipeline.stream][]."""
+    """See [Pipeline.generate_pieces][]."""
     check_stream(pipeline)
     return _pieces(pipeline, batch, question, settings_of(pipeline.plan.config))
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from affectgpt.core.batch import Batch, pad
+from affectgpt.core.describing import OneClip, load_describer
+from affectgpt.core.description import Description
 from affectgpt.core.generation import Answer, Piece, generate, stream
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
 from affectgpt.core.prompt_ids import PromptIds
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+
+if TYPE_CHECKING:
+    from affectgpt.workers.progress import Progress
 
 IGNORED = -100
 Question = str | Sequence[str] | None
@@ -175,10 +180,81 @@ class Pipeline(nn.Module):
         """
         return generate(self, batch, question)
 
-    def stream(self, batch: Batch, question: Question = None) -> Iterator[Piece]:
+    def generate_pieces(self, batch: Batch, question: Question = None) -> Iterator[Piece]:
         """The text of [Pipeline.generate][] while it is written: the pieces of a clip, put together, are its text.
 
         Pieces hold whole characters and no part of a stop text; with a clip's last one comes its answer. Raises
         ConfigError with beams, and when the LLM's plugin has no method `stream`.
         """
         return stream(self, batch, question)
+
+    @overload
+    def describe(
+        self,
+        what: OneClip,
+        *,
+        subtitle: str | None = None,
+        question: str | None = None,
+        batch_size: int = 8,
+        workers: int = 0,
+        progress: Progress = None,
+    ) -> Description: ...
+    @overload
+    def describe(
+        self,
+        what: Iterable[OneClip],
+        *,
+        subtitle: str | None = None,
+        question: str | None = None,
+        batch_size: int = 8,
+        workers: int = 0,
+        progress: Progress = None,
+    ) -> list[Description]: ...
+    def describe(
+        self,
+        what: OneClip | Iterable[OneClip],
+        *,
+        subtitle: str | None = None,
+        question: str | None = None,
+        batch_size: int = 8,
+        workers: int = 0,
+        progress: Progress = None,
+    ) -> Description | list[Description]:
+        """Describe one clip, or several in batches of `batch_size`.
+
+        `what` is the path of a file, the `bytes` of one, or a [Clip][]: the result is one [Description][], and
+        MediaError is raised when the clip cannot be read. With a folder or an iterable of these the result is a list,
+        one row a clip in order, and a clip that cannot be read has `error`. (The type of a folder's path is that of a
+        file's; a type checker takes its result for one row.)
+
+        `subtitle` is what is said in each clip; None reads the sidecar file of each path. `question` replaces that of
+        the config. `workers` processes read clips ahead of the model. Raises ConfigError when the question does not
+        fit into the LLM's context, RunError when `workers` need a main guard that the script lacks.
+        """
+        return load_describer().describe(
+            self,
+            what,
+            subtitle=subtitle,
+            question=question,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+
+    def stream(
+        self,
+        what: OneClip | Iterable[OneClip],
+        *,
+        subtitle: str | None = None,
+        question: str | None = None,
+        batch_size: int = 1,
+        workers: int = 0,
+    ) -> Generator[tuple[int, str | Description]]:
+        """As [Pipeline.describe][], with each text while it is written: pairs of a clip's index and a piece of text.
+
+        A clip's last pair holds its [Description][]; its pieces, put together, are the text. Pieces of the clips of one
+        batch come mixed. Raises ConfigError as `describe`, with beams, and when the LLM's plugin cannot stream.
+        """
+        return load_describer().stream(
+            self, what, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers
+        )

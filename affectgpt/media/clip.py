@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,7 @@ class Clip:
         self._stored_faces = stored_faces
         self._limits = limits
         self._detector = detector
+        self._extra: dict[str, Path] = {}
         self._frames: dict[tuple[int, Spread], Pictures] = {}
         self._faces: dict[tuple[int, Spread], Pictures] = {}
         self._waveforms: dict[Resampling, np.ndarray | None] = {}
@@ -116,6 +118,34 @@ class Clip:
         if beside is not None:
             clip._note(f"subtitle read from {beside.name}")
         return clip
+
+    @staticmethod
+    def from_arrays(
+        *,
+        frames: np.ndarray | None = None,
+        frame_rate: float = 25.0,
+        faces: np.ndarray | None = None,
+        waveform: np.ndarray | None = None,
+        sample_rate: int = SAMPLE_RATE,
+        subtitle: str = "",
+        extra: Mapping[str, str | Path] | None = None,
+    ) -> Clip:
+        """A clip of arrays that are in memory; its `path` is `<arrays>`.
+
+        `frames` and `faces` are uint8 `[T, H, W, 3]` RGB, `frame_rate` of them a second; without `faces`, faces are
+        looked for in the frames. `waveform` is float32 `[S]`, mono, in [-1, 1], `sample_rate` samples a second; it is
+        resampled to 16 kHz. `extra` names further files for encoders that read them: see [Clip.extra][].
+
+        Raises ConfigError for a wrong shape, dtype or range, and without frames, faces and a waveform.
+        """
+        from affectgpt.media.array_clip import ArrayClip
+
+        files = {name: Path(path) for name, path in (extra or {}).items()}
+        return ArrayClip(frames, frame_rate, faces, waveform, sample_rate, subtitle, files)
+
+    def extra(self, name: str) -> Path | None:
+        """The further file `name` of the clip, for an encoder that reads it; None when the clip has none."""
+        return self._extra.get(name)
 
     def frames(self, count: int, spread: Spread = "middles") -> Pictures | None:
         """`count` frames evenly spaced over the picture's length, or None when the clip has no picture.

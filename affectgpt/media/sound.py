@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av import AudioResampler
+from av import AudioFrame, AudioResampler
 
 from affectgpt.media.container import Header, check_seconds, counted, opened
 from affectgpt.media.limits import Limits
@@ -59,6 +59,19 @@ def read_waveform(
     if header.duration - end > 0.5:
         notes.append(f"the sound ends at {end:.1f} s of {header.duration:.1f} s")
     return waveform, notes
+
+
+def resample(waveform: np.ndarray, source_rate: int, rate: int, resampling: Resampling = "libav") -> np.ndarray:
+    """A mono waveform float32 `[S]` of `source_rate` Hz at `rate` Hz, within [-1, 1]; see `Clip.waveform`."""
+    if source_rate == rate:
+        return waveform
+    path = Path("<arrays>")
+    resampler = _Resampler(path, rate) if resampling == "libav" else _SincResampler(path, rate)
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None]), format="flt", layout="mono")
+    frame.sample_rate = source_rate
+    converted = np.concatenate([*resampler.feed(frame), *resampler.finish()])
+    _mend(converted)
+    return converted
 
 
 class _Resampler:

@@ -1,21 +1,24 @@
-"""Files -> descriptions: open, prepare, generate in batches, and say how much each modality counted."""
+"""Clips -> descriptions: open, prepare, generate in batches, and measure how much each modality counted."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from affectgpt.core.batch import collate
 from affectgpt.core.batched_answers import Answered, answers, windows
+from affectgpt.core.describing import OneClip
+from affectgpt.core.description import Description
 from affectgpt.core.generation import Answer, check_stream
 from affectgpt.core.influence import influence
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import MediaError
 from affectgpt.serving.opened_files import BrokenFile, OpenedFile, opened_files
+from affectgpt.workers.progress import Progress, progress_callback
 
 MEDIA_SUFFIXES = frozenset(
     {
@@ -45,30 +48,11 @@ MEDIA_SUFFIXES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Description:
-    """What was found out about one file.
-
-    `counted` is the share of each modality in the answer (None: the clip lacks it), `fusion` what the fusers
-    themselves report, `notes` what was missing or done instead, `seconds` the time to read it and its share of its
-    batch's, `error` why there is no text.
-    """
-
-    file: str
-    text: str = ""
-    subtitle: str = ""
-    counted: dict[str, float | None] = field(default_factory=dict)
-    fusion: dict[str, dict[str, float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    error: str = ""
-
-
 def media_files(paths: Sequence[Path]) -> list[Path]:
-    """Files as given, and the media files directly in each folder, sorted by name; also those that cannot be opened,
-    such as links to what is not there.
+    """The files among `paths`, and the media files directly in each folder, sorted by name; links to missing files
+    are among them.
 
-    Raises MediaError when a path does not exist or a folder holds no media file.
+    Raises MediaError when a folder holds no media file.
     """
     files: list[Path] = []
     for path in paths:
@@ -77,7 +61,7 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
             continue
         inside = _media_in(path)
         if not inside:
-            below = next((each for each in sorted(path.iterdir()) if each.is_dir() and _media_in(each)), None)
+            below = next((child for child in sorted(path.iterdir()) if child.is_dir() and _media_in(child)), None)
             raise MediaError(
                 "there is no media file in this folder",
                 where=str(path),
@@ -89,105 +73,156 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _media_in(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in MEDIA_SUFFIXES and not each.is_dir())
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir())
 
 
 def describe(
     pipeline: Pipeline,
-    files: Sequence[Path],
+    what: OneClip | Iterable[OneClip],
+    *,
+    subtitle: str | None = None,
+    question: str | None = None,
+    batch_size: int = 8,
+    workers: int = 0,
+    progress: Progress = None,
+) -> Description | list[Description]:
+    """See [Pipeline.describe][]."""
+    clips, is_one = read_argument(what)
+    if is_one:
+        return _describe_one(pipeline, clips[0], subtitle, question)
+    rows = describe_each(pipeline, clips, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+    descriptions = []
+    with progress_callback(progress) as report, closing(rows):
+        for row in rows:
+            descriptions.append(row)
+            report("describing", len(descriptions), len(clips))
+    return descriptions
+
+
+def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, question: str | None) -> Description:
+    check_question(pipeline, question)
+    # In this process: a worker would have nothing to read ahead.
+    (opened,) = opened_files([clip], pipeline.prepare, subtitle, 0)
+    if isinstance(opened, BrokenFile):
+        raise MediaError.of(opened.problems)
+    (row,) = _describe_opened(pipeline, _yield_from([opened]), question, 1)
+    return row
+
+
+def _yield_from(opened: Iterable[OpenedFile | BrokenFile]) -> Generator[OpenedFile | BrokenFile]:
+    yield from opened
+
+
+def read_argument(what: OneClip | Iterable[OneClip]) -> tuple[list[OneClip], bool]:
+    """The clips that `what` names, and whether it is a single one. Raises as [media_files][]."""
+    if isinstance(what, str | Path):
+        return list(media_files([Path(what)])), not Path(what).is_dir()
+    if isinstance(what, bytes | Clip):
+        return [what], True
+    return list(what), False
+
+
+def check_question(pipeline: Pipeline, question: str | None) -> None:
+    """Raise ConfigError when the question, the config's for None, does not fit into the LLM's context."""
+    pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
+
+
+def describe_each(
+    pipeline: Pipeline,
+    clips: Sequence[OneClip],
     *,
     subtitle: str | None = None,
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
 ) -> Generator[Description]:
-    """Describe files in order, `batch_size` at a time, some batches read ahead by `workers` processes.
+    """Describe clips in order, `batch_size` at a time, some batches read ahead by `workers` processes.
 
-    A file that cannot be read, or that kills the process that reads it, gives a row with its error. Rows come when
+    A clip that cannot be read, or that kills the process that reads it, gives a row with its error. Rows come when
     their window of clips is done (see [affectgpt.core.batched_answers][]); no more than a few windows are in memory.
 
     Raises ConfigError, before a file is opened, when the question is too long for the LLM.
     """
-    pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
-    return _described(pipeline, opened_files(files, pipeline.prepare, subtitle, workers), question, batch_size)
+    check_question(pipeline, question)
+    return _describe_opened(pipeline, opened_files(clips, pipeline.prepare, subtitle, workers), question, batch_size)
 
 
-def _described(
+def _describe_opened(
     pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
 ) -> Generator[Description]:
     with closing(files):
         for window in windows(files, batch_size):
-            clips = [each for each in window if isinstance(each, OpenedFile)]
-            began = time.perf_counter()
-            found = iter(answers(pipeline, clips, batch_size, question))
-            took = (time.perf_counter() - began) / max(1, len(clips))
-            for each in window:
-                yield _row(each, next(found), took) if isinstance(each, OpenedFile) else _broken(each)
+            clips = [clip for clip in window if isinstance(clip, OpenedFile)]
+            start = time.perf_counter()
+            answered = iter(answers(pipeline, clips, batch_size, question))
+            seconds = (time.perf_counter() - start) / max(1, len(clips))
+            for clip in window:
+                yield _row(clip, next(answered), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
 
 
 def stream(
     pipeline: Pipeline,
-    files: Sequence[Path],
+    what: OneClip | Iterable[OneClip],
     *,
     subtitle: str | None = None,
     question: str | None = None,
     batch_size: int = 1,
     workers: int = 0,
 ) -> Generator[tuple[int, str | Description]]:
-    """As [describe][], with the text of each file while it is written: pairs of its index and the next piece of text.
-
-    The pieces of a file, put together, are the text of the [Description][] that ends them. Those of the files of one
-    batch come mixed. Raises ConfigError as [describe][], and when the pipeline cannot stream.
-    """
-    pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)
+    """See [Pipeline.stream][]. Rows of clips that cannot be read have `error`, also that of a single clip."""
+    clips, _ = read_argument(what)
+    check_question(pipeline, question)
     check_stream(pipeline)
-    return _streamed(pipeline, opened_files(files, pipeline.prepare, subtitle, workers), question, batch_size)
+    return _stream_opened(pipeline, opened_files(clips, pipeline.prepare, subtitle, workers), question, batch_size)
 
 
-def _streamed(
+def _stream_opened(
     pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
 ) -> Generator[tuple[int, str | Description]]:
     first = 0
     with closing(files):
-        while some := list(islice(files, batch_size)):
-            places = [place for place, each in enumerate(some, first) if isinstance(each, OpenedFile)]
-            clips = [each for each in some if isinstance(each, OpenedFile)]
-            began = time.perf_counter()
-            said: dict[int, Answered] = {}
+        while batch := list(islice(files, batch_size)):
+            indices = [index for index, clip in enumerate(batch, first) if isinstance(clip, OpenedFile)]
+            clips = [clip for clip in batch if isinstance(clip, OpenedFile)]
+            start = time.perf_counter()
+            answered: dict[int, Answered] = {}
             if clips:
-                said = yield from _pieces(pipeline, clips, places, question)
-            took = (time.perf_counter() - began) / max(1, len(clips))
-            for place, each in enumerate(some, first):
-                yield place, _row(each, said[place], took) if isinstance(each, OpenedFile) else _broken(each)
-            first += len(some)
+                answered = yield from _pieces(pipeline, clips, indices, question)
+            seconds = (time.perf_counter() - start) / max(1, len(clips))
+            for index, clip in enumerate(batch, first):
+                if isinstance(clip, OpenedFile):
+                    yield index, _row(clip, answered[index], seconds)
+                else:
+                    yield index, _error_row(clip)
+            first += len(batch)
 
 
 def _pieces(
-    pipeline: Pipeline, clips: Sequence[OpenedFile], places: Sequence[int], question: str | None
+    pipeline: Pipeline, clips: Sequence[OpenedFile], indices: Sequence[int], question: str | None
 ) -> Generator[tuple[int, str | Description], None, dict[int, Answered]]:
     batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips]).to(pipeline.device)
-    said: dict[int, Answer] = {}
-    for piece in pipeline.stream(batch, question):
+    texts: dict[int, Answer] = {}
+    for piece in pipeline.generate_pieces(batch, question):
         if piece.text:
-            yield places[piece.row], piece.text
+            yield indices[piece.row], piece.text
         if piece.answer is not None:
-            said[piece.row] = piece.answer
-    shares = influence(pipeline, batch, [said[row].text for row in range(len(clips))], question)
-    return {place: Answered(said[row], shares[row]) for row, place in enumerate(places)}
+            texts[piece.row] = piece.answer
+    shares = influence(pipeline, batch, [texts[row].text for row in range(len(clips))], question)
+    return {index: Answered(texts[row], shares[row]) for row, index in enumerate(indices)}
 
 
-def _row(clip: OpenedFile, found: Answered, seconds: float) -> Description:
-    absent = found.counted.get("subtitle", 0.0) is None and not clip.subtitle
+def _row(clip: OpenedFile, answered: Answered, seconds: float) -> Description:
+    lacks_subtitle = answered.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
         clip.file,
-        found.answer.text,
+        answered.answer.text,
         clip.subtitle,
-        found.counted,
-        {name: dict(each) for name, each in found.answer.attribution.items()},
-        [*clip.notes, *(["no subtitle"] if absent else [])],
+        answered.counted,
+        {name: dict(shares) for name, shares in answered.answer.attribution.items()},
+        [*clip.notes, *(["no subtitle"] if lacks_subtitle else [])],
         round(clip.seconds + seconds, 3),
     )
 
 
-def _broken(file: BrokenFile) -> Description:
+def _error_row(file: BrokenFile) -> Description:
     return Description(file.file, error=file.error)

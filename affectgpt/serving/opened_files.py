@@ -1,22 +1,28 @@
-"""Files of a command line, opened and prepared ahead of the model by several processes; a broken one is a row."""
+"""Clips opened and prepared ahead of the model by several processes; one that cannot be read is a row."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Generator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
+from affectgpt.core.describing import OneClip
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.samples import Prepare
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, Problem
 from affectgpt.workers.prefetch import read_ahead
 
+BYTES = "<bytes>"
+"""The name of a clip that is the content of a media file."""
+
 
 @dataclass(frozen=True, eq=False)
 class OpenedFile:
-    """A file that was read and prepared, and the seconds that took."""
+    """A clip that was read and prepared, and the seconds that took."""
 
     file: str
     media: dict[str, Prepared | None]
@@ -27,33 +33,73 @@ class OpenedFile:
 
 @dataclass(frozen=True)
 class BrokenFile:
-    """A file that could not be read, or that killed the process that read it, and why."""
+    """A clip that cannot be read, or that killed the process that read it, and why."""
 
     file: str
-    error: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def error(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
 
 
 def opened_files(
-    files: Sequence[Path], prepare: Prepare, subtitle: str | None, workers: int
+    clips: Sequence[OneClip], prepare: Prepare, subtitle: str | None, workers: int
 ) -> Generator[OpenedFile | BrokenFile]:
-    """All files in order, read ahead by `workers` processes; `subtitle` stands for that of each file when given."""
+    """All clips in order, read ahead by `workers` processes; `subtitle`, unless None, replaces that of each clip."""
 
-    def opened(index: int) -> OpenedFile | BrokenFile:
-        began = time.perf_counter()
+    def open_one(index: int) -> OpenedFile | BrokenFile:
+        name = clip_name(clips[index])
+        start = time.perf_counter()
         try:
-            clip = Clip.open(files[index], subtitle=subtitle)
-            media = prepare(clip)
+            clip, media = _read(clips[index], prepare, subtitle)
         except AffectGPTError as error:
-            return BrokenFile(str(files[index]), str(error))
-        return OpenedFile(str(files[index]), media, clip.subtitle, list(clip.notes), time.perf_counter() - began)
+            return BrokenFile(name, error.problems)
+        return OpenedFile(name, media, clip.subtitle, list(clip.notes), time.perf_counter() - start)
 
     def lost(index: int, how: str) -> BrokenFile:
+        name = clip_name(clips[index])
         problem = Problem(
             "the process that read this file died",
-            where=str(files[index]),
+            where=name,
             found=how,
             hint="the file may be damaged, or need more memory than there is",
         )
-        return BrokenFile(str(files[index]), str(problem))
+        return BrokenFile(name, (problem,))
 
-    return read_ahead(opened, len(files), workers, lost)
+    return read_ahead(open_one, len(clips), workers, lost)
+
+
+def clip_name(clip: OneClip) -> str:
+    """The path of a clip, or [BYTES][]."""
+    if isinstance(clip, bytes):
+        return BYTES
+    return str(clip.path) if isinstance(clip, Clip) else str(clip)
+
+
+def _read(clip: OneClip, prepare: Prepare, subtitle: str | None) -> tuple[Clip, dict[str, Prepared | None]]:
+    if isinstance(clip, bytes):
+        return _read_bytes(clip, prepare, subtitle)
+    if isinstance(clip, Clip):
+        opened = copy(clip)
+        opened.subtitle = clip.subtitle if subtitle is None else subtitle
+    else:
+        opened = Clip.open(clip, subtitle=subtitle)
+    return opened, prepare(opened)
+
+
+def _read_bytes(content: bytes, prepare: Prepare, subtitle: str | None) -> tuple[Clip, dict[str, Prepared | None]]:
+    """As a file of a new folder: libav seeks in files, and nothing beside it passes for a sidecar."""
+    with tempfile.TemporaryDirectory(prefix="affectgpt-clip-") as folder:
+        path = Path(folder) / "clip"
+        path.write_bytes(content)
+        try:
+            opened = Clip.open(path, subtitle=subtitle or "")
+            return opened, prepare(opened)
+        except AffectGPTError as error:
+            raise type(error).of(
+                [
+                    Problem(each.what, each.where.replace(str(path), BYTES), each.found, each.expected, each.hint)
+                    for each in error.problems
+                ]
+            ) from error

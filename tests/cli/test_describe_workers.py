@@ -40,10 +40,10 @@ def test_workers_change_nothing(run: Callable, model: Path, folder: Path) -> Non
     command = ("describe", folder, "--model", model, "--json", "--batch-size", 2, "--workers")
     none, two = run(*command, 0), run(*command, 2)
     assert none.code == two.code == 2 and texts(none) == texts(two)
-    found = texts(two)
-    assert [name for name, *_ in found] == sorted(path.name for path in folder.iterdir())
-    assert [bool(error) for *_, error in found] == [False] * 3 + [True] + [False] * 3
-    assert all(text for _, text, error in found if not error) and len({text for _, text, _ in found}) > 2
+    rows = texts(two)
+    assert [name for name, *_ in rows] == sorted(path.name for path in folder.iterdir())
+    assert [bool(error) for *_, error in rows] == [False] * 3 + [True] + [False] * 3
+    assert all(text for _, text, error in rows if not error) and len({text for _, text, _ in rows}) > 2
 
 
 @pytest.mark.parametrize("dying", [[0], [1, 2], [6], list(range(7))], ids=str)
@@ -58,9 +58,9 @@ def test_a_clip_that_ends_its_process_is_an_error_row(
         clips[index].rename(folder / f"{clips[index].stem}_deadly.mp4")
     outcome = run("describe", folder, *deadly, "--json", "--batch-size", "2", "--workers", "2")
     assert outcome.code == 2 and "Traceback" not in outcome.err
-    found = texts(outcome)
-    assert [bool(error) for *_, error in found] == [index in dying for index in range(7)]
-    for index, (name, text, error) in enumerate(found):
+    rows = texts(outcome)
+    assert [bool(error) for *_, error in rows] == [index in dying for index in range(7)]
+    for index, (name, text, error) in enumerate(rows):
         if index in dying:
             assert text == "" and "exit code 7" in error and name in error
         else:
@@ -107,7 +107,7 @@ def _command_line(process: Path) -> bytes:
 def test_no_more_than_a_window_and_a_little_is_read_ahead(model: Path, folder: Path, tmp_path: Path) -> None:
     from affectgpt.core.saved.model import load
     from affectgpt.registry.discovery import discover
-    from affectgpt.serving.describe import describe
+    from affectgpt.serving.describe import describe_each
 
     pipeline = load(model, discover())
     known, log = pipeline.prepare, tmp_path / "log"
@@ -122,16 +122,16 @@ def test_no_more_than_a_window_and_a_little_is_read_ahead(model: Path, folder: P
     files = [folder / "synth_train_00000.mp4"] * 10_000
     for workers, most in ((0, 8), (2, 8 + 2 * 4)):
         log.write_text("")
-        rows = describe(pipeline, files, batch_size=2, workers=workers)
+        rows = describe_each(pipeline, files, batch_size=2, workers=workers)
         for _ in range(3):
             assert next(rows).text
         assert 8 <= len(log.read_text()) <= most
         rows.close()
 
 
-def test_the_device_is_looked_at_first(refused: Callable, place: Any) -> None:
+def test_the_device_is_looked_at_first(refused: Callable, workspace: Any) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    refused([*place.describe(place.good_clip()), "--device", "cuda"], "CUDA")
+    refused([*workspace.describe(workspace.good_clip()), "--device", "cuda"], "CUDA")

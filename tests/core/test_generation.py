@@ -186,7 +186,7 @@ def test_pieces_make_up_the_answers_of_generate(small: Path, catalog: Catalog, c
     batch = batch_of(prepared(pipeline, clip))
     answers, said = pipeline.generate(batch), [""] * len(batch)
     last: dict[int, Any] = {}
-    for piece in pipeline.stream(batch):
+    for piece in pipeline.generate_pieces(batch):
         assert piece.row not in last, "a clip goes on after its answer"
         said[piece.row] += piece.text
         assert piece.text or piece.answer is not None
@@ -204,7 +204,7 @@ def test_a_stop_text_is_never_shown_also_when_the_plugin_goes_on(small: Path, ca
     steps = [[row[at] if at < len(row) else None for row in rows] for at in range(max(map(len, rows)) + 1)]
     taken: list[None] = []
     pipeline.llm.stream = lambda *_: (step for step in steps if taken.append(None) is None)
-    said = [[piece.text for piece in pipeline.stream(batch) if piece.row == row] for row in range(6)]
+    said = [[piece.text for piece in pipeline.generate_pieces(batch) if piece.row == row] for row in range(6)]
     assert ["".join(each) for each in said] == ["sad ## not", "", "sad #", "", "## #", "it 它"]
     assert all("###"[: len(each[-1])] != each[-1] for each in said[:2] if each[-1])
     assert len(taken) == 6 * (len("sad ## not ###")), "what comes after the last stop text is not asked for"
@@ -213,8 +213,8 @@ def test_a_stop_text_is_never_shown_also_when_the_plugin_goes_on(small: Path, ca
 def test_what_cannot_be_streamed_is_refused_at_once(small: Path, catalog: Catalog, clip: Callable) -> None:
     pipeline = built(small, catalog, "generation.beams=2")
     with pytest.raises(ConfigError, match=r"generation\.beams"):
-        pipeline.stream(batch_of(prepared(pipeline, clip)))
+        pipeline.generate_pieces(batch_of(prepared(pipeline, clip)))
     pipeline = built(small, catalog)
     pipeline.llm.stream = None
     with pytest.raises(ConfigError, match="cannot stream"):
-        pipeline.stream(batch_of(prepared(pipeline, clip)))
+        pipeline.generate_pieces(batch_of(prepared(pipeline, clip)))

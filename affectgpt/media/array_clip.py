@@ -1,0 +1,142 @@
+"""A clip of arrays that are in memory: what a program made or read itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from affectgpt.media.clip import SAMPLE_RATE, Clip, Pictures
+from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
+from affectgpt.media.sampling import Resampling, Spread, chosen
+from affectgpt.registry.errors import ConfigError
+
+ARRAYS = Path("<arrays>")
+"""The `path` of such a clip."""
+
+FRAME_RATES = (0.001, 10_000)
+SAMPLE_RATES = (100, 768_000)
+"""Rates in Hz that are taken; those of sound as in files."""
+
+
+class ArrayClip(Clip):
+    """See [Clip.from_arrays][]."""
+
+    def __init__(
+        self,
+        frames: np.ndarray | None,
+        frame_rate: float,
+        faces: np.ndarray | None,
+        waveform: np.ndarray | None,
+        sample_rate: int,
+        subtitle: str,
+        extra: Mapping[str, Path],
+        detector: FaceDetector | None = None,
+    ) -> None:
+        """Raises ConfigError for a wrong shape, dtype or range, and when there is nothing to see or hear."""
+        if frames is None and faces is None and waveform is None:
+            raise ConfigError("a clip of arrays needs frames, faces or a waveform", where="Clip.from_arrays")
+        _check_rate("frame_rate", frame_rate, FRAME_RATES)
+        _check_rate("sample_rate", sample_rate, SAMPLE_RATES)
+        self.path = ARRAYS
+        self.has_video = frames is not None
+        self.has_audio = waveform is not None
+        self.subtitle = subtitle
+        self.notes = [] if self.has_audio else ["no sound"]
+        self._rate = Fraction(frame_rate)
+        self._images = _checked_pictures("frames", frames)
+        self._face_images = _checked_pictures("faces", faces)
+        self._samples = _checked_waveform(waveform)
+        self._sample_rate = sample_rate
+        self._extra = dict(extra)
+        self._detector = detector or HaarFaceDetector()
+        self._frames = {}
+        self._faces = {}
+        self._waveforms = {}
+        pictures = self._images if self._images is not None else self._face_images
+        if pictures is not None:
+            self.duration = len(pictures) / frame_rate
+        elif self._samples is not None:
+            self.duration = len(self._samples) / sample_rate
+
+    def frames(self, count: int, spread: Spread = "middles") -> Pictures | None:
+        """As [Clip.frames][]; frame k is shown from `k / frame_rate` on."""
+        if count < 1:
+            raise ValueError(f"count must be at least 1, found {count}")
+        return None if self._images is None else self._pictures(self._images, count, spread)
+
+    def faces(self, count: int, spread: Spread = "middles") -> Pictures | None:
+        """As [Clip.faces][]; the pictures of `faces` come as they are, face k shown from `k / frame_rate` on."""
+        if count < 1:
+            raise ValueError(f"count must be at least 1, found {count}")
+        if self._face_images is not None:
+            return self._pictures(self._face_images, count, spread)
+        if self._images is None:
+            return None
+        if (count, spread) not in self._faces:
+            frames = self._pictures(self._images, count, spread)
+            crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
+            for note in notes:
+                self._note(note)
+            self._faces[count, spread] = Pictures(crops, frames.times)
+        return self._faces[count, spread]
+
+    def waveform(self, resampling: Resampling = "libav") -> np.ndarray | None:
+        """The samples at 16 kHz, float32 `[S]`; None without sound."""
+        if self._samples is None:
+            return None
+        if resampling not in self._waveforms:
+            from affectgpt.media.sound import resample
+
+            self._waveforms[resampling] = resample(self._samples, self._sample_rate, SAMPLE_RATE, resampling)
+        return self._waveforms[resampling]
+
+    def _pictures(self, images: np.ndarray, count: int, spread: Spread) -> Pictures:
+        times = [index / self._rate for index in range(len(images))]
+        indices = chosen(times, len(images) / self._rate, count, spread)
+        shown = np.asarray([float(times[index]) for index in indices], dtype=np.float32)
+        return Pictures([images[index] for index in indices], shown)
+
+
+def _check_rate(name: str, rate: float, bounds: tuple[float, float]) -> None:
+    if not bounds[0] <= rate <= bounds[1]:
+        raise ConfigError(
+            "the rate is out of range", where=name, found=repr(rate), expected=f"{bounds[0]} to {bounds[1]:,} Hz"
+        )
+
+
+def _checked_pictures(name: str, images: np.ndarray | None) -> np.ndarray | None:
+    if images is None:
+        return None
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
+        raise ConfigError(
+            "the pictures are of another kind",
+            where=name,
+            found=f"shape {list(images.shape)} of {images.dtype}",
+            expected="uint8 [T, H, W, 3], RGB, T, H and W at least 1",
+        )
+    return images
+
+
+def _checked_waveform(waveform: np.ndarray | None) -> np.ndarray | None:
+    if waveform is None:
+        return None
+    waveform = np.asarray(waveform)
+    if waveform.dtype != np.float32 or waveform.ndim != 1 or not waveform.size:
+        raise ConfigError(
+            "the waveform is of another kind",
+            where="waveform",
+            found=f"shape {list(waveform.shape)} of {waveform.dtype}",
+            expected="float32 [S], mono, S at least 1",
+        )
+    if not np.isfinite(waveform).all() or np.abs(waveform).max() > 1:
+        raise ConfigError(
+            "the waveform has samples beyond full scale",
+            where="waveform",
+            found=f"from {waveform.min()} to {waveform.max()}",
+            expected="finite samples in [-1, 1]",
+        )
+    return waveform
