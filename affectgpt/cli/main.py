@@ -29,6 +29,7 @@ from affectgpt.cli import (
     train,
     unibench,
 )
+from affectgpt.cli.arguments import options_of, show_warnings_as_lines, with_options
 from affectgpt.cli.printable import json_text, printable
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
@@ -84,6 +85,7 @@ def main() -> None:
         # A file's name may hold bytes that are no text: they are shown escaped.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    show_warnings_as_lines()
     arguments = sys.argv[1:]
     # Also after the command's name, where people put it.
     debug = "--debug" in arguments
@@ -132,13 +134,15 @@ def _reader_is_gone() -> bool:
 
 
 def _show(error: AffectGPTError, *, as_json: bool) -> None:
+    options = options_of(app, sys.argv[1:])
+    problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
-        rows = [vars(problem) for problem in error.problems]
+        rows = [vars(problem) for problem in problems]
         typer.echo(json_text({"problems": rows}, indent=1))
         return
-    if len(error.problems) > 1:
-        typer.echo(f"{len(error.problems)} problems:", err=True)
-    for problem in error.problems:
+    if len(problems) > 1:
+        typer.echo(f"{len(problems)} problems:", err=True)
+    for problem in problems:
         typer.echo(printable(f"error: {problem}"), err=True)
 
 

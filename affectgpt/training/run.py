@@ -23,11 +23,11 @@ from affectgpt.training.loop import History, train
 from affectgpt.training.micro_batches import Samples
 from affectgpt.training.parameter_groups import parameter_groups
 from affectgpt.training.random_state import preserve_random_state
-from affectgpt.training.result import Best, Ending, Result
+from affectgpt.training.result import Best, ResultFile, RunResult
 from affectgpt.training.run_folder import RunFolder
 from affectgpt.training.run_log import read_losses
 from affectgpt.training.run_places import check_free, check_run_places
-from affectgpt.training.sample_source import Reading
+from affectgpt.training.sample_source import SampleSource
 from affectgpt.training.starting_point import StartingPoint
 from affectgpt.training.train_result import TrainResult, is_main_process
 
@@ -49,7 +49,7 @@ class RunSettings:
     workers: int = 0
     allow_unreadable: float = 0.01
 
-    def check(self, start: StartingPoint, clips: Mapping[str, Clips]) -> None:
+    def check(self, start: StartingPoint) -> None:
         """Raise ConfigError for settings that exclude each other, and for places that cannot be used."""
         check_run_places(start.folder, self.out, self.run)
         if self.resume and self.run is None:
@@ -58,37 +58,41 @@ class RunSettings:
             raise ConfigError(
                 "with features nothing is decoded", where="decode", found="each-time", hint="leave it out"
             )
-        if any(_are_samples(listed) for listed in clips.values()):
-            for argument, used in (("features", self.features is not None), ("decode", self.decode == "each-time")):
-                if used:
-                    raise ConfigError(
-                        "samples are decoded already",
-                        where=argument,
-                        expected="a manifest, a data set folder, or a list of Example",
-                        hint="leave it out, or pass the clips themselves",
-                    )
+
+    def check_clips(self, clips: Mapping[str, Clips]) -> None:
+        """Raise ConfigError for settings that mean nothing to samples, which are decoded already."""
+        if not any(_are_samples(group) for group in clips.values()):
+            return
+        for argument, used in (("features", self.features is not None), ("decode", self.decode == "each-time")):
+            if used:
+                raise ConfigError(
+                    "samples are decoded already",
+                    where=argument,
+                    expected="a manifest, a data set folder, or a list of Example",
+                    hint="leave it out, or pass the clips themselves",
+                )
 
 
 class TrainingRun:
     """One training: `start` trained on `clips[TRAINED]`, the loss also measured on `clips[HELD_OUT]` if they are there.
 
-    Raises ConfigError for settings and places that exclude each other or do not fit a feature cache, and DataError when
-    the cache cannot be read.
+    `settings` have passed [RunSettings.check][]. Raises ConfigError when the clips or the plan do not fit a feature
+    cache, and DataError when the cache cannot be read.
     """
 
     def __init__(
         self, start: StartingPoint, clips: Mapping[str, Clips], settings: RunSettings, progress: OnProgress
     ) -> None:
-        settings.check(start, clips)
+        settings.check_clips(clips)
         self.start, self.clips, self.settings = start, clips, settings
         self._progress = progress if is_main_process() else _no_progress
         self.cache = None if settings.features is None else FeatureCache.open(settings.features)
         if self.cache is not None:
             self.cache.refuse_other(start.plan)
         self._initial_weights = start.digest()
-        self._ending: Ending | None = None
+        self._ending: ResultFile | None = None
         if settings.out is not None and settings.run is not None:
-            self._ending = Ending(
+            self._ending = ResultFile(
                 settings.run,
                 settings.out,
                 start.plan.config,
@@ -133,7 +137,7 @@ class TrainingRun:
             check_free(out)
         folder = RunFolder(run) if run is not None else None
         if folder is not None and not self.settings.resume:
-            folder.refuse_used()
+            folder.check_unused()
         with preserve_random_state():
             self._progress("building the pipeline", 0, None)
             pipeline = self.start.build(self.cache, lambda name: None)
@@ -152,7 +156,7 @@ class TrainingRun:
                     on_note=_note,
                     on_step=self._on_step,
                     validation=samples.get(HELD_OUT),
-                    began_with=self._initial_weights,
+                    initial_weights=self._initial_weights,
                 )
         summary = self._summary(history, len(samples[TRAINED]), skipped)
         if is_main_process():
@@ -168,7 +172,7 @@ class TrainingRun:
     def _read(self, pipeline: Pipeline) -> tuple[dict[str, Samples], list[str], int]:
         """The samples, the names of the clips that were left out, and how many processes read while training."""
         settings = self.settings
-        source = Reading(
+        source = SampleSource(
             pipeline, self.cache, settings.decode == "each-time", settings.workers, settings.allow_unreadable
         )
         samples: dict[str, Samples] = {}
@@ -183,7 +187,7 @@ class TrainingRun:
             for clip in broken:
                 _note(f"skipped {clip.name}: {clip.problem.what}")
             skipped += [clip.name for clip in broken]
-        return samples, skipped, source.ahead
+        return samples, skipped, source.loader_workers
 
     def _on_step(self, step: int, loss: float) -> None:
         self._progress("training", step, self.start.plan.config.training.steps)
@@ -191,9 +195,9 @@ class TrainingRun:
         if show_note is not None:
             show_note(f"loss {loss:.3f}")
 
-    def _summary(self, history: History, clips: int, skipped: list[str]) -> Result:
+    def _summary(self, history: History, clips: int, skipped: list[str]) -> RunResult:
         best = history.best
-        return Result(
+        return RunResult(
             model=str(self.settings.out or ""),
             run=str(self.settings.run or ""),
             clips=clips,
@@ -206,7 +210,7 @@ class TrainingRun:
             best=Best(step=best.step, validation_loss=best.loss) if best else None,
         )
 
-    def _save(self, pipeline: Pipeline, summary: Result) -> None:
+    def _save(self, pipeline: Pipeline, summary: RunResult) -> None:
         if self.settings.out is None:
             return
         if self._ending is not None:

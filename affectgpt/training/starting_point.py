@@ -49,6 +49,7 @@ class StartingPoint:
         if self.pipeline is not None:
             if cache is not None:
                 cache.refuse_other_weights(self.pipeline)
+            self.pipeline.plan = self.plan
             return self.pipeline
         unbuilt = cache.without if cache is not None else ()
         pipeline = assemble(self.plan, self.catalog, on_node, without=unbuilt)
@@ -74,4 +75,5 @@ class StartingPoint:
             return load(model, self.catalog, allow_pickle=True)
         fill(own_tensors(self.pipeline), read_tensors(model / WEIGHTS), str(model / WEIGHTS))
         fill_adapter(self.pipeline, model)
+        self.pipeline.plan = self.plan
         return self.pipeline.eval()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from affectgpt.core.assembly import build_encoders
 from affectgpt.core.node_modules import NodeModules
+from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
 from affectgpt.core.saved.model import WEIGHTS, read_saved
 from affectgpt.core.saved.tensors import fill
@@ -77,22 +78,15 @@ def frozen_encoders(
     Raises ConfigError when one of `names` (None: all) is no encoder of the plan or is not frozen.
     """
     chosen = _chosen(plan, names)
-    trained = [name for name in chosen if not plan.encoders[name].config.frozen]
-    if trained:
-        raise ConfigError.of(
-            [
-                Problem(
-                    "this encoder is trained: what it gives changes with every step",
-                    where=f"encoders.{name}.frozen",
-                    found="frozen: false",
-                    expected="frozen: true",
-                    hint=f"--set encoders.{name}.frozen=true keeps its weights as they are, --encoders chooses others, "
-                    "--model takes those of a trained model",
-                )
-                for name in trained
-            ]
-        )
+    _check_frozen(plan, chosen)
     return _fixed(plan, build_encoders(plan, catalog, on_node), chosen)
+
+
+def built_encoders(pipeline: Pipeline, names: Collection[str] | None = None) -> FixedEncoders:
+    """The encoders of a pipeline that its config says are frozen, as they are. Raises as [frozen_encoders][]."""
+    chosen = _chosen(pipeline.plan, names)
+    _check_frozen(pipeline.plan, chosen)
+    return _fixed(pipeline.plan, pipeline.encoders, chosen)
 
 
 def saved_encoders(
@@ -135,6 +129,24 @@ def _chosen(plan: Plan, names: Collection[str] | None) -> list[str]:
             hint=did_you_mean(unknown[0], plan.encoders),
         )
     return [name for name in plan.encoders if names is None or name in names]
+
+
+def _check_frozen(plan: Plan, chosen: Collection[str]) -> None:
+    trained = [name for name in chosen if not plan.encoders[name].config.frozen]
+    if trained:
+        raise ConfigError.of(
+            [
+                Problem(
+                    "this encoder is trained: what it gives changes with every step",
+                    where=f"encoders.{name}.frozen",
+                    found="frozen: false",
+                    expected="frozen: true",
+                    hint=f"--set encoders.{name}.frozen=true keeps its weights as they are, --encoders chooses others, "
+                    "--model takes those of a trained model",
+                )
+                for name in trained
+            ]
+        )
 
 
 def _fixed(plan: Plan, built: NodeModules, chosen: Collection[str]) -> FixedEncoders:

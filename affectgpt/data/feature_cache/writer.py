@@ -54,11 +54,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a run did: `clips` of the list that the cache now holds, of them `new` contents, and the unreadable ones."""
+    """What a run stored: how many of the `clips` the cache holds now, how many of them are `new`.
+
+    `broken` are the clips that cannot be read; `encoders` are the names of the encoders.
+    """
 
     clips: int
     new: int
     broken: list[BrokenClip] = field(default_factory=list)
+    encoders: tuple[str, ...] = ()
 
     def refuse_broken(self, allowed: float) -> None:
         """Raise RunError naming the unreadable clips when they are more than this share of all."""
@@ -203,7 +207,7 @@ class _Run:
             **self.found.problems,
         }
         broken = [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
-        return Encoded(len(examples) - len(broken), self.new, broken)
+        return Encoded(len(examples) - len(broken), self.new, broken, tuple(self.encoders.modules))
 
     def _decoded(
         self, examples: Sequence[Example], batch_size: int, workers: int

@@ -1,0 +1,127 @@
+"""What training, encoding and comparisons start from: a pipeline's config, or a saved model, by any of its names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from affectgpt.bundled import bundled_config
+from affectgpt.core.config import PipelineConfig
+from affectgpt.core.load_config import validate
+from affectgpt.core.overrides import mapping_source, read_source
+from affectgpt.core.plan import Plan, make_plan
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError
+
+if TYPE_CHECKING:
+    from affectgpt.core.pipeline import Pipeline
+    from affectgpt.training.starting_point import StartingPoint
+
+ConfigLike: TypeAlias = "str | Path | Mapping[str, object] | PipelineConfig"
+"""A YAML file, a bundled name ("tiny"), a mapping as in a YAML file, or a config."""
+
+Start: TypeAlias = "ConfigLike | Pipeline"
+"""A [ConfigLike][], the folder of a saved model, its name on the Hub, or a pipeline."""
+
+
+def plan_config(config: ConfigLike, changes: Sequence[str], catalog: Catalog) -> Plan:
+    """The plan of a config with `changes`. Raises ConfigError with every problem."""
+    if isinstance(config, PipelineConfig):
+        source = mapping_source(config.model_dump(mode="json"), changes)
+    elif isinstance(config, Mapping):
+        source = mapping_source(config, changes)
+    else:
+        path = Path(config)
+        source = read_source(path if path.is_file() else _bundled_or_missing(str(config)), changes)
+    return make_plan(validate(source, catalog), catalog, source)
+
+
+def _bundled_or_missing(name: str) -> Path:
+    problem = "there is no such file or folder"
+    expected = "a pipeline YAML file, or the folder of a saved model"
+    path = Path(name)
+    if path.suffix or len(path.parts) != 1:
+        raise ConfigError(problem, where=name, expected=expected)
+    try:
+        return bundled_config(name)
+    except ConfigError as error:
+        bundled = error.problems[0]
+        raise ConfigError(
+            problem, where=name, expected=f"{expected}; bundled: {bundled.expected}", hint=bundled.hint
+        ) from None
+
+
+def find_saved_model(start: Start) -> Path | None:
+    """The folder of the saved model that `start` names; None when it is a config.
+
+    One on the Hub is downloaded first. Raises as [affectgpt.load][].
+    """
+    if not isinstance(start, str | Path):
+        return None
+    path = Path(start)
+    if path.is_dir():
+        return path
+    if path.is_file() or path.suffix in (".yaml", ".yml") or len(path.parts) != 2:
+        return None
+    from affectgpt.hub.loading import local_folder
+
+    folder = local_folder(str(start))
+    return folder if folder.is_dir() else None
+
+
+def starting_point(start: Start, changes: Sequence[str], catalog: Catalog, *, allow_pickle: bool) -> StartingPoint:
+    """The plan and the weights that a training starts from. Raises ConfigError and CheckpointError."""
+    from affectgpt.core.pipeline import Pipeline
+    from affectgpt.core.saved.initial import read_beginning
+    from affectgpt.training.starting_point import StartingPoint
+
+    if isinstance(start, Pipeline):
+        return StartingPoint(_replan(start, changes, catalog), catalog, pipeline=start)
+    folder = find_saved_model(start)
+    if folder is not None:
+        saved = read_beginning(folder, catalog, list(changes), allow_pickle=allow_pickle)
+        return StartingPoint(saved.plan, catalog, saved=saved)
+    if isinstance(start, str | Path):
+        _check_not_of_model(Path(start))
+    plan = plan_config(start, changes, catalog)
+    if allow_pickle:
+        raise ConfigError(
+            "only a saved model needs a permission to read pickles",
+            where="allow_pickle",
+            hint="in a pipeline file it is an option of the encoder: allow_pickle: true",
+        )
+    return StartingPoint(plan, catalog)
+
+
+def _check_not_of_model(path: Path) -> None:
+    if path.name == "pipeline.yaml" and (path.parent / "model.safetensors").is_file():
+        raise ConfigError(
+            "this is a saved model's config, which does not hold its weights",
+            where=str(path),
+            hint=f"to train the model further give its folder, {path.parent}; to begin from nothing, copy the file",
+        )
+
+
+def _replan(pipeline: Pipeline, changes: Sequence[str], catalog: Catalog) -> Plan:
+    """The plan of a built pipeline with changes to how it is trained; its modules stay as they were built."""
+    if not changes:
+        return pipeline.plan
+    before = pipeline.plan.config
+    for node in (*pipeline.plan.encoders.values(), *pipeline.plan.fusers.values(), pipeline.plan.llm):
+        # Built with plugins that this call does not name again.
+        if node.entry.spec.name not in catalog.names(node.entry.spec.kind):
+            catalog.add(node.entry.spec, node.entry.origin)
+    plan = plan_config(before, changes, catalog)
+    fixed = [
+        name for name in ("encoders", "fusers", "llm", "prompt") if getattr(plan.config, name) != getattr(before, name)
+    ]
+    if fixed:
+        raise ConfigError(
+            "the parts of a pipeline that is built cannot be changed",
+            where="changes",
+            found=", ".join(change for change in changes if change.partition(".")[0] in fixed) or ", ".join(fixed),
+            expected="changes to training, generation or seed",
+            hint="build a new pipeline with these changes, or train the folder of a saved model",
+        )
+    return plan

@@ -1,0 +1,326 @@
+"""Write synthetic clips, read data sets, encode clips once, and train."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, choose_device, progress_callback
+from affectgpt.api.start import Start
+from affectgpt.data.example import Example as Example
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from affectgpt.core.tokens import Prepared
+    from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders
+    from affectgpt.data.feature_cache.writer import Encoded as Encoded
+    from affectgpt.data.samples import BrokenClip as BrokenClip
+    from affectgpt.data.samples import Sample as Sample
+    from affectgpt.media.clip import Clip
+    from affectgpt.training.train_result import TrainResult as TrainResult
+else:
+    # These classes import torch.
+    _MODULE_OF = {
+        "BrokenClip": "affectgpt.data.samples",
+        "Encoded": "affectgpt.data.feature_cache.writer",
+        "Sample": "affectgpt.data.samples",
+        "TrainResult": "affectgpt.training.train_result",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_MODULE_OF[name]), name)
+
+
+Data: TypeAlias = "str | Path | Sequence[Example] | Sequence[Sample]"
+"""A manifest, a data set folder, a list of [Example][], or a list of [Sample][]."""
+
+
+def synth(
+    folder: str | Path,
+    *,
+    clips: int = 64,
+    seed: int = 0,
+    split: Literal["train", "test"] | None = None,
+    layout: Literal["mer2025", "unibench"] = "mer2025",
+    workers: int = 0,
+    progress: Progress = None,
+) -> Path:
+    """Write synthetic clips with drawn faces and synthesised voices whose combination is the emotion.
+
+    `layout="mer2025"` writes `clips` of them as a training set of MER2025; `layout="unibench"` writes miniatures of the
+    nine test sets of MER-UniBench, each with `clips` clips of the split "test". The same `seed` gives the same clips;
+    the splits "train" (None: this one) and "test" share no face and no voice. An earlier set of synthetic clips in
+    `folder` is replaced. Returns the folder.
+
+    Raises ConfigError for impossible values, DataError when `folder` holds anything else, RunError when a worker dies
+    or the disk refuses.
+    """
+    folder = Path(folder)
+    with progress_callback(progress) as on_progress:
+        if layout == "unibench":
+            if split == "train":
+                raise ConfigError(
+                    "the test sets of MER-UniBench are made of test clips",
+                    where="split",
+                    found="train",
+                    expected="test",
+                    hint="leave it out",
+                )
+            from affectgpt.synthetic.unibench import write_unibench
+
+            write_unibench(
+                folder,
+                clips_per_set=clips,
+                seed=seed,
+                workers=workers,
+                progress=lambda done, total: on_progress("writing test sets", done, total),
+            )
+            return folder
+        if layout != "mer2025":
+            raise ConfigError("unknown layout", where="layout", found=repr(layout), expected="mer2025 or unibench")
+        from affectgpt.synthetic.clips import generate
+
+        name = split or "train"
+        generate(
+            folder,
+            clips=clips,
+            seed=seed,
+            split=name,
+            workers=workers,
+            progress=lambda done, total: on_progress(f"writing {name} clips", done, total),
+        )
+    return folder
+
+
+def read_examples(path: str | Path) -> list[Example]:
+    """The labelled clips of a manifest (.csv, .jsonl, .parquet) or of a folder in the layout of MER2025.
+
+    Raises DataError when there is no such file or folder, or with every problem found in it.
+    """
+    from affectgpt.data.datasets import read_clip_list
+
+    return read_clip_list(path)
+
+
+def read_samples(
+    examples: Sequence[Example],
+    prepare: Callable[[Clip], dict[str, Prepared | None]],
+    target: Literal["description", "labels", "mixed"] = "description",
+    *,
+    workers: int = 0,
+    allow_unreadable: float = 0.0,
+    progress: Progress = None,
+) -> tuple[list[Sample], list[BrokenClip]]:
+    """Decode and prepare all examples, in order, and keep them in memory; also the broken ones, which are left out.
+
+    `prepare` is the method of a [Pipeline][affectgpt.Pipeline]; `target` is what the model is to learn. Raises
+    DataError when more than the share `allow_unreadable` of the clips are broken, when no clip is left, and when an
+    example lacks its target.
+    """
+    from affectgpt.data.samples import read_samples as read
+
+    with progress_callback(progress) as on_progress:
+        return read(
+            examples,
+            prepare,
+            target,
+            workers=workers,
+            allow_unreadable=allow_unreadable,
+            progress=lambda done, total: on_progress("reading clips", done, total),
+        )
+
+
+def train(
+    start: Start,
+    data: Data,
+    *changes: str,
+    out: str | Path | None = None,
+    run: str | Path | None = None,
+    resume: bool = False,
+    validation: Data | None = None,
+    features: str | Path | None = None,
+    decode: Literal["once", "each-time"] = "once",
+    workers: int = 0,
+    allow_unreadable: float = 0.01,
+    allow_pickle: bool = False,
+    plugins: Plugins = (),
+    progress: Progress = None,
+) -> TrainResult:
+    """Train what is not frozen on the clips of `data`, as the config's `training` and `seed` say.
+
+    - `start`: a pipeline (trained further, in place), a saved model (its folder, or its name on the Hub), or a config
+      as [build][affectgpt.build] takes it, for new weights.
+    - `changes`: changes to the config, such as `"training.steps=100"`; of a pipeline only to training and seed.
+    - `out`: where the model is saved, whole or not at all; a folder that is new or empty.
+    - `run`: the folder of the log and the checkpoints; None: `OUT.run`, or none without `out`.
+    - `resume`: continue from the newest checkpoint of the run. A finished run is recognised: its result is returned.
+    - `validation`: clips to measure the loss on, never trained on.
+    - `features`: a folder that [encode][affectgpt.encode] wrote: its features take the place of frozen encoders.
+    - `decode`: decode "once" and keep the clips in memory, or "each-time" a clip is trained on.
+    - `workers`: processes that read clips; 0: this process.
+    - `allow_unreadable`: the share of the clips that may be left out because they cannot be read.
+    - `allow_pickle`: let the encoders of a saved model read pickled weights (with `weights_only=True`).
+
+    With a run folder Ctrl-C ends the step, writes a checkpoint and raises RunError; without one it raises
+    KeyboardInterrupt, and nothing is written. The pipeline ends in evaluation mode, on the device that it was on, with
+    the weights of the lowest loss on `validation`, or else with the last ones.
+
+    Raises ConfigError (settings, places inside one another, another run's folder), DataError (no clip, no answer, too
+    many unreadable), CheckpointError (`out` is taken, a checkpoint does not fit), RunError (a loss that is not finite,
+    the disk).
+    """
+    catalog = catalog_for(plugins)
+    catalog.load_deferred()
+    if decode not in ("once", "each-time"):
+        raise ConfigError("unknown way to decode", where="decode", found=repr(decode), expected="once or each-time")
+    from affectgpt.api.start import starting_point
+    from affectgpt.training.run import HELD_OUT, TRAINED, RunSettings, TrainingRun
+
+    point = starting_point(start, changes, catalog, allow_pickle=allow_pickle)
+    settings = RunSettings(
+        out=None if out is None else Path(out),
+        run=_run_folder(out, run),
+        resume=resume,
+        features=None if features is None else Path(features),
+        decode=decode,
+        workers=workers,
+        allow_unreadable=allow_unreadable,
+    )
+    settings.check(point)
+    clips = {TRAINED: _read_data(data, "data")}
+    if validation is not None:
+        clips[HELD_OUT] = _read_data(validation, "validation")
+    config = point.plan.config
+    with progress_callback(progress) as on_progress:
+        training = TrainingRun(point, clips, settings, on_progress)
+        finished = training.find_finished()
+        if finished is not None:
+            return finished
+        result = training.train(lambda: call_hooks(catalog, "affectgpt_before_run", command="train", config=config))
+    if result.is_main_process:
+        call_hooks(catalog, "affectgpt_after_run", command="train", config=config, result=result.to_dict())
+    return result
+
+
+def encode(
+    start: Start,
+    data: str | Path | Sequence[Example],
+    out: str | Path,
+    *changes: str,
+    encoders: Sequence[str] | None = None,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    batch_size: int = 8,
+    workers: int = 0,
+    device: str | None = None,
+    allow_unreadable: float = 0.01,
+    allow_pickle: bool = False,
+    plugins: Plugins = (),
+    progress: Progress = None,
+) -> Encoded:
+    """Run frozen encoders once over all clips of `data` and store their tokens in the folder `out`.
+
+    `train(..., features=out)` reads them in place of the encoders. `start` and `changes` are as in [train][]; of a
+    saved model the encoders may also have been trained, and the config is not changed. `encoders` are the names of
+    those that run (None: all), `dtype` is that of the stored tokens. Only clips that `out` lacks are encoded, so a run
+    that was stopped is continued by the same call.
+
+    Raises ConfigError when an encoder is trained or does not exist, DataError when `out` holds something else or was
+    begun with other settings, RunError when more than the share `allow_unreadable` of the clips cannot be read.
+    """
+    from affectgpt.data.feature_cache.settings import refuse_foreign
+
+    out = Path(out)
+    refuse_foreign(out)
+    catalog = catalog_for(plugins)
+    catalog.load_deferred()
+    examples = _read_data(data, "data")
+    if any(not isinstance(example, Example) for example in examples):
+        raise ConfigError("only clips that are files can be encoded", where="data", expected="a list of Example")
+    with progress_callback(progress) as on_progress:
+        on_progress("loading the encoders", 0, None)
+        location = choose_device(device)
+        frozen = _frozen_encoders(start, changes, catalog, encoders, allow_pickle)
+        on_progress("loading the encoders", 1, 1)
+        from affectgpt.data.feature_cache.writer import encode as write_features
+
+        config = frozen.plan.config
+        call_hooks(catalog, "affectgpt_before_run", command="encode", config=config)
+        encoded = write_features(
+            frozen,
+            examples,  # type: ignore[arg-type]
+            out,
+            dtype=dtype,
+            batch_size=batch_size,
+            workers=workers,
+            device=location,
+            progress=on_progress,
+        )
+    row = {
+        "cache": str(out),
+        "encoders": list(encoded.encoders),
+        "clips": encoded.clips,
+        "new": encoded.new,
+        "unreadable": [clip.name for clip in encoded.broken],
+    }
+    call_hooks(catalog, "affectgpt_after_run", command="encode", config=config, result=row)
+    encoded.refuse_broken(allow_unreadable)
+    return encoded
+
+
+def _frozen_encoders(
+    start: Start, changes: Sequence[str], catalog: Catalog, names: Sequence[str] | None, allow_pickle: bool
+) -> FixedEncoders:
+    from affectgpt.api.start import find_saved_model, plan_config
+    from affectgpt.core.pipeline import Pipeline
+    from affectgpt.data.feature_cache.fixed_encoders import built_encoders, frozen_encoders, saved_encoders
+
+    folder = find_saved_model(start)
+    if changes and (folder is not None or isinstance(start, Pipeline)):
+        raise ConfigError(
+            "changes are to a config, not to a model",
+            where="changes",
+            found=changes[0],
+            hint="leave them out, or start from the config",
+        )
+    if isinstance(start, Pipeline):
+        return built_encoders(start, names)
+    if folder is not None:
+        return saved_encoders(folder, catalog, names, allow_pickle=allow_pickle)
+    return frozen_encoders(plan_config(start, changes, catalog), catalog, names)
+
+
+def _read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]:
+    if isinstance(data, str | Path):
+        return read_examples(data)
+    clips = list(data)
+    if all(isinstance(clip, Example) for clip in clips):
+        return clips
+    from affectgpt.data.samples import Sample
+
+    if all(isinstance(clip, Sample) for clip in clips):
+        return clips
+    kinds = sorted({type(clip).__name__ for clip in clips})
+    raise DataError(
+        "these are not clips with labels",
+        where=argument,
+        found=f"a list of {' and '.join(kinds)}",
+        expected="a manifest, a data set folder, a list of Example, or a list of Sample",
+    )
+
+
+def _run_folder(out: str | Path | None, run: str | Path | None) -> Path | None:
+    if run is not None:
+        return Path(run)
+    return Path(f"{out}.run") if out is not None else None
+
+
+def call_hooks(catalog: Catalog, hook: str, **arguments: object) -> None:
+    """Call a hook of every plugin; one that fails costs a warning, not the work."""
+    for broken in catalog.call_each(hook, **arguments):
+        warnings.warn(f"hook {broken.name} of {broken.origin}: {broken.cause}", stacklevel=3)
