@@ -1,26 +1,28 @@
-"""The [Catalog][]: the plugins that a command can use. An object that is passed on, never a global."""
+"""The [Catalog][]: the plugins and kinds of plugins that can be used. An object, never a global."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pluggy
 from pydantic import ValidationError
 
 from affectgpt.registry import hooks
 from affectgpt.registry.errors import AffectGPTError, PluginError, listed
-from affectgpt.registry.spec import API_VERSION, MARK, Kind, Origin, PluginSpec
+from affectgpt.registry.kinds import PluginKind, import_object
+from affectgpt.registry.spec import KIND_ATTRIBUTE, SPEC_ATTRIBUTE, SUPPORTED, Kind, Origin, PluginSpec
 from affectgpt.registry.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A plugin that is known, and where it came from."""
+    """A plugin's declaration and its origin."""
 
     spec: PluginSpec
     origin: Origin
@@ -28,20 +30,26 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin or plugin package that could not be taken in, and why."""
+    """A plugin or plugin package that could not be taken in, and the cause."""
 
     name: str
     origin: Origin
     cause: str
 
 
-class Catalog:
-    """Plugins by kind and name, with their origins; what is broken is kept beside them, with its cause.
+# For the warning about a class that is defined again; every call of a public function builds a catalog of its own.
+_LATEST_CLASSES: WeakValueDictionary[tuple[Kind, str, str, Origin], type] = WeakValueDictionary()
 
-    Build one with `affectgpt.registry.discovery.discover()`, or empty for tests: `Catalog()`.
+
+class Catalog:
+    """Plugins by kind and name, with their origins, and the kinds; `broken` lists what could not be taken in.
+
+    Build one with `affectgpt.discover()`. `Catalog(kinds)` has no plugin yet and knows the given kinds only; a class
+    marked by a decorator brings its kind along.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Iterable[PluginKind] = ()) -> None:
+        self.kinds: dict[Kind, PluginKind] = {kind.name: kind for kind in kinds}
         self.entries: dict[tuple[Kind, str], Entry] = {}
         self.broken: list[Broken] = []
         self.deferred: dict[str, Callable[[], None]] = {}
@@ -51,125 +59,191 @@ class Catalog:
 
     # -- filling
 
-    def add(self, plugin: PluginSpec | type, origin: Origin | None = None) -> None:
-        """Take in one spec, or one class marked by a decorator; `origin` is by default that of the target's module.
+    def add_kind(self, kind: PluginKind, origin: Origin | None = None) -> None:
+        """Take in a kind of plugin. The same kind again changes nothing.
 
-        Raises PluginError when the name is taken by another plugin or the plugin was written for another
-        version of the contracts. Adding the same plugin from the same origin again changes nothing.
+        Raises PluginError when there is another kind of this name.
         """
-        spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, MARK, None)
+        current = self.kinds.setdefault(kind.name, kind)
+        if current.config != kind.config:
+            raise PluginError(
+                f"two kinds of plugins are named {kind.name!r}",
+                where=str(origin or ""),
+                found=f"one with configs of {current.config}, one with configs of {kind.config}",
+                hint="rename one of them",
+            )
+        self.kinds[kind.name] = kind
+
+    def add(self, plugin: PluginSpec | type, origin: Origin | None = None) -> None:
+        """Take in one spec, or one class marked by a decorator; `origin` is by default the source of its module.
+
+        The same plugin from the same origin again replaces the former one, as when a notebook cell or an edited file
+        runs again; one UserWarning says so if it is another class or another declaration. Raises PluginError when
+        another plugin has the name, when the kind is unknown, and when the plugin was written for a version of the
+        contracts that is not supported.
+        """
+        spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, SPEC_ATTRIBUTE, None)
         if not isinstance(spec, PluginSpec):
             raise PluginError(
                 f"{plugin!r} is not a plugin",
                 where=str(origin or ""),
-                expected="a PluginSpec or a class marked with @encoder, @fuser, @llm or @extractor",
+                expected=f"a PluginSpec or {self._marked_class()}",
             )
-        if origin is None:
-            origin = Origin.of_module(spec.target.split(":")[0])
-        if spec.api_version != API_VERSION:
-            raise PluginError(
-                f"{spec.kind} {spec.name!r} was written for another version of the plugin contracts",
-                where=str(origin),
-                found=f"api_version {spec.api_version}",
-                expected=f"api_version {API_VERSION}",
-                hint=f"install a version of {origin.source} that fits this one",
-            )
+        origin = origin or Origin.of_module(spec.target.split(":")[0])
+        if isinstance(plugin, type) and (kind := getattr(plugin, KIND_ATTRIBUTE, None)) is not None:
+            self.add_kind(kind, origin)
+        self._check_spec(spec, origin)
         entry, key = Entry(spec, origin), (spec.kind, spec.name)
-        known = self.entries.get(key)
-        if known == entry:
-            return
-        if known is not None or key in self.conflicts:
-            others = self.conflicts.get(key, (known,) if known else ())
-            self.conflicts[key] = (*others, entry)
+        current = self.entries.get(key)
+        if current is not None and (current.spec.target, current.origin) != (spec.target, origin):
+            self.conflicts[key] = (*self.conflicts.get(key, (current,)), entry)
+        elif key in self.conflicts:
+            self.conflicts[key] = (*self.conflicts[key], entry)
+        if key in self.conflicts:
             raise PluginError(
                 f"two plugins are named {spec.kind} {spec.name!r}",
                 found=" and ".join(f"{other.spec.target} from {other.origin}" for other in self.conflicts[key]),
                 hint="uninstall one of them, or rename one",
             )
+        former = _LATEST_CLASSES.get((*key, spec.target, origin))
+        another_class = isinstance(plugin, type) and former is not None and former is not plugin
+        if another_class or (current is not None and current != entry):
+            warnings.warn(
+                f"{spec.kind} {spec.name!r} is defined again: the new definition is used from now on", stacklevel=2
+            )
         self.entries[key] = entry
+        if isinstance(plugin, type):
+            _LATEST_CLASSES[(*key, spec.target, origin)] = plugin
+
+    def _check_spec(self, spec: PluginSpec, origin: Origin) -> None:
+        if spec.api_version not in SUPPORTED:
+            is_newer = spec.api_version > max(SUPPORTED)
+            raise PluginError(
+                f"{spec.kind} {spec.name!r} was written for {'a newer' if is_newer else 'an older'} affectgpt",
+                where=str(origin),
+                found=f"api_version {spec.api_version}",
+                expected=f"api_version {' or '.join(map(str, SUPPORTED))}",
+                hint="upgrade affectgpt" if is_newer else f"upgrade {origin.source}",
+            )
+        if spec.kind not in self.kinds:
+            raise PluginError(
+                f"there is no plugin kind {spec.kind!r}",
+                where=f"plugin {spec.name!r} from {origin}",
+                expected=f"one of {listed(self.kinds)}",
+                hint=did_you_mean(spec.kind, self.kinds) or "load the package that brings the kind, too",
+            )
+
+    def _marked_class(self) -> str:
+        decorators = [f"@{name}" for name in self.kinds]
+        return f"a class marked with {' or '.join(decorators)}" if decorators else "a class marked by a decorator"
 
     def add_module(self, module: ModuleType | type, origin: Origin) -> None:
-        """Take in a module: its hook implementations and its marked classes. All of it or nothing.
+        """Take in a module: its kinds, its hook implementations and its marked classes. All of it or nothing.
 
-        Raises PluginError when a hook is misspelt or fails, when a name is taken, or when there is nothing
-        in the module to take in.
+        A module that was run again replaces what it declared before. Raises PluginError when a hook is misspelt or
+        fails, when a name is taken, or when there is nothing in the module to take in.
         """
         if isinstance(module, type):
             self.add(module, origin)
             return
         name = f"{module.__name__} ({origin})"
-        if self.hooks.get_plugin(name) is not None:
+        former = self.hooks.get_plugin(name)
+        if former is module:
             return
-        marked = [value for value in vars(module).values() if _is_marked(value, module)]
+        before = (dict(self.kinds), dict(self.entries))
+        self._forget(name)
         try:
             self.hooks.register(module, name)
-            callers = self.hooks.get_hookcallers(module) or []
-            self._refuse_unknown_hooks(callers, module, origin)
-            specs: list[PluginSpec | type] = [*marked]
-            declare = getattr(module, "affectgpt_plugins", None)
-            if any(caller.name == "affectgpt_plugins" for caller in callers) and declare is not None:
-                specs += _declared(declare, module, origin)
-            if not specs and not callers:
-                raise PluginError(
-                    f"module {module.__name__!r} declares no plugin",
-                    where=str(origin),
-                    expected="a class marked with @encoder, @fuser, @llm or @extractor, or a function marked with"
-                    " @hookimpl",
-                )
-            before = dict(self.entries)
-            try:
-                for spec in specs:
-                    self.add(spec, origin)
-            except PluginError:
-                self.entries = before
-                raise
-        except pluggy.PluginValidationError as error:
+            self._add_declarations(module, origin)
+        except (pluggy.PluginValidationError, PluginError) as error:
             self._forget(name)
+            self.kinds, self.entries = before
+            if former is not None:
+                self.hooks.register(former, name)
+            if isinstance(error, PluginError):
+                raise
             raise PluginError(
                 f"a hook of {module.__name__!r} has the wrong arguments", where=str(origin), found=str(error)
             ) from error
-        except PluginError:
-            self._forget(name)
-            raise
+
+    def add_kinds_of(self, module: ModuleType | type, origin: Origin) -> None:
+        """Take in the kinds of a module only. Raises PluginError when its hook fails or a name is taken."""
+        declare = getattr(module, "affectgpt_kinds", None)
+        if declare is not None and hasattr(declare, f"{hooks.PROJECT}_impl"):
+            for kind in _call_declaration(module, "affectgpt_kinds", origin):
+                self.add_kind(kind, origin)
+
+    def _add_declarations(self, module: ModuleType, origin: Origin) -> None:
+        callers = self.hooks.get_hookcallers(module) or []
+        self._check_hook_names(callers, module, origin)
+        hook_names = {caller.name for caller in callers}
+        self.add_kinds_of(module, origin)
+        specs: list[PluginSpec | type] = [value for value in vars(module).values() if _is_marked(value, module)]
+        if "affectgpt_plugins" in hook_names:
+            specs += _call_declaration(module, "affectgpt_plugins", origin)
+        if not specs and not callers:
+            raise PluginError(
+                f"module {module.__name__!r} declares no plugin",
+                where=str(origin),
+                expected=f"{self._marked_class()}, or a function marked with @hookimpl",
+            )
+        for spec in specs:
+            self.add(spec, origin)
+        # What an earlier run of the module declared and this one does not.
+        declared = {key for key in map(_key, specs) if key is not None}
+        for key, entry in list(self.entries.items()):
+            is_of_module = entry.origin == origin and entry.spec.target.split(":")[0] == module.__name__
+            if is_of_module and key not in declared:
+                del self.entries[key]
 
     def _forget(self, name: str) -> None:
         if self.hooks.get_plugin(name) is not None:
             self.hooks.unregister(name=name)
 
-    def _refuse_unknown_hooks(self, callers: Iterable[pluggy.HookCaller], module: ModuleType, origin: Origin) -> None:
-        known = [name for name in vars(hooks) if name.startswith("affectgpt_")]
+    def _check_hook_names(self, callers: Iterable[pluggy.HookCaller], module: ModuleType, origin: Origin) -> None:
+        names = [name for name in vars(hooks) if name.startswith("affectgpt_")]
         for caller in callers:
             if not caller.has_spec():
                 raise PluginError(
                     f"module {module.__name__!r} implements a hook that does not exist",
                     where=str(origin),
                     found=caller.name,
-                    expected=f"one of {listed(known)}",
-                    hint=did_you_mean(caller.name, known),
+                    expected=f"one of {listed(names)}",
+                    hint=did_you_mean(caller.name, names),
                 )
 
     def report(self, name: str, origin: Origin, cause: str) -> None:
-        """Keep a plugin that could not be taken in, for listings and for the messages of [get][]."""
+        """Record a plugin that could not be taken in, for listings and for the messages of [get][]."""
         self.broken.append(Broken(name, origin, cause))
 
-    # -- asking
+    # -- looking up
 
     def call_each(self, hook: str, **arguments: Any) -> list[Broken]:
-        """Call every implementation of a hook; one that fails is reported as broken and the rest are called.
+        """Call every implementation of a hook; one that fails is recorded in `broken`, and the next is called.
 
-        Returns those that failed in this call.
+        Returns the implementations that failed in this call.
         """
-        known = len(self.broken)
+        count = len(self.broken)
         for implementation in getattr(self.hooks.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except (Exception, SystemExit) as error:
                 self.report(hook, Origin(implementation.plugin_name), summary_of(error))
-        return self.broken[known:]
+        return self.broken[count:]
+
+    def kind(self, name: Kind) -> PluginKind:
+        """The kind `name`. Raises PluginError for an unknown one."""
+        if name not in self.kinds:
+            raise PluginError(
+                f"there is no plugin kind {name!r}",
+                expected=f"one of {listed(self.kinds)}",
+                hint=did_you_mean(name, self.kinds),
+            )
+        return self.kinds[name]
 
     def names(self, kind: Kind) -> list[str]:
         """The names of the usable plugins of a kind, sorted."""
-        return sorted(name for each, name in self.entries if each == kind)
+        return sorted(name for kind_name, name in self.entries if kind_name == kind)
 
     def get(self, kind: Kind, name: str) -> Entry:
         """The plugin `name`. Raises PluginError with the nearest names, all names, and what is broken."""
@@ -181,14 +255,14 @@ class Catalog:
             raise PluginError(f"two plugins are named {kind} {name!r}", found=origins, hint="uninstall one of them")
         if key in self.entries:
             return self.entries[key]
-        known = self.names(kind)
-        elsewhere = [other for other, each in self.entries if each == name]
-        hint = did_you_mean(name, known) or (f"{name!r} is a plugin of kind {elsewhere[0]}" if elsewhere else "")
+        names = self.names(kind)
+        kinds = [kind_name for kind_name, plugin_name in self.entries if plugin_name == name]
+        hint = did_you_mean(name, names) or (f"{name!r} is a plugin of kind {kinds[0]}" if kinds else "")
         failed = "; ".join(f"{broken.name} from {broken.origin}: {broken.cause}" for broken in self.broken)
         raise PluginError(
             f"there is no {kind} plugin {name!r}",
             found=repr(name),
-            expected=f"one of {listed(known)}",
+            expected=f"one of {listed(names)}",
             hint="; ".join(part for part in (hint, f"these failed to load: {failed}" if failed else "") if part),
         )
 
@@ -202,23 +276,28 @@ class Catalog:
         """The plugin's config class (torch-free for the plugins of this project)."""
         return self._resolve(entry, entry.spec.config, "config")
 
+    def interface(self, entry: Entry) -> str:
+        """What the plugin reads and gives, in a line; "" when its kind does not say."""
+        kind = self.kinds[entry.spec.kind]
+        return str(kind.load("interface")(self.config_class(entry))) if kind.interface else ""
+
     def target_class(self, entry: Entry) -> Any:
         """The plugin's module class; importing it usually imports torch."""
         return self._resolve(entry, entry.spec.target, "target")
 
     def _resolve(self, entry: Entry, path: str, role: str) -> Any:
-        spec, (module_name, attribute) = entry.spec, path.split(":")
+        spec, module_name = entry.spec, path.partition(":")[0]
         where = f"{spec.kind} {spec.name!r} from {entry.origin}"
         try:
-            return getattr(importlib.import_module(module_name), attribute)
+            return import_object(path)
         except ModuleNotFoundError as error:
             missing = error.name or str(error)
-            wanted = " ".join(repr(need) for need in spec.requires) or repr(missing)
+            packages = " ".join(map(repr, spec.requires)) or repr(missing)
             raise PluginError(
                 f"the {role} of a plugin needs a package that is not installed",
                 where=where,
                 found=f"no module named {missing!r} ({path})",
-                hint=f"pip install {wanted}",
+                hint=f"pip install {packages}",
             ) from error
         except AffectGPTError:
             raise
@@ -238,21 +317,27 @@ def summary_of(error: BaseException) -> str:
 
 
 def _is_marked(value: object, module: ModuleType) -> bool:
-    return inspect.isclass(value) and value.__module__ == module.__name__ and MARK in vars(value)
+    return inspect.isclass(value) and value.__module__ == module.__name__ and SPEC_ATTRIBUTE in vars(value)
 
 
-def _declared(declare: Callable[[], Iterable[PluginSpec]], module: ModuleType, origin: Origin) -> list[PluginSpec]:
+def _key(plugin: PluginSpec | type) -> tuple[Kind, str] | None:
+    spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, SPEC_ATTRIBUTE, None)
+    return (spec.kind, spec.name) if isinstance(spec, PluginSpec) else None
+
+
+def _call_declaration(module: ModuleType | type, hook: str, origin: Origin) -> list[Any]:
     try:
-        specs = list(declare())
+        return list(getattr(module, hook)())
     except ValidationError as error:
-        wrong = error.errors()[0]
+        first = error.errors()[0]
         raise PluginError(
             f"module {module.__name__!r} declares a malformed plugin",
             where=str(origin),
-            found=f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}",
+            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
         ) from error
+    except PluginError:
+        raise
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"affectgpt_plugins() of {module.__name__!r} failed", where=str(origin), found=summary_of(error)
+            f"{hook}() of {module.__name__!r} failed", where=str(origin), found=summary_of(error)
         ) from error
-    return specs

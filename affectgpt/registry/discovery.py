@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -21,27 +21,40 @@ from affectgpt.registry.errors import PluginError
 from affectgpt.registry.spec import Origin
 
 GROUP = "affectgpt.plugins"
+_DIGEST = "__affectgpt_digest__"
 
 
 def discover(refs: Sequence[str] = (), *, points: Iterable[EntryPoint] | None = None) -> Catalog:
     """A catalog of all installed plugins (entry-point group `affectgpt.plugins`) and those named by `refs`.
 
     `points` replaces the installed entry points, for tests. A broken or clashing installed package is
-    recorded in the catalog; a broken `ref` raises PluginError, because somebody asked for it.
+    recorded in the catalog; a broken `ref` raises PluginError, because the caller named it.
     """
     catalog = Catalog()
-    found = entry_points(group=GROUP) if points is None else points
-    for point in sorted(found, key=lambda each: (each.name != "builtin", each.name)):
-        _take_entry_point(catalog, point)
+    loaded = []
+    for point in sorted(entry_points(group=GROUP) if points is None else points, key=_builtin_first):
+        origin = Origin(point.dist.name, point.dist.version) if point.dist else Origin(point.value)
+        module = _load_entry_point(catalog, point, origin)
+        if module is not None:
+            loaded.append((point, origin, module))
+    # Kinds first: a package may declare plugins of a kind that another package brings.
+    for add in (catalog.add_kinds_of, catalog.add_module):
+        for point, origin, module in loaded:
+            _add_or_report(catalog, add, point, origin, module)
     for ref in refs:
         load_ref(catalog, ref)
     return catalog
 
 
+def _builtin_first(point: EntryPoint) -> tuple[bool, str]:
+    return (point.name != "builtin", point.name)
+
+
 def load_ref(catalog: Catalog, ref: str, base: Path | None = None) -> None:
     """Add the plugins of a Python file (`./my_fuser.py`, relative to `base`) or of a module (`my.fusers`).
 
-    Raises PluginError when it does not exist, cannot be imported, or declares nothing.
+    A file whose content changed since it was loaded is run again. Raises PluginError when the file or module does not
+    exist, cannot be imported, or declares nothing.
     """
     if ref.endswith(".py") or "/" in ref or "\\" in ref:
         path = ((base or Path()) / ref).resolve()
@@ -65,17 +78,25 @@ def _import_file(path: Path, ref: str) -> ModuleType:
         raise PluginError(f"there is no plugin file {ref!r}", where=str(path), expected="a Python file")
     # A stable name lets "module:Class" strings resolve, and keeps two files called fuser.py apart.
     name = f"affectgpt_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    former = sys.modules.get(name)
+    if former is not None and getattr(former, _DIGEST, "") == digest:
+        return former
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError("a plugin file must be a Python file", where=str(path), expected="a name ending in .py")
     module = importlib.util.module_from_spec(spec)
+    setattr(module, _DIGEST, digest)
+    # Pipelines that were built from the former module keep its classes.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: its bytecode cache misses an edit within a second that keeps the file's size.
+        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except BaseException as error:
         del sys.modules[name]
+        if former is not None:
+            sys.modules[name] = former
         if not isinstance(error, Exception | SystemExit):
             raise
         line = _line_in(error, path)
@@ -99,34 +120,60 @@ def _line_in(error: BaseException, path: Path) -> int | None:
     return line
 
 
-def _take_entry_point(catalog: Catalog, point: EntryPoint, *, allow_torch: bool = False) -> None:
-    origin = Origin(point.dist.name, point.dist.version) if point.dist else Origin(point.value)
+def _load_entry_point(
+    catalog: Catalog, point: EntryPoint, origin: Origin, *, allow_torch: bool = False
+) -> ModuleType | None:
+    """The module of an entry point. None when it is broken, or deferred because it imports torch."""
     try:
         with _torch_allowed(allow_torch or "torch" in sys.modules):
-            module = point.load()
-        catalog.add_module(module, origin)
-    except _TorchWanted:
-        catalog.deferred[f"{origin} ({point.value})"] = lambda: _take_entry_point(catalog, point, allow_torch=True)
-    except PluginError as error:
-        found = error.problems[0].found
-        catalog.report(point.name, origin, error.problems[0].what + (f" ({found})" if found else ""))
+            module: ModuleType = point.load()
+        return module
+    except _TorchImported:
+        catalog.deferred[f"{origin} ({point.value})"] = lambda: _load_deferred(catalog, point, origin)
     except (Exception, SystemExit) as error:
-        catalog.report(point.name, origin, summary_of(error))
+        catalog.report(point.name, origin, _cause(error))
+    return None
 
 
-class _TorchWanted(BaseException):
-    """Raised out of a plugin's import when it reaches for torch; no `except Exception` may swallow it."""
+def _load_deferred(catalog: Catalog, point: EntryPoint, origin: Origin) -> None:
+    module = _load_entry_point(catalog, point, origin, allow_torch=True)
+    if module is not None:
+        _add_or_report(catalog, catalog.add_module, point, origin, module)
+
+
+def _add_or_report(
+    catalog: Catalog,
+    add: Callable[[ModuleType, Origin], None],
+    point: EntryPoint,
+    origin: Origin,
+    module: ModuleType,
+) -> None:
+    try:
+        add(module, origin)
+    except (Exception, SystemExit) as error:
+        catalog.report(point.name, origin, _cause(error))
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        problem = error.problems[0]
+        return problem.what + (f" ({problem.found})" if problem.found else "")
+    return summary_of(error)
+
+
+class _TorchImported(BaseException):
+    """Raised when a plugin package imports torch; no `except Exception` may swallow it."""
 
 
 class _TorchGuard:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if name == "torch":
-            raise _TorchWanted
+            raise _TorchImported
 
 
 @contextmanager
 def _torch_allowed(allowed: bool) -> Iterator[None]:
-    """Listing plugins costs no torch: a package that imports it to declare itself is put off until needed."""
+    """Listing plugins costs no torch: a package that imports it to declare itself is loaded when it is needed."""
     guard = _TorchGuard()
     if not allowed:
         sys.meta_path.insert(0, guard)

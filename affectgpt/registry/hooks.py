@@ -1,4 +1,4 @@
-"""The four hooks of the project (pluggy). A plugin module implements any of them with `@hookimpl`."""
+"""The hooks of the project (pluggy). A plugin module implements any of them with `@hookimpl`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import Any
 
 import pluggy
 
+from affectgpt.registry.kinds import PluginKind
 from affectgpt.registry.spec import PluginSpec
 
 PROJECT = "affectgpt"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def affectgpt_kinds() -> Iterable[PluginKind]:  # type: ignore[empty-body]
+    """Return the [PluginKind][]s that this module brings. Must not import torch."""
 
 
 @hookspec

@@ -1,4 +1,4 @@
-"""What a check is given: one plugin with options, ready to be built as a pipeline would build it."""
+"""The argument of a check: one plugin with options, ready to be built as a pipeline builds it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,69 @@ RAGGED = ((7, 3, 5, 6), (1, 7, 2, 3), (4, 2, 6, 7))
 
 @dataclass(frozen=True)
 class Case:
-    """The plugin `name` of `kind` with `options`; for a fuser, with `count` inputs."""
+    """The plugin `name` of `kind` with `options`."""
 
     catalog: Catalog = field(repr=False)
     kind: Kind
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    count: int = 0
 
     def __str__(self) -> str:
-        inputs = [f"{self.count} input{'s' if self.count > 1 else ''}"] if self.count else []
-        return ", ".join([*inputs, *(f"{key}={value}" for key, value in self.options.items())]) or "defaults"
+        return ", ".join(f"{key}={value}" for key, value in self.options.items()) or "defaults"
+
+    def config(self) -> Any:
+        """The plugin's config. Raises pydantic's ValidationError when the options are wrong."""
+        return self.catalog.config_class(self.catalog.get(self.kind, self.name)).model_validate(self.options)
+
+    def target(self) -> Any:
+        """The plugin's class."""
+        return self.catalog.target_class(self.catalog.get(self.kind, self.name))
+
+    def check_options(self) -> None:
+        """Raise pydantic's ValidationError or an AffectGPTError when the options do not fit."""
+        self.config()
+
+    def build(self, seed: int = 0) -> Any:
+        """The plugin's object, built as `target(config)`."""
+        return self.target()(self.config())
+
+
+@dataclass(frozen=True)
+class ModuleCase(Case):
+    """An encoder or a language model."""
+
+    def check_options(self) -> None:
+        self.output_spec()
+
+    def output_spec(self) -> TokenSpec:
+        """What the config's `infer` declares."""
+        spec: TokenSpec = self.config().infer()
+        return spec
+
+    def build(self, seed: int = 0) -> Any:
+        """The module with random weights from `seed`, in evaluation mode."""
+        torch.manual_seed(seed)
+        return self.target()(self.config(), self.output_spec()).eval()
+
+
+@dataclass(frozen=True)
+class ExtractorCase(Case):
+    """An extractor of labels."""
+
+    def build(self, seed: int = 0) -> Any:
+        """The extractor; its results are not checked."""
+        return build_extractor(self.name, self.options, self.catalog).plugin
+
+
+@dataclass(frozen=True)
+class FuserCase(Case):
+    """A fuser with `count` inputs."""
+
+    count: int = 1
+
+    def __str__(self) -> str:
+        inputs = f"{self.count} input{'s' if self.count > 1 else ''}"
+        return ", ".join([inputs, *(f"{key}={value}" for key, value in self.options.items())])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,10 +94,11 @@ class Case:
         return INPUTS[: self.count]
 
     def config(self) -> Any:
-        """The plugin's config. Raises pydantic's ValidationError when the options are wrong."""
-        given = {"inputs": list(self.names)} if self.kind == "fuser" else {}
-        made = self.catalog.config_class(self.catalog.get(self.kind, self.name))
-        return made.model_validate({**given, **self.options})
+        model = self.catalog.config_class(self.catalog.get(self.kind, self.name))
+        return model.model_validate({"inputs": list(self.names), **self.options})
+
+    def check_options(self) -> None:
+        self.output_spec()
 
     def specs(self, length: int = 7) -> dict[str, TokenSpec]:
         """The inputs' types, of different widths where the fuser takes that, `length` tokens each."""
@@ -62,19 +115,15 @@ class Case:
             return specs
         raise refusal
 
-    def declared(self, length: int = 7) -> TokenSpec:
-        """What the config says that comes out."""
-        spec: TokenSpec = self.config().infer(self.specs(length)) if self.kind == "fuser" else self.config().infer()
+    def output_spec(self, length: int = 7) -> TokenSpec:
+        """What the config's `infer` declares for inputs of `length` tokens."""
+        spec: TokenSpec = self.config().infer(self.specs(length))
         return spec
 
-    def build(self, length: int = 7, seed: int = 0) -> Any:
-        """The module with random weights from `seed`, in evaluation mode; the extractor, its results unchecked."""
-        if self.kind == "extractor":
-            return build_extractor(self.name, self.options, self.catalog).plugin
+    def build(self, seed: int = 0, length: int = 7) -> Any:
+        """The module with random weights from `seed`, in evaluation mode."""
         torch.manual_seed(seed)
-        target = self.catalog.target_class(self.catalog.get(self.kind, self.name))
-        given = (self.specs(length),) if self.kind == "fuser" else ()
-        return target(self.config(), *given, self.declared(length)).eval()
+        return self.target()(self.config(), self.specs(length), self.output_spec(length)).eval()
 
     def tokens(
         self,
@@ -86,7 +135,7 @@ class Case:
     ) -> dict[str, Tokens]:
         """Random inputs: `lengths[clip][input]` real tokens each, then `padding` up to the longest or `longest`."""
         generator = torch.Generator().manual_seed(1)
-        made = {}
+        inputs = {}
         for index, (name, spec) in enumerate(self.specs().items()):
             counts = [row[index] for row in lengths]
             total = longest if longest is not None else max(*counts, 1)
@@ -96,8 +145,8 @@ class Case:
             for row, count in enumerate(counts):
                 values[row, :count] = torch.randn(count, spec.dim, generator=generator)
                 times[row, :count] = torch.rand(count, generator=generator).cumsum(0)
-            made[name] = Tokens(values.requires_grad_(grad), mask, times)
-        return made
+            inputs[name] = Tokens(values.requires_grad_(grad), mask, times)
+        return inputs
 
 
 def fuser_cases(
@@ -106,7 +155,7 @@ def fuser_cases(
     options: Mapping[str, Any] | None = None,
     counts: Sequence[int] | None = None,
     variants: bool = True,
-) -> Iterator[Case]:
+) -> Iterator[FuserCase]:
     """One case per number of inputs (1 to 3) that the fuser takes, and per other value of a Literal or bool option.
 
     Raises PluginError for an unknown name, InterfaceError when it takes none of these numbers.
@@ -122,10 +171,16 @@ def fuser_cases(
             expected=f"a least number of inputs from 1 to {len(INPUTS)}",
         )
     for count in fitting:
-        yield Case(catalog, "fuser", name, options, count)
+        yield FuserCase(catalog, "fuser", name, options, count)
     for key, value in _other_values(config) if variants else ():
         if key not in options:
-            yield Case(catalog, "fuser", name, {**options, key: value}, fitting[-1])
+            yield FuserCase(catalog, "fuser", name, {**options, key: value}, fitting[-1])
+
+
+def encoder_case(catalog: Catalog, name: str, options: Mapping[str, Any]) -> ModuleCase:
+    """The encoder with `options`; it reads the first of its streams unless they name an `input`."""
+    streams = catalog.config_class(catalog.get("encoder", name)).streams
+    return ModuleCase(catalog, "encoder", name, {"input": streams[0], **options})
 
 
 def _other_values(config: Any) -> Iterator[tuple[str, Any]]:

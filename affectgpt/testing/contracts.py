@@ -10,7 +10,8 @@ import pytest
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.spec import Kind
 from affectgpt.testing.cases import Case
-from affectgpt.testing.verification import CHECKS, SLOW, cases_of
+from affectgpt.testing.kind_checks import KindChecks, checks_of_kind
+from affectgpt.testing.verification import cases_of
 
 
 class Contract:
@@ -21,7 +22,8 @@ class Contract:
     - `options`: those of its config; an encoder or LLM usually needs some that make it small.
     - `variants`: for a fuser, whether each other value of its options that are a choice is checked, too.
 
-    Checks that take seconds carry the mark `slow`.
+    For a kind that another package brings, derive from this class and set `kind`. Checks that take seconds carry the
+    mark `slow`.
     """
 
     kind: ClassVar[Kind]
@@ -29,42 +31,45 @@ class Contract:
     plugins: ClassVar[Sequence[str]] = ()
     options: ClassVar[Mapping[str, Any]] = {}
     variants: ClassVar[bool] = True
+    kind_checks: ClassVar[KindChecks]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test per check and case."""
         if not self.name:
             raise pytest.UsageError(f"{type(self).__name__}: set `name` to the plugin's name")
-        cases = cases_of(discover(self.plugins), self.kind, self.name, self.options, self.variants)
+        catalog = discover(self.plugins)
+        type(self).kind_checks = checks = checks_of_kind(catalog, self.kind)
+        cases = cases_of(catalog, self.kind, self.name, self.options, self.variants)
         metafunc.parametrize("case", cases, ids=str)
         metafunc.parametrize(
             "check",
-            [pytest.param(check, marks=[pytest.mark.slow] if check in SLOW else []) for check in CHECKS[self.kind]],
+            [pytest.param(check, marks=[pytest.mark.slow] if check in checks.slow else []) for check in checks.checks],
         )
 
-    def test_it_keeps(self, check: str, case: Case) -> None:
+    def test_contract(self, check: str, case: Case) -> None:
         """The plugin passes one check."""
-        CHECKS[self.kind][check](case)
+        self.kind_checks.checks[check](case)
 
 
 class FuserContract(Contract):
-    """What every fuser keeps; see `fuser_checks`."""
+    """The checks of fusers, in `fuser_checks`."""
 
     kind = "fuser"
 
 
 class EncoderContract(Contract):
-    """What every encoder keeps; see `encoder_checks`."""
+    """The checks of encoders, in `encoder_checks`."""
 
     kind = "encoder"
 
 
 class LLMContract(Contract):
-    """What every language model keeps; see `llm_checks`."""
+    """The checks of llms, in `llm_checks`."""
 
     kind = "llm"
 
 
 class ExtractorContract(Contract):
-    """What every extractor of labels keeps; see `extractor_checks`."""
+    """The checks of extractors, in `extractor_checks`."""
 
     kind = "extractor"

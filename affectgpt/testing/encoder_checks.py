@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from affectgpt.core.tokens import MediaBatch, Tokens, stack
-from affectgpt.testing.cases import Case
+from affectgpt.testing.cases import ModuleCase, encoder_case
+from affectgpt.testing.kind_checks import KindChecks, by_name
 from affectgpt.testing.noise_clip import NoiseClip
 from affectgpt.testing.round_trips import config_round_trip, state_round_trip
 
@@ -32,9 +32,9 @@ def encode(encoder: Any, batch: MediaBatch) -> Tokens:
     return tokens
 
 
-def declared_interface(case: Case) -> None:
+def declared_interface(case: ModuleCase) -> None:
     """A long clip gives as many tokens as `infer` declares, at most, of that width, in float32, with their times."""
-    declared, encoder = case.declared(), case.build()
+    declared, encoder = case.output_spec(), case.build()
     for clips in ((SHORT,), (LONG,), (SHORT, LONG, SILENT)):
         tokens = encode(encoder, batch_of(encoder, *clips))
         count = tokens.values.shape[1]
@@ -49,13 +49,13 @@ def declared_interface(case: Case) -> None:
     assert declared.modality == case.config().input, f"infer() says modality {declared.modality!r}; expected the stream"
 
 
-def declared_parameters(case: Case) -> None:
+def declared_parameters(case: ModuleCase) -> None:
     """`parameters` of the config counts the module's weights, or says None."""
     declared, found = case.config().parameters(), sum(each.numel() for each in case.build().parameters())
     assert declared in (None, found), f"parameters() says {declared:,}; the module has {found:,}"
 
 
-def absent_stream(case: Case) -> None:
+def absent_stream(case: ModuleCase) -> None:
     """`prepare` gives None for a clip without the stream; among others such a clip is all padding, and finite."""
     encoder = case.build()
     assert encoder.prepare(SILENT) is None, "prepare() gives something for a clip without the stream; expected None"
@@ -64,7 +64,7 @@ def absent_stream(case: Case) -> None:
     assert not tokens.mask[1].any(), "a clip without the stream has tokens"
 
 
-def padding_content(case: Case) -> None:
+def padding_content(case: ModuleCase) -> None:
     """What padded rows hold changes nothing."""
     encoder = case.build()
     batch = batch_of(encoder, SHORT, LONG)
@@ -77,7 +77,7 @@ def padding_content(case: Case) -> None:
     assert off <= 1e-5, f"what padding holds changes the tokens by {off:.2g}"
 
 
-def batch_rows(case: Case) -> None:
+def batch_rows(case: ModuleCase) -> None:
     """A clip's tokens do not depend on its batch."""
     encoder = case.build()
     together = encode(encoder, batch_of(encoder, SHORT, LONG))
@@ -89,17 +89,17 @@ def batch_rows(case: Case) -> None:
         assert off <= 2e-2 if _half(case) else off <= 1e-3, f"a clip by itself gives tokens that are off by {off:.2g}"
 
 
-def _half(case: Case) -> bool:
+def _half(case: ModuleCase) -> bool:
     return getattr(case.config(), "dtype", "float32") != "float32"
 
 
-def black_and_silence(case: Case) -> None:
+def black_and_silence(case: ModuleCase) -> None:
     """Black pictures and silence give finite tokens."""
     encoder = case.build()
     assert encode(encoder, batch_of(encoder, BLACK)).values.isfinite().all(), "black or silence gives NaN or infinity"
 
 
-def deterministic_evaluation(case: Case) -> None:
+def deterministic_evaluation(case: ModuleCase) -> None:
     """In evaluation mode the same clip gives the same tokens without a seed."""
     encoder = case.build()
     batch = batch_of(encoder, SHORT, LONG)
@@ -108,7 +108,7 @@ def deterministic_evaluation(case: Case) -> None:
     assert torch.equal(first.values, second.values), "two calls in evaluation mode differ; is dropout always on?"
 
 
-def finite_gradients(case: Case) -> None:
+def finite_gradients(case: ModuleCase) -> None:
     """In training, the trainable weights get finite gradients."""
     encoder = case.build().train()
     trained = [each for each in encoder.parameters() if each.requires_grad]
@@ -122,31 +122,32 @@ def finite_gradients(case: Case) -> None:
     assert any(each.any() for each in grads), "every gradient is 0"
 
 
-def state_dict(case: Case) -> None:
+def state_dict(case: ModuleCase) -> None:
     """A state dict loaded into another module of the same config gives the same tokens."""
     first, second = case.build(seed=0), case.build(seed=1)
     batch = batch_of(first, SHORT, LONG)
     state_round_trip(first, second, lambda module: encode(module, batch).values)
 
 
-def config_json(case: Case) -> None:
+def config_json(case: ModuleCase) -> None:
     """The config survives JSON."""
     config_round_trip(case.config())
 
 
-CHECKS: dict[str, Callable[[Case], None]] = {
-    each.__name__.replace("_", "-"): each
-    for each in (
-        declared_interface,
-        declared_parameters,
-        absent_stream,
-        padding_content,
-        batch_rows,
-        black_and_silence,
-        deterministic_evaluation,
-        finite_gradients,
-        state_dict,
-        config_json,
-    )
-}
+CHECKS = by_name(
+    declared_interface,
+    declared_parameters,
+    absent_stream,
+    padding_content,
+    batch_rows,
+    black_and_silence,
+    deterministic_evaluation,
+    finite_gradients,
+    state_dict,
+    config_json,
+)
 """Every check of an encoder by its name."""
+KIND_CHECKS = KindChecks(
+    CHECKS,
+    cases=lambda catalog, name, options, variants: [encoder_case(catalog, name, options)],
+)

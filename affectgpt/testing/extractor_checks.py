@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from affectgpt.core.contracts import Extraction
 from affectgpt.core.extraction import fault_of_labels, fault_of_sentiment
-from affectgpt.testing.cases import Case
+from affectgpt.testing.cases import ExtractorCase
+from affectgpt.testing.kind_checks import KindChecks, by_name
 from affectgpt.testing.round_trips import config_round_trip
 
 TEXTS = (
@@ -36,20 +36,21 @@ ODD = {
 }
 METHODS = ("emotions", "sentiments")
 
-_ASKED = """
+_IMPORTS_TORCH = """
 import importlib, sys
-from affectgpt.registry.discovery import load_ref
+from affectgpt.core.kinds import KINDS
 from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.discovery import load_ref
 path, file = sys.argv[1:]
 if file:
-    load_ref(Catalog(), file)
+    load_ref(Catalog(KINDS), file)
 else:
     importlib.import_module(path)
 sys.exit(int("torch" in sys.modules))
 """
 
 
-def emotion_labels(case: Case) -> None:
+def emotion_labels(case: ExtractorCase) -> None:
     """`emotions` gives one Extraction per text: lower-case labels without blanks around them, each once."""
     found = case.build().emotions(list(TEXTS))
     _one_per_text(found, len(TEXTS), "emotions")
@@ -57,7 +58,7 @@ def emotion_labels(case: Case) -> None:
         assert not (wrong := fault_of_labels(each)), f"emotions([{text!r}]): {wrong}"
 
 
-def one_sentiment(case: Case) -> None:
+def one_sentiment(case: ExtractorCase) -> None:
     """`sentiments` gives one Extraction per text: positive, negative or neutral, or an error."""
     found = case.build().sentiments(list(TEXTS))
     _one_per_text(found, len(TEXTS), "sentiments")
@@ -65,7 +66,7 @@ def one_sentiment(case: Case) -> None:
         assert not (wrong := fault_of_sentiment(each)), f"sentiments([{text!r}]): {wrong}"
 
 
-def each_by_itself(case: Case) -> None:
+def each_by_itself(case: ExtractorCase) -> None:
     """What stands beside a text, and in which order, changes nothing."""
     extractor = case.build()
     for method in METHODS:
@@ -79,7 +80,7 @@ def each_by_itself(case: Case) -> None:
             )
 
 
-def no_texts(case: Case) -> None:
+def no_texts(case: ExtractorCase) -> None:
     """No texts give no results."""
     extractor = case.build()
     for method in METHODS:
@@ -87,13 +88,13 @@ def no_texts(case: Case) -> None:
         assert found == [], f"{method}([]) gives {found!r}; expected []"
 
 
-def blank_text(case: Case) -> None:
+def blank_text(case: ExtractorCase) -> None:
     """A text of blanks names no emotion."""
     for text, each in zip(BLANK, case.build().emotions(list(BLANK)), strict=True):
         assert not each.labels, f"emotions([{text!r}]) gives {each.labels}; expected none"
 
 
-def odd_text(case: Case) -> None:
+def odd_text(case: ExtractorCase) -> None:
     """Emoji, control characters, markers, very long and foreign text end in a result, never in an exception."""
     extractor = case.build()
     for name, text in ODD.items():
@@ -105,7 +106,7 @@ def odd_text(case: Case) -> None:
             _one_per_text(found, 1, f"{method}() of {name}")
 
 
-def same_again(case: Case) -> None:
+def same_again(case: ExtractorCase) -> None:
     """The same options and texts give the same result, in another extractor, too."""
     first, second = case.build(), case.build(seed=1)
     for method in METHODS:
@@ -114,13 +115,13 @@ def same_again(case: Case) -> None:
         assert results[0] == results[2], f"{method}() of two extractors: {results[0]} and {results[2]}"
 
 
-def light_config(case: Case) -> None:
+def light_config(case: ExtractorCase) -> None:
     """The module of the config imports no torch, so that options are checked at once."""
     entry = case.catalog.get("extractor", case.name)
     module, source = entry.spec.config.split(":")[0], Path(entry.origin.source)
     file = str(source) if source.is_file() else ""
     done = subprocess.run(
-        [sys.executable, "-c", _ASKED, module, file],
+        [sys.executable, "-c", _IMPORTS_TORCH, module, file],
         capture_output=True,
         text=True,
         timeout=120,
@@ -130,7 +131,7 @@ def light_config(case: Case) -> None:
     assert done.returncode == 0, f"importing {file or module} imports torch; import it where it is used"
 
 
-def config_json(case: Case) -> None:
+def config_json(case: ExtractorCase) -> None:
     """The config survives JSON."""
     config_round_trip(case.config())
 
@@ -140,18 +141,19 @@ def _one_per_text(found: Any, count: int, what: str) -> None:
     assert all(isinstance(each, Extraction) for each in found), f"{what} gives {found!r:.200}; expected Extractions"
 
 
-CHECKS: dict[str, Callable[[Case], None]] = {
-    each.__name__.replace("_", "-"): each
-    for each in (
-        emotion_labels,
-        one_sentiment,
-        each_by_itself,
-        no_texts,
-        blank_text,
-        odd_text,
-        same_again,
-        light_config,
-        config_json,
-    )
-}
+CHECKS = by_name(
+    emotion_labels,
+    one_sentiment,
+    each_by_itself,
+    no_texts,
+    blank_text,
+    odd_text,
+    same_again,
+    light_config,
+    config_json,
+)
 """Every check of an extractor by its name."""
+KIND_CHECKS = KindChecks(
+    CHECKS,
+    cases=lambda catalog, name, options, variants: [ExtractorCase(catalog, "extractor", name, options)],
+)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from affectgpt.core.tokens import Tokens
-from affectgpt.testing.cases import RAGGED, Case
+from affectgpt.testing.cases import RAGGED, FuserCase, fuser_cases
+from affectgpt.testing.kind_checks import KindChecks, by_name
 from affectgpt.testing.round_trips import config_round_trip, state_round_trip
 
 LENGTHS = (1, 7, 63)
@@ -18,10 +19,10 @@ ABSENT = ((7, 3, 5, 4), (4, 0, 6, 0), (0, 0, 0, 0), (0, 5, 0, 2))
 """Clips that lack something; the third lacks everything."""
 
 
-def declared_interface(case: Case) -> None:
+def declared_interface(case: FuserCase) -> None:
     """What comes out has the shape, the width and the dtypes that `infer` declares."""
     for length in LENGTHS:
-        declared, fuser = case.declared(length), case.build(length)
+        declared, fuser = case.output_spec(length), case.build(length=length)
         streams = set(case.names)
         assert set(declared.modality.split("+")) == streams, (
             f"infer() says modality {declared.modality!r}; expected the inputs' joined by '+': {'+'.join(case.names)}"
@@ -53,14 +54,14 @@ def _fits(value: Tensor | None, shape: list[int], dtype: torch.dtype, what: str)
         assert list(value.shape) == shape and value.dtype is dtype, f"{what} {found}; expected {shape} {dtype} or None"
 
 
-def declared_parameters(case: Case) -> None:
+def declared_parameters(case: FuserCase) -> None:
     """`parameters` of the config counts the module's weights, or says None."""
     declared = case.config().parameters(case.specs())
     found = sum(each.numel() for each in case.build().parameters())
     assert declared in (None, found), f"parameters() says {declared:,}; the module has {found:,}"
 
 
-def padding_content(case: Case) -> None:
+def padding_content(case: FuserCase) -> None:
     """What padded positions hold changes nothing, be it NaN."""
     fuser, clean = case.build(), case.tokens()
     expected = run(fuser, clean)
@@ -69,14 +70,14 @@ def padding_content(case: Case) -> None:
         same(out, expected, f"padding that holds {rubbish} instead of 0 changes", "use tokens.zeroed()")
 
 
-def more_padding(case: Case) -> None:
+def more_padding(case: FuserCase) -> None:
     """Longer padding changes nothing."""
     fuser = case.build()
     expected = run(fuser, case.tokens())
     same(run(fuser, case.tokens(longest=20)), expected, "padding to 20 tokens changes", "count with tokens.valid()")
 
 
-def input_order(case: Case) -> None:
+def input_order(case: FuserCase) -> None:
     """The order in which the inputs' mapping lists them changes nothing."""
     fuser, inputs = case.build(), case.tokens()
     expected = run(fuser, inputs)
@@ -87,7 +88,7 @@ def input_order(case: Case) -> None:
     same(out, expected, "a mapping in another order changes", "read the inputs by name")
 
 
-def batch_rows(case: Case) -> None:
+def batch_rows(case: FuserCase) -> None:
     """A clip's result does not depend on the other clips of its batch, nor on their order."""
     fuser, inputs = case.build(), case.tokens()
     together = run(fuser, inputs)
@@ -102,7 +103,7 @@ def _rows(tokens: Tokens, index: Tensor) -> Tokens:
     return Tokens(tokens.values[index], *given)
 
 
-def absent_input(case: Case) -> None:
+def absent_input(case: FuserCase) -> None:
     """A clip that lacks inputs gives finite tokens and gradients; one that lacks all gives a False mask."""
     fuser = case.build()
     inputs = case.tokens(ABSENT, grad=True)
@@ -125,7 +126,7 @@ def absent_input(case: Case) -> None:
     assert run(fuser, nobody).values.isfinite().all(), "values are not finite when all clips lack all inputs"
 
 
-def every_input_counts(case: Case) -> None:
+def every_input_counts(case: FuserCase) -> None:
     """Each input changes the result and gets a gradient, at its real tokens only."""
     fuser, inputs = case.build(), case.tokens(grad=True)
     out = run(fuser, inputs)
@@ -139,7 +140,7 @@ def every_input_counts(case: Case) -> None:
         assert not torch.equal(run(fuser, other).values, out.values), f"the input {name!r} changes nothing"
 
 
-def parameter_gradients(case: Case) -> None:
+def parameter_gradients(case: FuserCase) -> None:
     """Every trainable parameter gets a finite gradient, and some of them one that is not 0."""
     fuser, grads = case.build().train(), {}
     out = run(fuser, case.tokens())
@@ -155,7 +156,7 @@ def parameter_gradients(case: Case) -> None:
     assert any(grads.values()), "every gradient is 0"
 
 
-def repeated_backward(case: Case) -> None:
+def repeated_backward(case: FuserCase) -> None:
     """In training, the same inputs and seed give the same gradients twice."""
     fuser = case.build().train()
     results = []
@@ -176,7 +177,7 @@ def _gradients(fuser: Any, inputs: Mapping[str, Tokens]) -> dict[str, Tensor | N
     return {name: None if grad is None else grad.clone() for name, grad in grads.items()}
 
 
-def deterministic_evaluation(case: Case) -> None:
+def deterministic_evaluation(case: FuserCase) -> None:
     """In evaluation mode, the same inputs give the same result without a seed."""
     fuser, inputs = case.build(), case.tokens()
     with torch.no_grad():
@@ -184,7 +185,7 @@ def deterministic_evaluation(case: Case) -> None:
     assert torch.equal(first.values, second.values), "two calls in evaluation mode differ; is dropout always on?"
 
 
-def untouched_inputs(case: Case) -> None:
+def untouched_inputs(case: FuserCase) -> None:
     """Nothing is written into the inputs."""
     fuser = case.build()
     inputs, before = case.tokens(padding=3.0), case.tokens(padding=3.0)
@@ -195,19 +196,19 @@ def untouched_inputs(case: Case) -> None:
         assert same_values, f"forward() writes into the input {name!r}"
 
 
-def state_dict(case: Case) -> None:
+def state_dict(case: FuserCase) -> None:
     """A state dict loaded into another module of the same config gives the same results."""
     first, second = case.build(seed=0), case.build(seed=1)
     inputs = case.tokens()
     state_round_trip(first, second, lambda module: run(module, inputs).values)
 
 
-def config_json(case: Case) -> None:
+def config_json(case: FuserCase) -> None:
     """The config survives JSON."""
     config_round_trip(case.config())
 
 
-def bfloat16_autocast(case: Case) -> None:
+def bfloat16_autocast(case: FuserCase) -> None:
     """Forward and backward run under bfloat16 autocast and stay near float32."""
     fuser, inputs = case.build(), case.tokens(grad=True)
     expected = run(fuser, inputs)
@@ -223,7 +224,7 @@ def bfloat16_autocast(case: Case) -> None:
     assert far <= 0.1 * size + 1e-3, f"bfloat16 is off by {far / size:.0%} of the result's norm"
 
 
-def attribution_shares(case: Case) -> None:
+def attribution_shares(case: FuserCase) -> None:
     """Attributions, where given, are shares: not negative, 1 in sum, without a gradient."""
     share = run(case.build(), case.tokens()).attribution
     if share is None:
@@ -234,7 +235,7 @@ def attribution_shares(case: Case) -> None:
     assert torch.allclose(total, torch.ones_like(total), atol=1e-5), f"attributions sum to {total.tolist()}; expected 1"
 
 
-def compiled(case: Case) -> None:
+def compiled(case: FuserCase) -> None:
     """`torch.compile(fullgraph=True)` works and gives the same."""
     fuser, inputs = case.build(), case.tokens()
     torch._dynamo.reset()
@@ -247,31 +248,33 @@ def compiled(case: Case) -> None:
     same(out, run(fuser, inputs), "compiled, it changes", "", tolerance=1e-4)
 
 
-CHECKS: dict[str, Callable[[Case], None]] = {
-    each.__name__.replace("_", "-"): each
-    for each in (
-        declared_interface,
-        declared_parameters,
-        padding_content,
-        more_padding,
-        input_order,
-        batch_rows,
-        absent_input,
-        every_input_counts,
-        parameter_gradients,
-        repeated_backward,
-        deterministic_evaluation,
-        untouched_inputs,
-        state_dict,
-        config_json,
-        bfloat16_autocast,
-        attribution_shares,
-        compiled,
-    )
-}
+CHECKS = by_name(
+    declared_interface,
+    declared_parameters,
+    padding_content,
+    more_padding,
+    input_order,
+    batch_rows,
+    absent_input,
+    every_input_counts,
+    parameter_gradients,
+    repeated_backward,
+    deterministic_evaluation,
+    untouched_inputs,
+    state_dict,
+    config_json,
+    bfloat16_autocast,
+    attribution_shares,
+    compiled,
+)
 """Every check of a fuser by its name."""
 SLOW = ("compiled",)
-"""Those that take seconds."""
+"""Names of the checks that take seconds."""
+KIND_CHECKS = KindChecks(
+    CHECKS,
+    cases=lambda catalog, name, options, variants: list(fuser_cases(catalog, name, options, variants=variants)),
+    slow=SLOW,
+)
 
 
 def run(fuser: Any, inputs: Mapping[str, Tokens]) -> Tokens:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from torch.nn import functional
 
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.stopping import finished
-from affectgpt.testing.cases import Case
+from affectgpt.testing.cases import ModuleCase
+from affectgpt.testing.kind_checks import KindChecks, by_name
 from affectgpt.testing.round_trips import config_round_trip, state_round_trip
 
 TEXT = "They smile, but 它 sounds angry.\n"
@@ -38,9 +38,9 @@ def padded(rows: list[Tensor], side: str, rubbish: float = 0.0) -> tuple[Tensor,
     return embeds, mask
 
 
-def declared_interface(case: Case) -> None:
+def declared_interface(case: ModuleCase) -> None:
     """Embeddings are as wide as `infer` declares; logits go over every token that `encode` may give."""
-    declared, llm = case.declared(), case.build()
+    declared, llm = case.output_spec(), case.build()
     assert declared.modality == "text", f"infer() says modality {declared.modality!r}; expected 'text'"
     embeds = embedded(llm)
     assert embeds.ndim == 2 and embeds.shape[1] == declared.dim, (
@@ -53,7 +53,7 @@ def declared_interface(case: Case) -> None:
     assert logits.shape[2] > highest, f"logits() has {logits.shape[2]} tokens; encode() and end_ids() go to {highest}"
 
 
-def declared_parameters(case: Case) -> None:
+def declared_parameters(case: ModuleCase) -> None:
     """`parameters` and `adapter_parameters` of the config count the module's weights, or say None."""
     config, found = case.config(), sum(each.numel() for each in case.build().parameters())
     own, adapter = config.parameters(), config.adapter_parameters()
@@ -62,14 +62,14 @@ def declared_parameters(case: Case) -> None:
     )
 
 
-def text_round_trip(case: Case) -> None:
+def text_round_trip(case: ModuleCase) -> None:
     """`decode` gives back what `encode` was given."""
     llm = case.build()
     found = llm.decode(llm.encode(TEXT, special=False))
     assert found.strip() == TEXT.strip(), f"decode(encode(text)) is {found!r}; it was {TEXT!r}"
 
 
-def end_marker(case: Case) -> None:
+def end_marker(case: ModuleCase) -> None:
     """`end_ids` names the end; no text that a user writes holds it, and `decode` removes it."""
     llm = case.build()
     ends = llm.end_ids()
@@ -82,7 +82,7 @@ def end_marker(case: Case) -> None:
     assert llm.decode([*ids, ends[0]]).strip() == "well", "decode() shows the end marker"
 
 
-def padding_side(case: Case) -> None:
+def padding_side(case: ModuleCase) -> None:
     """Padding, on either side and whatever it holds, changes no real position's logits."""
     llm = case.build()
     long, short = embedded(llm), embedded(llm, "They smile")
@@ -97,7 +97,7 @@ def padding_side(case: Case) -> None:
                 )
 
 
-def greedy_generation(case: Case) -> None:
+def greedy_generation(case: ModuleCase) -> None:
     """Greedy answers are the same twice, alone and in a batch, within the limit, without the end marker."""
     llm = case.build()
     settings = GenerationConfig(max_new_tokens=6)
@@ -116,7 +116,7 @@ def greedy_generation(case: Case) -> None:
         assert not set(row) & set(llm.end_ids()), f"{row} holds an end marker; expected it to be removed"
 
 
-def stop_texts(case: Case) -> None:
+def stop_texts(case: ModuleCase) -> None:
     """With a stop text, an answer is the same up to it; whether the row then ends is the model's choice."""
     llm = case.build()
     prompts = padded([embedded(llm), embedded(llm, "They smile")], "left")
@@ -132,7 +132,7 @@ def stop_texts(case: Case) -> None:
             assert found == wanted, f"before {stop!r} stands {found!r}; without a stop text it is {wanted!r}"
 
 
-def sampled_generation(case: Case) -> None:
+def sampled_generation(case: ModuleCase) -> None:
     """What is sampled comes from the row's seed alone; without the argument `seeds`, from torch's."""
     llm = case.build()
     settings = GenerationConfig(max_new_tokens=6, sample=True, temperature=3.0)
@@ -154,7 +154,7 @@ def sampled_generation(case: Case) -> None:
         assert any(each != together for each in others), "ten different seeds draw the same"
 
 
-def streaming(case: Case) -> None:
+def streaming(case: ModuleCase) -> None:
     """`stream`, where there is one, gives the answers of `generate`, and None once a row is done."""
     llm = case.build()
     if not hasattr(llm, "stream"):
@@ -171,7 +171,7 @@ def streaming(case: Case) -> None:
         assert llm.decode(ids) == text, f"stream() gives {llm.decode(ids)!r}; generate() gives {text!r}"
 
 
-def finite_gradients(case: Case) -> None:
+def finite_gradients(case: ModuleCase) -> None:
     """The loss has finite gradients for the embeddings it is given and for all that is trained."""
     llm = case.build().train()
     embeds, mask = padded([embedded(llm), embedded(llm, "They smile")], "right")
@@ -184,14 +184,14 @@ def finite_gradients(case: Case) -> None:
         assert each.grad is None or each.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
 
 
-def state_dict(case: Case) -> None:
+def state_dict(case: ModuleCase) -> None:
     """A state dict loaded into another module of the same config gives the same logits."""
     first, second = case.build(seed=0), case.build(seed=1)
     embeds, mask = padded([embedded(first)], "right")
     state_round_trip(first, second, lambda module: module.logits(embeds, mask))
 
 
-def config_json(case: Case) -> None:
+def config_json(case: ModuleCase) -> None:
     """The config survives JSON, also with what `save_assets` changes in it."""
     config, llm = case.config(), case.build()
     config_round_trip(config)
@@ -202,21 +202,22 @@ def config_json(case: Case) -> None:
             assert (Path(folder) / value).exists(), f"save_assets() says {name}: {value!r} and wrote no such file"
 
 
-CHECKS: dict[str, Callable[[Case], None]] = {
-    each.__name__.replace("_", "-"): each
-    for each in (
-        declared_interface,
-        declared_parameters,
-        text_round_trip,
-        end_marker,
-        padding_side,
-        greedy_generation,
-        stop_texts,
-        sampled_generation,
-        streaming,
-        finite_gradients,
-        state_dict,
-        config_json,
-    )
-}
+CHECKS = by_name(
+    declared_interface,
+    declared_parameters,
+    text_round_trip,
+    end_marker,
+    padding_side,
+    greedy_generation,
+    stop_texts,
+    sampled_generation,
+    streaming,
+    finite_gradients,
+    state_dict,
+    config_json,
+)
 """Every check of a language model by its name."""
+KIND_CHECKS = KindChecks(
+    CHECKS,
+    cases=lambda catalog, name, options, variants: [ModuleCase(catalog, "llm", name, options)],
+)

@@ -150,7 +150,7 @@ def test_missing_folder_and_binary_files_are_errors(tmp_path: Path, catalog: Cat
 
 def test_plugins_named_in_the_file_are_loaded_from_beside_it(edited: Edited, catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from affectgpt.registry.spec import fuser\nfrom affectgpt.plugins.fusers.configs import MeanConfig\n"
+        "from affectgpt.core.kinds import fuser\nfrom affectgpt.plugins.fusers.mean_config import MeanConfig\n"
         "class Config(MeanConfig): ...\n@fuser('mine', config=Config)\nclass Mine:\n    '''Mine.'''\n",
         encoding="utf-8",
     )

@@ -15,7 +15,7 @@ from affectgpt.registry.errors import PluginError
 
 FUSER = """
 from pydantic import BaseModel
-from affectgpt.registry.spec import fuser
+from affectgpt.core.kinds import fuser
 
 class Config(BaseModel): ...
 
@@ -94,6 +94,40 @@ def test_two_files_of_one_name_do_not_shadow_each_other(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         load_ref(catalog, "./fuser.py", tmp_path / folder)
     assert catalog.names("fuser") == ["from-one", "from-two"]
+
+
+def test_an_edited_file_is_run_again_and_former_classes_stay_usable(tmp_path: Path) -> None:
+    path = write(tmp_path, "edited", FUSER.format(name="first").replace("Fuser: ...", "Fuser: size = 1"))
+    catalog = Catalog()
+    load_ref(catalog, str(path))
+    former = catalog.target_class(catalog.get("fuser", "first"))
+    load_ref(catalog, str(path))
+    assert catalog.target_class(catalog.get("fuser", "first")) is former, "an unchanged file is not run again"
+    write(tmp_path, "edited", FUSER.format(name="first").replace("Fuser: ...", "Fuser: size = 2"))
+    with pytest.warns(UserWarning, match="defined again"):
+        load_ref(catalog, str(path))
+    assert catalog.target_class(catalog.get("fuser", "first")).size == 2
+    assert former().size == 1
+    assert discover([str(path)], points=[]).names("fuser") == ["first"]
+
+
+def test_a_plugin_that_an_edited_file_no_longer_holds_is_gone(tmp_path: Path) -> None:
+    path = write(tmp_path, "renamed", FUSER.format(name="old"))
+    catalog = Catalog()
+    load_ref(catalog, str(path))
+    write(tmp_path, "renamed", FUSER.format(name="new"))
+    load_ref(catalog, str(path))
+    assert catalog.names("fuser") == ["new"]
+
+
+def test_a_file_that_was_broken_by_an_edit_leaves_the_former_plugin(tmp_path: Path) -> None:
+    path = write(tmp_path, "fragile", FUSER.format(name="fragile"))
+    catalog = Catalog()
+    load_ref(catalog, str(path))
+    write(tmp_path, "fragile", "1 / 0")
+    with pytest.raises(PluginError, match="ZeroDivisionError"):
+        load_ref(catalog, str(path))
+    assert catalog.target_class(catalog.get("fuser", "fragile")).__name__ == "Fuser"
 
 
 @pytest.mark.parametrize(
