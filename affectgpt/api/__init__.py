@@ -9,12 +9,116 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _MODULE_OF = {
+    "BenchmarkScore": "scores",
+    "BrokenClip": "training",
+    "CheckResult": "catalog",
+    "Description": "models",
+    "Encoded": "training",
+    "ExportedPrompt": "server",
+    "ServedDescription": "server",
+    "ServerRun": "server",
+    "describe_on_server": "server",
+    "export_prompts": "server",
+    "Environment": "environment",
+    "Example": "training",
+    "PairedTest": "scores",
+    "DatasetHealth": "benchmark",
+    "DoctorReport": "benchmark",
+    "PredictionFile": "benchmark",
+    "Sample": "training",
+    "Score": "scores",
+    "TrainResult": "training",
+    "assemble": "deprecated",
+    "build": "models",
+    "build_extractor": "catalog",
+    "check": "models",
+    "describe": "models",
+    "describe_files": "describe_run",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "discover": "catalog",
+    "doctor": "benchmark",
+    "encode": "training",
+    "environment": "environment",
+    "find_media_files": "describe_run",
+    "find_plugins": "catalog",
+    "from_pretrained": "models",
+    "list_plugins": "catalog",
+    "load": "models",
+    "load_config": "deprecated",
+    "make_plan": "deprecated",
+    "new_plugin": "catalog",
+    "plan": "models",
+    "predict": "benchmark",
+    "read_examples": "training",
+    "read_samples": "training",
+    "save": "models",
+    "schema": "catalog",
+    "score": "scores",
+    "score_benchmark": "scores",
+    "stream": "models",
+    "synth": "training",
+    "train": "training",
+    "unibench": "benchmark",
+    "verify": "catalog",
+    "verify_each": "catalog",
 }
 __all__ = [*_MODULE_OF]
 
 if TYPE_CHECKING:
+    from affectgpt.api.benchmark import DatasetHealth as DatasetHealth
+    from affectgpt.api.benchmark import DoctorReport as DoctorReport
+    from affectgpt.api.benchmark import PredictionFile as PredictionFile
+    from affectgpt.api.benchmark import doctor as doctor
+    from affectgpt.api.benchmark import predict as predict
+    from affectgpt.api.benchmark import unibench as unibench
+    from affectgpt.api.catalog import CheckResult as CheckResult
+    from affectgpt.api.catalog import build_extractor as build_extractor
     from affectgpt.api.catalog import discover as discover
+    from affectgpt.api.catalog import find_plugins as find_plugins
+    from affectgpt.api.catalog import list_plugins as list_plugins
+    from affectgpt.api.catalog import new_plugin as new_plugin
+    from affectgpt.api.catalog import schema as schema
+    from affectgpt.api.catalog import verify as verify
+    from affectgpt.api.catalog import verify_each as verify_each
+    from affectgpt.api.deprecated import assemble as assemble
+    from affectgpt.api.deprecated import load_config as load_config
+    from affectgpt.api.deprecated import make_plan as make_plan
+    from affectgpt.api.describe_run import describe_files as describe_files
+    from affectgpt.api.describe_run import find_media_files as find_media_files
+    from affectgpt.api.environment import Environment as Environment
+    from affectgpt.api.environment import environment as environment
+    from affectgpt.api.models import Description as Description
+    from affectgpt.api.models import build as build
+    from affectgpt.api.models import check as check
+    from affectgpt.api.models import describe as describe
+    from affectgpt.api.models import from_pretrained as from_pretrained
+    from affectgpt.api.models import load as load
+    from affectgpt.api.models import plan as plan
+    from affectgpt.api.models import save as save
+    from affectgpt.api.models import stream as stream
+    from affectgpt.api.scores import BenchmarkScore as BenchmarkScore
+    from affectgpt.api.scores import PairedTest as PairedTest
+    from affectgpt.api.scores import Score as Score
+    from affectgpt.api.scores import score as score
+    from affectgpt.api.scores import score_benchmark as score_benchmark
+    from affectgpt.api.server import ExportedPrompt as ExportedPrompt
+    from affectgpt.api.server import ServedDescription as ServedDescription
+    from affectgpt.api.server import ServerRun as ServerRun
+    from affectgpt.api.server import describe_on_server as describe_on_server
+    from affectgpt.api.server import export_prompts as export_prompts
+    from affectgpt.api.training import BrokenClip as BrokenClip
+    from affectgpt.api.training import Encoded as Encoded
+    from affectgpt.api.training import Example as Example
+    from affectgpt.api.training import Sample as Sample
+    from affectgpt.api.training import TrainResult as TrainResult
+    from affectgpt.api.training import encode as encode
+    from affectgpt.api.training import read_examples as read_examples
+    from affectgpt.api.training import read_samples as read_samples
+    from affectgpt.api.training import synth as synth
+    from affectgpt.api.comparison import Comparison as Comparison
+    from affectgpt.api.comparison import compare as compare
+    from affectgpt.api.training import train as train
 else:
 
     def __getattr__(name: str) -> object:

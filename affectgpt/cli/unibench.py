@@ -7,35 +7,28 @@ from typing import Annotated
 
 import typer
 
-from affectgpt.bundled import TINY
-from affectgpt.cli.generate import (
+from affectgpt.cli.options import (
     AllowPickle,
     BatchSize,
-    Device,
+    Extractor,
+    ExtractorOptions,
+    Json,
     Limit,
     Model,
     OnDevice,
-    Question,
-    Sets,
-    Workers,
-    predict,
-)
-from affectgpt.cli.options import Json, Plugin, catalog_of, progress
-from affectgpt.cli.score import (
-    Extractor,
-    ExtractorSet,
-    Missing,
     OnUnreadable,
+    Plugin,
+    Question,
     Resamples,
     Seed,
-    Unreadable,
+    Sets,
     Wheels,
-    run,
-    scorer,
-    show,
-    truths_in,
+    Workers,
+    catalog_of,
+    plugin_options,
+    progress_bars,
 )
-from affectgpt.registry.errors import ConfigError, DataError
+from affectgpt.cli.score import show
 
 
 def command(
@@ -45,45 +38,32 @@ def command(
     synthetic: Annotated[
         int | None, typer.Option(min=1, help="Use synthetic data in the nine layouts, so many clips each, in OUT/data.")
     ] = None,
-    model: Model = TINY,
+    model: Model = "tiny",
     sets: Sets = [],
     limit: Limit = None,
     batch_size: BatchSize = 8,
     workers: Workers = 2,
     question: Question = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     allow_pickle: AllowPickle = False,
     wheels: Wheels = None,
     extractor: Extractor = "lexicon",
-    set_: ExtractorSet = [],
-    unreadable: OnUnreadable = Unreadable.wrong,
+    extractor_options: ExtractorOptions = [],
+    unreadable: OnUnreadable = "wrong",
     resamples: Resamples = 1000,
     seed: Seed = 0,
-    plugin: Plugin = [],
+    plugins: Plugin = [],
     as_json: Json = False,
 ) -> None:
     """Generate and score in one go; after a kill, the same command goes on where it stopped."""
-    if (data is None) == (synthetic is None):
-        raise ConfigError(
-            "the data must be given one way", where="the command line", expected="--data FOLDER, or --synthetic N"
-        )
-    catalog = catalog_of(context, plugin)
-    made = scorer(catalog, wheels, extractor, set_, resamples, seed, Missing.error, unreadable, out)
-    from affectgpt.files.locks import alone
-    from affectgpt.unibench.clip_values import value_file
-    from affectgpt.unibench.score_run import pairs_of
-    from affectgpt.unibench.sources import check_sets
+    from affectgpt import api
 
-    sets = check_sets(sets)
-    truths = truths_in(data, sets, limit) if data else []
-    with alone(out):
-        root = data or _synthetic(out / "data", synthetic or 1, workers)
-        truths = truths or truths_in(root, sets, limit)
-        paths = predict(
-            catalog,
-            root,
-            out / "predictions",
-            model=model,
+    with progress_bars() as progress:
+        score = api.unibench(
+            model,
+            data,
+            out,
+            synthetic=synthetic,
             sets=sets,
             limit=limit,
             batch_size=batch_size,
@@ -91,31 +71,13 @@ def command(
             question=question,
             device=device,
             allow_pickle=allow_pickle,
+            wheels=wheels,
+            extractor=extractor,
+            extractor_options=plugin_options(extractor_options),
+            unreadable=unreadable,
+            resamples=resamples,
+            seed=seed,
+            plugins=catalog_of(context, plugins),
+            progress=progress,
         )
-        files = {path.stem: value_file(path) for path in paths}
-        show(run(made, model.resolve().name, pairs_of(truths, files, {})), out, as_json=as_json)
-
-
-def _synthetic(folder: Path, clips: int, workers: int) -> Path:
-    """The synthetic benchmark in `folder`, written unless it is there already."""
-    from affectgpt.synthetic.unibench import is_written, remove_leftovers, write_unibench
-
-    if not is_written(folder, clips_per_set=clips, seed=0):
-        if (folder.parent / "predictions").exists():
-            raise DataError(
-                "there are predictions of other synthetic data here",
-                where=str(folder.parent),
-                expected=f"no predictions, or those of --synthetic {clips}",
-                hint="choose another folder",
-            )
-        remove_leftovers(folder)
-        with progress() as bar:
-            task = bar.add_task("writing synthetic data", total=None, note="")
-            write_unibench(
-                folder,
-                clips_per_set=clips,
-                seed=0,
-                workers=max(1, workers),
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-    return folder
+    show(score, as_json=as_json)

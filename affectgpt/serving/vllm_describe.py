@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
+from affectgpt.core.description import Description
 from affectgpt.core.generation import settings_of
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.stopping import finished
@@ -24,8 +26,39 @@ from affectgpt.serving.vllm_request import request_body, sampling
 TENSOR = "prompt_embeds"
 
 
-def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Generator[dict[str, Any]]:
-    """One row per clip, in order: `id` (the file), `text`, `subtitle`, `tokens`, `notes`, and an `error` where one is.
+@dataclass(frozen=True, repr=False)
+class ServedDescription(Description):
+    """A [Description][affectgpt.Description] that a server wrote: `tokens` long (None: the server does not say)."""
+
+    tokens: int | None = None
+
+    def row(self) -> dict[str, object]:
+        """The row of a file of texts: `id`, `text`, `subtitle`, `tokens`, `notes`, and an `error` if any."""
+        row: dict[str, object] = {
+            "id": self.file,
+            "text": self.text,
+            "subtitle": self.subtitle,
+            "tokens": self.tokens,
+            "notes": self.notes,
+        }
+        return row | ({"error": self.error} if self.error else {})
+
+
+@dataclass(frozen=True, repr=False)
+class ExportedPrompt(Description):
+    """A clip whose prompt was written to a file: `embeds` is its name, `tokens` its length (None with an error)."""
+
+    embeds: str = ""
+    tokens: int | None = None
+
+    def row(self) -> dict[str, object]:
+        """The row of the index: `id`, `subtitle`, `notes`, and `embeds` with `tokens`, or an `error`."""
+        row: dict[str, object] = {"id": self.file, "subtitle": self.subtitle, "notes": self.notes}
+        return row | ({"error": self.error} if self.error else {"embeds": self.embeds, "tokens": self.tokens})
+
+
+def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Generator[ServedDescription]:
+    """One description per clip, in order.
 
     A clip that could not be read, or whose prompt the server refuses, has an error and no text. Raises RunError when
     the server fails.
@@ -42,25 +75,25 @@ def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Gen
         return clip, partial(make, clip.embeds), len(clip.embeds)
 
     for clip, reply in server.replies(map(request, clips)):
-        yield _row(clip, reply or Reply(refused=clip.error), settings.stop)
+        yield _description(clip, reply or Reply(refused=clip.error), settings.stop)
 
 
-def _row(clip: Prompted, reply: Reply, stop: list[str]) -> dict[str, Any]:
+def _description(clip: Prompted, reply: Reply, stop: list[str]) -> ServedDescription:
     refused = Problem("there is no text from the server", clip.file, reply.refused)
     error = clip.error or (str(refused) if reply.refused else "")
     cut = ["the text is as long as it may be, and ends there"] if reply.cut else []
-    row = {
-        "id": clip.file,
-        "text": finished(reply.text, stop),
-        "subtitle": clip.subtitle,
-        "tokens": reply.tokens,
-        "notes": [*clip.notes, *cut],
-    }
-    return row | ({"error": error} if error else {})
+    return ServedDescription(
+        clip.file,
+        finished(reply.text, stop),
+        clip.subtitle,
+        notes=[*clip.notes, *cut],
+        error=error,
+        tokens=reply.tokens,
+    )
 
 
-def export(pipeline: Pipeline, clips: Iterable[Prompted], folder: Path, rows: RowFile) -> Generator[dict[str, Any]]:
-    """Write each clip's prompt to `folder` and a row about it to `rows`; gives the rows as they are written.
+def export(pipeline: Pipeline, clips: Iterable[Prompted], folder: Path, rows: RowFile) -> Generator[ExportedPrompt]:
+    """Write each clip's prompt to `folder` and a row about it to `rows`; gives the clips as they are written.
 
     A prompt is a safetensors file with the tensor `prompt_embeds [T, D]`; its row names it (`embeds`). `sampling.json`
     holds what a request says beside it. Raises RunError when the disk refuses.
@@ -70,19 +103,17 @@ def export(pipeline: Pipeline, clips: Iterable[Prompted], folder: Path, rows: Ro
         said = sampling(settings_of(config), pipeline.llm.end_ids(), config.seed)
         write_whole(folder / "sampling.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n")
         for clip in clips:
-            row: dict[str, Any] = {"id": clip.file, "subtitle": clip.subtitle, "notes": clip.notes}
-            if clip.embeds is None:
-                row["error"] = clip.error
-            else:
+            exported = ExportedPrompt(clip.file, subtitle=clip.subtitle, notes=clip.notes, error=clip.error)
+            if clip.embeds is not None:
                 # Numbered: a clip's own name may be no name for a file.
-                row["embeds"] = f"{rows.done:06d}.safetensors"
-                row["tokens"] = len(clip.embeds)
-                part = folder / f".{row['embeds']}.part"
+                name = f"{rows.done:06d}.safetensors"
+                part = folder / f".{name}.part"
                 save_file({TENSOR: clip.embeds}, part)
                 part.chmod(0o644)
-                os.replace(part, folder / row["embeds"])
-            rows.append([row])
-            yield row
+                os.replace(part, folder / name)
+                exported = replace(exported, embeds=name, tokens=len(clip.embeds))
+            rows.append([exported.row()])
+            yield exported
     except OSError as error:
         raise RunError(
             "the prompts cannot be written",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from affectgpt.files.hashing import hash_of
+from affectgpt.files.row_file import read_settings
 from affectgpt.registry.errors import DataError, listed
 from affectgpt.registry.messages import shown
 from affectgpt.registry.suggest import did_you_mean
-from affectgpt.unibench.record_files import Record, records
+from affectgpt.unibench.record_files import Record, read_records
 
-Reading = Literal["labels", "text"]
+Content = Literal["labels", "text"]
 ID_FIELDS = ("id", "name", "clip", "filename", "file")
 LABEL_FIELDS = ("labels", "label", "openset", "emotion", "emotions", "sentiment", "value", "val", "fileitems")
 TEXT_FIELDS = ("text", "reason", "description", "response", "name2reason")
@@ -26,32 +28,60 @@ _NO_ERROR = ("", "false", "0", "no", "none", "null", "nan")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One clip's value: a written or real list of labels, a number, or a text. `error` says why there is none."""
+class ValueRow:
+    """One clip's value: a written or real list of labels, a number, or a text. `error` says why there is none.
+
+    `is_label` marks a value that is labels already where other values are texts.
+    """
 
     id: str
     value: Any
     error: str = ""
+    is_label: bool = False
+
+
+class ValueSource(Protocol):
+    """One value per clip, of a file ([ClipValues][]) or in memory ([MemoryValues][affectgpt.unibench.memory_values]).
+
+    `field` names the values in messages and reports; `content` says what they are.
+    """
+
+    @property
+    def field(self) -> str: ...
+    @property
+    def content(self) -> Content: ...
+
+    def rows(self) -> Iterator[ValueRow]:
+        """The rows in their order, from the first one at each call."""
+        ...
+
+    def digest(self) -> str:
+        """A hash of all values, 16 hexadecimal digits."""
+        ...
+
+    def run_settings(self) -> dict[str, Any]:
+        """The settings that `affectgpt generate` kept beside the file; {} where there are none."""
+        ...
 
 
 @dataclass(frozen=True)
-class ValueFile:
+class ClipValues:
     """A file whose rows can be read, one after the other, as often as wanted.
 
-    `id_field` and `field` hold the ids and the values; `reading` says what the values are.
+    `id_field` and `field` hold the ids and the values; `content` says what the values are.
     """
 
     path: Path
     id_field: str
     field: str
-    reading: Reading
+    content: Content
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[ValueRow]:
         """The rows, in the order of the file, read as they are asked for.
 
-        Raises DataError, with the line, for what cannot be read (see [records][]), and for a row without id or value.
+        Raises DataError, with the line, for what cannot be read (see [read_records][]), and for a row without id or value.
         """
-        for where, record in records(self.path):
+        for where, record in read_records(self.path):
             error = _error(record, where)
             if self.field not in record and not error:
                 raise DataError(
@@ -60,23 +90,31 @@ class ValueFile:
                     found=f"fields {shown(listed(map(str, record)))}",
                     hint="every row needs the fields of the first one",
                 )
-            yield Row(_id(record, self.id_field, where), record.get(self.field), error)
+            yield ValueRow(_id(record, self.id_field, where), record.get(self.field), error)
+
+    def digest(self) -> str:
+        """A hash of the file, 16 hexadecimal digits."""
+        return hash_of(self.path)[:16]
+
+    def run_settings(self) -> dict[str, Any]:
+        """The settings of the run that wrote the file; {} where they are not beside it. Raises DataError."""
+        return read_settings(self.path)
 
 
-def value_file(
-    path: Path, *, reading: Reading | None = None, field: str | None = None, id_field: str | None = None
-) -> ValueFile:
+def open_clip_values(
+    path: Path, *, content: Content | None = None, field: str | None = None, id_field: str | None = None
+) -> ClipValues:
     """Look at a file's first row that is no error, and decide which fields hold the ids and the values.
 
-    `id_field` and `field` name them; `reading` says whether values are labels read out already, or text. Without
-    `reading` the field's name decides (labels, openset, emotion, ...: labels; text, reason, description, ...: text),
+    `id_field` and `field` name them; `content` says whether values are labels read out already, or text. Without
+    `content` the field's name decides (labels, openset, emotion, ...: labels; text, reason, description, ...: text),
     and where it does not (a JSON object has no names) all the values: when one of them is a text of 3 words or more
     that ends like a sentence, or has more than 5 words between two commas, all are prose. Raises DataError when it
     cannot be told.
     """
     path = Path(path)
     first = where = None
-    for where, record in records(path):
+    for where, record in read_records(path):
         first = record
         if not _error(record, where):
             break
@@ -87,23 +125,23 @@ def value_file(
             expected="one row per clip",
             hint="if it was being generated, run the same command again: it goes on where it stopped",
         )
-    ids = _id_field(first, where, id_field)
-    _id(first, ids, where)
+    id_name = _id_field(first, where, id_field)
+    _id(first, id_name, where)
     if _error(first, where) and field is None:
-        return ValueFile(path, ids, TEXT_FIELDS[0], reading or "text")
-    named = _field(first, where, field)
-    return ValueFile(path, ids, named, reading or _reading_of(named, path))
+        return ClipValues(path, id_name, TEXT_FIELDS[0], content or "text")
+    value_field = _field(first, where, field)
+    return ClipValues(path, id_name, value_field, content or _guess_content(value_field, path))
 
 
-def _id_field(record: Record, where: str, named: str | None) -> str:
-    if named is not None:
-        if named not in record:
+def _id_field(record: Record, where: str, id_field: str | None) -> str:
+    if id_field is not None:
+        if id_field not in record:
             raise DataError(
-                f"there is no field {named!r}", where=where, expected=f"one of {shown(listed(map(str, record)))}"
+                f"there is no field {id_field!r}", where=where, expected=f"one of {shown(listed(map(str, record)))}"
             )
-        return named
-    found = [name for name in ID_FIELDS if name in record]
-    if not found:
+        return id_field
+    matches = [name for name in ID_FIELDS if name in record]
+    if not matches:
         raise DataError(
             "a row has no id",
             where=where,
@@ -111,48 +149,51 @@ def _id_field(record: Record, where: str, named: str | None) -> str:
             expected=f"a text in one of {listed(ID_FIELDS)}",
             hint="say which field it is with --id-field",
         )
-    if len({str(record[name]) for name in found}) > 1:
+    if len({str(record[name]) for name in matches}) > 1:
         raise DataError(
-            "several fields could be the id", where=where, found=listed(found), hint="say which with --id-field"
+            "several fields could be the id", where=where, found=listed(matches), hint="say which with --id-field"
         )
-    return found[0]
+    return matches[0]
 
 
 def _field(record: Record, where: str, field: str | None) -> str:
-    known = [str(name) for name in record if name not in ID_FIELDS]
+    names = [str(name) for name in record if name not in ID_FIELDS]
     if field is not None:
         if field not in record:
             raise DataError(
                 f"there is no field {field!r}",
                 where=where,
-                expected=f"one of {listed(known)}",
-                hint=did_you_mean(field, known),
+                expected=f"one of {listed(names)}",
+                hint=did_you_mean(field, names),
             )
         return field
     for fields in (LABEL_FIELDS, TEXT_FIELDS):
-        found = [name for name in fields if name in record]
-        if len(found) > 1:
+        matches = [name for name in fields if name in record]
+        if len(matches) > 1:
             raise DataError(
-                "several fields could hold the values", where=where, found=listed(found), hint="say which with --field"
+                "several fields could hold the values",
+                where=where,
+                found=listed(matches),
+                hint="say which with --field",
             )
-        if found:
-            return found[0]
+        if matches:
+            return matches[0]
     raise DataError(
         "no field holds values",
         where=where,
-        found=f"fields {shown(listed(known))}",
+        found=f"fields {shown(listed(names))}",
         expected=f"one of {listed((*LABEL_FIELDS, *TEXT_FIELDS))}",
         hint="say which with --field",
     )
 
 
-def _reading_of(field: str, path: Path) -> Reading:
+def _guess_content(field: str, path: Path) -> Content:
     if field in TEXT_FIELDS:
         return "text"
     if field in LABEL_FIELDS and path.suffix.lower() != ".json":
         return "labels"
     prose = sentence = lists = ""
-    for where, record in records(path):
+    for where, record in read_records(path):
         value = record.get(field)
         if isinstance(value, list | int | float) or (isinstance(value, str) and value.lstrip().startswith("[")):
             lists = lists or where
@@ -167,6 +208,11 @@ def _reading_of(field: str, path: Path) -> Reading:
             hint="say what they are with --read labels or --read text",
         )
     return "text" if prose or (sentence and not lists) else "labels"
+
+
+def is_prose(texts: Sequence[str]) -> bool:
+    """Whether one of `texts` is too long for labels, or a sentence: then all of them are to be read."""
+    return any(_is_long(text) or _is_sentence(text) for text in texts)
 
 
 def _is_long(value: str) -> bool:

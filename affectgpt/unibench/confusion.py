@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from affectgpt.unibench.metrics.sector_table import SectorTable, Written
+from affectgpt.unibench.metrics.sector_table import LabelIndices, SectorTable
 from affectgpt.unibench.result import Confusion
 
 
@@ -21,22 +21,22 @@ class ConfusionCounter:
         self._columns = [index for index, column in enumerate(table.columns) if column.level == 1]
         self._counts = [np.zeros((0, 1)) for _ in self._columns]
 
-    def add(self, true: Written, said: Written) -> None:
+    def add(self, true: LabelIndices, predicted: LabelIndices) -> None:
         """Count clips."""
-        truths, predictions = self.table.sets(true), self.table.sets(said)
-        for place, column in enumerate(self._columns):
+        truths, predictions = self.table.sets(true), self.table.sets(predicted)
+        for index, column in enumerate(self._columns):
             in_truth, in_prediction = self.table.indicator(truths, column), self.table.indicator(predictions, column)
             share = 1 / np.maximum(in_truth.sum(axis=1, keepdims=True), 1)
             wrong = in_prediction & ~in_truth
             none = ~wrong.any(axis=1, keepdims=True)
-            taken_for = np.hstack([wrong, none]) / np.maximum(wrong.sum(axis=1, keepdims=True), 1)
-            counts = (share * (in_truth & ~in_prediction)).T @ taken_for
+            confused_share = np.hstack([wrong, none]) / np.maximum(wrong.sum(axis=1, keepdims=True), 1)
+            counts = (share * (in_truth & ~in_prediction)).T @ confused_share
             counts[np.diag_indices(in_truth.shape[1])] += (share * (in_truth & in_prediction)).sum(axis=0)
-            self._counts[place] = _grown(self._counts[place], in_truth.shape[1]) + counts
+            self._counts[index] = _grown(self._counts[index], in_truth.shape[1]) + counts
 
     def result(self) -> tuple[Confusion, ...]:
         """The counts per wheel, sectors by name; a sector that is never true has no row."""
-        found = []
+        confusions = []
         for column, counts in zip(self._columns, self._counts, strict=True):
             names = [*self.table.sectors[column][: len(counts)], ""]
             rows = {
@@ -44,8 +44,8 @@ class ConfusionCounter:
                 for row in range(len(counts))
                 if counts[row].any()
             }
-            found.append(Confusion(self.table.columns[column].name, {name: rows[name] for name in sorted(rows)}))
-        return tuple(found)
+            confusions.append(Confusion(self.table.columns[column].name, {name: rows[name] for name in sorted(rows)}))
+        return tuple(confusions)
 
 
 def _grown(counts: np.ndarray, sectors: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
 from affectgpt.files.row_file import opened
 from affectgpt.registry.messages import shown
-from affectgpt.unibench.clip_values import Row, ValueFile, value_file
+from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
 from affectgpt.unibench.truth import Task
 
 BATCH = 64
@@ -31,74 +31,84 @@ class Prediction:
     error: str = ""
 
 
-def read_out(file: ValueFile, task: Task, extractor: Extractor) -> Iterator[Prediction]:
-    """The predictions of `file` in its order; `extractor` is asked only when the file holds text."""
-    if file.reading == "labels":
-        for row in file.rows():
-            yield Prediction(row.id, _sentiment(row.value) if task == "sentiment" else row.value, error=row.error)
+def extract_labels(values: ValueSource, task: Task, extractor: Extractor) -> Iterator[Prediction]:
+    """The predictions in `values`, in their order; only texts are passed to `extractor`."""
+    if values.content == "labels":
+        for row in values.rows():
+            yield _labelled(row, task)
         return
-    for rows in chunks(file.rows(), BATCH):
-        for row, found in zip(rows, _extracted(rows, task, extractor), strict=True):
-            yield _prediction(row, found, task)
+    for rows in chunks(values.rows(), BATCH):
+        yield from _read_texts(rows, task, extractor)
 
 
-def read_out_kept(
-    file: ValueFile, task: Task, extractor: Extractor, kept: Path, settings: Mapping[str, Any]
+def extract_labels_cached(
+    values: ValueSource, task: Task, extractor: Extractor, cache_path: Path, settings: Mapping[str, Any]
 ) -> Iterator[Prediction]:
-    """As [read_out][], of a file of texts; what is read out is written to `kept`, and not read again after a kill."""
+    """As [extract_labels][], of texts; the labels are also written to the file `cache_path` and read from there next time.
+
+    After a kill, only texts whose labels are not in the file are read. Raises DataError for other `settings`.
+    """
     field = "sentiment" if task == "sentiment" else "labels"
-    ids = [row.id for row in file.rows()]
-    with opened(kept, settings, ids, BATCH) as labels:
-        for rows in islice(chunks(file.rows(), BATCH), labels.done // BATCH + bool(labels.done % BATCH), None):
-            found = _extracted(rows, task, extractor)
+    ids = [row.id for row in values.rows()]
+    with opened(cache_path, settings, ids, BATCH) as labels:
+        for rows in islice(chunks(values.rows(), BATCH), labels.done // BATCH + bool(labels.done % BATCH), None):
+            predictions = _read_texts(rows, task, extractor)
             labels.append(
                 [
-                    {"id": row.id, field: _value(each, task), **({"error": each.error} if each.error else {})}
-                    for row, each in zip(rows, found, strict=True)
+                    {
+                        "id": prediction.id,
+                        field: prediction.value,
+                        **({"error": prediction.error} if prediction.error else {}),
+                    }
+                    for prediction in predictions
                 ]
             )
     if not ids:
         return
-    stored = value_file(kept, field=field, reading="labels").rows()
-    for row, said in zip(file.rows(), stored, strict=True):
-        yield Prediction(row.id, said.value, str(row.value or ""), said.error)
+    stored_rows = open_clip_values(cache_path, field=field, content="labels").rows()
+    for row, stored_row in zip(values.rows(), stored_rows, strict=True):
+        text = "" if row.is_label else str(row.value or "")
+        yield Prediction(row.id, stored_row.value, text, stored_row.error)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """`items` in lists of `size`, the last one shorter."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 
-def _extracted(rows: list[Row], task: Task, extractor: Extractor) -> list[Extraction]:
+def _read_texts(rows: list[ValueRow], task: Task, extractor: Extractor) -> list[Prediction]:
     read = extractor.sentiments if task == "sentiment" else extractor.emotions
-    texts = [_text(row) for row in rows]
-    found = iter(read([text for text in texts if text is not None]) if any(text is not None for text in texts) else [])
-    return [
-        next(found)
-        if text is not None
-        else Extraction(error=row.error or f"the prediction is not a text: {shown(row.value)}")
-        for row, text in zip(rows, texts, strict=True)
-    ]
+    texts = {index: text for index, row in enumerate(rows) if (text := _text(row)) is not None}
+    extractions = dict(zip(texts, read(list(texts.values())) if texts else [], strict=True))
+    predictions = []
+    for index, row in enumerate(rows):
+        if row.is_label:
+            predictions.append(_labelled(row, task))
+            continue
+        problem = row.error or f"the prediction is not a text: {shown(row.value)}"
+        extraction = extractions.get(index, Extraction(error=problem))
+        predictions.append(Prediction(row.id, _value(extraction, task), str(row.value or ""), extraction.error))
+    return predictions
 
 
-def _text(row: Row) -> str | None:
-    if row.error:
+def _labelled(row: ValueRow, task: Task) -> Prediction:
+    return Prediction(row.id, _sentiment(row.value) if task == "sentiment" else row.value, error=row.error)
+
+
+def _text(row: ValueRow) -> str | None:
+    if row.error or row.is_label:
         return None
-    if isinstance(row.value, list) and all(isinstance(each, str) for each in row.value):
+    if isinstance(row.value, list) and all(isinstance(label, str) for label in row.value):
         return ", ".join(row.value)
     return row.value if isinstance(row.value, str) else None
 
 
-def _value(found: Extraction, task: Task) -> Any:
+def _value(extraction: Extraction, task: Task) -> Any:
     if task == "sentiment":
-        return found.labels[0] if found.labels else ""
-    return list(found.labels)
-
-
-def _prediction(row: Row, found: Extraction, task: Task) -> Prediction:
-    return Prediction(row.id, _value(found, task), str(row.value or ""), found.error)
+        return extraction.labels[0] if extraction.labels else ""
+    return list(extraction.labels)
 
 
 def _sentiment(value: Any) -> Any:

@@ -8,7 +8,7 @@ from affectgpt.registry.errors import DataError
 from affectgpt.registry.messages import shown
 
 
-def label_list(value: Any) -> list[str]:
+def parse_labels(value: Any) -> list[str]:
     """The labels of a cell, stripped, in order, not lower-cased: `"[happy, 'sad']"` gives `["happy", "sad"]`.
 
     A list is taken as it is; None and NaN are the empty set. Of a text one leading `[` and one trailing `]` are
@@ -32,10 +32,10 @@ def label_list(value: Any) -> list[str]:
             found=f"{type(value).__name__} {shown(value)}",
             expected='"[happy, sad]" or ["happy", "sad"]',
         )
-    return [piece for piece in map(str.strip, cut(value)) if piece]
+    return [piece for piece in map(str.strip, split_labels(value)) if piece]
 
 
-def cut(text: str) -> list[str]:
+def split_labels(text: str) -> list[str]:
     """The raw pieces of a written set, blanks and empty ones included. Raises DataError for a lone `[`."""
     if text.startswith("["):
         text = text[1:]

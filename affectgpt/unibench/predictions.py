@@ -9,7 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from affectgpt.core.batched_answers import Answered, answers, window_of, windows
+from affectgpt.core.description import Description
 from affectgpt.core.generation import settings_of
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.example import Example
@@ -17,17 +20,17 @@ from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
 from affectgpt.files.hashing import hash_of
 from affectgpt.files.row_file import opened
 from affectgpt.registry.errors import RunError
-from affectgpt.unibench.sources import Source
+from affectgpt.unibench.sources import DataSource
 from affectgpt.workers.prefetch import read_ahead
 
 FORMAT = "affectgpt predictions"
 _DIGITS = 6
 
 
-def generate(
+def write_predictions(
     pipeline: Pipeline,
     model: str,
-    source: Source,
+    source: DataSource,
     out: Path,
     *,
     batch_size: int = 8,
@@ -44,9 +47,9 @@ def generate(
     Raises ConfigError when the question does not fit, DataError when `out` was begun otherwise, RunError when the disk
     refuses or a process that reads clips dies.
     """
-    asked = pipeline.plan.config.prompt.question if question is None else question
-    pipeline.check_question(asked)
-    facts = {"model": model, "prompt": prompt_hash(pipeline, asked), "seed": pipeline.plan.config.seed}
+    question_text = pipeline.plan.config.prompt.question if question is None else question
+    pipeline.check_question(question_text)
+    facts = {"model": model, "prompt": prompt_hash(pipeline, question_text), "seed": pipeline.plan.config.seed}
     ids = [example.name for example in source.examples]
     # Within a window clips change places, so that a window is what is made again after a kill.
     window = window_of(batch_size)
@@ -56,7 +59,7 @@ def generate(
         "clips": len(ids),
         "ids": _digest(ids),
         **facts,
-        "question": asked,
+        "question": question_text,
         "generation": settings_of(pipeline.plan.config).model_dump(mode="json"),
         "batch_size": batch_size,
         "window": window,
@@ -68,7 +71,7 @@ def generate(
         if progress:
             progress(before, len(ids))
         for clips in _windows(source.examples[before:], pipeline, batch_size, workers):
-            file.append([{**row, **facts} for row in _described(pipeline, clips, batch_size, question)])
+            file.append([{**row, **facts} for row in _prediction_rows(pipeline, clips, batch_size, question)])
             if progress:
                 progress(file.done, len(ids))
     return len(ids) - before
@@ -85,6 +88,15 @@ def model_name(folder: Path) -> str:
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()} {hash_of(path)}\n".encode())
     return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+
+
+def pipeline_name(pipeline: Pipeline) -> str:
+    """What a pipeline in memory is called in predictions: with a hash of its config and of its weights."""
+    digest = hashlib.sha256(pipeline.plan.config.model_dump_json().encode())
+    for name, tensor in sorted(pipeline.state_dict().items()):
+        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return f"pipeline@{digest.hexdigest()[:12]}"
 
 
 def _digest(texts: Sequence[str]) -> str:
@@ -108,29 +120,43 @@ def _windows(
     return windows(read_ahead(clips.__getitem__, len(examples), workers, lost), size)
 
 
-def _described(
+def _prediction_rows(
     pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], size: int, question: str | None
 ) -> list[dict[str, Any]]:
-    whole = [clip for clip in clips if isinstance(clip, Sample)]
-    found = iter(answers(pipeline, whole, size, question))
+    samples = [clip for clip in clips if isinstance(clip, Sample)]
+    results = iter(answers(pipeline, samples, size, question))
     return [
-        _row(clip, next(found))
-        if isinstance(clip, Sample)
-        else {"id": clip.name, "text": "", "attribution": {}, "seconds": 0.0, "error": str(clip.problem)}
+        _row(
+            _description(clip, next(results))
+            if isinstance(clip, Sample)
+            else Description(clip.name, error=str(clip.problem))
+        )
         for clip in clips
     ]
 
 
-def _row(clip: Sample, found: Answered) -> dict[str, Any]:
-    counted = {name: None if value is None else round(value, _DIGITS) for name, value in found.counted.items()}
-    fusion = {
-        name: {each: round(value, _DIGITS) for each, value in weights.items()}
-        for name, weights in found.answer.attribution.items()
-    }
+def _description(clip: Sample, result: Answered) -> Description:
+    # The seconds are the clip's length: the same run gives the same rows.
+    return Description(
+        clip.name,
+        result.answer.text,
+        clip.subtitle,
+        {name: None if share is None else round(share, _DIGITS) for name, share in result.counted.items()},
+        {
+            fuser: {name: round(weight, _DIGITS) for name, weight in weights.items()}
+            for fuser, weights in result.answer.attribution.items()
+        },
+        list(clip.notes),
+        round(clip.seconds, 3),
+    )
+
+
+def _row(clip: Description) -> dict[str, Any]:
     return {
-        "id": clip.name,
-        "text": found.answer.text,
-        "attribution": {"counted": counted, "fusion": fusion},
-        "seconds": round(clip.seconds, 3),
-        **({"notes": list(clip.notes)} if clip.notes else {}),
+        "id": clip.file,
+        "text": clip.text,
+        "attribution": {} if clip.error else {"counted": clip.counted, "fusion": clip.fusion},
+        "seconds": clip.seconds,
+        **({"notes": clip.notes} if clip.notes else {}),
+        **({"error": clip.error} if clip.error else {}),
     }

@@ -23,7 +23,7 @@ LARGEST_WHOLE = 512 * 2**20
 Record = dict[str, Any]
 
 
-def records(path: Path) -> Iterator[tuple[str, Record]]:
+def read_records(path: Path) -> Iterator[tuple[str, Record]]:
     """Place and record of each row, read as they are asked for.
 
     A JSON object `name: value` and the arrays of an .npz give records of an id and a value. Raises DataError for
@@ -72,7 +72,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Record]]:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
-            record = _parsed(line.decode("utf-8"), where)
+            record = _parse_json(line.decode("utf-8"), where)
             if not isinstance(record, dict):
                 raise DataError("a line is not a JSON object", where=where, found=type(record).__name__)
             yield where, record
@@ -112,18 +112,18 @@ def _json_object(path: Path) -> Iterator[tuple[str, Record]]:
             expected=f"at most {LARGEST_WHOLE:,} bytes",
             hint="write it as JSONL, one row a clip",
         )
-    found = _parsed(path.read_bytes().decode("utf-8-sig"), str(path))
-    if isinstance(found, list) and all(isinstance(row, dict) for row in found):
-        yield from ((f"{path}: row {number}", row) for number, row in enumerate(found, 1))
+    content = _parse_json(path.read_bytes().decode("utf-8-sig"), str(path))
+    if isinstance(content, list) and all(isinstance(row, dict) for row in content):
+        yield from ((f"{path}: row {number}", row) for number, row in enumerate(content, 1))
         return
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DataError(
             "the file holds neither a JSON object nor a list of objects",
             where=str(path),
-            found=type(found).__name__,
+            found=type(content).__name__,
             expected="an object of name -> value",
         )
-    for name, value in found.items():
+    for name, value in content.items():
         if isinstance(value, dict):
             raise DataError(
                 "a value is an object", where=f"{path}: {shown(name)}", expected="labels, a number or a text"
@@ -154,9 +154,9 @@ def _npz(path: Path) -> Iterator[tuple[str, Record]]:
         yield f"{path}: {shown(name)}", {"id": name, field: value.tolist() if hasattr(value, "tolist") else value}
 
 
-def _parsed(text: str, where: str) -> Any:
+def _parse_json(text: str, where: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_each_key_once)
+        return json.loads(text, object_pairs_hook=_unique_keys)
     except _RepeatedKey as error:
         raise DataError("a name repeats", where=where, found=shown(error.args[0]), expected="each name once") from None
     except RecursionError:
@@ -169,9 +169,9 @@ class _RepeatedKey(Exception):
     pass
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        raise _RepeatedKey(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
-    return found
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        earlier: set[str] = set()
+        raise _RepeatedKey(next(name for name, _ in pairs if name in earlier or earlier.add(name)))  # type: ignore[func-returns-value]
+    return record

@@ -39,11 +39,11 @@ class Resampling:
         """Uniform 16-bit numbers, uint16 `[n, R]`: one per key and replicate, decided by key, seed and purpose."""
         salt = np.frombuffer(_digest(f"{purpose} {self.seed}"), dtype="<u8").astype(np.uint64)
         steps = np.arange(1, math.ceil(self.replicates / _LANES) + 1, dtype=np.uint64) * _GOLDEN
-        mixed = _mixed(_mixed(keys ^ salt)[:, None] + steps[None, :])
+        mixed = _mix(_mix(keys ^ salt)[:, None] + steps[None, :])
         return mixed.astype("<u8").view("<u2")[:, : self.replicates]
 
 
-class Tally:
+class TermSums:
     """Adds up a metric's terms clip by clip; gives its figures with intervals.
 
     `salt` keeps data sets apart. Only a `paired` tally can be compared with another: that is a second set of sums.
@@ -65,15 +65,15 @@ class Tally:
         self.clips += len(names)
         if self.resampling.replicates:
             keys = np.frombuffer(b"".join(_digest(self.salt + name) for name in names), dtype="<u8").astype(np.uint64)
-            self._keys += np.stack([keys, _mixed(keys.copy())]).sum(axis=1, dtype=np.uint64)
+            self._keys += np.stack([keys, _mix(keys.copy())]).sum(axis=1, dtype=np.uint64)
             block = max(1, _DRAWS_AT_ONCE // self.resampling.replicates)
             for start in range(0, len(keys), block):
                 part, numbers = keys[start : start + block], terms[start : start + block].astype(np.float32)
                 # In single precision: it is twice as fast, and an interval needs no more.
                 self._resampled += _POISSON[self.resampling.draws(part, "bootstrap")].T @ numbers
                 if self.paired:
-                    kept = self.resampling.draws(part, "exchange") < 2**15
-                    self._exchanged += kept.T.astype(np.float32) @ numbers
+                    unchanged = self.resampling.draws(part, "exchange") < 2**15
+                    self._exchanged += unchanged.T.astype(np.float32) @ numbers
 
     @property
     def sums(self) -> np.ndarray:
@@ -95,35 +95,35 @@ class Tally:
         replicates = self.replicates() if self.resampling.replicates else {}
         return {name: figure(value, replicates.get(name)) for name, value in self.values().items()}
 
-    def covers(self, other: Tally) -> bool:
+    def has_same_clips(self, baseline: TermSums) -> bool:
         """Whether both added the same clips (known only with replicates)."""
-        return self.clips == other.clips and bool((self._keys == other._keys).all())
+        return self.clips == baseline.clips and bool((self._keys == baseline._keys).all())
 
-    def against(self, other: Tally, dataset: str, name: str) -> Comparison:
+    def compare_with(self, baseline: TermSums, dataset: str, name: str) -> Comparison:
         """The difference of the primary figure to `other`, its interval, and the paired test's p.
 
         Raises DataError when there are no replicates, and when the two did not score the same clips.
         """
-        if not self.resampling.replicates or not (self.paired and other.paired):
+        if not self.resampling.replicates or not (self.paired and baseline.paired):
             raise DataError("a paired test needs replicates of both", where=dataset, hint="leave out --resamples 0")
-        if not self.covers(other):
+        if not self.has_same_clips(baseline):
             raise DataError(
                 "the two systems were not scored on the same clips",
                 where=dataset,
-                found=f"{self.clips} and {other.clips} clips",
+                found=f"{self.clips} and {baseline.clips} clips",
                 expected="the same clips in both",
                 hint="give every clip a prediction in both, or use --unreadable wrong",
             )
         key = self.metric.primary
-        mine, theirs = (float(each.metric.figures(each.sums, empty=0.0)[key]) for each in (self, other))
-        spread = self.replicates()[key] - other.replicates()[key]
-        ours = self._exchanged + other.sums - other._exchanged
-        given = other._exchanged + self.sums - self._exchanged
-        one, two = (self.metric.figures(each, empty=0.0)[key] for each in (ours, given))
+        score, baseline_score = (float(tally.metric.figures(tally.sums, empty=0.0)[key]) for tally in (self, baseline))
+        spread = self.replicates()[key] - baseline.replicates()[key]
+        exchanged_sums = self._exchanged + baseline.sums - baseline._exchanged
+        baseline_sums = baseline._exchanged + self.sums - self._exchanged
+        first, second = (self.metric.figures(sums, empty=0.0)[key] for sums in (exchanged_sums, baseline_sums))
         # Rounding must not make an exact tie look smaller than the difference that was seen.
-        as_large = int((np.abs(one - two) >= abs(mine - theirs) - _ROUNDING).sum())
+        as_large = int((np.abs(first - second) >= abs(score - baseline_score) - _ROUNDING).sum())
         p_value = (as_large + 1) / (self.resampling.replicates + 1)
-        return Comparison(dataset, name, figure(mine - theirs, spread), p_value, self.clips)
+        return Comparison(dataset, name, figure(score - baseline_score, spread), p_value, self.clips)
 
 
 def figure(value: float, replicates: np.ndarray | None) -> Figure:
@@ -141,7 +141,7 @@ def figure(value: float, replicates: np.ndarray | None) -> Figure:
     return Figure(value, float(low), float(high))
 
 
-def mean_figure(tallies: Mapping[str, Tally]) -> Figure:
+def mean_figure(tallies: Mapping[str, TermSums]) -> Figure:
     """The plain mean of the primary figures, resampled in step."""
     values = [tally.values()[tally.metric.primary] for tally in tallies.values()]
     replicates = [tally.replicates()[tally.metric.primary] for tally in tallies.values() if tally.resampling.replicates]
@@ -152,7 +152,7 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def _mixed(x: np.ndarray) -> np.ndarray:
+def _mix(x: np.ndarray) -> np.ndarray:
     # The finaliser of SplitMix64 (Steele, Lea, Flood, 2014): each 64-bit result gives four 16-bit numbers.
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)

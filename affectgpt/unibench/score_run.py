@@ -14,15 +14,14 @@ from typing import Any
 
 from affectgpt.core.extraction import CheckedExtractor
 from affectgpt.files.hashing import hash_of
-from affectgpt.files.row_file import read_settings
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.unibench.clip_values import ValueFile
+from affectgpt.unibench.clip_values import ValueSource
 from affectgpt.unibench.datasets.layouts import TEST_SETS
-from affectgpt.unibench.label_extraction import read_out, read_out_kept
+from affectgpt.unibench.label_extraction import extract_labels, extract_labels_cached
 from affectgpt.unibench.metrics.sector_table import SectorTable
-from affectgpt.unibench.resampling import Resampling, Tally, mean_figure
+from affectgpt.unibench.resampling import Resampling, TermSums, mean_figure
 from affectgpt.unibench.result import BenchmarkResult, Comparison, DatasetResult, Figure
-from affectgpt.unibench.scoring import DatasetScore, ScoringRules
+from affectgpt.unibench.scoring import DatasetScorer, ScoringRules
 from affectgpt.unibench.truth import Truth
 from affectgpt.unibench.wheels.wheel_set import WheelSet
 
@@ -31,12 +30,12 @@ _PACKAGES = ("affectgpt", "numpy", "simplemma", "openpyxl")
 
 
 @dataclass(frozen=True)
-class Pair:
+class ScoringPair:
     """A data set's truth, a system's predictions for it, and those of another system to compare with, if any."""
 
     truth: Truth
-    predictions: ValueFile
-    other: ValueFile | None = None
+    predictions: ValueSource
+    baseline: ValueSource | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +50,14 @@ class Scorer:
     extractor: CheckedExtractor
     resampling: Resampling = field(default_factory=Resampling)
     rules: ScoringRules = field(default_factory=ScoringRules)
-    kept: Path | None = None
+    cache_folder: Path | None = None
 
     def score(
         self,
         system: str,
-        pairs: Sequence[Pair],
+        pairs: Sequence[ScoringPair],
         *,
-        other: str = "",
+        baseline_name: str = "",
         progress: Callable[[str, int, int], None] | None = None,
     ) -> BenchmarkResult:
         """Score a system. `progress` is told a data set's title, how many predictions were read, and of how many.
@@ -67,20 +66,24 @@ class Scorer:
         """
         table = SectorTable(self.wheels)
         results: list[DatasetResult] = []
-        tallies: dict[str, Tally] = {}
+        tallies: dict[str, TermSums] = {}
         comparisons: list[Comparison] = []
         for pair in pairs:
-            paired = pair.other is not None
-            score = DatasetScore(pair.truth, table, self.resampling, self.rules, paired=paired)
+            paired = pair.baseline is not None
+            scorer = DatasetScorer(pair.truth, table, self.resampling, self.rules, paired=paired)
             results.append(
-                score.read(_watched(self._predictions(pair.truth, pair.predictions, system), pair.truth, progress))
+                scorer.read(
+                    _with_progress(self._predictions(pair.truth, pair.predictions, system), pair.truth, progress)
+                )
             )
-            tallies[pair.truth.dataset] = score.tally
-            if pair.other is not None:
-                against = DatasetScore(pair.truth, table, self.resampling, self.rules, paired=paired)
-                against.read(_watched(self._predictions(pair.truth, pair.other, other), pair.truth, progress))
-                found = score.tally.against(against.tally, pair.truth.dataset, other)
-                comparisons.append(replace(found, clips=results[-1].clips))
+            tallies[pair.truth.dataset] = scorer.tally
+            if pair.baseline is not None:
+                baseline_scorer = DatasetScorer(pair.truth, table, self.resampling, self.rules, paired=paired)
+                baseline_scorer.read(
+                    _with_progress(self._predictions(pair.truth, pair.baseline, baseline_name), pair.truth, progress)
+                )
+                comparison = scorer.tally.compare_with(baseline_scorer.tally, pair.truth.dataset, baseline_name)
+                comparisons.append(replace(comparison, clips=results[-1].clips))
         mean, incomplete = _mean(tallies)
         return BenchmarkResult(
             system=system,
@@ -94,52 +97,52 @@ class Scorer:
             wheel_trees=_trees(self.wheels),
         )
 
-    def _predictions(self, truth: Truth, file: ValueFile, system: str) -> Any:
-        if self.kept is None or file.reading == "labels":
-            return read_out(file, truth.task, self.extractor)
+    def _predictions(self, truth: Truth, values: ValueSource, system: str) -> Any:
+        if self.cache_folder is None or values.content == "labels":
+            return extract_labels(values, truth.task, self.extractor)
         plain = re.sub(r"[^\w.-]+", "_", system) or "system"
         settings = {
             "format": "affectgpt labels read out",
             "task": truth.task,
-            "predictions": hash_of(file.path)[:16],
-            "field": file.field,
+            "predictions": values.digest(),
+            "field": values.field,
             "extractor": self._extractor(),
             # A plugin's file may change without its version: labels that the former code read are not the new one's.
             "extractor_code": _code_of(self.extractor.plugin),
             "versions": _versions(),
         }
-        return read_out_kept(
-            file, truth.task, self.extractor, self.kept / f"{truth.dataset}.{plain[:100]}.jsonl", settings
+        return extract_labels_cached(
+            values, truth.task, self.extractor, self.cache_folder / f"{truth.dataset}.{plain[:100]}.jsonl", settings
         )
 
     def _extractor(self) -> dict[str, Any]:
         return dict(self.extractor.node.model_dump(mode="json"))
 
-    def _settings(self, pairs: Sequence[Pair]) -> dict[str, Any]:
-        runs = {pair.truth.dataset: read_settings(pair.predictions.path) for pair in pairs}
-        told = ("model", "prompt", "question", "seed", "generation", "batch_size")
+    def _settings(self, pairs: Sequence[ScoringPair]) -> dict[str, Any]:
+        runs = {pair.truth.dataset: pair.predictions.run_settings() for pair in pairs}
+        names = ("model", "prompt", "question", "seed", "generation", "batch_size")
         settings: dict[str, Any] = {
             "wheels": self.wheels.name,
             "wheels_fingerprint": self.wheels.fingerprint,
-            "read_as": {pair.truth.dataset: f"{pair.predictions.reading} ({pair.predictions.field})" for pair in pairs},
+            "read_as": {pair.truth.dataset: f"{pair.predictions.content} ({pair.predictions.field})" for pair in pairs},
             "resampling": asdict(self.resampling),
             "rules": asdict(self.rules),
         }
-        if any(file.reading == "text" for pair in pairs for file in (pair.predictions, pair.other) if file):
+        if any(values.content == "text" for pair in pairs for values in (pair.predictions, pair.baseline) if values):
             settings["extractor"] = self._extractor()
-        made = {key: {name: run[name] for name in told if name in run} for key, run in runs.items() if run}
-        if made:
-            first = next(iter(made.values()))
-            settings["predictions"] = first if all(each == first for each in made.values()) else made
+        run_settings = {key: {name: run[name] for name in names if name in run} for key, run in runs.items() if run}
+        if run_settings:
+            first = next(iter(run_settings.values()))
+            settings["predictions"] = first if all(each == first for each in run_settings.values()) else run_settings
         return settings
 
 
-def pairs_of(
-    truths: Sequence[Truth], predictions: Mapping[str, ValueFile], others: Mapping[str, ValueFile]
-) -> list[Pair]:
+def pair_files(
+    truths: Sequence[Truth], predictions: Mapping[str, ValueSource], baselines: Mapping[str, ValueSource]
+) -> list[ScoringPair]:
     """Truths and predictions by data set. Raises DataError naming the data sets that have no predictions."""
     missing = [truth.dataset for truth in truths if truth.dataset not in predictions]
-    missing += [truth.dataset for truth in truths if others and truth.dataset not in others]
+    missing += [truth.dataset for truth in truths if baselines and truth.dataset not in baselines]
     if missing:
         raise DataError(
             "data sets have no file of predictions",
@@ -147,21 +150,21 @@ def pairs_of(
             expected="KEY.jsonl for each",
             hint="generate them, or choose data sets with --sets",
         )
-    return [Pair(truth, predictions[truth.dataset], others.get(truth.dataset)) for truth in truths]
+    return [ScoringPair(truth, predictions[truth.dataset], baselines.get(truth.dataset)) for truth in truths]
 
 
-def _mean(tallies: Mapping[str, Tally]) -> tuple[Figure | None, str]:
+def _mean(tallies: Mapping[str, TermSums]) -> tuple[Figure | None, str]:
     """The benchmark's mean, or None and why there is none."""
-    here = [key for key in NINE if key in tallies]
-    if len(here) < len(NINE):
-        return None, f"no mean over the benchmark: {len(here)} of its {len(NINE)} data sets are here"
-    empty = [key for key in here if math.isnan(tallies[key].values()[tallies[key].metric.primary])]
+    present = [key for key in NINE if key in tallies]
+    if len(present) < len(NINE):
+        return None, f"no mean over the benchmark: {len(present)} of its {len(NINE)} data sets are here"
+    empty = [key for key in present if math.isnan(tallies[key].values()[tallies[key].metric.primary])]
     if empty:
         return None, f"no mean over the benchmark: no value for {listed(empty)}"
-    return mean_figure({key: tallies[key] for key in here}), ""
+    return mean_figure({key: tallies[key] for key in present}), ""
 
 
-def _watched(predictions: Any, truth: Truth, progress: Callable[[str, int, int], None] | None) -> Any:
+def _with_progress(predictions: Any, truth: Truth, progress: Callable[[str, int, int], None] | None) -> Any:
     for count, prediction in enumerate(predictions, 1):
         yield prediction
         if progress and count % 64 == 0:
@@ -178,13 +181,13 @@ def _code_of(plugin: object) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _trees(wheels: WheelSet) -> dict[str, dict[str, dict[str, list[str]]]]:

@@ -14,20 +14,21 @@ from affectgpt.registry.errors import DataError
 from affectgpt.registry.messages import first_of
 from affectgpt.unibench.confusion import ConfusionCounter
 from affectgpt.unibench.label_extraction import Prediction, chunks
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.metrics.hit_rate import HitRate
 from affectgpt.unibench.metrics.overlap import WheelOverlap
-from affectgpt.unibench.metrics.sector_table import SectorTable, Written
+from affectgpt.unibench.metrics.sector_table import LabelIndices, SectorTable
 from affectgpt.unibench.metrics.sentiment import SentimentScore
-from affectgpt.unibench.resampling import Resampling, Tally
+from affectgpt.unibench.resampling import Resampling, TermSums
 from affectgpt.unibench.result import DatasetResult, WorstClip
 from affectgpt.unibench.truth import Truth
 
 CHUNK = 4096
 LARGEST_CHUNK = 4 * 2**20
-_SHOWN, _LABELS_SHOWN = 2000, 100
+_MAX_TEXT, _MAX_LABELS = 2000, 100
 Missing = Literal["error", "exclude", "wrong"]
 Unreadable = Literal["wrong", "exclude"]
+Unknown = Literal["error", "exclude"]
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,16 @@ class ScoringRules:
     - `missing`: a clip of the truth that has no prediction stops the scoring, is excluded, or counts as wrong.
     - `unreadable`: a prediction that is an error, or whose reading was one, counts as wrong or is excluded. A wrong
       clip predicts nothing; for sentiment, the opposite.
+    - `unknown`: a prediction for a clip that the truth lacks stops the scoring, or is excluded with a note.
     """
 
     missing: Missing = "error"
     unreadable: Unreadable = "wrong"
     worst: int = 20
+    unknown: Unknown = "exclude"
 
 
-class DatasetScore:
+class DatasetScorer:
     """Scores one data set in a stream of predictions; memory grows with the truth, not with the texts."""
 
     def __init__(
@@ -58,7 +61,7 @@ class DatasetScore:
             self.metric = HitRate(table, truth.values.values())
         else:
             self.metric = SentimentScore()
-        self.tally = Tally(self.metric, resampling, truth.dataset, paired=paired)
+        self.tally = TermSums(self.metric, resampling, truth.dataset, paired=paired)
         self.excluded: Counter[str] = Counter()
         self.counted_wrong: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -68,14 +71,16 @@ class DatasetScore:
 
     def read(self, predictions: Iterable[Prediction]) -> DatasetResult:
         """Score all predictions. Raises DataError for ids that repeat, and for missing ones when that is an error."""
-        left = dict.fromkeys(self.truth.values)
+        remaining = dict.fromkeys(self.truth.values)
         if self.truth.synthetic:
-            self.notes["synthetic clips in the data set's layout: nothing to compare with published scores"] = len(left)
-        for portion in _portions(self._usable(predictions, left)):
+            self.notes["synthetic clips in the data set's layout: nothing to compare with published scores"] = len(
+                remaining
+            )
+        for portion in _bounded_chunks(self._filter(predictions, remaining)):
             self._add(portion)
-        if left:
-            self._miss(list(left))
-        if self.tally.clips and self.notes[_ODD] == self.tally.clips:
+        if remaining:
+            self._handle_missing(list(remaining))
+        if self.tally.clips and self.notes[_INVALID_SENTIMENT] == self.tally.clips:
             raise DataError(
                 "no prediction is a sentiment",
                 where=self.truth.title,
@@ -99,7 +104,7 @@ class DatasetScore:
             task=truth.task,
             primary=self.metric.primary,
             figures=self.tally.figures(),
-            clips=self._kept,
+            clips=self._counted_clips,
             excluded=dict(self.excluded),
             counted_wrong=dict(self.counted_wrong),
             notes=dict(+self.notes),
@@ -110,26 +115,35 @@ class DatasetScore:
         )
 
     @property
-    def _kept(self) -> int:
+    def _counted_clips(self) -> int:
         return self.tally.clips - sum(self.excluded[reason] for reason in _UNCOUNTED)
 
-    def _usable(self, predictions: Iterable[Prediction], left: dict[str, None]) -> Iterable[Prediction]:
+    def _filter(self, predictions: Iterable[Prediction], remaining: dict[str, None]) -> Iterable[Prediction]:
         repeated: dict[str, int] = {}
-        for said in predictions:
-            if said.id not in left:
-                if said.id in self.truth.values:
-                    if said.id in repeated or len(repeated) < _NAMED:
-                        repeated[said.id] = repeated.get(said.id, 1) + 1
+        for prediction in predictions:
+            if prediction.id not in remaining:
+                if prediction.id in self.truth.values:
+                    if prediction.id in repeated or len(repeated) < _MAX_NAMED:
+                        repeated[prediction.id] = repeated.get(prediction.id, 1) + 1
                 else:
                     self.notes[_UNKNOWN] += 1
-                    if len(self._unknown) < _NAMED:
-                        self._unknown.append(said.id)
+                    if len(self._unknown) < _MAX_NAMED:
+                        self._unknown.append(prediction.id)
                 continue
-            del left[said.id]
-            if said.error and self.rules.unreadable == "exclude":
+            del remaining[prediction.id]
+            if prediction.error and self.rules.unreadable == "exclude":
                 self.excluded[_UNREADABLE] += 1
                 continue
-            yield said
+            yield prediction
+        # Where no id is known, the fields or the files are wrong ones, which [_miss][] says.
+        if self.notes[_UNKNOWN] and self.rules.unknown == "error" and len(remaining) < len(self.truth.values):
+            raise DataError(
+                "there are predictions of clips that the truth lacks",
+                where=self.truth.title,
+                found=f"{self.notes[_UNKNOWN]}: {', '.join(self._unknown)}",
+                expected="ids of the truth only",
+                hint='leave them out, or pass unknown="exclude"',
+            )
         if repeated:
             raise DataError(
                 "predictions repeat",
@@ -139,12 +153,12 @@ class DatasetScore:
                 hint="keep one prediction for each clip",
             )
 
-    def _miss(self, names: list[str]) -> None:
+    def _handle_missing(self, names: list[str]) -> None:
         if self.notes[_UNKNOWN] and len(names) == len(self.truth.values):
             raise DataError(
                 "no prediction is of a clip of the truth",
                 where=self.truth.title,
-                found=f"predictions of {', '.join(self._unknown)}, ...; truth of {', '.join(names[:_NAMED])}, ...",
+                found=f"predictions of {', '.join(self._unknown)}, ...; truth of {', '.join(names[:_MAX_NAMED])}, ...",
                 expected="the same ids in both",
                 hint="say which field holds them with --id-field; give a manifest or data set as --data, not --truth",
             )
@@ -162,39 +176,39 @@ class DatasetScore:
         for chunk in chunks(names, CHUNK):
             self._add([Prediction(name, None, error=_MISSING) for name in chunk])
 
-    def _add(self, said: Sequence[Prediction]) -> None:
-        names = [each.id for each in said]
+    def _add(self, predictions: Sequence[Prediction]) -> None:
+        names = [prediction.id for prediction in predictions]
         true = [self.truth.values[name] for name in names]
         if isinstance(self.metric, SentimentScore):
-            values = [_sentiment(each, value) for each, value in zip(said, true, strict=True)]
-            odd = sum(not each.error and each.value not in SENTIMENTS for each in said)
-            if odd:
-                self.notes[_ODD] += odd
+            values = [_sentiment(prediction, value) for prediction, value in zip(predictions, true, strict=True)]
+            invalid = sum(not prediction.error and prediction.value not in SENTIMENTS for prediction in predictions)
+            if invalid:
+                self.notes[_INVALID_SENTIMENT] += invalid
             terms = self.metric.terms(true, values)
             self.excluded["the true value is 0"] += int((terms[:, -1] == 0).sum())
             scores = np.where(terms[:, -1] == 0, np.nan, terms[:, 0] + terms[:, 3])
         else:
-            values = [[] if each.error else each.value for each in said]
-            written = self.table.read([[value] for value in true] if self.truth.task == "basic" else true)
-            read = self._read(values, names)
-            terms = self.metric.compared(written, read)
-            self._confusion.add(written, read)
+            values = [[] if prediction.error else prediction.value for prediction in predictions]
+            labels = self.table.read([[value] for value in true] if self.truth.task == "basic" else true)
+            predicted = self._read(values, names)
+            terms = self.metric.terms_of_indices(labels, predicted)
+            self._confusion.add(labels, predicted)
             scores = _clip_scores(self.metric, terms)
-            empty = np.asarray(written.counts == 0)
+            empty = np.asarray(labels.counts == 0)
             self.excluded["no true label"] += int(empty.sum())
             self.excluded["no true label has a place on the wheels"] += int((np.isnan(scores) & ~empty).sum())
-            self.notes[_NO_PLACE] += int(((read.counts > 0) & ~self._placed(read)).sum())
-        for each, score in zip(said, scores, strict=True):
-            if each.error and not np.isnan(score):
-                self.counted_wrong[_MISSING if each.error == _MISSING else _UNREADABLE] += 1
+            self.notes[_NO_PLACE] += int(((predicted.counts > 0) & ~self._has_sector(predicted)).sum())
+        for prediction, score in zip(predictions, scores, strict=True):
+            if prediction.error and not np.isnan(score):
+                self.counted_wrong[_MISSING if prediction.error == _MISSING else _UNREADABLE] += 1
         self.excluded = +self.excluded
         self.tally.add(names, terms)
-        self._keep_worst(said, true, values, scores)
+        self._update_worst(predictions, true, values, scores)
 
-    def _placed(self, read: Written) -> np.ndarray:
+    def _has_sector(self, labels: LabelIndices) -> np.ndarray:
         """Which clips have a label with a sector on any wheel, bool `[n]`."""
         level_1 = [index for index, column in enumerate(self.table.columns) if column.level == 1]
-        placed: np.ndarray = self.table.sizes(self.table.sets(read))[:, level_1].sum(axis=1) > 0
+        placed: np.ndarray = self.table.sizes(self.table.sets(labels))[:, level_1].sum(axis=1) > 0
         return placed
 
     def _read(self, values: Sequence[Any], names: Sequence[str]) -> Any:
@@ -209,17 +223,17 @@ class DatasetScore:
 
     def _texts(self, value: Any) -> tuple[str, ...]:
         if self.truth.task == "sentiment":
-            return (_cut(f"{value:g}" if isinstance(value, float) else str(value)),)
-        return tuple(_cut(label) for label in label_list(value)[:_LABELS_SHOWN])
+            return (_shorten(f"{value:g}" if isinstance(value, float) else str(value)),)
+        return tuple(_shorten(label) for label in parse_labels(value)[:_MAX_LABELS])
 
-    def _keep_worst(
-        self, said: Sequence[Prediction], true: Sequence[Any], values: Sequence[Any], scores: np.ndarray
+    def _update_worst(
+        self, predictions: Sequence[Prediction], true: Sequence[Any], values: Sequence[Any], scores: np.ndarray
     ) -> None:
-        wrong = sorted(np.flatnonzero(scores < 1).tolist(), key=lambda index: (scores[index], said[index].id))
+        wrong = sorted(np.flatnonzero(scores < 1).tolist(), key=lambda index: (scores[index], predictions[index].id))
         clips = [
             WorstClip(
-                said[index].id,
-                _cut(said[index].error or said[index].text),
+                predictions[index].id,
+                _shorten(predictions[index].error or predictions[index].text),
                 self._texts(values[index]),
                 self._texts(true[index]),
                 float(scores[index]),
@@ -233,8 +247,8 @@ _MISSING = "no prediction"
 _UNKNOWN = "predictions of unknown clips, left out"
 _UNREADABLE = "the prediction is an error or could not be read"
 _NO_PLACE = "predictions with labels none of which has a place on the wheels"
-_NAMED = 5
-_ODD = "values that are none of positive, negative and neutral, counted as not positive"
+_MAX_NAMED = 5
+_INVALID_SENTIMENT = "values that are none of positive, negative and neutral, counted as not positive"
 _UNCOUNTED = ("no true label", "no true label has a place on the wheels", "the true value is 0")
 
 
@@ -242,30 +256,32 @@ def _clip_scores(metric: WheelOverlap | HitRate, terms: np.ndarray) -> np.ndarra
     """Each clip's own F, the mean over the wheels at level 1 on which it counts; NaN where it counts on none."""
     if isinstance(metric, WheelOverlap):
         count = sum(column.level == 1 for column in metric.columns)
-        each = terms[:, : 3 * count].reshape(len(terms), count, 3)
-        precision, recall, kept = each[..., 0], each[..., 1], each[..., 2]
+        clip_terms = terms[:, : 3 * count].reshape(len(terms), count, 3)
+        precision, recall, counted = clip_terms[..., 0], clip_terms[..., 1], clip_terms[..., 2]
     else:
-        each = terms[:, :-2].reshape(len(terms), len(metric.columns), 4)
-        precision, recall, kept = each[..., 2], each[..., 0], each[..., 3]
+        clip_terms = terms[:, :-2].reshape(len(terms), len(metric.columns), 4)
+        precision, recall, counted = clip_terms[..., 2], clip_terms[..., 0], clip_terms[..., 3]
     score = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
-    clips = kept.sum(axis=1)
+    clips = counted.sum(axis=1)
     return np.where(clips > 0, score.sum(axis=1) / np.maximum(clips, 1), np.nan)
 
 
-def _sentiment(said: Prediction, value: float) -> Any:
-    if said.error:
+def _sentiment(prediction: Prediction, value: float) -> Any:
+    if prediction.error:
         return "negative" if value > 0 else "positive"
-    return said.value
+    return prediction.value
 
 
-def _portions(predictions: Iterable[Prediction]) -> Iterator[list[Prediction]]:
+def _bounded_chunks(predictions: Iterable[Prediction]) -> Iterator[list[Prediction]]:
     """Lists of predictions that are bounded in number and in what their texts and labels take."""
     portion: list[Prediction] = []
     size = 0
-    for said in predictions:
-        portion.append(said)
-        size += len(said.text) + (sum(map(len, map(str, said.value))) if isinstance(said.value, list) else 0)
-        size += len(said.value) if isinstance(said.value, str) else 0
+    for prediction in predictions:
+        portion.append(prediction)
+        size += len(prediction.text) + (
+            sum(map(len, map(str, prediction.value))) if isinstance(prediction.value, list) else 0
+        )
+        size += len(prediction.value) if isinstance(prediction.value, str) else 0
         if len(portion) == CHUNK or size > LARGEST_CHUNK:
             yield portion
             portion, size = [], 0
@@ -273,8 +289,8 @@ def _portions(predictions: Iterable[Prediction]) -> Iterator[list[Prediction]]:
         yield portion
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} ..."
 
 
 def _or_none(value: Any) -> float | None:

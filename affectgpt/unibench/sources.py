@@ -18,7 +18,7 @@ from affectgpt.unibench.truth import Task, Truth, truth_of_examples
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """One data set: its clips, and the `task` that its labels are for (None: it has none to score against)."""
 
     key: str
@@ -28,6 +28,11 @@ class Source:
     expected: int | None = None
     synthetic: bool = False
 
+    @classmethod
+    def of_examples(cls, name: str, examples: Sequence[Example]) -> DataSource:
+        """A data set of one's own called `name`: for the sentiment when all its labels are numbers."""
+        return _user_source(name, examples)
+
     def truth(self) -> Truth:
         """Its true labels. Raises DataError when it has none."""
         if self.task is None:
@@ -36,32 +41,34 @@ class Source:
         return replace(truth, synthetic=self.synthetic)
 
 
-def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, limit: int | None = None) -> list[Source]:
+def find_data_sources(
+    data: Path, sets: Sequence[str] = (), *, media: bool = True, limit: int | None = None
+) -> list[DataSource]:
     """The data sets in `data`; only those named by `sets`, when any are. `limit` takes the first clips of each.
 
     Without `media` only labels are read, which needs no video. Raises DataError for what is none of the four kinds,
     for an unknown name in `sets`, and as the readers do.
     """
     sets = check_sets(sets)
-    own = data.is_file() or (not find_test_sets(data) and data.is_dir() and any(data.glob("track*.csv")))
-    if own and sets:
+    is_user_data = data.is_file() or (not find_test_sets(data) and data.is_dir() and any(data.glob("track*.csv")))
+    if is_user_data and sets:
         raise DataError("--sets chooses among the data sets of the benchmark", where=str(data), hint="leave it out")
     if data.is_file() and data.suffix.lower() in SUFFIXES:
-        found = [_own(data.stem, read_manifest(data))]
+        sources = [_user_source(data.stem, read_manifest(data))]
     elif keys := find_test_sets(data):
-        lost = [name for name in sets if name not in keys]
-        if lost:
+        missing = [name for name in sets if name not in keys]
+        if missing:
             raise DataError(
-                "the folder does not hold this data set", where=str(data), found=listed(keys), expected=listed(lost)
+                "the folder does not hold this data set", where=str(data), found=listed(keys), expected=listed(missing)
             )
-        made = any((folder / "synthetic.json").is_file() for folder in (data, data.resolve().parent))
-        found = [
-            _benchmark(key, read_test_set(key, data, media=media), synthetic=made)
+        is_synthetic = any((folder / "synthetic.json").is_file() for folder in (data, data.resolve().parent))
+        sources = [
+            _benchmark(key, read_test_set(key, data, media=media), synthetic=is_synthetic)
             for key in keys
             if not sets or key in sets
         ]
     elif data.is_dir() and any(data.glob("track*.csv")):
-        found = [_own(data.resolve().name, read_mer2025(data))]
+        sources = [_user_source(data.resolve().name, read_mer2025(data))]
     else:
         raise DataError(
             "no data set is found here",
@@ -71,7 +78,7 @@ def read_sources(data: Path, sets: Sequence[str] = (), *, media: bool = True, li
             f" the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
             hint="affectgpt data doctor FOLDER says what is there",
         )
-    return [_cut(source, limit) for source in found]
+    return [_limit_clips(source, limit) for source in sources]
 
 
 def check_sets(sets: Sequence[str]) -> list[str]:
@@ -89,17 +96,17 @@ def check_sets(sets: Sequence[str]) -> list[str]:
     return keys
 
 
-def _benchmark(key: str, examples: Sequence[Example], *, synthetic: bool) -> Source:
+def _benchmark(key: str, examples: Sequence[Example], *, synthetic: bool) -> DataSource:
     test_set = TEST_SETS[key]
-    return Source(key, test_set.title, test_set.task, tuple(examples), test_set.clips, synthetic)
+    return DataSource(key, test_set.title, test_set.task, tuple(examples), test_set.clips, synthetic)
 
 
-def _own(name: str, examples: Sequence[Example]) -> Source:
+def _user_source(name: str, examples: Sequence[Example]) -> DataSource:
     key = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "clips"
     numbers, words = sum(each.sentiment is not None for each in examples), sum(bool(each.labels) for each in examples)
     task: Task | None = "sentiment" if numbers and not words else "fine-grained" if words else None
-    return Source(key, name, task, tuple(examples))
+    return DataSource(key, name, task, tuple(examples))
 
 
-def _cut(source: Source, limit: int | None) -> Source:
+def _limit_clips(source: DataSource, limit: int | None) -> DataSource:
     return source if limit is None else replace(source, examples=source.examples[:limit])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affectgpt.data.example import Example
-from affectgpt.registry.errors import DataError
+from affectgpt.registry.errors import DataError, listed
 from affectgpt.registry.messages import first_of, shown
-from affectgpt.unibench.clip_values import Row, value_file
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
+from affectgpt.unibench.label_text import parse_labels
 
 Task = Literal["fine-grained", "basic", "sentiment"]
 TASKS: tuple[Task, ...] = ("fine-grained", "basic", "sentiment")
@@ -35,19 +35,54 @@ class Truth:
     synthetic: bool = False
 
 
-def truth_of_file(path: Path, task: Task, *, field: str | None = None, id_field: str | None = None) -> Truth:
-    """Read a file of true labels (see [value_file][]). Raises DataError naming every id that repeats or is unusable."""
-    rows = value_file(path, reading="labels", field=field, id_field=id_field).rows()
+def read_truth(path: Path, task: Task, *, field: str | None = None, id_field: str | None = None) -> Truth:
+    """Read a file of true labels (see [open_clip_values][]). Raises DataError naming every id that repeats or is unusable."""
+    rows = open_clip_values(path, content="labels", field=field, id_field=id_field).rows()
     return Truth(Path(path).stem, Path(path).stem, task, _values(rows, task, str(path)))
+
+
+def truth_of_values(values: ValueSource, name: str, task: Task | None = None) -> Truth:
+    """The truth in `values` for `task`, by default the one that they are for ([infer_task][]). Raises DataError."""
+    rows = list(values.rows())
+    task = task or infer_task((row.value for row in rows if not row.error), name)
+    return Truth(name, name, task, _values(rows, task, name))
+
+
+def infer_task(values: Iterable[Any], where: str) -> Task:
+    """Sentiment for numbers, basic for single labels, fine-grained when one is a set of labels. Raises DataError."""
+    numbers = labels = sets = 0
+    for value in values:
+        if isinstance(value, list) or (isinstance(value, str) and (value.startswith("[") or "," in value)):
+            sets += 1
+        elif isinstance(value, str) and not _is_number(value):
+            labels += 1
+        elif value is not None and value == value:
+            numbers += 1
+    if numbers and (labels or sets):
+        raise DataError(
+            "the true values are both numbers and labels",
+            where=where,
+            found=f"{numbers} numbers, {labels + sets} labels or lists of labels",
+            expected="labels, or numbers for the sentiment",
+            hint=f"pass task=, one of {listed(TASKS)}",
+        )
+    return "sentiment" if numbers else "basic" if labels and not sets else "fine-grained"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def truth_of_examples(examples: Iterable[Example], dataset: str, title: str, task: Task, expected: int | None) -> Truth:
     """The truth of examples that a dataset reader gave."""
-    rows = (Row(each.name, each.sentiment if task == "sentiment" else list(each.labels)) for each in examples)
+    rows = (ValueRow(each.name, each.sentiment if task == "sentiment" else list(each.labels)) for each in examples)
     return Truth(dataset, title, task, _values(rows, task, title), expected)
 
 
-def _values(rows: Iterable[Row], task: Task, where: str) -> dict[str, Any]:
+def _values(rows: Iterable[ValueRow], task: Task, where: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     repeated, unusable = [], []
     for row in rows:
@@ -78,10 +113,10 @@ def _values(rows: Iterable[Row], task: Task, where: str) -> dict[str, Any]:
 
 
 def _one_label(value: Any) -> str:
-    found = label_list(value) if isinstance(value, list) or str(value).startswith("[") else [str(value).strip()]
-    if value is None or len(found) != 1 or not found[0]:
+    labels = parse_labels(value) if isinstance(value, list) or str(value).startswith("[") else [str(value).strip()]
+    if value is None or len(labels) != 1 or not labels[0]:
         raise ValueError(f"{shown(value)} is not one label")
-    return found[0]
+    return labels[0]
 
 
 def _number(value: Any) -> float:
@@ -96,7 +131,7 @@ def _number(value: Any) -> float:
     return number
 
 
-_READ: dict[str, Any] = {"fine-grained": label_list, "basic": _one_label, "sentiment": _number}
+_READ: dict[str, Any] = {"fine-grained": parse_labels, "basic": _one_label, "sentiment": _number}
 _EXPECTED = {
     "fine-grained": "a set of labels per clip",
     "basic": "one label per clip",

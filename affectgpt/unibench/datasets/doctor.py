@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Health:
+class DatasetHealth:
     """One data set.
 
     - `named`: clips that its tables name; `clips`: those whose video is there; `expected`: those it should have, None
@@ -55,12 +55,12 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """All data sets of a place. `missing` are test sets of the benchmark that are not there: no problem by itself."""
 
-    place: str
+    folder: str
     kind: str
-    sets: tuple[Health, ...]
+    sets: tuple[DatasetHealth, ...]
     missing: tuple[str, ...]
 
     @property
@@ -71,11 +71,11 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers."""
         sets = [
-            {**vars(each), "problems": [vars(problem) for problem in each.problems], "notes": list(each.notes)}
-            for each in self.sets
+            {**vars(dataset), "problems": [vars(problem) for problem in dataset.problems], "notes": list(dataset.notes)}
+            for dataset in self.sets
         ]
         return {
-            "place": self.place,
+            "place": self.folder,
             "kind": self.kind,
             "healthy": self.healthy,
             "sets": sets,
@@ -94,69 +94,73 @@ class _Source:
     pictured: bool = True
 
 
-def examine(
-    place: str | Path,
+def inspect_folder(
+    path: str | Path,
     *,
     manifest: bool = False,
     decode: bool = True,
     workers: int = 2,
     progress: Progress | None = None,
-) -> Report:
+) -> DoctorReport:
     """Look at MER-UniBench, one of its data sets, a MER2025 folder, or a manifest (by its suffix, or `manifest=True`).
 
     With `decode`, one frame, the sound and one stored face of every clip are decoded, in `workers` processes (see
     [decode_example][]); `progress(data set, done, total)` is called after each. Problems within a data set are told,
     not raised. Raises DataError when `place` is none of these, RunError when a worker dies.
     """
-    place = Path(place)
-    kind, sources = _sources(place, manifest)
-    there = {source.key for source in sources}
-    missing = tuple(each.folder for each in TEST_SETS.values() if each.key not in there) if kind == "benchmark" else ()
-    surveys = [_surveyed(source) for source in sources]
-    decoded = _decoded(sources, surveys, workers, progress) if decode else [None] * len(sources)
-    sets = tuple(_health(*each) for each in zip(sources, surveys, decoded, strict=True))
-    return Report(str(place), kind, sets, missing)
+    path = Path(path)
+    kind, sources = _sources(path, manifest)
+    present = {source.key for source in sources}
+    missing = (
+        tuple(test_set.folder for test_set in TEST_SETS.values() if test_set.key not in present)
+        if kind == "benchmark"
+        else ()
+    )
+    surveys = [_read_reports(source) for source in sources]
+    decoded = _decode_all(sources, surveys, workers, progress) if decode else [None] * len(sources)
+    sets = tuple(map(_health, sources, surveys, decoded))
+    return DoctorReport(str(path), kind, sets, missing)
 
 
-def _sources(place: Path, manifest: bool) -> tuple[str, list[_Source]]:
-    if manifest or (place.is_file() and place.suffix.lower() in SUFFIXES):
+def _sources(path: Path, manifest: bool) -> tuple[str, list[_Source]]:
+    if manifest or (path.is_file() and path.suffix.lower() in SUFFIXES):
         # A clip of one's own may be a recording of a voice.
-        survey = _bound(survey_manifest, place)
-        return "manifest", [_Source(place.stem, place.name, place, "", None, survey, pictured=False)]
-    keys = find_test_sets(place)
-    parts = {folder: find_parts(folder) for folder in (place, place / MER2025_FOLDER)}
-    sources = [_test_set(key, place) for key in keys]
-    for folder, found in parts.items():
-        for part in found:
-            survey = _bound(survey_mer2025, folder, part=part)
-            sources.append(_Source(f"mer2025-{part}", f"MER2025 {part}", folder, "", None, survey))
+        survey = _bound(survey_manifest, path)
+        return "manifest", [_Source(path.stem, path.name, path, "", None, survey, pictured=False)]
+    keys = find_test_sets(path)
+    subsets_by_folder = {folder: find_parts(folder) for folder in (path, path / MER2025_FOLDER)}
+    sources = [_test_set(key, path) for key in keys]
+    for folder, subsets in subsets_by_folder.items():
+        for subset in subsets:
+            survey = _bound(survey_mer2025, folder, part=subset)
+            sources.append(_Source(f"mer2025-{subset}", f"MER2025 {subset}", folder, "", None, survey))
     if not sources:
         raise DataError(
             "no data set is found here",
-            where=str(place),
-            found=_inventory(place),
+            where=str(path),
+            found=_inventory(path),
             expected=f"folders of MER-UniBench ({listed(each.folder for each in TEST_SETS.values())}), one of them, a"
             f" folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
         )
-    whole = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(place)).name for key in keys)
-    return "benchmark" if whole else "data set", sources
+    is_benchmark = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(path)).name for key in keys)
+    return "benchmark" if is_benchmark else "data set", sources
 
 
-def _test_set(key: str, place: Path) -> _Source:
+def _test_set(key: str, path: Path) -> _Source:
     test_set = TEST_SETS[key]
-    folder = folder_of(test_set, place)
+    folder = folder_of(test_set, path)
     expected = None if _is_synthetic(Path(os.path.abspath(folder)).parent) else test_set.clips
-    return _Source(key, test_set.title, folder, test_set.task, expected, _bound(survey_test_set, key, place))
+    return _Source(key, test_set.title, folder, test_set.task, expected, _bound(survey_test_set, key, path))
 
 
 def _bound(function: Callable[..., Survey], *arguments: Any, **options: Any) -> Callable[[], Survey]:
     return lambda: function(*arguments, **options)
 
 
-def _inventory(place: Path) -> str:
-    if not place.is_dir():
-        return "a file" if place.exists() else "nothing of that name"
-    names = sorted(each.name for each in place.iterdir())
+def _inventory(path: Path) -> str:
+    if not path.is_dir():
+        return "a file" if path.exists() else "nothing of that name"
+    names = sorted(each.name for each in path.iterdir())
     return (", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")) or "an empty folder"
 
 
@@ -169,14 +173,14 @@ def _is_synthetic(root: Path) -> bool:
         return False
 
 
-def _surveyed(source: _Source) -> Survey:
+def _read_reports(source: _Source) -> Survey:
     try:
         return source.survey()
     except DataError as error:
         return Survey([], 0, error.problems)
 
 
-def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> Health:
+def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> DatasetHealth:
     examples, problems = survey.examples, list(survey.problems)
     if source.expected is not None and survey.named != source.expected and survey.named:
         problems.append(
@@ -188,11 +192,11 @@ def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> H
                 "its scores cannot be compared with others'",
             )
         )
-    notes = _lacks(examples)
+    notes = _missing_media_notes(examples)
     if decoded is not None:
-        problems += _grouped([each.problem for each in decoded if each.problem is not None])
-        notes += _told(decoded, len(examples))
-    return Health(
+        problems += _group_problems([report.problem for report in decoded if report.problem is not None])
+        notes += _decode_notes(decoded, len(examples))
+    return DatasetHealth(
         source.key,
         source.title,
         str(source.folder),
@@ -200,22 +204,22 @@ def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> H
         source.expected,
         survey.named,
         len(examples),
-        subtitles=sum(bool(each.subtitle) for each in examples),
-        sounds=sum(each.sound is not None for each in examples),
-        faces=sum(each.faces is not None for each in examples),
+        subtitles=sum(bool(example.subtitle) for example in examples),
+        sounds=sum(example.sound is not None for example in examples),
+        faces=sum(example.faces is not None for example in examples),
         labels=_histogram(examples),
-        decoded=None if decoded is None else sum(each.problem is None for each in decoded),
-        seconds=None if decoded is None else round(sum(each.seconds for each in decoded), 3),
+        decoded=None if decoded is None else sum(report.problem is None for report in decoded),
+        seconds=None if decoded is None else round(sum(report.seconds for report in decoded), 3),
         problems=tuple(problems),
         notes=tuple(notes),
     )
 
 
-def _lacks(examples: Sequence[Example]) -> list[str]:
+def _missing_media_notes(examples: Sequence[Example]) -> list[str]:
     lacking = {
-        "subtitle": [each.name for each in examples if not each.subtitle],
-        "separate sound": [each.name for each in examples if each.sound is None],
-        "stored face pictures": [each.name for each in examples if each.faces is None],
+        "subtitle": [example.name for example in examples if not example.subtitle],
+        "separate sound": [example.name for example in examples if example.sound is None],
+        "stored face pictures": [example.name for example in examples if example.faces is None],
     }
     # Sounds and faces are extras, which a set may be without; words are not.
     return [
@@ -225,11 +229,11 @@ def _lacks(examples: Sequence[Example]) -> list[str]:
     ]
 
 
-def _told(decoded: Sequence[Decoded], clips: int) -> list[str]:
+def _decode_notes(reports: Sequence[Decoded], clips: int) -> list[str]:
     of: dict[str, list[str]] = {}
-    for each in decoded:
-        for note in each.notes:
-            of.setdefault(note, []).append(each.name)
+    for report in reports:
+        for note in report.notes:
+            of.setdefault(note, []).append(report.name)
     most = sorted(of.items(), key=lambda item: -len(item[1]))[:20]
     return [f"{len(names)} of {clips} clips: {note}: {_names(names)}" for note, names in most]
 
@@ -240,33 +244,35 @@ def _names(names: Sequence[str]) -> str:
 
 def _histogram(examples: Sequence[Example]) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for each in examples:
-        counts.update(each.labels)
-        if each.sentiment is not None:
-            counts["negative" if each.sentiment < 0 else "positive" if each.sentiment > 0 else "zero"] += 1
+    for example in examples:
+        counts.update(example.labels)
+        if example.sentiment is not None:
+            counts["negative" if example.sentiment < 0 else "positive" if example.sentiment > 0 else "zero"] += 1
     return dict(counts.most_common())
 
 
-def _decoded(
+def _decode_all(
     sources: list[_Source], surveys: list[Survey], workers: int, progress: Progress | None
 ) -> list[list[Decoded]]:
-    tasks = [(place, each, sources[place].pictured) for place, survey in enumerate(surveys) for each in survey.examples]
-    found: list[list[Decoded]] = [[] for _ in sources]
+    tasks = [
+        (index, example, sources[index].pictured) for index, survey in enumerate(surveys) for example in survey.examples
+    ]
+    reports: list[list[Decoded]] = [[] for _ in sources]
     if not tasks:
-        return found
-    with finished(_decode_of, tasks, min(workers, len(tasks))) as results:
-        for place, result in results:
-            found[place].append(result)
+        return reports
+    with finished(_decode_example, tasks, min(workers, len(tasks))) as results:
+        for index, result in results:
+            reports[index].append(result)
             if progress is not None:
-                progress(sources[place].title, len(found[place]), len(surveys[place].examples))
-    return [sorted(each, key=lambda decoded: decoded.name) for each in found]
+                progress(sources[index].title, len(reports[index]), len(surveys[index].examples))
+    return [sorted(source_reports, key=lambda decoded: decoded.name) for source_reports in reports]
 
 
-def _decode_of(place: int, example: Example, pictured: bool) -> tuple[int, Decoded]:
-    return place, decode_example(example, pictured=pictured)
+def _decode_example(index: int, example: Example, pictured: bool) -> tuple[int, Decoded]:
+    return index, decode_example(example, pictured=pictured)
 
 
-def _grouped(problems: list[Problem]) -> list[Problem]:
+def _group_problems(problems: list[Problem]) -> list[Problem]:
     # One that many clips share is told once, with the first of them.
     def kind(problem: Problem) -> tuple[str, str]:
         return problem.what, problem.expected

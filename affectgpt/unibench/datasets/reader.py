@@ -12,14 +12,18 @@ from affectgpt.data.survey import Survey
 from affectgpt.registry.errors import DataError, Problem, listed
 from affectgpt.registry.suggest import did_you_mean
 from affectgpt.unibench.datasets.layouts import TEST_SETS, TestSet
-from affectgpt.unibench.datasets.true_labels import Truth, read_labels
+from affectgpt.unibench.datasets.true_labels import ClipTruth, read_labels
 
 
 def find_test_sets(root: str | Path) -> list[str]:
     """The keys of the test sets whose folders are in `root`; of the one that `root` is, if it is one itself."""
     root = Path(root)
-    here = [key for key, each in TEST_SETS.items() if each.folder == Path(os.path.abspath(root)).name and root.is_dir()]
-    return here or [key for key, each in TEST_SETS.items() if (root / each.folder).is_dir()]
+    matches = [
+        key
+        for key, test_set in TEST_SETS.items()
+        if test_set.folder == Path(os.path.abspath(root)).name and root.is_dir()
+    ]
+    return matches or [key for key, test_set in TEST_SETS.items() if (root / test_set.folder).is_dir()]
 
 
 def read_test_set(key: str, root: str | Path, *, media: bool = True) -> list[Example]:
@@ -81,17 +85,19 @@ def folder_of(test_set: TestSet, root: Path) -> Path:
     name = Path(os.path.abspath(root)).name
     if root.is_dir() and name == test_set.folder:
         return root
-    there = [each.folder for each in TEST_SETS.values() if (root / each.folder).is_dir()]
+    folders = [each.folder for each in TEST_SETS.values() if (root / each.folder).is_dir()]
     raise DataError(
         f"the folder of {test_set.title} is not there",
         where=str(inside),
-        found=listed(there) if root.is_dir() else f"no folder {root}",
+        found=listed(folders) if root.is_dir() else f"no folder {root}",
         expected=f"{test_set.folder} in this folder, or that folder itself",
         hint="a data set is known by the name of its folder: rename it, or make a link of this name",
     )
 
 
-def _with_media(test_set: TestSet, folder: Path, truths: dict[str, Truth], problems: list[Problem]) -> list[Example]:
+def _with_media(
+    test_set: TestSet, folder: Path, truths: dict[str, ClipTruth], problems: list[Problem]
+) -> list[Example]:
     table = folder / test_set.subtitle_file
     if not table.exists():
         problems.append(
@@ -109,6 +115,6 @@ def _with_media(test_set: TestSet, folder: Path, truths: dict[str, Truth], probl
 
 
 def _example(
-    name: str, truth: Truth, video: Path, subtitle: str = "", sound: Path | None = None, faces: Path | None = None
+    name: str, truth: ClipTruth, video: Path, subtitle: str = "", sound: Path | None = None, faces: Path | None = None
 ) -> Example:
     return Example(name, video, subtitle, truth.labels, "", truth.sentiment, sound, faces)

@@ -19,22 +19,22 @@ _SESSIONS = "12345"
 
 
 @dataclass(frozen=True)
-class Truth:
+class ClipTruth:
     """What a clip's label file says: emotion words, or a sentiment."""
 
     labels: tuple[str, ...] = ()
     sentiment: float | None = None
 
 
-def read_labels(test_set: TestSet, folder: Path, problems: list[Problem]) -> dict[str, Truth]:
+def read_labels(test_set: TestSet, folder: Path, problems: list[Problem]) -> dict[str, ClipTruth]:
     """Name -> truth of every test clip, in the order of the file; what is wrong is added to `problems`."""
     path = folder / test_set.label_file
     if not path.exists():
         problems.append(Problem("there is no label file", str(path), expected=f"the labels of {test_set.title}"))
         return {}
     if not test_set.corpus:
-        written = read_column(path, "openset", problems) or {}
-        return {name: Truth(labels=tuple(parse_labels(text))) for name, text in written.items()}
+        texts = read_column(path, "openset", problems) or {}
+        return {name: ClipTruth(labels=tuple(parse_labels(text))) for name, text in texts.items()}
     try:
         corpora = read_npz(path)
     except DataError as error:
@@ -42,12 +42,12 @@ def read_labels(test_set: TestSet, folder: Path, problems: list[Problem]) -> dic
         return {}
     corpus = corpora.get(test_set.corpus)
     if not isinstance(corpus, dict):
-        found = f"{test_set.corpus} of type {type(corpus).__name__}" if corpus is not None else listed(corpora)
+        content = f"{test_set.corpus} of type {type(corpus).__name__}" if corpus is not None else listed(corpora)
         problems.append(
             Problem(
                 f"no labels {test_set.corpus}",
                 str(path),
-                found[:200],
+                content[:200],
                 f"{test_set.corpus}: a dict of names",
                 f"the label file may not be that of {test_set.title}",
             )
@@ -59,21 +59,21 @@ def read_labels(test_set: TestSet, folder: Path, problems: list[Problem]) -> dic
 class _Corpus:
     def __init__(self, test_set: TestSet, path: Path, entries: dict[Any, Any]) -> None:
         self.test_set, self.path, self.entries = test_set, path, entries
-        self.wrong: dict[tuple[str, str], list[str]] = {}
+        self.invalid_items: dict[tuple[str, str], list[str]] = {}
 
-    def read(self, problems: list[Problem]) -> dict[str, Truth]:
-        read = self.sentiment if self.test_set.task == "sentiment" else self.word
-        truths: dict[str, Truth] = {}
+    def read(self, problems: list[Problem]) -> dict[str, ClipTruth]:
+        parse = self.sentiment if self.test_set.task == "sentiment" else self.parse_word
+        truths: dict[str, ClipTruth] = {}
         for name, entry in self.entries.items():
-            if self.is_named(name) and self.is_kept(name):
-                truth = self.truth(str(name), entry, read)
+            if self.is_valid_name(name) and self.is_in_session(name):
+                truth = self.truth(str(name), entry, parse)
                 if truth is not None:
                     truths[str(name)] = truth
         problems.extend(
             Problem(what, f"{self.path}, {self.test_set.corpus}", first_of(items), expected)
-            for (what, expected), items in self.wrong.items()
+            for (what, expected), items in self.invalid_items.items()
         )
-        if not truths and not self.wrong:
+        if not truths and not self.invalid_items:
             problems.append(
                 Problem(
                     "there is no test clip",
@@ -84,13 +84,13 @@ class _Corpus:
             )
         return truths
 
-    def is_named(self, name: Any) -> bool:
+    def is_valid_name(self, name: Any) -> bool:
         if isinstance(name, str) and is_plain(name) and name == name.strip():
             return True
         self.add("names that are not plain file names", "NAME of the video NAME.mp4", shown(name))
         return False
 
-    def is_kept(self, name: str) -> bool:
+    def is_in_session(self, name: str) -> bool:
         session = self.test_set.session
         if not session:
             return True
@@ -98,34 +98,34 @@ class _Corpus:
             self.add("names without a session", "a session, 1 to 5, as the 5th character", name[:80])
         return name[4:5] == session
 
-    def truth(self, name: str, entry: Any, read: Callable[[str, Any], Truth | None]) -> Truth | None:
+    def truth(self, name: str, entry: Any, read: Callable[[str, Any], ClipTruth | None]) -> ClipTruth | None:
         key = "val" if self.test_set.task == "sentiment" else "emo"
         if not isinstance(entry, dict) or key not in entry:
             self.add(f"clips without {key!r}", f"a dict with {key!r} for each name", name)
             return None
         return read(name, entry[key])
 
-    def word(self, name: str, value: Any) -> Truth | None:
+    def parse_word(self, name: str, value: Any) -> ClipTruth | None:
         words = self.test_set.words
         if self.test_set.indexed:
             numbered = ", ".join(f"{place} {word}" for place, word in enumerate(words))
             if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < len(words):
-                return Truth(labels=(words[int(value)],))
+                return ClipTruth(labels=(words[int(value)],))
             self.add("labels that are none of the numbers of emotions", numbered, f"{name}: {shown(value)}")
         else:
             if isinstance(value, str) and value in words:
-                return Truth(labels=(str(value),))
+                return ClipTruth(labels=(str(value),))
             self.add("labels that are none of the emotions", listed(words), f"{name}: {shown(value)}")
         return None
 
-    def sentiment(self, name: str, value: Any) -> Truth | None:
+    def sentiment(self, name: str, value: Any) -> ClipTruth | None:
         low, high = self.test_set.bounds
         if isinstance(value, Real) and not isinstance(value, bool):
             number = float(value)
             if low - _BEYOND <= number <= high + _BEYOND:
-                return Truth(sentiment=number)
+                return ClipTruth(sentiment=number)
         self.add("sentiments that are not numbers in the range", f"{low:g} to {high:g}", f"{name}: {shown(value)}")
         return None
 
     def add(self, what: str, expected: str, item: str) -> None:
-        self.wrong.setdefault((what, expected), []).append(item)
+        self.invalid_items.setdefault((what, expected), []).append(item)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from affectgpt.unibench.metrics.metric import f_score, ratio
-from affectgpt.unibench.metrics.sector_table import SectorTable, Written
+from affectgpt.unibench.metrics.sector_table import LabelIndices, SectorTable
 
 _TERMS = 4
 
@@ -33,31 +33,31 @@ class HitRate:
 
     def terms(self, truth: Sequence[str], predicted: Sequence[object]) -> np.ndarray:
         """Per wheel hit, hit share, precision, 1 if the clip counts; then the number of labels, and 1."""
-        return self.compared(self.table.read([[label] for label in truth]), self.table.read(predicted))
+        return self.terms_of_indices(self.table.read([[label] for label in truth]), self.table.read(predicted))
 
-    def compared(self, true: Written, said: Written) -> np.ndarray:
+    def terms_of_indices(self, true: LabelIndices, predicted: LabelIndices) -> np.ndarray:
         """As [terms][], of labels that are read already."""
-        in_truth, in_prediction = self.table.sets(true), self.table.sets(said)
-        among = in_prediction & self.table.sets(self._candidates)
+        in_truth, in_prediction = self.table.sets(true), self.table.sets(predicted)
+        candidate_sectors = in_prediction & self.table.sets(self._candidates)
         at = slice(len(self.columns))
         hit = self.table.sizes(in_truth & in_prediction)[:, at]
-        given, candidates = self.table.sizes(in_prediction)[:, at], self.table.sizes(among)[:, at]
-        kept = self.table.sizes(in_truth)[:, at] > 0
-        each = np.stack([hit, hit / np.maximum(candidates, 1), hit / np.maximum(given, 1), kept], axis=2)
-        return np.hstack([each.reshape(len(each), -1), said.counts[:, None], np.ones((len(each), 1))])
+        predicted_sizes, candidates = self.table.sizes(in_prediction)[:, at], self.table.sizes(candidate_sectors)[:, at]
+        counted = self.table.sizes(in_truth)[:, at] > 0
+        terms = np.stack([hit, hit / np.maximum(candidates, 1), hit / np.maximum(predicted_sizes, 1), counted], axis=2)
+        return np.hstack([terms.reshape(len(terms), -1), predicted.counts[:, None], np.ones((len(terms), 1))])
 
     def by_column(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Hit rate, hit share, precision, F and number of clips per wheel, `[..., W]`."""
-        each = sums[..., :-2].reshape(*sums.shape[:-1], len(self.columns), _TERMS)
-        kept = each[..., 3]
-        rate, precision = ratio(each[..., 0], kept), ratio(each[..., 2], kept)
-        share = ratio(each[..., 1], kept)
+        terms = sums[..., :-2].reshape(*sums.shape[:-1], len(self.columns), _TERMS)
+        counted = terms[..., 3]
+        rate, precision = ratio(terms[..., 0], counted), ratio(terms[..., 2], counted)
+        share = ratio(terms[..., 1], counted)
         return {
             "hit_rate": rate,
             "hit_share": share,
             "precision": precision,
             "f1": f_score(precision, rate, empty=0.0),
-            "clips": kept,
+            "clips": counted,
         }
 
     def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:

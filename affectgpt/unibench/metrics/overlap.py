@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from affectgpt.unibench.metrics.metric import f_score, ratio
-from affectgpt.unibench.metrics.sector_table import SectorTable, Written
+from affectgpt.unibench.metrics.sector_table import LabelIndices, SectorTable
 
 
 class WheelOverlap:
@@ -28,25 +28,27 @@ class WheelOverlap:
 
     def terms(self, truth: Sequence[Any], predicted: Sequence[Any]) -> np.ndarray:
         """Per comparison precision, recall and 1 if the clip counts; then the number of labels, and 1."""
-        return self.compared(self.table.read(truth), self.table.read(predicted))
+        return self.terms_of_indices(self.table.read(truth), self.table.read(predicted))
 
-    def compared(self, true: Written, said: Written) -> np.ndarray:
+    def terms_of_indices(self, true: LabelIndices, predicted: LabelIndices) -> np.ndarray:
         """As [terms][], of labels that are read already."""
-        in_truth, in_prediction = self.table.sets(true), self.table.sets(said)
-        wanted, given = self.table.sizes(in_truth), self.table.sizes(in_prediction)
+        in_truth, in_prediction = self.table.sets(true), self.table.sets(predicted)
+        true_sizes, predicted_sizes = self.table.sizes(in_truth), self.table.sizes(in_prediction)
         both = self.table.sizes(in_truth & in_prediction)
-        each = np.stack([both / np.maximum(given, 1), both / np.maximum(wanted, 1), wanted > 0], axis=2)
-        return np.hstack([each.reshape(len(each), -1), said.counts[:, None], np.ones((len(each), 1))])
+        terms = np.stack(
+            [both / np.maximum(predicted_sizes, 1), both / np.maximum(true_sizes, 1), true_sizes > 0], axis=2
+        )
+        return np.hstack([terms.reshape(len(terms), -1), predicted.counts[:, None], np.ones((len(terms), 1))])
 
     def by_column(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
         """Precision, recall, F and number of clips per comparison, `[..., C]`, in the order of `columns`."""
-        each = sums[..., :-2].reshape(*sums.shape[:-1], len(self.columns), 3)
-        precision, recall = ratio(each[..., 0], each[..., 2]), ratio(each[..., 1], each[..., 2])
+        terms = sums[..., :-2].reshape(*sums.shape[:-1], len(self.columns), 3)
+        precision, recall = ratio(terms[..., 0], terms[..., 2]), ratio(terms[..., 1], terms[..., 2])
         return {
             "precision": precision,
             "recall": recall,
             "f1": f_score(precision, recall, empty=empty),
-            "clips": each[..., 2],
+            "clips": terms[..., 2],
         }
 
     def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:

@@ -22,11 +22,16 @@ class SentimentScore:
     def terms(self, truth: Sequence[float], predicted: Sequence[str]) -> np.ndarray:
         """1 in one of four places (true and said positive; true negative, said positive; ...), then neutral, 1."""
         value = np.asarray(truth, dtype=np.float64)
-        said = np.array([each == "positive" for each in predicted], dtype=bool)
-        positive, kept = value > 0, value != 0
-        cells = [positive & said, kept & ~positive & said, positive & ~said, kept & ~positive & ~said]
-        neutral = kept & np.array([each == "neutral" for each in predicted], dtype=bool)
-        return np.stack([*cells, neutral, kept], axis=1).astype(np.float64)
+        predicted_positive = np.array([label == "positive" for label in predicted], dtype=bool)
+        positive, counted = value > 0, value != 0
+        cells = [
+            positive & predicted_positive,
+            counted & ~positive & predicted_positive,
+            positive & ~predicted_positive,
+            counted & ~positive & ~predicted_positive,
+        ]
+        neutral = counted & np.array([label == "neutral" for label in predicted], dtype=bool)
+        return np.stack([*cells, neutral, counted], axis=1).astype(np.float64)
 
     def figures(self, sums: np.ndarray, *, empty: float = np.nan) -> dict[str, np.ndarray]:
         """`weighted_f1`, `accuracy`, and `neutral_rate`: how often neither was said."""

@@ -12,17 +12,17 @@ Colour = tuple[int, int, int]
 def missed_colour(share: float | None, paler: float = 0.0) -> Colour:
     """The colour of `share` in [0, 1] missed (None: unknown), mixed with white by `paler` in [0, 1]."""
     colour = UNKNOWN if share is None else _on_ramp(min(1.0, max(0.0, share)))
-    return _mixed(colour, (255, 255, 255), paler)
+    return _mix(colour, (255, 255, 255), paler)
 
 
 def _on_ramp(share: float) -> Colour:
-    place = share * (len(RAMP) - 1)
-    low = min(int(place), len(RAMP) - 2)
-    return _mixed(RAMP[low], RAMP[low + 1], place - low)
+    position = share * (len(RAMP) - 1)
+    low = min(int(position), len(RAMP) - 2)
+    return _mix(RAMP[low], RAMP[low + 1], position - low)
 
 
-def _mixed(one: Colour, other: Colour, share: float) -> Colour:
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+def _mix(first: Colour, second: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
@@ -31,7 +31,7 @@ def hexadecimal(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def ink_on(colour: Colour) -> str:
+def text_color_on(colour: Colour) -> str:
     """Black or white, whichever stands out more on `colour` (WCAG 2.2, contrast ratio of relative luminances)."""
     light = luminance(colour)
     return "#ffffff" if 1.05 / (light + 0.05) > (light + 0.05) / 0.05 else "#000000"

@@ -31,7 +31,7 @@ def title(name: str) -> str:
     return TITLES.get(name) or label(name.replace("_", " "))
 
 
-def scaled(name: str, value: float) -> str:
+def format_figure(name: str, value: float) -> str:
     """`value` as it is written: x 100 with two decimals, as it is for a count, without decimals for a whole one."""
     if name in WHOLE:
         return f"{value:,.0f}"
@@ -40,14 +40,14 @@ def scaled(name: str, value: float) -> str:
 
 def score(name: str, figure: Figure | None) -> str:
     """The value of `figure`, or [NO_VALUE][]."""
-    return NO_VALUE if figure is None or figure.value is None else scaled(name, figure.value)
+    return NO_VALUE if figure is None or figure.value is None else format_figure(name, figure.value)
 
 
 def interval(name: str, figure: Figure | None) -> str:
     """The interval as `low to high`, "" when there is none."""
     if figure is None or figure.low is None or figure.high is None:
         return ""
-    return f"{scaled(name, figure.low)} to {scaled(name, figure.high)}"
+    return f"{format_figure(name, figure.low)} to {format_figure(name, figure.high)}"
 
 
 def signed(figure: Figure) -> str:

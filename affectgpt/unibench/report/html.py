@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from affectgpt.unibench.report import colours, interval_plot, published, summary, sunburst, wheel_errors
-from affectgpt.unibench.report.plain_text import label, plain
+from affectgpt.unibench.report.plain_text import label, safe_text
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult
 
 _PACKAGE = "affectgpt.unibench.report"
@@ -47,7 +47,7 @@ def render_html(result: BenchmarkResult) -> str:
     style = files(_PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     score, interval = summary.mean(result)
-    on_wheels, beside = summary.on_wheels(result), summary.beside_published(result)
+    uses_wheels, shows_published = summary.uses_wheels(result), summary.shows_published(result)
     return (
         _environment()
         .get_template("page.html.jinja")
@@ -60,8 +60,8 @@ def render_html(result: BenchmarkResult) -> str:
             kind=summary.kind(result),
             heading=summary.heading(result),
             in_benchmark=summary.in_benchmark(result),
-            on_wheels=on_wheels,
-            beside=beside,
+            uses_wheels=uses_wheels,
+            shows_published=shows_published,
             warning=summary.warning(result),
             not_comparable=summary.NOT_COMPARABLE,
             caption=summary.CAPTION,
@@ -70,27 +70,29 @@ def render_html(result: BenchmarkResult) -> str:
             mean_interval=interval,
             notes=summary.notes(result),
             published=published,
-            systems=published.SYSTEMS if beside else (),
+            systems=published.SYSTEMS if shows_published else (),
             plot=interval_plot.draw(result),
             shapes=interval_plot.SHAPES,
             per_wheel=[
-                (label(each.title), *summary.per_wheel(each))
-                for each in result.datasets
-                if on_wheels and each.per_wheel
+                (label(dataset.title), *summary.per_wheel(dataset))
+                for dataset in result.datasets
+                if uses_wheels and dataset.per_wheel
             ],
-            wheels=[_wheel(result, name) for name in result.wheel_trees if on_wheels],
+            wheels=[_wheel(result, name) for name in result.wheel_trees if uses_wheels],
             legend=_legend(),
             matrices=[
-                (label(each.title), _matrices(each, result)) for each in result.datasets if on_wheels and each.confusion
+                (label(dataset.title), _matrices(dataset, result))
+                for dataset in result.datasets
+                if uses_wheels and dataset.confusion
             ],
-            worst=[(label(each.title), _worst(each)) for each in result.datasets if each.worst],
+            worst=[(label(dataset.title), _worst(dataset)) for dataset in result.datasets if dataset.worst],
             compared=summary.COMPARED,
             comparisons=summary.comparisons(result),
             provenance=summary.provenance(result),
             half=sunburst.SIZE,
             hub_radius=sunburst.HUB,
-            clips=f"{sum(each.clips for each in result.datasets):,}",
-            excluded=f"{sum(sum(each.excluded.values()) for each in result.datasets):,}",
+            clips=f"{sum(dataset.clips for dataset in result.datasets):,}",
+            excluded=f"{sum(sum(dataset.excluded.values()) for dataset in result.datasets):,}",
         )
         + "\n"
     )
@@ -109,20 +111,20 @@ def _environment() -> Environment:
 
 def _wheel(result: BenchmarkResult, name: str) -> dict[str, Any]:
     tree = result.wheel_trees[name]
-    found = wheel_errors.of_wheel(result.datasets, name)
-    counts = wheel_errors.summed(confusion for _, confusion in found)
+    confusions = wheel_errors.of_wheel(result.datasets, name)
+    counts = wheel_errors.summed(confusion for _, confusion in confusions)
     shares = [(top, wheel_errors.missed_share(counts, top), wheel_errors.true_clips(counts, top)) for top in tree]
     return {
         "name": label(name),
-        "datasets": [label(title) for title, _ in found],
+        "datasets": [label(title) for title, _ in confusions],
         "picture": sunburst.draw(tree, counts),
         "sectors": [
             (label(top), "no clips" if share is None else f"{100 * share:.0f} %", count(clips), _fill(share))
             for top, share, clips in shares
         ],
         "mistakes": [
-            (label(each.true), _sector(each.predicted), count(each.clips))
-            for each in wheel_errors.mistakes(counts)[: sunburst.ARROWS]
+            (label(mistake.true), _sector(mistake.predicted), count(mistake.clips))
+            for mistake in wheel_errors.sector_confusions(counts)[: sunburst.ARROWS]
         ],
         "words": _words(tree),
     }
@@ -140,10 +142,14 @@ def _legend() -> list[tuple[str, str]]:
     return [(text, _fill(share)) for text, share in steps]
 
 
-def _matrices(result: DatasetResult, whole: BenchmarkResult) -> list[Matrix]:
+def _matrices(result: DatasetResult, benchmark: BenchmarkResult) -> list[Matrix]:
     return [
-        matrix(label(each.wheel), each.counts, wheel_errors.axis(each.counts, whole.wheel_trees.get(each.wheel, ())))
-        for each in result.confusion
+        matrix(
+            label(confusion.wheel),
+            confusion.counts,
+            wheel_errors.axis(confusion.counts, benchmark.wheel_trees.get(confusion.wheel, ())),
+        )
+        for confusion in result.confusion
     ]
 
 
@@ -154,10 +160,11 @@ def matrix(wheel: str, counts: wheel_errors.Counts, sectors: list[str]) -> Matri
         row, total = counts.get(true, {}), wheel_errors.true_clips(counts, true)
         if total > 0:
             cells = tuple(
-                Cell(count(row.get(each, 0)), _shade(row.get(each, 0) / total), each == true) for each in sectors
+                Cell(count(row.get(predicted, 0)), _shade(row.get(predicted, 0) / total), predicted == true)
+                for predicted in sectors
             )
             rows.append((_sector(true), cells, count(total)))
-    return Matrix(wheel, tuple(_sector(each) for each in sectors), tuple(rows))
+    return Matrix(wheel, tuple(_sector(predicted) for predicted in sectors), tuple(rows))
 
 
 def count(clips: float) -> str:
@@ -181,11 +188,11 @@ def _worst(result: DatasetResult) -> list[dict[str, Any]]:
     return [
         {
             "id": label(clip.id),
-            "text": plain(clip.text),
+            "text": safe_text(clip.text),
             "score": f"{100 * clip.score:.0f}",
-            "true": [label(each) for each in clip.true],
-            "predicted": [label(each) for each in clip.predicted],
-            "shared": {label(each) for each in clip.true} & {label(each) for each in clip.predicted},
+            "true": [label(name) for name in clip.true],
+            "predicted": [label(name) for name in clip.predicted],
+            "shared": {label(name) for name in clip.true} & {label(name) for name in clip.predicted},
         }
         for clip in result.worst
     ]

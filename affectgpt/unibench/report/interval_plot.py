@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from affectgpt.unibench.report import published, summary
 from affectgpt.unibench.report.plain_text import label
-from affectgpt.unibench.report.sunburst import fit
+from affectgpt.unibench.report.sunburst import ellipsize
 from affectgpt.unibench.result import BenchmarkResult, Figure
 
 LEFT, RIGHT, TOP, ROW, WIDTH = 150.0, 24.0, 12.0, 46.0, 920.0
@@ -59,11 +59,11 @@ class Plot:
 def draw(result: BenchmarkResult) -> Plot:
     """The plot of the primary figures of `result`; its axis spans whole tens, within 0 and 100."""
     rows: list[tuple[str, Figure | None, dict[str, float]]] = []
-    systems = published.SYSTEMS if summary.beside_published(result) else ()
-    for each in result.datasets:
-        column = published.column_of(each.dataset, each.title)
-        others = {system.name: system.scores[column] for system in systems} if column else {}
-        rows.append((label(each.title), each.figures.get(each.primary), others))
+    systems = published.SYSTEMS if summary.shows_published(result) else ()
+    for dataset in result.datasets:
+        column = published.column_of(dataset.dataset, dataset.title)
+        published_scores = {system.name: system.scores[column] for system in systems} if column else {}
+        rows.append((label(dataset.title), dataset.figures.get(dataset.primary), published_scores))
     if result.mean is not None and summary.in_benchmark(result):
         rows.append(("Mean", result.mean, {system.name: system.mean for system in systems}))
     low, high = _span(rows)
@@ -72,26 +72,32 @@ def draw(result: BenchmarkResult) -> Plot:
         inside = min(high, max(low, percent))
         return LEFT + (WIDTH - LEFT - RIGHT) * (inside - low) / (high - low)
 
-    def own(value: float | None) -> float | None:
+    def x_or_none(value: float | None) -> float | None:
         return None if value is None else x_of(100 * value)
 
     lines = []
-    for place, (title, figure, others) in enumerate(rows):
-        found = figure or Figure(None)
-        markers = [Marker(k, x_of(score), f"{name}: {score:.2f}") for k, (name, score) in enumerate(others.items())]
-        ends = (own(found.low), own(found.high)) if found.low is not None and found.high is not None else (None, None)
-        y = TOP + ROW * (place + 0.5)
-        lines.append(Line(fit(title, LEFT - 20, 14), y, own(found.value), *ends, tuple(markers)))
+    for index, (title, figure, published_scores) in enumerate(rows):
+        own_figure = figure or Figure(None)
+        markers = [
+            Marker(k, x_of(score), f"{name}: {score:.2f}") for k, (name, score) in enumerate(published_scores.items())
+        ]
+        ends = (
+            (x_or_none(own_figure.low), x_or_none(own_figure.high))
+            if own_figure.low is not None and own_figure.high is not None
+            else (None, None)
+        )
+        y = TOP + ROW * (index + 0.5)
+        lines.append(Line(ellipsize(title, LEFT - 20, 14), y, x_or_none(own_figure.value), *ends, tuple(markers)))
     ticks = [(x_of(tick), f"{tick:g}") for tick in range(int(low), int(high) + 1, 10)]
     return Plot(tuple(lines), tuple(ticks), WIDTH, TOP + ROW * len(rows) + 30)
 
 
 def _span(rows: Sequence[tuple[str, Figure | None, dict[str, float]]]) -> tuple[float, float]:
-    seen = [score for _, _, others in rows for score in others.values()]
+    scores = [score for _, _, others in rows for score in others.values()]
     for _, figure, _ in rows:
         if figure is not None:
-            seen += [100 * each for each in (figure.value, figure.low, figure.high) if each is not None]
-    inside = [min(100.0, max(0.0, each)) for each in seen] or [0.0, 100.0]
+            scores += [100 * value for value in (figure.value, figure.low, figure.high) if value is not None]
+    inside = [min(100.0, max(0.0, score)) for score in scores] or [0.0, 100.0]
     low = 10 * math.floor(max(0.0, min(inside) - 1) / 10)
     high = 10 * math.ceil(min(100.0, max(inside) + 1) / 10)
     return float(low), float(max(high, low + 10))

@@ -52,36 +52,36 @@ def render_latex(result: BenchmarkResult) -> str:
 
 
 def _scores(result: BenchmarkResult) -> str:
-    systems = published.SYSTEMS if summary.beside_published(result) else ()
-    heads = ["", "This system", "95\\,\\% interval", *(escape(each.name) for each in systems)]
+    systems = published.SYSTEMS if summary.shows_published(result) else ()
+    heads = ["", "This system", "95\\,\\% interval", *(escape(system.name) for system in systems)]
     lines: list[list[str] | None] = []
     for row in summary.rows(result):
-        others = [f"{each.scores[row.column]:.2f}" if row.column else _NOTHING for each in systems]
-        lines.append([escape(row.title), _score(row.score), _interval(row.interval), *others])
+        published_scores = [f"{system.scores[row.column]:.2f}" if row.column else _NOTHING for system in systems]
+        lines.append([escape(row.title), _score(row.score), _interval(row.interval), *published_scores])
     if summary.in_benchmark(result):
         score, interval = summary.mean(result)
-        lines += [None, ["Mean", _score(score), _interval(interval), *(f"{each.mean:.2f}" for each in systems)]]
+        lines += [None, ["Mean", _score(score), _interval(interval), *(f"{system.mean:.2f}" for system in systems)]]
     align = "l" + "r" * (len(heads) - 1)
     return _table(_caption(result), "tab:unibench", heads, lines, align, summary.notes(result))
 
 
 def _caption(result: BenchmarkResult) -> str:
     kind = "MER-UniBench scores" if summary.in_benchmark(result) else "Scores"
-    said = [f"{kind} of {escape(label(result.system))} ($\\times 100$)."]
+    sentences = [f"{kind} of {escape(label(result.system))} ($\\times 100$)."]
     if warning := summary.warning(result):
-        said.append(f"\\textbf{{{warning}}}")
-    if summary.beside_published(result):
+        sentences.append(f"\\textbf{{{warning}}}")
+    if summary.shows_published(result):
         later = "; ".join(f"{escape(each.name)} {each.mean:.2f}" for each in published.SECOND_HAND)
-        said += [f"Published rows: {escape(published.SOURCE)}.", f"Means reported later, second-hand: {later}."]
-    return " ".join(said)
+        sentences += [f"Published rows: {escape(published.SOURCE)}.", f"Means reported later, second-hand: {later}."]
+    return " ".join(sentences)
 
 
 def _other_figures(result: BenchmarkResult) -> str:
     heads = ["Data set", "Primary metric", "Other figure", "Value", "95\\,\\% interval", "Clips", "Excluded"]
     lines = []
     for row in summary.rows(result):
-        for place, (name, score, interval) in enumerate(row.others or (("", "", ""),)):
-            first = (row.title, row.metric, f"{row.clips:,}", f"{row.excluded:,}") if place == 0 else ("", "", "", "")
+        for index, (name, score, interval) in enumerate(row.other_figures or (("", "", ""),)):
+            first = (row.title, row.metric, f"{row.clips:,}", f"{row.excluded:,}") if index == 0 else ("", "", "", "")
             middle = [escape(name), _score(score), _interval(interval)]
             lines.append([escape(first[0]), escape(first[1]), *middle, first[2], first[3]])
     caption = f"Metrics, other figures ($\\times 100$, counts as they are) and clips of {escape(label(result.system))}."
@@ -91,8 +91,8 @@ def _other_figures(result: BenchmarkResult) -> str:
 def _comparisons(result: BenchmarkResult) -> str:
     heads = ["Data set", "System", "Against", "Difference", "95\\,\\% interval", "$p$", "Clips"]
     lines = []
-    for title, system, other, difference, interval, p, clips in summary.comparisons(result):
-        names = [escape(title), escape(system), escape(other)]
+    for title, system, baseline, difference, interval, p, clips in summary.comparisons(result):
+        names = [escape(title), escape(system), escape(baseline)]
         lines.append([*names, _minus(_score(difference)), _minus(_interval(interval)), escape(p), clips])
     caption = "Paired comparisons: the system minus the other on the same clips, primary figure ($\\times 100$)."
     return _table(caption, "tab:unibench-comparisons", heads, lines, "lllrrrr", [])
@@ -120,7 +120,7 @@ def _table(
 ) -> str:
     # None among the lines is a rule.
     body = ["\\midrule" if line is None else " & ".join(line) + r" \\" for line in lines]
-    said = [r"\par\smallskip\raggedright\footnotesize", *(escape(note) for note in notes)] if notes else []
+    footnotes = [r"\par\smallskip\raggedright\footnotesize", *(escape(note) for note in notes)] if notes else []
     return "\n".join(
         [
             r"\begin{table}[tbp]",
@@ -135,7 +135,7 @@ def _table(
             *body,
             r"\bottomrule",
             r"\end{tabular}}",
-            *said,
+            *footnotes,
             r"\end{table}",
         ]
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from affectgpt.unibench.report import published, summary
-from affectgpt.unibench.report.plain_text import label, plain
+from affectgpt.unibench.report.plain_text import label, safe_text
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult
 
 # Entities where renderers disagree about backslashes (HTML, math, table cells, mentions), backslashes elsewhere.
@@ -29,27 +29,28 @@ def render_markdown(result: BenchmarkResult) -> str:
     warning = summary.warning(result)
     if warning:
         parts.append(f"> **Note.** {warning}")
-    parts += [f"{summary.CAPTION}.", _scores(result)]
+    parts += [f"{summary.CAPTION}.", scores_table(result)]
     if notes := summary.notes(result):
         parts.append("\n".join(f"- {escape(note)}" for note in notes))
-    if summary.on_wheels(result):
-        parts += [part for each in result.datasets if each.per_wheel for part in _per_wheel(each)]
+    if summary.uses_wheels(result):
+        parts += [part for dataset in result.datasets if dataset.per_wheel for part in _per_wheel(dataset)]
     if summary.in_benchmark(result):
         parts += ["## Published scores", *([summary.NOT_COMPARABLE] if warning else []), _published()]
         parts += [f"Source: [{published.SOURCE}]({published.SOURCE_URL})."]
     if result.comparisons:
         table = _table(summary.COMPARISON_HEADS, summary.comparisons(result), "lllrlrr")
         parts += ["## Paired comparisons", f"{summary.COMPARED}.", table]
-    parts += [part for each in result.datasets if each.worst for part in _worst(each)]
-    said = summary.provenance(result)
-    if said:
-        parts += ["## Settings and versions", _table(["setting", "value"], said, "ll")]
+    parts += [part for dataset in result.datasets if dataset.worst for part in _worst(dataset)]
+    settings = summary.provenance(result)
+    if settings:
+        parts += ["## Settings and versions", _table(["setting", "value"], settings, "ll")]
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(result: BenchmarkResult) -> str:
+def scores_table(result: BenchmarkResult) -> str:
+    """The figures with their intervals, one row per data set, x 100."""
     heads = ["data set", "task", "metric", "score", "95 % interval", "other figures", "clips", "excluded"]
-    beside = summary.beside_published(result)
+    shows_published = summary.shows_published(result)
     cells = [
         (
             row.title,
@@ -60,28 +61,28 @@ def _scores(result: BenchmarkResult) -> str:
             "; ".join(row.other_lines()),
             f"{row.clips:,}",
             f"{row.excluded:,}",
-            *([row.published] if beside else []),
+            *([row.published] if shows_published else []),
         )
         for row in summary.rows(result)
     ]
     if summary.in_benchmark(result):
         score, interval = summary.mean(result)
-        mean = [f"{published.REFERENCE.mean:.2f}"] if beside else []
+        mean = [f"{published.REFERENCE.mean:.2f}"] if shows_published else []
         cells.append(("mean", "", "", score, interval, "", "", "", *mean))
-    heads += [f"published: {published.REFERENCE.name}"] if beside else []
+    heads += [f"published: {published.REFERENCE.name}"] if shows_published else []
     return _table(heads, cells, "lllrllrrr"[: len(heads)])
 
 
 def _published() -> str:
     rows = [
         (
-            each.system,
-            each.inputs,
-            *(f"{each.scores[key]:.2f}" if each.scores else "" for key in published.TITLES),
-            f"{each.mean:.2f}",
-            "second-hand" if each.second_hand else "",
+            system.system,
+            system.inputs,
+            *(f"{system.scores[key]:.2f}" if system.scores else "" for key in published.TITLES),
+            f"{system.mean:.2f}",
+            "second-hand" if system.second_hand else "",
         )
-        for each in (*published.SYSTEMS, *published.SECOND_HAND)
+        for system in (*published.SYSTEMS, *published.SECOND_HAND)
     ]
     return _table(["system", "input", *published.TITLES.values(), "mean", "note"], rows, "ll" + "r" * 10 + "l")
 
@@ -99,7 +100,7 @@ def _worst(result: DatasetResult) -> list[str]:
             f"{100 * clip.score:.0f}",
             ", ".join(map(label, clip.true)) or "none",
             ", ".join(map(label, clip.predicted)) or "none",
-            plain(clip.text),
+            safe_text(clip.text),
         )
         for clip in result.worst
     ]

@@ -15,22 +15,22 @@ _SPACES = frozenset("\t\n\v\f\r\x85\u2028\u2029")
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def plain(text: str, limit: int = TEXT) -> str:
+def safe_text(text: str, limit: int = TEXT) -> str:
     """`text` on one line, its control codes shown as U+FFFD; cut to `limit` characters and marked when longer."""
-    kept = text[: limit + 1]
-    shown = " ".join("".join(_shown(character) for character in kept).split(" ")).strip()
+    head = text[: limit + 1]
+    line = " ".join("".join(_safe_character(character) for character in head).split(" ")).strip()
     if len(text) <= limit:
-        return shown
-    return f"{shown[:limit].rstrip()} … [cut: {len(text):,} characters]"
+        return line
+    return f"{line[:limit].rstrip()} … [cut: {len(text):,} characters]"
 
 
 def label(text: str) -> str:
-    """A name or a label as [plain][] shows it, cut with an ellipsis only; "(empty)" for the empty text."""
-    shown = plain(text[: LABEL + 1], LABEL + 1)
-    return (f"{shown[: LABEL - 1]}…" if len(text) > LABEL else shown) or "(empty)"
+    """A name or a label as [safe_text][] shows it, cut with an ellipsis only; "(empty)" for the empty text."""
+    line = safe_text(text[: LABEL + 1], LABEL + 1)
+    return (f"{line[: LABEL - 1]}…" if len(text) > LABEL else line) or "(empty)"
 
 
-def _shown(character: str) -> str:
+def _safe_character(character: str) -> str:
     if character in _SPACES:
         return " "
     if character in _TURNING or unicodedata.category(character) in {"Cc", "Cs", "Cn", "Co"}:

@@ -58,8 +58,8 @@ def parse_result(text: str, where: str) -> BenchmarkResult:
     except _WrongError as wrong:
         raise DataError(
             "this is not a result of the benchmark",
-            where=f"{where}: {wrong.place}",
-            found=wrong.found,
+            where=f"{where}: {wrong.location}",
+            found=wrong.actual,
             expected=wrong.expected,
             hint="score the predictions again",
         ) from wrong
@@ -68,92 +68,94 @@ def parse_result(text: str, where: str) -> BenchmarkResult:
 
 
 class _WrongError(Exception):
-    def __init__(self, place: str, found: str, expected: str) -> None:
-        self.place, self.found, self.expected = place, found, expected
+    def __init__(self, location: str, actual: str, expected: str) -> None:
+        self.location, self.actual, self.expected = location, actual, expected
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    record = dict(pairs)
+    if len(record) < len(pairs):
         raise ValueError("a key is there twice")
-    return made
+    return record
 
 
-def _build(kind: Any, value: Any, place: str) -> Any:
+def _build(kind: Any, value: Any, location: str) -> Any:
     """`value`, as JSON gives it, as the type `kind`."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
-        return _any(value, place)
+        return _any(value, location)
     if is_dataclass(kind):
-        return _dataclass(kind, value, place)
+        return _dataclass(kind, value, location)
     if origin in (Union, types.UnionType):
-        (other,) = (each for each in inner if each is not type(None))
-        return None if value is None else _build(other, value, place)
+        (value_type,) = (member for member in inner if member is not type(None))
+        return None if value is None else _build(value_type, value, location)
     if origin in (list, tuple):
-        _expect(isinstance(value, list), place, value, "a list")
-        return origin(_build(inner[0], each, f"{place}[{index}]") for index, each in enumerate(value))
+        _expect(isinstance(value, list), location, value, "a list")
+        return origin(_build(inner[0], item, f"{location}[{index}]") for index, item in enumerate(value))
     if origin is dict:
-        _expect(isinstance(value, dict), place, value, "an object")
-        return {key: _build(inner[1], each, _inside(place, key)) for key, each in value.items()}
-    return _PLAIN[kind](value, place)
+        _expect(isinstance(value, dict), location, value, "an object")
+        return {key: _build(inner[1], item, _inside(location, key)) for key, item in value.items()}
+    return _PLAIN[kind](value, location)
 
 
-def _dataclass(kind: Any, value: Any, place: str) -> Any:
-    _expect(isinstance(value, dict), place, value, "an object")
+def _dataclass(kind: Any, value: Any, location: str) -> Any:
+    _expect(isinstance(value, dict), location, value, "an object")
     names = [each.name for each in fields(kind)]
     unknown, missing = sorted(set(value) - set(names)), [name for name in names if name not in value]
-    _expect(not missing, place, value, "the key " + ", ".join(missing), found="no such key")
-    _expect(not unknown, place, value, "only " + ", ".join(names), found="the key " + ", ".join(unknown)[:200])
+    _expect(not missing, location, value, "the key " + ", ".join(missing), actual="no such key")
+    _expect(not unknown, location, value, "only " + ", ".join(names), actual="the key " + ", ".join(unknown)[:200])
     hints = get_type_hints(kind)
-    made = kind(**{name: _build(hints[name], value[name], _inside(place, name)) for name in names})
-    _consistent(made, place)
-    return made
+    instance = kind(**{name: _build(hints[name], value[name], _inside(location, name)) for name in names})
+    _consistent(instance, location)
+    return instance
 
 
-def _consistent(made: Any, place: str) -> None:
-    if isinstance(made, DatasetResult):
-        _expect(made.primary in made.figures, _inside(place, "primary"), made.primary, "the name of a figure")
-        counts = [made.clips, *made.excluded.values()]
-        _expect(min(counts) >= 0, place, min(counts), "numbers of clips of at least 0")
-    if isinstance(made, Confusion):
-        lowest = min((count for row in made.counts.values() for count in row.values()), default=0)
-        _expect(lowest >= 0, _inside(place, "counts"), lowest, "counts of at least 0")
+def _consistent(instance: Any, location: str) -> None:
+    if isinstance(instance, DatasetResult):
+        _expect(
+            instance.primary in instance.figures, _inside(location, "primary"), instance.primary, "the name of a figure"
+        )
+        counts = [instance.clips, *instance.excluded.values()]
+        _expect(min(counts) >= 0, location, min(counts), "numbers of clips of at least 0")
+    if isinstance(instance, Confusion):
+        lowest = min((count for row in instance.counts.values() for count in row.values()), default=0)
+        _expect(lowest >= 0, _inside(location, "counts"), lowest, "counts of at least 0")
 
 
-def _inside(place: str, key: str) -> str:
-    return f"{place}.{key[:60]}"
+def _inside(location: str, key: str) -> str:
+    return f"{location}.{key[:60]}"
 
 
-def _expect(holds: bool, place: str, value: Any, expected: str, found: str = "") -> None:
+def _expect(holds: bool, location: str, value: Any, expected: str, actual: str = "") -> None:
     if not holds:
-        raise _WrongError(place, found or f"{value!r:.80}", expected)
+        raise _WrongError(location, actual or f"{value!r:.80}", expected)
 
 
-def _plain(kind: type, expected: str) -> Callable[[Any, str], Any]:
-    def read(value: Any, place: str) -> Any:
-        _expect(isinstance(value, kind) and (kind is bool or not isinstance(value, bool)), place, value, expected)
+def _plain_reader(kind: type, expected: str) -> Callable[[Any, str], Any]:
+    def read(value: Any, location: str) -> Any:
+        _expect(isinstance(value, kind) and (kind is bool or not isinstance(value, bool)), location, value, expected)
         return value
 
     return read
 
 
-def _float(value: Any, place: str) -> float:
+def _float(value: Any, location: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    _expect(number and abs(value) < 1e12 and math.isfinite(value), place, value, "a finite number")
+    _expect(number and abs(value) < 1e12 and math.isfinite(value), location, value, "a finite number")
     return float(value)
 
 
-def _any(value: Any, place: str) -> Any:
+def _any(value: Any, location: str) -> Any:
     if isinstance(value, dict):
-        return {key: _any(each, _inside(place, key)) for key, each in value.items()}
+        return {key: _any(item, _inside(location, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_any(each, place) for each in value]
-    return _float(value, place) if isinstance(value, float) else value
+        return [_any(item, location) for item in value]
+    return _float(value, location) if isinstance(value, float) else value
 
 
 _PLAIN: dict[Any, Callable[[Any, str], Any]] = {
-    str: _plain(str, "a text"),
-    bool: _plain(bool, "true or false"),
-    int: _plain(int, "a whole number"),
+    str: _plain_reader(str, "a text"),
+    bool: _plain_reader(bool, "true or false"),
+    int: _plain_reader(int, "a whole number"),
     float: _float,
 }

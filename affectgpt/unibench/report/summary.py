@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from affectgpt.unibench.report import figures, published
-from affectgpt.unibench.report.plain_text import label, plain
+from affectgpt.unibench.report.plain_text import label, safe_text
 from affectgpt.unibench.result import BenchmarkResult, DatasetResult, Figure
 
 UNOFFICIAL = "The emotion wheels are not the official ones: these numbers must not be compared with published ones."
@@ -21,19 +21,19 @@ def in_benchmark(result: BenchmarkResult) -> bool:
     return any(published.column_of(each.dataset, each.title) for each in result.datasets)
 
 
-def beside_published(result: BenchmarkResult) -> bool:
+def shows_published(result: BenchmarkResult) -> bool:
     """Whether published scores stand beside those of the result: for the benchmark, on its official wheels."""
     return result.official_wheels and in_benchmark(result)
 
 
-def on_wheels(result: BenchmarkResult) -> bool:
+def uses_wheels(result: BenchmarkResult) -> bool:
     """Whether wheels have a part in the scores: not when every data set has the task sentiment."""
     return not result.datasets or any(each.task != "sentiment" for each in result.datasets)
 
 
 def warning(result: BenchmarkResult) -> str:
     """[UNOFFICIAL][] where it holds, else ""."""
-    return UNOFFICIAL if on_wheels(result) and not result.official_wheels else ""
+    return UNOFFICIAL if uses_wheels(result) and not result.official_wheels else ""
 
 
 def kind(result: BenchmarkResult) -> str:
@@ -47,11 +47,11 @@ def heading(result: BenchmarkResult) -> str:
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """The scores of one data set as text; texts from outside are plain, but not escaped for any format.
 
     `others`: the secondary figures as (name, score, interval); `published`: the score of [REFERENCE][], or "";
-    `column`: the data set's key in the published table. Both are empty unless [beside_published][].
+    `column`: the data set's key in the published table. Both are empty unless [shows_published][].
     """
 
     title: str
@@ -59,7 +59,7 @@ class Row:
     metric: str
     score: str
     interval: str
-    others: tuple[tuple[str, str, str], ...]
+    other_figures: tuple[tuple[str, str, str], ...]
     clips: int
     excluded: int
     published: str
@@ -67,24 +67,29 @@ class Row:
 
     def other_lines(self) -> list[str]:
         """The secondary figures, one text each: name, score, interval in brackets."""
-        return [f"{name} {score}" + (f" ({interval})" if interval else "") for name, score, interval in self.others]
+        return [
+            f"{name} {score}" + (f" ({interval})" if interval else "") for name, score, interval in self.other_figures
+        ]
 
 
-def rows(result: BenchmarkResult) -> list[Row]:
+def rows(result: BenchmarkResult) -> list[SummaryRow]:
     """One row per data set, in the order of the result."""
-    beside = beside_published(result)
-    return [_row(each, published.column_of(each.dataset, each.title) if beside else None) for each in result.datasets]
+    with_published = shows_published(result)
+    return [
+        _row(each, published.column_of(each.dataset, each.title) if with_published else None)
+        for each in result.datasets
+    ]
 
 
-def _row(result: DatasetResult, column: str | None) -> Row:
+def _row(result: DatasetResult, column: str | None) -> SummaryRow:
     primary = result.figures.get(result.primary)
-    return Row(
+    return SummaryRow(
         title=label(result.title),
         task=label(result.task),
         metric=figures.title(result.primary),
         score=figures.score(result.primary, primary),
         interval=figures.interval(result.primary, primary),
-        others=tuple(
+        other_figures=tuple(
             (figures.title(name), figures.score(name, figure), figures.interval(name, figure))
             for name, figure in result.figures.items()
             if name != result.primary
@@ -116,52 +121,52 @@ def why_no_mean(result: BenchmarkResult) -> str:
     if result.mean is not None and result.mean.value is not None:
         return ""
     without = [
-        label(each.title)
-        for each in result.datasets
-        if (primary := each.figures.get(each.primary)) is None or primary.value is None
+        label(dataset.title)
+        for dataset in result.datasets
+        if (primary := dataset.figures.get(dataset.primary)) is None or primary.value is None
     ]
     if result.incomplete:
-        said = plain(result.incomplete)
-        return said if said.startswith("no mean") else f"no mean: {said}"
+        reason = safe_text(result.incomplete)
+        return reason if reason.startswith("no mean") else f"no mean: {reason}"
     return f"no mean: no value on {', '.join(without)}" if without else "no mean: data sets are missing"
 
 
 def comparisons(result: BenchmarkResult) -> list[tuple[str, ...]]:
     """The paired comparisons as texts under [COMPARISON_HEADS][]."""
-    titles = {each.dataset: each.title for each in result.datasets}
+    titles = {dataset.dataset: dataset.title for dataset in result.datasets}
     return [
         (
-            label(titles.get(each.dataset, each.dataset)),
+            label(titles.get(comparison.dataset, comparison.dataset)),
             label(result.system),
-            label(each.other),
-            figures.signed(each.difference),
-            figures.interval("difference", each.difference),
-            figures.p_value(each.p_value),
-            f"{each.clips:,}",
+            label(comparison.other),
+            figures.signed(comparison.difference),
+            figures.interval("difference", comparison.difference),
+            figures.p_value(comparison.p_value),
+            f"{comparison.clips:,}",
         )
-        for each in result.comparisons
+        for comparison in result.comparisons
     ]
 
 
 def notes(result: BenchmarkResult) -> list[str]:
     """What a reader must know beside the numbers: missing values, excluded clips. [UNOFFICIAL][] is not among them."""
-    said = []
+    lines = []
     if in_benchmark(result) and (reason := why_no_mean(result)):
-        said.append(f"{reason[0].upper()}{reason[1:]}.")
-    for each in result.datasets:
-        for name in dict.fromkeys([each.primary, *each.figures]):
-            figure = each.figures.get(name)
+        lines.append(f"{reason[0].upper()}{reason[1:]}.")
+    for dataset in result.datasets:
+        for name in dict.fromkeys([dataset.primary, *dataset.figures]):
+            figure = dataset.figures.get(name)
             if figure is None or figure.value is None:
-                why = figures.why_no_value(each, name)
-                said.append(f"{label(each.title)}: no value of {figures.title(name)}: {why}.")
+                why = figures.why_no_value(dataset, name)
+                lines.append(f"{label(dataset.title)}: no value of {figures.title(name)}: {why}.")
     about: dict[str, list[str]] = {}
-    for each in result.datasets:
-        for note in _about_clips(each):
-            about.setdefault(note, []).append(label(each.title))
-    said += [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
+    for dataset in result.datasets:
+        for note in _about_clips(dataset):
+            about.setdefault(note, []).append(label(dataset.title))
+    lines += [f"{', '.join(titles)}: {note}." for note, titles in about.items()]
     if sizes := list(filter(None, map(_other_size, result.datasets))):
-        said.append(f"Clips instead of those of the published test sets: {', '.join(sizes)}.")
-    return said + _about_extractor(result)
+        lines.append(f"Clips instead of those of the published test sets: {', '.join(sizes)}.")
+    return lines + _about_extractor(result)
 
 
 def _about_extractor(result: BenchmarkResult) -> list[str]:
@@ -175,28 +180,28 @@ def _about_extractor(result: BenchmarkResult) -> list[str]:
 def _about_clips(result: DatasetResult) -> list[str]:
     kinds = {"excluded clips": result.excluded, "clips counted as wrong": result.counted_wrong, "note": result.notes}
     return [
-        f"{kind}: {'; '.join(f'{plain(why, 200)}: {count:,}' for why, count in reasons.items())}"
+        f"{kind}: {'; '.join(f'{safe_text(why, 200)}: {count:,}' for why, count in reasons.items())}"
         for kind, reasons in kinds.items()
         if reasons
     ]
 
 
 def _other_size(result: DatasetResult) -> str:
-    found = result.clips + sum(result.excluded.values())
-    if result.expected is None or found == result.expected:
+    count = result.clips + sum(result.excluded.values())
+    if result.expected is None or count == result.expected:
         return ""
-    return f"{label(result.title)} {found:,} of {result.expected:,}"
+    return f"{label(result.title)} {count:,} of {result.expected:,}"
 
 
 def provenance(result: BenchmarkResult) -> list[tuple[str, str]]:
     """Settings and versions as (name, value), nested settings named by their path."""
-    said = [(label(name), plain(value)) for name, value in _flat("", result.settings)]
-    return said + [(label(f"{name} version"), label(version)) for name, version in result.versions.items()]
+    rows = [(label(name), safe_text(value)) for name, value in _flat("", result.settings)]
+    return rows + [(label(f"{name} version"), label(version)) for name, version in result.versions.items()]
 
 
 def _flat(path: str, value: object) -> list[tuple[str, str]]:
     if isinstance(value, dict):
         return [pair for key, inner in value.items() for pair in _flat(f"{path}.{key}" if path else str(key), inner)]
-    if isinstance(value, list | tuple) and not any(isinstance(each, dict | list | tuple) for each in value):
-        return [(path, ", ".join(str(each) for each in value) or "none")]
+    if isinstance(value, list | tuple) and not any(isinstance(item, dict | list | tuple) for item in value):
+        return [(path, ", ".join(str(item) for item in value) or "none")]
     return [(path, "none" if value is None else str(value))]

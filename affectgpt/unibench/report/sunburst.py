@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from affectgpt.unibench.report import colours
 from affectgpt.unibench.report.plain_text import label
-from affectgpt.unibench.report.wheel_errors import NONE, Counts, Mistake, missed_share, mistakes, true_clips
+from affectgpt.unibench.report.wheel_errors import (
+    NONE,
+    Counts,
+    SectorConfusion,
+    missed_share,
+    sector_confusions,
+    true_clips,
+)
 
 RINGS = ((150.0, 216.0), (218.0, 290.0), (292.0, 372.0))
 """Inner and outer radius of each level."""
@@ -100,12 +107,16 @@ def draw(tree: Tree, counts: Counts) -> Sunburst:
     arcs = layout(tree)
     middles = {arc.name: (arc.start + arc.end) / 2 for arc in arcs if arc.level == 1}
     drawable = {*middles, NONE}
-    shown = [each for each in mistakes(counts) if each.true in middles and each.predicted in drawable][:ARROWS]
-    most = max((each.clips for each in shown), default=1.0)
+    arrows = [
+        confusion
+        for confusion in sector_confusions(counts)
+        if confusion.true in middles and confusion.predicted in drawable
+    ][:ARROWS]
+    most = max((confusion.clips for confusion in arrows), default=1.0)
     return Sunburst(
         segments=tuple(_segment(arc, counts) for arc in arcs),
-        chords=tuple(_chord(each, middles, most) for each in shown),
-        hub=any(each.predicted == NONE for each in shown),
+        chords=tuple(_chord(confusion, middles, most) for confusion in arrows),
+        hub=any(confusion.predicted == NONE for confusion in arrows),
     )
 
 
@@ -141,20 +152,20 @@ def _segment(arc: Arc, counts: Counts) -> Segment:
     name = label(arc.name)
     # Level 1 is written along the ring where it fits, the others outwards where they fit; never upside down.
     straight = 2 * math.sqrt((outer - size / 2) ** 2 - radius**2)
-    flat = wide(name, size) < 0.9 * min(along, straight) and (arc.level == 1 or wide(name, size) > deep - 6)
+    flat = text_width(name, size) < 0.9 * min(along, straight) and (arc.level == 1 or text_width(name, size) > deep - 6)
     if not flat:
-        size = min(size, max(0.75 * size, (deep - 6) / wide(name, 1.0)))
+        size = min(size, max(0.75 * size, (deep - 6) / text_width(name, 1.0)))
     turn = math.degrees(middle) - (0 if flat else 90)
     if (flat and 90 < math.degrees(middle) < 270) or (not flat and math.degrees(middle) > 180):
         turn += 180
-    text = name if flat else fit(name, deep - 6, size)
+    text = name if flat else ellipsize(name, deep - 6, size)
     x, y = _point(radius, middle)
     return Segment(
         path=arc_path(inner, outer, arc.start, arc.end),
         fill=colours.hexadecimal(fill),
         tip=_tip(arc, counts, share),
         text=text if size >= _SMALLEST else "",
-        ink=colours.ink_on(fill),
+        ink=colours.text_color_on(fill),
         x=x,
         y=y,
         turn=turn,
@@ -169,7 +180,7 @@ def _tip(arc: Arc, counts: Counts, share: float | None) -> str:
     return f"{path}: {100 * share:.0f} % of {true_clips(counts, arc.top):.4g} true clips of {label(arc.top)} missed"
 
 
-def _chord(mistake: Mistake, middles: Mapping[str, float], most: float) -> Chord:
+def _chord(mistake: SectorConfusion, middles: Mapping[str, float], most: float) -> Chord:
     width = 1.2 + 6.8 * mistake.clips / most
     edge = RINGS[0][0] - 4
     # Leaves left of the sector's middle and arrives right of it, so that the two directions of a pair stay apart.
@@ -205,16 +216,16 @@ def _arrow(start: Point, bend: Point, end: Point, length: float) -> tuple[str, s
     return curve, " ".join(f"{x:.2f},{y:.2f}" for x, y in corners)
 
 
-def wide(text: str, size: float) -> float:
+def text_width(text: str, size: float) -> float:
     """About how long `text` is at font size `size`: East Asian characters are square, others half as wide."""
     return size * sum(1.0 if unicodedata.east_asian_width(each) in "WF" else 0.56 for each in text)
 
 
-def fit(text: str, room: float, size: float) -> str:
+def ellipsize(text: str, room: float, size: float) -> str:
     """`text`, cut with an ellipsis where it is longer than `room`."""
-    if wide(text, size) <= room:
+    if text_width(text, size) <= room:
         return text
-    kept = text
-    while kept and wide(kept + "…", size) > room:
-        kept = kept[:-1]
-    return kept + "…" if kept else ""
+    head = text
+    while head and text_width(head + "…", size) > room:
+        head = head[:-1]
+    return head + "…" if head else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -13,25 +15,31 @@ from affectgpt.unibench.result import BenchmarkResult
 
 def print_result(result: BenchmarkResult, console: Console) -> None:
     """Print `result` as tables with notes under them. Texts are shown as they are: no markup, no control codes."""
+    for renderable in renderables(result):
+        console.print(renderable)
+
+
+def renderables(result: BenchmarkResult) -> Iterator[Table | Text]:
+    """What [print_result][] prints, one after the other."""
     if warning := summary.warning(result):
-        console.print(Text(f"Note: {warning}", style="bold yellow"))
-    console.print(_scores(result))
+        yield Text(f"Note: {warning}", style="bold yellow")
+    yield _scores(result)
     if result.comparisons:
-        console.print(_comparisons(result))
+        yield _comparisons(result)
     for note in summary.notes(result):
-        console.print(Text(f"- {note}"))
-    if summary.beside_published(result):
-        console.print(Text(f"- AffectGPT: {published.REFERENCE.name}, published in {published.SOURCE}.", style="dim"))
+        yield Text(f"- {note}")
+    if summary.shows_published(result):
+        yield Text(f"- AffectGPT: {published.REFERENCE.name}, published in {published.SOURCE}.", style="dim")
 
 
 def _scores(result: BenchmarkResult) -> Table:
     table = _table(summary.heading(result), summary.CAPTION)
-    beside = summary.beside_published(result)
+    shows_published = summary.shows_published(result)
     table.add_column("data set")
     table.add_column("task, metric")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("other figures")
-    for name in ("clips", "excl.", *(["AffectGPT"] if beside else [])):
+    for name in ("clips", "excl.", *(["AffectGPT"] if shows_published else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary.rows(result):
         table.add_row(
@@ -41,10 +49,10 @@ def _scores(result: BenchmarkResult) -> Table:
                     row.title,
                     f"{row.task}\n{row.metric}",
                     f"{row.score}\n{row.interval}".strip(),
-                    "\n".join(f"{name} {score}" for name, score, _ in row.others),
+                    "\n".join(f"{name} {score}" for name, score, _ in row.other_figures),
                     f"{row.clips:,}",
                     f"{row.excluded:,}",
-                    *([row.published or "-"] if beside else []),
+                    *([row.published or "-"] if shows_published else []),
                 ),
             )
         )
@@ -52,15 +60,15 @@ def _scores(result: BenchmarkResult) -> Table:
         score, interval = summary.mean(result)
         table.add_section()
         cells = ["mean", "", f"{score}\n{interval}".strip(), "", "", ""]
-        cells += [f"{published.REFERENCE.mean:.2f}"] if beside else []
+        cells += [f"{published.REFERENCE.mean:.2f}"] if shows_published else []
         table.add_row(*(Text(cell, style="bold") for cell in cells))
     return table
 
 
 def _comparisons(result: BenchmarkResult) -> Table:
     table = _table("Paired comparisons", summary.COMPARED)
-    for place, name in enumerate(summary.COMPARISON_HEADS):
-        table.add_column(name, no_wrap=place > 2, overflow="ellipsis" if place > 2 else "fold")
+    for index, name in enumerate(summary.COMPARISON_HEADS):
+        table.add_column(name, no_wrap=index > 2, overflow="ellipsis" if index > 2 else "fold")
     for cells in summary.comparisons(result):
         table.add_row(*map(Text, cells))
     return table

@@ -15,7 +15,7 @@ Counts = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Mistake:
+class SectorConfusion:
     """`clips` clips of the sector `true` were read as `predicted` ([NONE][]: as no sector of the wheel)."""
 
     true: str
@@ -35,7 +35,12 @@ def summed(confusions: Iterable[Confusion]) -> dict[str, dict[str, float]]:
 
 def of_wheel(datasets: Iterable[DatasetResult], wheel: str) -> list[tuple[str, Confusion]]:
     """The confusions of `wheel`, each with the title of its data set."""
-    return [(each.title, found) for each in datasets for found in each.confusion if found.wheel == wheel]
+    return [
+        (dataset.title, confusion)
+        for dataset in datasets
+        for confusion in dataset.confusion
+        if confusion.wheel == wheel
+    ]
 
 
 def true_clips(counts: Counts, sector: str) -> float:
@@ -50,15 +55,15 @@ def missed_share(counts: Counts, sector: str) -> float | None:
     return None if total <= 0 else min(1.0, max(0.0, 1 - row.get(sector, 0.0) / total))
 
 
-def mistakes(counts: Counts) -> list[Mistake]:
+def sector_confusions(counts: Counts) -> list[SectorConfusion]:
     """All mistakes, the most frequent first; clips whose true label has no sector are left out."""
-    found = [
-        Mistake(true, predicted, clips)
+    confusions = [
+        SectorConfusion(true, predicted, clips)
         for true, row in counts.items()
         for predicted, clips in row.items()
         if true not in (NONE, predicted) and clips > 0
     ]
-    return sorted(found, key=lambda each: (-each.clips, each.true, each.predicted))
+    return sorted(confusions, key=lambda confusion: (-confusion.clips, confusion.true, confusion.predicted))
 
 
 def axis(counts: Counts, sectors: Iterable[str] = ()) -> list[str]:
@@ -66,8 +71,8 @@ def axis(counts: Counts, sectors: Iterable[str] = ()) -> list[str]:
 
     A sector without any clip, true or predicted, is left out.
     """
-    seen = {name for name, row in counts.items() if sum(row.values()) > 0}
-    seen |= {name for row in counts.values() for name, clips in row.items() if clips > 0}
-    known = [name for name in sectors if name in seen]
-    rest = sorted(seen - set(known) - {NONE})
-    return [*known, *rest, *([NONE] if NONE in seen else [])]
+    present = {name for name, row in counts.items() if sum(row.values()) > 0}
+    present |= {name for row in counts.values() for name, clips in row.items() if clips > 0}
+    in_wheel_order = [name for name in sectors if name in present]
+    extra = sorted(present - set(in_wheel_order) - {NONE})
+    return [*in_wheel_order, *extra, *([NONE] if NONE in present else [])]

@@ -48,10 +48,10 @@ def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence
 
 
 def _failure(folder: Path, error: OSError | ValueError) -> DataError | RunError:
-    what, found = "the report cannot be written", getattr(error, "strerror", None) or str(error)
+    what, reason = "the report cannot be written", getattr(error, "strerror", None) or str(error)
     if isinstance(error, ValueError) or error.errno in _UNUSABLE:
-        return DataError(what, where=str(folder), found=found, hint="choose another folder")
-    return RunError(what, where=str(folder), found=found, hint="check the disk and the space left, then run it again")
+        return DataError(what, where=str(folder), found=reason, hint="choose another folder")
+    return RunError(what, where=str(folder), found=reason, hint="check the disk and the space left, then run it again")
 
 
 def _renderer(name: str) -> Callable[[BenchmarkResult], str]:

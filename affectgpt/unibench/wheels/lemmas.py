@@ -58,30 +58,32 @@ _MOST_STEPS = 6
 
 
 def version() -> str:
-    """What the answers of [root][] depend on besides the data files."""
+    """What the answers of [word_family][] depend on besides the data files."""
     return f"simplemma {metadata.version('simplemma')}, rules {RULES_VERSION}"
 
 
 @lru_cache(maxsize=16384)
-def root(phrase: str) -> str:
+def word_family(phrase: str) -> str:
     """The family of a word, or the inflections undone word by word of a phrase ("looks forward" -> "look forward").
 
     Words that are not ASCII letters (Chinese), or longer than `LONGEST_WORD`, stand for themselves.
     """
-    known = _families().get(phrase)
-    if known is not None:
-        return known
+    family = _families().get(phrase)
+    if family is not None:
+        return family
     words = phrase.split(" ")
-    return _root(phrase) if len(words) == 1 else " ".join(_families().get(word) or _lemma(word) for word in words)
+    return (
+        _derive_family(phrase) if len(words) == 1 else " ".join(_families().get(word) or _lemma(word) for word in words)
+    )
 
 
-def _root(word: str) -> str:
-    seen = {word}
+def _derive_family(word: str) -> str:
+    chain = {word}
     for _ in range(_MOST_STEPS):
         step = _families().get(word) or _shorter(word)
-        if step in seen:
+        if step in chain:
             return step
-        seen.add(step)
+        chain.add(step)
         word = step
     return word
 
@@ -98,7 +100,7 @@ def _without_suffix(word: str) -> str:
         stem = word[: -len(suffix)]
         for ending in endings:
             base = stem + ending
-            if len(base) >= _SHORTEST_ROOT and (base in _families() or _known(base)):
+            if len(base) >= _SHORTEST_ROOT and (base in _families() or _in_dictionary(base)):
                 return base
     return word
 
@@ -109,7 +111,7 @@ def _lemma(word: str) -> str:
     return lemmatize(word, lang="en") if _english(word) else word
 
 
-def _known(word: str) -> bool:
+def _in_dictionary(word: str) -> bool:
     from simplemma import is_known
 
     return _english(word) and is_known(word, lang="en")

@@ -13,7 +13,7 @@ from affectgpt.unibench.wheels.wheel_set import WheelSet
 EXPECTED = "nothing (the shipped wheels), the folder of the official wheels, or a .yaml file of your own wheels"
 
 
-def wheels_from(value: str | Path | None) -> WheelSet:
+def load_wheels(value: str | Path | None) -> WheelSet:
     """None: [shipped_wheels][]; a folder: [read_official][]; a .yaml or .yml file: [read_wheel_file][].
 
     Raises DataError for anything else, and for a folder or file that is not what it should be.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, Tree, Wheel, WheelSet
 
 WHEELS = ("wheel1", "wheel2", "wheel3", "wheel4", "wheel5")
@@ -59,12 +59,12 @@ def read_official(folder: Path) -> OfficialWheels:
     contents = {name: _content(folder / name) for name in FILES}
     bases = _bases(folder / "format.csv", contents["format.csv"])
     reach = _reach(folder / "synonym.xlsx", contents["synonym.xlsx"])
-    pools = {label: sorted({word for base in found for word in reach.get(base, ())}) for label, found in bases.items()}
+    pools = {label: sorted({word for base in words for word in reach.get(base, ())}) for label, words in bases.items()}
     wheels = []
     for name in WHEELS:
         tree = _tree(folder / f"{name}.xlsx", contents[f"{name}.xlsx"])
         sectors = {level: _sectors(tree, level) for level in LEVELS}
-        found = {
+        words = {
             level: {
                 label: sectors[level][first]
                 for label, pool in pools.items()
@@ -72,7 +72,7 @@ def read_official(folder: Path) -> OfficialWheels:
             }
             for level in LEVELS
         }
-        wheels.append(Wheel(name, tree, _looked_up(found)))
+        wheels.append(Wheel(name, tree, _lookup(words)))
     forms = {label: found[0] for label, found in bases.items()}
     synonyms = {label: reached[0] for label, base in forms.items() if (reached := sorted(reach.get(base, ())))}
     digest = hashlib.sha256()
@@ -90,8 +90,8 @@ def read_official(folder: Path) -> OfficialWheels:
     )
 
 
-def _looked_up(found: Mapping[int, Mapping[str, str]]) -> Callable[[str, int], str | None]:
-    return lambda label, level: found[level].get(label)
+def _lookup(sector_of_label: Mapping[int, Mapping[str, str]]) -> Callable[[str, int], str | None]:
+    return lambda label, level: sector_of_label[level].get(label)
 
 
 def _content(path: Path) -> bytes:
@@ -118,7 +118,7 @@ def _bases(path: Path, content: bytes) -> dict[str, list[str]]:
     bases: dict[str, set[str]] = {}
     for row in rows:
         name = row["name"] or ""
-        for form in (*label_list(row["format"] or ""), name):
+        for form in (*parse_labels(row["format"] or ""), name):
             bases.setdefault(form, set()).add(name)
     return {form: sorted(names) for form, names in bases.items()}
 
@@ -126,24 +126,24 @@ def _bases(path: Path, content: bytes) -> dict[str, list[str]]:
 def _reach(path: Path, content: bytes) -> dict[str, set[str]]:
     """Word -> the wheel words that it is a synonym of in any of the runs; a wheel word is one of itself."""
     header, rows = _sheet(path, content)
-    wanted = [f"{kind}_run{run}" for run in RUNS for kind in ("word", "synonym")]
-    _need(path, header, wanted)
-    place = {name: header.index(name) for name in wanted}
+    columns = [f"{kind}_run{run}" for run in RUNS for kind in ("word", "synonym")]
+    _check_columns(path, header, columns)
+    column_index = {name: header.index(name) for name in columns}
     reach: dict[str, set[str]] = {}
     for row in rows:
         for run in RUNS:
-            word, written = row[place[f"word_run{run}"]], row[place[f"synonym_run{run}"]]
+            word, written = row[column_index[f"word_run{run}"]], row[column_index[f"synonym_run{run}"]]
             if word is None:
                 continue
-            plain = _plain(word)
-            for synonym in (plain, *map(_plain, label_list(None if written is None else str(written)))):
+            plain = _normalize_cell(word)
+            for synonym in (plain, *map(_normalize_cell, parse_labels(None if written is None else str(written)))):
                 reach.setdefault(synonym, set()).add(plain)
     return reach
 
 
 def _tree(path: Path, content: bytes) -> Tree:
     header, rows = _sheet(path, content)
-    _need(path, header, ["level1", "level2", "level3"])
+    _check_columns(path, header, ["level1", "level2", "level3"])
     places = [header.index(name) for name in ("level1", "level2", "level3")]
     tree: dict[str, dict[str, tuple[str, ...]]] = {}
     first = second = ""
@@ -151,10 +151,10 @@ def _tree(path: Path, content: bytes) -> Tree:
         cells = [row[place] for place in places]
         if cells[2] is None or (not first and cells[0] is None) or (not second and cells[1] is None):
             raise DataError("a cell is empty", where=f"{path}:{number}", expected="a word, and sectors above it")
-        first = _plain(cells[0]) if cells[0] is not None else first
-        second = _plain(cells[1]) if cells[1] is not None else second
+        first = _normalize_cell(cells[0]) if cells[0] is not None else first
+        second = _normalize_cell(cells[1]) if cells[1] is not None else second
         inner = tree.setdefault(first, {})
-        inner[second] = (*inner.get(second, ()), _plain(cells[2]))
+        inner[second] = (*inner.get(second, ()), _normalize_cell(cells[2]))
     return tree
 
 
@@ -212,11 +212,11 @@ def _rows(path: Path, sheet: Any) -> Iterator[tuple[Any, ...]]:
         yield row
 
 
-def _need(path: Path, header: Iterable[str], wanted: Iterable[str]) -> None:
-    missing = set(wanted) - set(header)
+def _check_columns(path: Path, header: Iterable[str], columns: Iterable[str]) -> None:
+    missing = set(columns) - set(header)
     if missing:
         raise DataError(f"no column {listed(missing)}", where=str(path), found=f"columns {listed(header)}")
 
 
-def _plain(cell: object) -> str:
+def _normalize_cell(cell: object) -> str:
     return str(cell).strip().lower()

@@ -57,23 +57,23 @@ _ADVERBS = frozenset(
 MOST_FORMS = 32
 
 
-def forms(label: str) -> Iterator[str]:
+def lookup_forms(label: str) -> Iterator[str]:
     """`label` itself, then shorter and shorter forms of it. Nothing for a label longer than `LONGEST_LABEL`."""
     if len(label) > LONGEST_LABEL:
         return
-    found = {plain(label): None}  # a dict keeps the order
-    queue = list(found)
+    distinct = {normalize_spelling(label): None}  # a dict keeps the order
+    queue = list(distinct)
     for form in queue:
         if not form:
             return
         yield form
         for shorter in (_without_after(form), _without_before(form)):
-            if shorter and shorter not in found and len(found) < MOST_FORMS:
-                found[shorter] = None
+            if shorter and shorter not in distinct and len(distinct) < MOST_FORMS:
+                distinct[shorter] = None
                 queue.append(shorter)
 
 
-def plain(word: str) -> str:
+def normalize_spelling(word: str) -> str:
     """The spelling under which words are compared: lower case, single blanks, no hyphens, straight apostrophes."""
     return " ".join(word.lower().replace("-", " ").replace("_", " ").replace("’", "'").split())
 
@@ -82,9 +82,9 @@ def _without_before(form: str) -> str | None:
     for part in _BEFORE:
         if form.startswith(part + " "):
             return form[len(part) + 1 :]
-    first, _, rest = form.partition(" ")
-    if rest and first in _ADVERBS:
-        return rest
+    first, _, remainder = form.partition(" ")
+    if remainder and first in _ADVERBS:
+        return remainder
     for part in _BEFORE_CHINESE:
         if form.startswith(part):
             return form[len(part) :].strip() or None

@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from affectgpt.unibench.wheels.lemmas import root, version
-from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, forms
+from affectgpt.unibench.wheels.lemmas import version, word_family
+from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, lookup_forms
 from affectgpt.unibench.wheels.wheel_file import SynonymGroup, WheelEntry, WheelFile, read_wheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, Wheel
 
-Place = tuple[str, str]
+SectorLookup = tuple[str, str]
 """Level-1 sector, level-2 sector."""
 SHIPPED = Path(__file__).with_name("shipped")
 CACHED_LABELS = 8192
@@ -40,11 +40,11 @@ class Synonyms:
         for group in groups:
             for word in group.words:
                 self._exact.setdefault(word, group)
-                self._family.setdefault(root(word), group)
+                self._family.setdefault(word_family(word), group)
 
     def group(self, word: str) -> Sequence[str]:
         """The words that may stand for `word`, nearest first; empty when there are none."""
-        base = root(word)
+        base = word_family(word)
         group = self._exact.get(word) or self._exact.get(base) or self._family.get(base)
         return (*group.near, *group.words) if group else ()
 
@@ -52,41 +52,41 @@ class Synonyms:
 def build_wheel(entry: WheelEntry, synonyms: Synonyms) -> Wheel:
     """The wheel of a checked entry: sectors by words, families and synonyms."""
     exact = _exact(entry)
-    family: dict[str, Place] = {}
-    for word, listed in exact.items():
-        family.setdefault(root(word), listed)
+    family: dict[str, SectorLookup] = {}
+    for word, sectors in exact.items():
+        family.setdefault(word_family(word), sectors)
 
-    def direct(form: str) -> Place | None:
-        base = root(form)
+    def direct(form: str) -> SectorLookup | None:
+        base = word_family(form)
         return exact.get(form) or exact.get(base) or family.get(base)
 
     @lru_cache(maxsize=CACHED_LABELS)
-    def place(label: str) -> Place | None:
-        for form in forms(label):
-            found = direct(form) or next(filter(None, map(direct, synonyms.group(form))), None)
-            if found is not None:
-                return found
+    def find_sectors(label: str) -> SectorLookup | None:
+        for form in lookup_forms(label):
+            sectors = direct(form) or next(filter(None, map(direct, synonyms.group(form))), None)
+            if sectors is not None:
+                return sectors
         return None
 
     tree = {
         level1: {level2: tuple(words) for level2, words in parts.items()} for level1, parts in entry.sectors.items()
     }
-    return Wheel(entry.name, tree, _sector(place))
+    return Wheel(entry.name, tree, _sector(find_sectors))
 
 
-def _sector(place: Callable[[str], Place | None]) -> Callable[[str, int], str | None]:
+def _sector(find_sectors: Callable[[str], SectorLookup | None]) -> Callable[[str, int], str | None]:
     def sector(label: str, level: int) -> str | None:
         if level not in LEVELS:
             raise ValueError(f"a wheel has the levels {LEVELS}, not {level}")
-        found = place(label) if len(label) <= LONGEST_LABEL else None
-        return found[level - 1] if found else None
+        sectors = find_sectors(label) if len(label) <= LONGEST_LABEL else None
+        return sectors[level - 1] if sectors else None
 
     return sector
 
 
-def _exact(entry: WheelEntry) -> dict[str, Place]:
+def _exact(entry: WheelEntry) -> dict[str, SectorLookup]:
     """Every sector name and word with its place, in the order of the file, sector names before their words."""
-    places: dict[str, Place] = {}
+    places: dict[str, SectorLookup] = {}
     for level1, parts in entry.sectors.items():
         named = [level2 for level2, words in parts.items() if level2 == level1 or level1 in words]
         places[level1] = (level1, named[0] if named else next(iter(parts)))

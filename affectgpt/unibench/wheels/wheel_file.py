@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from affectgpt.core.yaml_source import Source, YamlPath, read_mapping
 from affectgpt.registry.errors import ConfigError, DataError, Problem
-from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, plain
+from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, normalize_spelling
 
 MAX_BYTES = 4 << 20
 MAX_VALUES = 200_000
@@ -31,13 +31,13 @@ MOST_PROBLEMS = 20
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("it holds characters that cannot be printed")
-    if not plain(text):
+    if not normalize_spelling(text):
         raise ValueError("it is empty")
     return text
 
 
 def _compared(text: str) -> str:
-    return plain(_printable(text))
+    return normalize_spelling(_printable(text))
 
 
 def _distinct_keys(value: Any) -> Any:
@@ -45,9 +45,9 @@ def _distinct_keys(value: Any) -> Any:
     if isinstance(value, dict):
         keys: set[str] = set()
         for key in value:
-            if plain(str(key)) in keys:
+            if normalize_spelling(str(key)) in keys:
                 raise ValueError(f"{key!r} is given twice, in two spellings")
-            keys.add(plain(str(key)))
+            keys.add(normalize_spelling(str(key)))
     return value
 
 

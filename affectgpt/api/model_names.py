@@ -1,0 +1,56 @@
+"""A model as a caller names it, loaded: a pipeline, a folder, a bundled name, or a name on the Hub."""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from affectgpt.api.resolve import choose_device
+from affectgpt.bundled import TINY
+
+if TYPE_CHECKING:
+    from affectgpt.core.pipeline import Pipeline
+    from affectgpt.registry.catalog import Catalog
+    from affectgpt.workers.progress import OnProgress
+
+_LOG = logging.getLogger("affectgpt")
+ModelName: TypeAlias = "Pipeline | str | PathLike[str]"
+"""A pipeline, the folder of a saved model, "tiny", or `owner/name[@revision]` on the Hub."""
+
+
+def model_folder(name: str | PathLike[str], *, revision: str | None = None, token: str | None = None) -> Path:
+    """The folder of the saved model `name`; one on the Hub is downloaded, and its commit logged.
+
+    A path that does not exist comes back as it is.
+
+    Raises ConfigError for an invalid name on the Hub, CheckpointError, RunError when the Hub cannot be reached.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if str(name) == TINY.name:
+        return TINY
+    from affectgpt.hub.loading import local_folder
+
+    return local_folder(path, revision, token=token, tell=_LOG.info)
+
+
+def load_named(
+    model: ModelName, catalog: Catalog, device: str | None, *, allow_pickle: bool, on_progress: OnProgress
+) -> tuple[Pipeline, str]:
+    """A pipeline on its device, and its name with a hash of its weights. Raises as [load][affectgpt.load]."""
+    catalog.load_deferred()
+    if not isinstance(model, str | PathLike):
+        from affectgpt.unibench.predictions import pipeline_name
+
+        return (model if device is None else model.to(choose_device(device))), pipeline_name(model)
+    folder = model_folder(model)
+    on_progress("loading the model", 0, None)
+    from affectgpt.api.models import load
+    from affectgpt.unibench.predictions import model_name
+
+    pipeline = load(folder, plugins=catalog, device=device, allow_pickle=allow_pickle)
+    on_progress("loading the model", 1, 1)
+    return pipeline, model_name(folder)
