@@ -36,6 +36,8 @@ _MODULE_OF = {
     "describe_files": "describe_run",
     "Comparison": "comparison",
     "compare": "comparison",
+    "Demo": "demonstration",
+    "run_demo": "demonstration",
     "discover": "catalog",
     "doctor": "benchmark",
     "encode": "training",
@@ -81,6 +83,10 @@ if TYPE_CHECKING:
     from affectgpt.api.catalog import schema as schema
     from affectgpt.api.catalog import verify as verify
     from affectgpt.api.catalog import verify_each as verify_each
+    from affectgpt.api.comparison import Comparison as Comparison
+    from affectgpt.api.comparison import compare as compare
+    from affectgpt.api.demonstration import Demo as Demo
+    from affectgpt.api.demonstration import run_demo as run_demo
     from affectgpt.api.deprecated import assemble as assemble
     from affectgpt.api.deprecated import load_config as load_config
     from affectgpt.api.deprecated import make_plan as make_plan
@@ -116,8 +122,6 @@ if TYPE_CHECKING:
     from affectgpt.api.training import read_examples as read_examples
     from affectgpt.api.training import read_samples as read_samples
     from affectgpt.api.training import synth as synth
-    from affectgpt.api.comparison import Comparison as Comparison
-    from affectgpt.api.comparison import compare as compare
     from affectgpt.api.training import train as train
 else:
 

@@ -193,9 +193,9 @@ def train(
         allow_unreadable=allow_unreadable,
     )
     settings.check(point)
-    clips = {TRAINED: _read_data(data, "data")}
+    clips = {TRAINED: read_data(data, "data")}
     if validation is not None:
-        clips[HELD_OUT] = _read_data(validation, "validation")
+        clips[HELD_OUT] = read_data(validation, "validation")
     config = point.plan.config
     with progress_callback(progress) as on_progress:
         training = TrainingRun(point, clips, settings, on_progress)
@@ -239,7 +239,7 @@ def encode(
     refuse_foreign(out)
     catalog = catalog_for(plugins)
     catalog.load_deferred()
-    examples = _read_data(data, "data")
+    examples = read_data(data, "data")
     if any(not isinstance(example, Example) for example in examples):
         raise ConfigError("only clips that are files can be encoded", where="data", expected="a list of Example")
     with progress_callback(progress) as on_progress:
@@ -295,7 +295,8 @@ def _frozen_encoders(
     return frozen_encoders(plan_config(start, changes, catalog), catalog, names)
 
 
-def _read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]:
+def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]:
+    """The clips of `data`, read when it is a path. Raises DataError, also for a list of anything else."""
     if isinstance(data, str | Path):
         return read_examples(data)
     clips = list(data)

@@ -5,28 +5,28 @@ Everything that it reports is computed in the run.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
-import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from affectgpt.ablation.jobs import Job, OnProgress, SampleSet, plain_config, run_jobs
+from affectgpt.ablation.jobs import write_texts as write_texts
 from affectgpt.bundled import bundled_config
+from affectgpt.core.description import Description
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.saved.destination import check_place
 from affectgpt.data.mer2025 import read_mer2025
+from affectgpt.data.samples import Sample
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
+from affectgpt.registry.errors import CheckpointError, MediaError
 from affectgpt.synthetic.clips import generate
 from affectgpt.synthetic.identity import Split
 from affectgpt.synthetic.score import Score, score_texts
-from affectgpt.workers.parent import end_with
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "full model": (),
@@ -59,8 +59,65 @@ class Row:
     seconds: float
 
 
-Progress = Callable[[str, int, int], None]
-"""Told (what, done, total) as the work goes on."""
+@dataclass(frozen=True)
+class Demo:
+    """What a demonstration came to: its table, and what the full model says of a held-out clip and of other clips.
+
+    `truth` is the true description of the held-out clip; `seconds` are those of all but the describing.
+    """
+
+    rows: list[Row]
+    described: list[Description]
+    truth: str
+    seconds: float
+
+
+def run_demo(
+    out: Path | None,
+    *,
+    train: int,
+    test: int,
+    seed: int,
+    workers: int,
+    clips: Sequence[Path],
+    catalog: Catalog,
+    progress: OnProgress,
+) -> Demo:
+    """Write `train` and `test` synthetic clips, train all [VARIANTS][] with `seed`, and describe some clips.
+
+    The clips and the full model are kept in `out`, if there is one. Raises MediaError when one of `clips` does not
+    exist, CheckpointError when `out` holds a model already or cannot be made.
+    """
+    for path in clips:
+        if not path.is_file():
+            raise MediaError("there is no such file", where=str(path), expected="a media file")
+    if out is not None:
+        check_place(out)
+        if (out / "model").exists():
+            raise CheckpointError(
+                "there is something at this place already", where=str(out / "model"), hint="choose a new folder"
+            )
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="affectgpt-demo-") as temporary:
+        folder = out if out is not None else Path(temporary)
+        write_clips(folder, train=train, test=test, seed=seed, workers=workers, progress=progress)
+        samples = read_clips(folder, variant_plan("full model", catalog, seed), catalog, workers, progress)
+        jobs = [(name, seed) for name in VARIANTS]
+        rows = list(run_variants(jobs, samples, workers=workers, save_first=folder / "model", progress=progress))
+        rows.sort(key=lambda row: list(VARIANTS).index(row.name))
+        seconds = time.perf_counter() - started
+        sample = samples["test"][0]
+        held_out = folder / "test" / "video" / f"{sample.name}.mp4"
+        described = _describe(folder / "model", held_out, sample.subtitle, clips, catalog)
+    return Demo(rows, described, sample.description, seconds)
+
+
+def _describe(model: Path, held_out: Path, subtitle: str, clips: Sequence[Path], catalog: Catalog) -> list[Description]:
+    from affectgpt.core.saved.model import load
+    from affectgpt.serving.describe import describe_each
+
+    pipeline = load(model, catalog)
+    return [*describe_each(pipeline, [held_out], subtitle=subtitle), *describe_each(pipeline, clips)]
 
 
 def tiny_plan(catalog: Catalog, seed: int, changes: Sequence[str] = ()) -> Plan:
@@ -74,7 +131,7 @@ def variant_plan(name: str, catalog: Catalog, seed: int, overrides: Sequence[str
     return tiny_plan(catalog, seed, (*VARIANTS[name], *overrides))
 
 
-def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int, progress: Progress) -> None:
+def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int, progress: OnProgress) -> None:
     """Write the training and held-out clips into `folder/train` and `folder/test`; the two share no identity."""
     splits: tuple[tuple[Split, int], ...] = (("train", train), ("test", test))
     for split, count in splits:
@@ -88,7 +145,9 @@ def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int,
         )
 
 
-def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progress: Progress) -> dict[str, list[Any]]:
+def read_clips(
+    folder: Path, plan: Plan, catalog: Catalog, workers: int, progress: OnProgress
+) -> dict[str, list[Sample]]:
     """Prepare both splits for the full model; the variants read parts of the same samples."""
     from affectgpt.core.assembly import assemble
     from affectgpt.data.samples import read_samples
@@ -107,83 +166,31 @@ def read_clips(folder: Path, plan: Plan, catalog: Catalog, workers: int, progres
 
 def run_variants(
     jobs: Sequence[tuple[str, int]],
-    samples: Mapping[str, Sequence[Any]],
+    samples: Mapping[str, Sequence[Sample]],
     *,
     workers: int,
     variants: Mapping[str, Sequence[str]] = VARIANTS,
     overrides: Sequence[str] = (),
     save_first: Path | None = None,
-    progress: Progress,
+    progress: OnProgress,
 ) -> Iterator[Row]:
-    """Train and score (variant, seed) jobs, one process with one thread each; rows come as they finish.
+    """Train and score (variant, seed) jobs on `samples["train"]` and `samples["test"]`; rows come as they finish.
 
     `variants` says what each changes in `configs/tiny.yaml`, `overrides` what all of them do. `save_first` is where
-    the model of the first job is saved.
+    the model of the first job is saved. With 0 workers all is done in this process, else in so many of one thread each.
     """
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
-    # Bytes of our own making: as tensors they would cross with one open file each, past the usual limit of 1024.
-    given = pickle.dumps(dict(samples))
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start, initargs=(given, messages, os.getpid())
-    ) as pool:
-        waiting: list[Future[Row]] = [
-            pool.submit(_job, name, seed, (*variants[name], *overrides), save_first if index == 0 else None)
-            for index, (name, seed) in enumerate(jobs)
-        ]
-        try:
-            while waiting:
-                with suppress(queue.Empty):
-                    progress(*messages.get(timeout=0.2))
-                for future in [each for each in waiting if each.done()]:
-                    waiting.remove(future)
-                    yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-_samples: dict[str, Sequence[Any]] = {}
-_messages: Any = None
-
-
-def _start(samples: bytes, messages: Any, parent: int) -> None:
-    import torch
-
-    global _messages
-    end_with(parent)
-    torch.set_num_threads(1)
-    _samples.update(pickle.loads(samples))
-    _messages = messages
-
-
-def _job(name: str, seed: int, changes: tuple[str, ...], save_to: Path | None) -> Row:
-    from affectgpt.core.assembly import assemble
-    from affectgpt.core.saved.model import save
-    from affectgpt.training.loop import train
-
     catalog = discover()
-    plan = tiny_plan(catalog, seed, changes)
-    label = f"training: {name}" + (f", seed {seed}" if seed else "")
-    pipeline = assemble(plan, catalog)
-    steps = plan.config.training.steps
-    history = train(pipeline, _samples["train"], on_step=lambda step, _: _messages.put((label, step, steps)))
-    texts = write_texts(pipeline, _samples["test"])
-    if save_to is not None:
-        save(pipeline, save_to, dtype="float16")
-    trained = sum(parameter.numel() for parameter in pipeline.parameters() if parameter.requires_grad)
-    return Row(
-        name,
-        seed,
-        score_texts(texts, [sample.description for sample in _samples["test"]]),
-        trained,
-        sum(history.losses[-10:]) / len(history.losses[-10:]),
-        history.seconds,
-    )
-
-
-def write_texts(pipeline: Any, samples: Sequence[Any], batch_size: int = 32) -> list[str]:
-    """The pipeline's answer for every sample, in order."""
-    from affectgpt.data.samples import batches
-
-    return [answer.text for batch, _ in batches(samples, batch_size) for answer in pipeline.generate(batch)]
+    planned = [
+        Job(
+            name,
+            seed,
+            plain_config(tiny_plan(catalog, seed, (*variants[name], *overrides)).config),
+            save_to=save_first if index == 0 else None,
+        )
+        for index, (name, seed) in enumerate(jobs)
+    ]
+    truths = [sample.description for sample in samples["test"]]
+    sample_set = SampleSet(samples["train"], samples["test"])
+    for result in run_jobs(planned, [sample_set], catalog, workers=workers, progress=progress):
+        score = score_texts(result.texts, truths)
+        yield Row(result.name, result.seed, score, result.parameters, result.loss, result.seconds)

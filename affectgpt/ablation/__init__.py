@@ -1,0 +1,1 @@
+"""Training and trying several variants of a pipeline on the same clips, over several seeds."""
