@@ -19,12 +19,15 @@ _MODULE_OF = {
     "AffectGPTError": "registry.errors",
     "Batch": "core.batch",
     "Catalog": "registry.catalog",
+    "CheckResult": "api.catalog",
     "CheckpointError": "registry.errors",
     "Clip": "media.clip",
     "ConfigError": "registry.errors",
     "DataError": "registry.errors",
+    "Description": "api.models",
     "Encoder": "core.contracts",
     "EncoderConfig": "core.contracts",
+    "Environment": "api.environment",
     "Extraction": "core.contracts",
     "Extractor": "core.contracts",
     "ExtractorConfig": "core.contracts",
@@ -47,22 +50,32 @@ _MODULE_OF = {
     "RunError": "registry.errors",
     "TokenSpec": "core.token_spec",
     "Tokens": "core.tokens",
-    "assemble": "core.assembly",
-    "build_extractor": "core.extraction",
+    "assemble": "api.deprecated",
+    "build": "api.models",
+    "build_extractor": "api.catalog",
+    "check": "api.models",
     "collate": "core.batch",
+    "describe": "api.models",
     "discover": "api.catalog",
     "encoder": "core.kinds",
+    "environment": "api.environment",
     "extractor": "core.kinds",
-    "from_pretrained": "hub.loading",
+    "from_pretrained": "api.models",
     "fuser": "core.kinds",
     "hookimpl": "registry.hooks",
+    "list_plugins": "api.catalog",
     "llm": "core.kinds",
-    "load": "core.saved.model",
-    "load_config": "core.load_config",
-    "make_plan": "core.plan",
+    "load": "api.models",
+    "load_config": "api.deprecated",
+    "make_plan": "api.deprecated",
+    "new_plugin": "api.catalog",
+    "plan": "api.models",
     "push_to_hub": "hub.saving",
-    "save": "core.saved.model",
+    "save": "api.models",
     "save_pretrained": "hub.saving",
+    "schema": "api.catalog",
+    "stream": "api.models",
+    "verify": "api.catalog",
 }
 __all__ = ["__version__", *_MODULE_OF]
 
@@ -70,8 +83,27 @@ __all__ = ["__version__", *_MODULE_OF]
 register_describer(lambda: import_module("affectgpt.serving.describe"))  # type: ignore[arg-type,return-value]
 
 if TYPE_CHECKING:
+    from affectgpt.api.catalog import CheckResult as CheckResult
+    from affectgpt.api.catalog import build_extractor as build_extractor
     from affectgpt.api.catalog import discover as discover
-    from affectgpt.core.assembly import assemble as assemble
+    from affectgpt.api.catalog import list_plugins as list_plugins
+    from affectgpt.api.catalog import new_plugin as new_plugin
+    from affectgpt.api.catalog import schema as schema
+    from affectgpt.api.catalog import verify as verify
+    from affectgpt.api.deprecated import assemble as assemble
+    from affectgpt.api.deprecated import load_config as load_config
+    from affectgpt.api.deprecated import make_plan as make_plan
+    from affectgpt.api.environment import Environment as Environment
+    from affectgpt.api.environment import environment as environment
+    from affectgpt.api.models import Description as Description
+    from affectgpt.api.models import build as build
+    from affectgpt.api.models import check as check
+    from affectgpt.api.models import describe as describe
+    from affectgpt.api.models import from_pretrained as from_pretrained
+    from affectgpt.api.models import load as load
+    from affectgpt.api.models import plan as plan
+    from affectgpt.api.models import save as save
+    from affectgpt.api.models import stream as stream
     from affectgpt.core.batch import Batch as Batch
     from affectgpt.core.batch import collate as collate
     from affectgpt.core.config import PipelineConfig as PipelineConfig
@@ -85,23 +117,17 @@ if TYPE_CHECKING:
     from affectgpt.core.contracts import FuserConfig as FuserConfig
     from affectgpt.core.contracts import LLMConfig as LLMConfig
     from affectgpt.core.contracts import ModelPath as ModelPath
-    from affectgpt.core.extraction import build_extractor as build_extractor
     from affectgpt.core.kinds import encoder as encoder
     from affectgpt.core.kinds import extractor as extractor
     from affectgpt.core.kinds import fuser as fuser
     from affectgpt.core.kinds import llm as llm
-    from affectgpt.core.load_config import load_config as load_config
     from affectgpt.core.pipeline import Pipeline as Pipeline
     from affectgpt.core.plan import Plan as Plan
     from affectgpt.core.plan import PlannedNode as PlannedNode
-    from affectgpt.core.plan import make_plan as make_plan
-    from affectgpt.core.saved.model import load as load
-    from affectgpt.core.saved.model import save as save
     from affectgpt.core.token_spec import TokenSpec as TokenSpec
     from affectgpt.core.tokens import MediaBatch as MediaBatch
     from affectgpt.core.tokens import Prepared as Prepared
     from affectgpt.core.tokens import Tokens as Tokens
-    from affectgpt.hub.loading import from_pretrained as from_pretrained
     from affectgpt.hub.saving import push_to_hub as push_to_hub
     from affectgpt.hub.saving import save_pretrained as save_pretrained
     from affectgpt.media.clip import Clip as Clip

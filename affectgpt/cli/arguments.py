@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import warnings
@@ -83,3 +84,13 @@ def show_warnings_as_lines() -> None:
 
     warnings.showwarning = show
     warnings.filterwarnings("always", category=UserWarning, module=r"affectgpt\.")
+
+
+def show_log_as_notes() -> None:
+    """Print what this package logs as lines on standard error: the commit of a model on the Hub, for example."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    logger = logging.getLogger("affectgpt")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from affectgpt.bundled import TINY
+from affectgpt import api
 from affectgpt.cli.options import (
     AllowPickle,
     Json,
@@ -18,24 +18,21 @@ from affectgpt.cli.options import (
     Plugin,
     Question,
     Workers,
-    call_hooks,
     catalog_of,
     console,
-    progress,
-    saved_model,
+    progress_bars,
 )
 from affectgpt.cli.printable import json_text, one_line, printable
 from affectgpt.cli.streaming import lines, live
-from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
-    from affectgpt.core.description import Description
+    from affectgpt import Description
 
 
 def command(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.", show_default=False)],
-    model: Model = str(TINY),
+    model: Model = "tiny",
     subtitle: Annotated[
         str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")
     ] = None,
@@ -47,52 +44,44 @@ def command(
     stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
     device: OnDevice = "auto",
     allow_pickle: AllowPickle = False,
-    plugin: Plugin = [],
+    plugins: Plugin = [],
     as_json: Json = False,
 ) -> None:
     """Describe the emotion in clips, and how much each modality counted."""
-    catalog = catalog_of(context, plugin)
-    catalog.load_deferred()
-    for path in paths:
-        if not path.exists():
-            raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
-    folder = saved_model(Path(model))
-    with progress() as bar:
-        loading = bar.add_task("loading the model", total=None, note="")
-        from affectgpt.serving import describe
+    files = api.find_media_files(paths)
+    results: list[dict[str, Any]] = []
+    with progress_bars() as bars:
 
-        files = describe.media_files(paths)
-        from affectgpt.api.resolve import choose_device
-        from affectgpt.core.saved.model import load
+        def on_progress(what: str, done: int, total: int | None) -> None:
+            bars(what, done, total)
+            # The text is written where a bar would move.
+            if stream and done == total:
+                bars.stop()
 
-        location = choose_device(device)
-        pipeline = load(folder, catalog, lambda name: bar.update(loading, note=name), allow_pickle=allow_pickle)
-        pipeline = pipeline.to(location)
-        bar.update(loading, total=1, completed=1, note="")
-        config = pipeline.plan.config
-        call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
-        # A single file is read here: a process for it would have nobody to be ahead of.
-        given: dict[str, Any] = {
-            "subtitle": subtitle,
-            "question": question,
-            "workers": workers if len(files) > 1 else 0,
-            "batch_size": batch_size or (1 if stream else 8),
-        }
-        results: list[dict[str, Any]] = []
+        events = api.describe_files(
+            model,
+            files,
+            subtitle=subtitle,
+            question=question,
+            batch_size=batch_size,
+            workers=workers,
+            pieces=stream,
+            device=device,
+            allow_pickle=allow_pickle,
+            plugins=catalog_of(context, plugins),
+            progress=on_progress,
+        )
         if stream:
-            bar.stop()
-            events = describe.stream(pipeline, files, **given)
-            shown = lines(events, files) if as_json else live(events, files, show_details)
-            results += (asdict(row) for row in shown)
+            rows = lines(events, files) if as_json else live(events, files, show_details)
+            results += (asdict(row) for row in rows)
         else:
-            task = bar.add_task("describing", total=len(files), note="")
-            with closing(describe.describe_each(pipeline, files, **given)) as rows:
-                for row in rows:
+            with closing(events):
+                for _, row in events:
+                    assert not isinstance(row, str)
                     results.append(asdict(row))
-                    bar.update(task, advance=1, note=one_line(Path(row.file).name))
+                    bars.note(one_line(Path(row.file).name))
                     if not as_json:
                         show([row])
-    call_hooks(catalog, "affectgpt_after_run", command="describe", config=config, result=results)
     if as_json and not stream:
         typer.echo(json_text(results, indent=1))
     if any(row["error"] for row in results):

@@ -18,6 +18,7 @@ from affectgpt.cli import (
     demo,
     describe,
     encode,
+    environment,
     generate,
     hub,
     new,
@@ -29,7 +30,7 @@ from affectgpt.cli import (
     train,
     unibench,
 )
-from affectgpt.cli.arguments import options_of, show_warnings_as_lines, with_options
+from affectgpt.cli.arguments import options_of, show_log_as_notes, show_warnings_as_lines, with_options
 from affectgpt.cli.printable import json_text, printable
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command("describe")(describe.command)
 app.command("demo")(demo.command)
 app.command("encode")(encode.command)
+app.command("env")(environment.command)
 app.command("generate")(generate.command)
 app.command("score")(score.command)
 app.command("serve-embeds")(serve_embeds.command)
@@ -86,6 +88,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     show_warnings_as_lines()
+    show_log_as_notes()
     arguments = sys.argv[1:]
     # Also after the command's name, where people put it.
     debug = "--debug" in arguments

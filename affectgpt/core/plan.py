@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from affectgpt.core.config import LLMNode, PipelineConfig
+from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.yaml_source import Source, YamlPath
@@ -66,6 +67,16 @@ class Plan:
     def projector_parameters(self, name: str) -> int:
         """Weights and biases of the linear layer from a node's width to the LLM's."""
         return (self.output(name).dim + 1) * self.llm.output.dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as values of JSON: `nodes`, `trained` (parameters, None: unknown), `prompt` and `notes`."""
+        return plan_facts(self)
+
+    def __repr__(self) -> str:
+        return plan_text(self)
+
+    def _repr_html_(self) -> str:
+        return plan_html(self)
 
 
 def make_plan(config: PipelineConfig, catalog: Catalog, source: Source | None = None) -> Plan:

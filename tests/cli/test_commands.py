@@ -29,11 +29,11 @@ BUILT_IN = {("encoder", "timm"), ("fuser", "mean"), ("fuser", "modality-attentio
 
 def test_plugins_lists_every_usable_plugin_with_its_origin(run: Callable) -> None:
     listed = json.loads(run("plugins", "--json").out)
-    found = {(each["kind"], each["name"]): each for each in listed["plugins"]}
-    assert set(found) == set(discover().entries) and set(found) >= BUILT_IN
-    assert found["fuser", "mean"]["from"] == "affectgpt" and found["fuser", "mean"]["version"]
-    shown = run("plugins")
-    assert shown.code == 0 and all(name in shown.out for _, name in found)
+    entries = {(option["kind"], option["name"]): option for option in listed["plugins"]}
+    assert set(entries) == set(discover().entries) and set(entries) >= BUILT_IN
+    assert entries["fuser", "mean"]["from"] == "affectgpt" and entries["fuser", "mean"]["version"]
+    outcome = run("plugins")
+    assert outcome.code == 0 and all(name in outcome.out for _, name in entries)
 
 
 def test_plugins_of_a_file_are_listed_with_the_file(run: Callable, tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_plugins_of_a_file_are_listed_with_the_file(run: Callable, tmp_path: Pat
         "class Mine: ...\n"
     )
     listed = json.loads(run("plugins", "--json", "--plugin", tmp_path / "mine.py").out)
-    (mine,) = [each for each in listed["plugins"] if each["name"] == "mine"]
+    (mine,) = [option for option in listed["plugins"] if option["name"] == "mine"]
     assert mine["from"] == str(tmp_path / "mine.py") and mine["summary"] == "a fuser of my own"
-    assert "mine" not in {each["name"] for each in json.loads(run("plugins", "--json").out)["plugins"]}
+    assert "mine" not in {option["name"] for option in json.loads(run("plugins", "--json").out)["plugins"]}
 
 
 def test_a_plugin_of_a_file_is_shown(run: Callable, tmp_path: Path) -> None:
@@ -58,15 +58,15 @@ def test_a_plugin_of_a_file_is_shown(run: Callable, tmp_path: Path) -> None:
     )
     named = ("--plugin", tmp_path / "mine.py")
     for arguments in (("show", "mine", *named), (*named, "show", "mine"), (*named, "show", "mine", *named)):
-        shown = run("plugins", *arguments)
-        assert shown.code == 0 and "a fuser of my own" in shown.out, shown.err
+        outcome = run("plugins", *arguments)
+        assert outcome.code == 0 and "a fuser of my own" in outcome.out, outcome.err
 
 
 def test_plugins_show_gives_interface_options_and_defaults(run: Callable) -> None:
-    shown = run("plugins", "show", "modality-attention")
-    assert shown.code == 0
+    outcome = run("plugins", "show", "modality-attention")
+    assert outcome.code == 0
     for words in ("2 or more inputs", "normalize", "softmax | none", "arXiv:2501.16566", "affectgpt"):
-        assert words in shown.out, words
+        assert words in outcome.out, words
     (facts,) = json.loads(run("plugins", "show", "mel", "--json").out)
     assert facts["kind"] == "encoder" and facts["options"]["n_mels"][0] == "64"
     assert facts["options"]["input"][0] == "(required)" and "audio" in facts["interface"]
@@ -79,11 +79,11 @@ def test_every_plugin_can_be_shown(run: Callable, name: str) -> None:
 
 
 def test_check_says_widths_tokens_and_parameters(run: Callable) -> None:
-    shown = run("check", PAPER)
-    assert shown.code == 0
-    assert shown.out.startswith(str(PAPER)) or str(PAPER) in "".join(shown.out.split())
+    outcome = run("check", PAPER)
+    assert outcome.code == 0
+    assert outcome.out.startswith(str(PAPER)) or str(PAPER) in "".join(outcome.out.split())
     for words in ("7,615,616,512", "40,370,176", "54,412,548", "clip-vision", "[1, 1024]", "32768", "3584"):
-        assert words in shown.out, words
+        assert words in outcome.out, words
     facts = json.loads(run("check", PAPER, "--json").out)
     nodes = {row["node"]: row for row in facts["nodes"]}
     assert nodes["multi"]["reads"] == ["face", "audio"] and nodes["face"]["trained"] == 0
@@ -94,8 +94,8 @@ def test_check_says_widths_tokens_and_parameters(run: Callable) -> None:
 def test_check_with_a_swap_says_which_options_were_dropped(run: Callable, tmp_path: Path) -> None:
     path = tmp_path / "swapped.yaml"
     path.write_text(f"extends: {PAPER}\nfusers: {{multi: {{plugin: concat}}}}\n")
-    shown = run("check", path)
-    assert shown.code == 0 and "options of 'modality-attention' not kept: normalize" in shown.out
+    outcome = run("check", path)
+    assert outcome.code == 0 and "not kept: normalize" in outcome.out
     (multi,) = [row for row in json.loads(run("check", path, "--json").out)["nodes"] if row["node"] == "multi"]
     assert multi["plugin"] == "concat" and "[<=16, 1024]" in multi["gives"]
 
@@ -127,22 +127,22 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
             return False
     if ("const" in schema and value != schema["const"]) or ("enum" in schema and value not in schema["enum"]):
         return False
-    if "anyOf" in schema and not any(fits(value, each, root) for each in schema["anyOf"]):
+    if "anyOf" in schema and not any(fits(value, option, root) for option in schema["anyOf"]):
         return False
-    if "oneOf" in schema and sum(fits(value, each, root) for each in schema["oneOf"]) != 1:
+    if "oneOf" in schema and sum(fits(value, option, root) for option in schema["oneOf"]) != 1:
         return False
     if isinstance(value, dict):
-        known, rest = schema.get("properties", {}), schema.get("additionalProperties", True)
+        properties, additional = schema.get("properties", {}), schema.get("additionalProperties", True)
         if any(name not in value for name in schema.get("required", [])):
             return False
-        for name, each in value.items():
-            inner = known.get(name, rest)
-            if inner is False or (isinstance(inner, dict) and not fits(each, inner, root)):
+        for name, option in value.items():
+            inner = properties.get(name, additional)
+            if inner is False or (isinstance(inner, dict) and not fits(option, inner, root)):
                 return False
     if isinstance(value, list):
         if len(value) < schema.get("minItems", 0):
             return False
-        return all(fits(each, schema.get("items", {}), root) for each in value)
+        return all(fits(option, schema.get("items", {}), root) for option in value)
     return True
 
 
@@ -266,7 +266,9 @@ def test_synth_writes_a_folder_that_train_reads(run: Callable, tmp_path: Path) -
     outcome = run("synth", tmp_path / "made", "--clips", 2, "--workers", 1, "--seed", 5, "--split", "test")
     assert outcome.code == 0 and "2 clips" in outcome.out
     examples = read_mer2025(tmp_path / "made")
-    assert len(examples) == 2 and all(each.description and each.labels and each.video.is_file() for each in examples)
+    assert len(examples) == 2 and all(
+        option.description and option.labels and option.video.is_file() for option in examples
+    )
 
 
 # -- commands of others

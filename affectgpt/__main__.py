@@ -1,0 +1,5 @@
+"""`python -m affectgpt`: the command line."""
+
+from affectgpt.cli.main import main
+
+main()

@@ -1,0 +1,92 @@
+"""`affectgpt describe` as a function: media files and a model's name in, rows out as they are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affectgpt.api.models import load
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.training import call_hooks
+from affectgpt.core.description import Description
+from affectgpt.registry.errors import MediaError
+
+if TYPE_CHECKING:
+    from affectgpt.core.pipeline import Pipeline
+
+
+def find_media_files(paths: Sequence[str | Path]) -> list[Path]:
+    """The files among `paths`, and the media files directly in each folder, sorted by name.
+
+    Raises MediaError when a path does not exist or a folder holds no media file.
+    """
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        if not path.exists():
+            raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
+    from affectgpt.serving.describe import media_files
+
+    return media_files(paths)
+
+
+def describe_files(
+    model: str | Path,
+    files: Sequence[Path],
+    *,
+    subtitle: str | None = None,
+    question: str | None = None,
+    batch_size: int | None = None,
+    workers: int = 0,
+    pieces: bool = False,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    plugins: Plugins = (),
+    progress: Progress = None,
+) -> Generator[tuple[int, str | Description]]:
+    """Load a model and describe files in order: pairs of a file's index and its [Description][affectgpt.Description].
+
+    With `pieces` also the pieces of each text while it is written, as [Pipeline.stream][affectgpt.Pipeline.stream].
+    `batch_size` is by default 8, with `pieces` 1. The hooks `affectgpt_before_run` and `affectgpt_after_run` of the
+    plugins are called. Raises what [load][affectgpt.load] and
+    [Pipeline.describe][affectgpt.Pipeline.describe] raise; a file that cannot be read is a row with its `error`.
+    """
+    catalog = catalog_for(plugins)
+    with progress_callback(progress) as report:
+        report("loading the model", 0, None)
+        pipeline = load(model, plugins=catalog, device=device, allow_pickle=allow_pickle)
+        report("loading the model", 1, 1)
+        config = pipeline.plan.config
+        call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
+        # A single file is read in this process: a worker would have nothing to read ahead.
+        workers = workers if len(files) > 1 else 0
+        events = _events(pipeline, files, subtitle, question, batch_size or (1 if pieces else 8), workers, pieces)
+        rows = []
+        with closing(events):
+            for index, event in events:
+                if isinstance(event, Description):
+                    rows.append(asdict(event))
+                    report("describing", len(rows), len(files))
+                yield index, event
+        call_hooks(catalog, "affectgpt_after_run", command="describe", config=config, result=rows)
+
+
+def _events(
+    pipeline: Pipeline,
+    files: Sequence[Path],
+    subtitle: str | None,
+    question: str | None,
+    batch_size: int,
+    workers: int,
+    pieces: bool,
+) -> Generator[tuple[int, str | Description]]:
+    from affectgpt.serving.describe import describe_each
+
+    if pieces:
+        yield from pipeline.stream(files, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+        return
+    rows = describe_each(pipeline, files, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+    with closing(rows):
+        yield from enumerate(rows)
