@@ -37,21 +37,21 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A folder to make a mess in (`here`, also the working directory), and what is right to start from."""
 
-    here: Path
+    root: Path
     clips: Path
     model: Path
 
     def write(self, name: str, content: str | bytes = "") -> str:
-        path = self.here / name
+        path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return name
 
     def folder(self) -> str:
-        (self.here / "folder").mkdir()
+        (self.root / "folder").mkdir()
         return "folder"
 
     def video(self) -> bytes:
@@ -71,7 +71,7 @@ class Place:
 
     def saved(self, change: Callable[[dict], object]) -> list[str]:
         """Describes a good clip with a copy of the saved model whose pipeline.yaml was changed."""
-        shutil.copytree(self.model, self.here / "saved")
+        shutil.copytree(self.model, self.root / "saved")
         config = yaml.safe_load((self.model / "pipeline.yaml").read_text())
         change(config)
         self.write("saved/pipeline.yaml", yaml.safe_dump(config))
@@ -79,7 +79,7 @@ class Place:
 
     def data(self, count: int = 2) -> Path:
         """A copy of the first clips."""
-        data = self.here / "data"
+        data = self.root / "data"
         (data / "video").mkdir(parents=True)
         for table in self.clips.glob("*.csv"):
             head = table.read_text(encoding="utf-8").splitlines()[: count + 1]
@@ -164,9 +164,9 @@ def videos(clips: Path) -> list[Path]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, clips: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def workspace(tmp_path: Path, clips: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.chdir(tmp_path)
-    return Place(tmp_path, clips, model)
+    return Workspace(tmp_path, clips, model)
 
 
 # A face encoder that ends its process at a clip that is called so.
@@ -174,7 +174,7 @@ DEADLY = """
 import os
 from affectgpt import encoder
 from affectgpt.plugins.encoders.timm_vision import TimmVision
-from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
+from affectgpt.plugins.encoders.timm_vision_config import TimmVisionConfig
 
 @encoder("deadly", config=TimmVisionConfig)
 class Deadly(TimmVision):
@@ -189,31 +189,31 @@ class Deadly(TimmVision):
 
 
 @pytest.fixture
-def deadly(place: Place) -> list[str]:
+def deadly(workspace: Workspace) -> list[str]:
     """Options that name a saved model whose face encoder dies at clips called deadly, and fails at odd ones."""
-    shutil.copytree(place.model, place.here / "saved")
-    config = yaml.safe_load((place.model / "pipeline.yaml").read_text())
+    shutil.copytree(workspace.model, workspace.root / "saved")
+    config = yaml.safe_load((workspace.model / "pipeline.yaml").read_text())
     config["encoders"]["face"]["plugin"] = "deadly"
-    place.write("saved/pipeline.yaml", yaml.safe_dump(config))
-    (place.here / "saved" / "plugins.json").unlink()
-    return ["--model", "saved", "--plugin", place.write("deadly.py", DEADLY)]
+    workspace.write("saved/pipeline.yaml", yaml.safe_dump(config))
+    (workspace.root / "saved" / "plugins.json").unlink()
+    return ["--model", "saved", "--plugin", workspace.write("deadly.py", DEADLY)]
 
 
 def contents(*folders: Path) -> dict[Path, bytes | None]:
     """Every file's bytes, and every folder; what Python compiles beside a plugin file is left out."""
-    found = (path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts)
-    return {path: path.read_bytes() if path.is_file() else None for path in found}
+    paths = (path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
 
 
 @pytest.fixture
-def refused(run: Callable[..., Outcome], place: Place) -> Callable[..., None]:
+def refused(run: Callable[..., Outcome], workspace: Workspace) -> Callable[..., None]:
     """Checks that a command line is refused: exit code 2, as many `errors` as said, the words `shows` among them,
     no traceback, nothing on standard output, nothing written; and the same with `--json`, in JSON."""
 
     def check(arguments: list[str], *shows: str, errors: int = 1) -> None:
-        before = contents(place.here, place.model.parent)
+        before = contents(workspace.root, workspace.model.parent)
         outcome = run(*arguments)
-        assert contents(place.here, place.model.parent) == before
+        assert contents(workspace.root, workspace.model.parent) == before
         assert outcome.code == 2, outcome.out + outcome.err
         assert "Traceback" not in outcome.out + outcome.err
         assert outcome.errors == errors, outcome.err
@@ -224,13 +224,13 @@ def refused(run: Callable[..., Outcome], place: Place) -> Callable[..., None]:
         if arguments[0] in ("schema", "synth", "generate"):
             return
         again = run(*arguments, "--json")
-        assert contents(place.here, place.model.parent) == before
+        assert contents(workspace.root, workspace.model.parent) == before
         assert again.code == 2 and again.errors == 0, again.err
-        found = json.loads(again.out)
+        result = json.loads(again.out)
         # `describe` gives a row for every file, also for those that cannot be read.
-        problems = found["problems"] if isinstance(found, dict) else [{"what": row["error"]} for row in found]
-        assert len(problems) == errors and all(each["what"] for each in problems)
-        text = "\n".join(value for each in problems for value in each.values())
+        problems = result["problems"] if isinstance(result, dict) else [{"what": row["error"]} for row in result]
+        assert len(problems) == errors and all(problem["what"] for problem in problems)
+        text = "\n".join(value for problem in problems for value in problem.values())
         for words in shows:
             assert words in text, text
 

@@ -28,10 +28,10 @@ def test_there_and_back(
     convert: Callable[..., Any], run: Callable[..., Any], original: Callable[..., Path], tmp_path: Path
 ) -> None:
     checkpoint, out, again = original(), tmp_path / "model", tmp_path / "again.pth"
-    told = convert(checkpoint, "--out", out)
-    assert told.code == 0, told.err
-    assert "48 tensors: 46 mapped, 0 tied, 2 kept beside" in told.out
-    assert "image_llama_proj.weight: single pictures" in told.out and "not carried optimizer" in told.out
+    outcome = convert(checkpoint, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert "48 tensors: 46 mapped, 0 tied, 2 kept beside" in outcome.out
+    assert "image_llama_proj.weight: single pictures" in outcome.out and "not carried optimizer" in outcome.out
     assert sorted(path.name for path in out.iterdir()) == [
         "adapter",
         "model.safetensors",
@@ -49,9 +49,9 @@ def test_there_and_back(
 
 
 def test_the_whole_table(convert: Callable[..., Any], original: Callable[..., Path], tmp_path: Path) -> None:
-    told = json.loads(convert(original(), "--out", tmp_path / "model", "--json").out)
-    assert told["counts"] == {"mapped": 46, "tied": 0, "kept": 2, "not carried": 2}
-    rows = {row["name"]: row for row in told["rows"]}
+    outcome = json.loads(convert(original(), "--out", tmp_path / "model", "--json").out)
+    assert outcome["counts"] == {"mapped": 46, "tied": 0, "kept": 2, "not carried": 2}
+    rows = {row["name"]: row for row in outcome["rows"]}
     assert rows["fc_att.weight"] == {
         "name": "fc_att.weight",
         "fate": "mapped",
@@ -67,25 +67,25 @@ def test_a_saved_model_is_not_replaced(
 ) -> None:
     assert convert(original(), "--out", tmp_path / "model").code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    told = convert(tmp_path / "checkpoint.pth", "--out", tmp_path / "model")
-    assert told.code == 2 and told.errors == 1 and "something at this place already" in told.err
+    outcome = convert(tmp_path / "checkpoint.pth", "--out", tmp_path / "model")
+    assert outcome.code == 2 and outcome.errors == 1 and "something at this place already" in outcome.err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("taken", ["a file", "a folder", "under a file"])
+@pytest.mark.parametrize("obstacle", ["a file", "a folder", "under a file"])
 def test_a_place_that_is_taken(
-    taken: str, convert: Callable[..., Any], original: Callable[..., Path], tmp_path: Path
+    obstacle: str, convert: Callable[..., Any], original: Callable[..., Path], tmp_path: Path
 ) -> None:
     checkpoint, out = original(), tmp_path / "model"
-    if taken == "a folder":
+    if obstacle == "a folder":
         out.mkdir()
         (out / "thesis.txt").write_text("years of work")
     else:
         out.write_text("years of work")
-    wanted = out / "inside" if taken == "under a file" else out
+    target = out / "inside" if obstacle == "under a file" else out
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    told = convert(checkpoint, "--out", wanted)
-    assert told.code == 2 and told.errors == 1 and told.out == "", told.err
+    outcome = convert(checkpoint, "--out", target)
+    assert outcome.code == 2 and outcome.errors == 1 and outcome.out == "", outcome.err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -93,8 +93,8 @@ def test_one_error_without_a_traceback(
     convert: Callable[..., Any], run: Callable[..., Any], original: Callable[..., Path], tmp_path: Path
 ) -> None:
     broken = original(change=lambda content: content["model"].pop("fc_att.bias"))
-    told = convert(broken, "--out", tmp_path / "model")
-    assert told.code == 2 and told.errors == 1 and "Traceback" not in told.err and "fc_att.bias" in told.err
+    outcome = convert(broken, "--out", tmp_path / "model")
+    assert outcome.code == 2 and outcome.errors == 1 and "Traceback" not in outcome.err and "fc_att.bias" in outcome.err
     as_json = convert(broken, "--out", tmp_path / "model", "--json")
     assert as_json.code == 2 and len(json.loads(as_json.out)["problems"]) == 1
     assert not (tmp_path / "model").exists()

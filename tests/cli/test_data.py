@@ -41,25 +41,25 @@ def test_doctor_and_synth(run: Callable, bench: Path) -> None:
     assert again.code == 0 and run("data", "doctor", bench, "--workers", 1).code == 0
 
 
-def test_doctor_of_nothing(place: Any, refused: Callable) -> None:
+def test_doctor_of_nothing(workspace: Any, refused: Callable) -> None:
     refused(["data", "doctor", "nowhere"], "nowhere", "no data set is found", "meld-process")
-    refused(["data", "doctor", place.folder()], "folder", "an empty folder")
+    refused(["data", "doctor", workspace.folder()], "folder", "an empty folder")
 
 
-def test_doctor_of_a_manifest(run: Callable, place: Any) -> None:
-    place.good_clip()
-    place.write("mine.jsonl", '{"clip": "clip.mp4", "labels": ["[bold]happy[/bold]"]}\n')
+def test_doctor_of_a_manifest(run: Callable, workspace: Any) -> None:
+    workspace.good_clip()
+    workspace.write("mine.jsonl", '{"clip": "clip.mp4", "labels": ["[bold]happy[/bold]"]}\n')
     outcome = run("data", "doctor", "mine.jsonl", "--workers", 1)
     assert outcome.code == 0 and "[bold]happy[/bold] 1" in outcome.out
-    place.write("mine.csv", "clip\nlost.mp4\n")
+    workspace.write("mine.csv", "clip\nlost.mp4\n")
     outcome = run("data", "doctor", "mine.csv")
     assert outcome.code == 2 and "lost.mp4" in outcome.out
     assert run("data", "doctor", "mine.csv", "--manifest").code == 2
 
 
-def test_labels_do_not_command_the_terminal(run: Callable, place: Any) -> None:
-    place.good_clip()
-    place.write("mine.csv", "clip,labels\nclip.mp4,[\x1b[31mred\x07]\n")
+def test_labels_do_not_command_the_terminal(run: Callable, workspace: Any) -> None:
+    workspace.good_clip()
+    workspace.write("mine.csv", "clip,labels\nclip.mp4,[\x1b[31mred\x07]\n")
     outcome = run("data", "doctor", "mine.csv", "--no-decode")
     assert outcome.code == 0 and "\ufffd[31mred\ufffd 1" in outcome.out
     assert "\x1b" not in outcome.out and "\x07" not in outcome.out
@@ -68,12 +68,12 @@ def test_labels_do_not_command_the_terminal(run: Callable, place: Any) -> None:
 COMMANDS = "\x1b]0;x\x07\x9b2J\u202e"
 
 
-def test_nothing_in_a_file_commands_the_terminal(run: Callable, place: Any) -> None:
-    place.good_clip()
+def test_nothing_in_a_file_commands_the_terminal(run: Callable, workspace: Any) -> None:
+    workspace.good_clip()
     row = {"clip": "clip.mp4", "id": f"a{COMMANDS}", "labels": [f"joy{COMMANDS}\n\nall is well"]}
     rows = [row, {"clip": f"lost{COMMANDS}"}, {"clip": "clip.mp4", f"n{COMMANDS}": 1}, {"clip": "clip.mp4", "id": "b"}]
     for name in ("mine.jsonl", "[red]m\x1b[31m.jsonl"):
-        place.write(name, "\n".join(map(json.dumps, rows)))
+        workspace.write(name, "\n".join(map(json.dumps, rows)))
         outcome = run("data", "doctor", name, "--workers", 1)
         assert outcome.code == 2 and "lost" in outcome.out and "decoding" in outcome.err
         assert not set(outcome.out + outcome.err) & {"\x1b", "\x07", "\x9b", "\u202e"}
@@ -82,7 +82,7 @@ def test_nothing_in_a_file_commands_the_terminal(run: Callable, place: Any) -> N
 
 
 @pytest.mark.parametrize("name", ["gone\x1b[31m\x9b2J\u202e", "a\x07.csv"])
-def test_errors_do_not_command_the_terminal(run: Callable, place: Any, name: str) -> None:
+def test_errors_do_not_command_the_terminal(run: Callable, workspace: Any, name: str) -> None:
     outcome = run("data", "doctor", name)
     assert outcome.code == 2 and "\ufffd" in outcome.err
     assert not set(outcome.out + outcome.err) & {"\x1b", "\x07", "\x9b", "\u202e"}
@@ -90,5 +90,5 @@ def test_errors_do_not_command_the_terminal(run: Callable, place: Any, name: str
     assert again["problems"][0]["where"] == name, "machines get it as it is"
 
 
-def test_test_sets_are_made_of_test_clips(place: Any, refused: Callable) -> None:
+def test_test_sets_are_made_of_test_clips(workspace: Any, refused: Callable) -> None:
     refused(["synth", "out", "--layout", "unibench", "--split", "train"], "--split", "train")

@@ -35,9 +35,9 @@ def folder(videos: list[Path], tmp_path: Path) -> Path:
 def test_a_folder_is_described_file_by_file_in_order(run: Callable, model: Path, folder: Path) -> None:
     outcome = run("describe", folder, "--model", model, "--json")
     assert outcome.code == 0, outcome.err
-    found = json.loads(outcome.out)
-    assert [row["file"] for row in found] == [str(path) for path in sorted(folder.glob("*.mp4"))]
-    for row in found:
+    rows = json.loads(outcome.out)
+    assert [row["file"] for row in rows] == [str(path) for path in sorted(folder.glob("*.mp4"))]
+    for row in rows:
         assert row["text"] and not row["error"] and row["subtitle"] == "" and row["seconds"] >= 0
         assert set(row["counted"]) == {"face", "audio", "subtitle"} and row["counted"]["subtitle"] is None
         assert row["counted"]["face"] + row["counted"]["audio"] == pytest.approx(1) or not any(row["counted"].values())
@@ -47,12 +47,12 @@ def test_a_folder_is_described_file_by_file_in_order(run: Callable, model: Path,
 def test_the_text_does_not_depend_on_the_batch(run: Callable, model: Path, folder: Path) -> None:
     # Words beside one clip make its prompt longer than the others, which are then padded.
     sorted(folder.glob("*.mp4"))[1].with_suffix(".txt").write_text("I told you so, and now look at it")
-    alone, together = (
+    single, together = (
         rows(run("describe", folder, "--model", model, "--json", "--batch-size", size)) for size in (1, 8)
     )
-    assert {name: row["text"] for name, row in alone.items()} == {name: row["text"] for name, row in together.items()}
-    assert len({row["text"] for row in alone.values()}) > 1
-    for name, row in alone.items():
+    assert {name: row["text"] for name, row in single.items()} == {name: row["text"] for name, row in together.items()}
+    assert len({row["text"] for row in single.values()}) > 1
+    for name, row in single.items():
         assert row["counted"] == pytest.approx(together[name]["counted"], abs=1e-3)
 
 
@@ -61,9 +61,13 @@ def test_a_subtitle_and_a_question_reach_the_model(run: Callable, model: Path, v
         (row,) = rows(run("describe", videos[0], "--model", model, "--json", *options)).values()
         return row
 
-    plain, spoken, asked = text(), text("--subtitle", "leave me alone"), text("--question", "Who is it, and where?")
+    plain, spoken, questioned = (
+        text(),
+        text("--subtitle", "leave me alone"),
+        text("--question", "Who is it, and where?"),
+    )
     assert spoken["subtitle"] == "leave me alone" and spoken["counted"]["subtitle"] is not None
-    assert spoken["text"] != plain["text"] and asked["text"] != plain["text"]
+    assert spoken["text"] != plain["text"] and questioned["text"] != plain["text"]
 
 
 def test_a_name_that_is_no_text_and_one_that_is_markup(run: Callable, model: Path, folder: Path) -> None:
@@ -73,22 +77,22 @@ def test_a_name_that_is_no_text_and_one_that_is_markup(run: Callable, model: Pat
     third.unlink()
     command = [sys.executable, "-m", "affectgpt.cli.main", "describe", str(folder), "--model", str(model)]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    shown, listed = (
+    outcome, listed = (
         subprocess.run([*command, *more], env=environment, capture_output=True, timeout=120)
         for more in ([], ["--json"])
     )
-    assert shown.returncode == listed.returncode == 0, shown.stderr + listed.stderr
-    assert rb"a\udcff.mp4" in shown.stdout and b"b[bold]c[ bold].mp4" in shown.stdout
+    assert outcome.returncode == listed.returncode == 0, outcome.stderr + listed.stderr
+    assert rb"a\udcff.mp4" in outcome.stdout and b"b[bold]c[ bold].mp4" in outcome.stdout
     assert json.loads(listed.stdout)[0]["file"] == str(folder / os.fsdecode(b"a\xff.mp4"))
 
 
 def test_a_subtitle_beside_the_file_is_read(run: Callable, model: Path, folder: Path) -> None:
     first = sorted(folder.glob("*.mp4"))[0]
     first.with_suffix(".txt").write_text("I told you so")
-    beside = rows(run("describe", first, "--model", model, "--json"))[first.name]
-    given = rows(run("describe", first, "--model", model, "--json", "--subtitle", "I told you so"))[first.name]
-    assert beside["subtitle"] == "I told you so" and beside["text"] == given["text"]
-    assert any(first.with_suffix(".txt").name in note for note in beside["notes"])
+    from_file = rows(run("describe", first, "--model", model, "--json"))[first.name]
+    arguments = rows(run("describe", first, "--model", model, "--json", "--subtitle", "I told you so"))[first.name]
+    assert from_file["subtitle"] == "I told you so" and from_file["text"] == arguments["text"]
+    assert any(first.with_suffix(".txt").name in note for note in from_file["notes"])
 
 
 def test_one_broken_file_leaves_the_others_described(
@@ -96,15 +100,15 @@ def test_one_broken_file_leaves_the_others_described(
 ) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
-    given = (videos[0], broken, videos[1], "--model", model, "--batch-size", 2)
-    shown = run("describe", *given)
-    assert shown.code == 2 and shown.errors == 1 and "Traceback" not in shown.out + shown.err
-    assert videos[0].name in shown.out and videos[1].name in shown.out
-    assert str(broken) in shown.err and broken.name not in shown.out
-    listed = run("describe", *given, "--json")
-    found = json.loads(listed.out)
-    assert listed.code == 2 and [bool(row["error"]) for row in found] == [False, True, False]
-    assert found[1]["text"] == "" and str(broken) in found[1]["error"]
+    arguments = (videos[0], broken, videos[1], "--model", model, "--batch-size", 2)
+    outcome = run("describe", *arguments)
+    assert outcome.code == 2 and outcome.errors == 1 and "Traceback" not in outcome.out + outcome.err
+    assert videos[0].name in outcome.out and videos[1].name in outcome.out
+    assert str(broken) in outcome.err and broken.name not in outcome.out
+    listed = run("describe", *arguments, "--json")
+    rows = json.loads(listed.out)
+    assert listed.code == 2 and [bool(row["error"]) for row in rows] == [False, True, False]
+    assert rows[1]["text"] == "" and str(broken) in rows[1]["error"]
 
 
 @pytest.mark.parametrize("kind", ["dangling", "looping", "pipe"])
@@ -118,9 +122,9 @@ def test_what_cannot_be_opened_in_a_folder_is_an_error_row(
     else:
         (tmp_path / "a.mp4").symlink_to("a.mp4" if kind == "looping" else "nowhere.mp4")
     outcome = run("describe", tmp_path, "--model", model, "--json")
-    found = json.loads(outcome.out)
-    assert outcome.code == 2 and [Path(row["file"]).name for row in found] == ["a.mp4", "b.mp4"], outcome.err
-    assert str(tmp_path / "a.mp4") in found[0]["error"] and not found[1]["error"]
+    rows = json.loads(outcome.out)
+    assert outcome.code == 2 and [Path(row["file"]).name for row in rows] == ["a.mp4", "b.mp4"], outcome.err
+    assert str(tmp_path / "a.mp4") in rows[0]["error"] and not rows[1]["error"]
 
 
 @pytest.mark.parametrize("stream", [[], ["--stream"]], ids=["at once", "streamed"])
@@ -130,9 +134,9 @@ def test_json_stays_json_where_output_is_not_utf_8(
     clip = shutil.copy(videos[0], tmp_path / "它.mp4")
     command = [sys.executable, "-m", "affectgpt.cli.main", "describe", str(clip), "--model", str(model), "--json"]
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
-    done = subprocess.run([*command, *stream], env=environment, capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines()] if stream else json.loads(done.stdout)
+    result = subprocess.run([*command, *stream], env=environment, capture_output=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()] if stream else json.loads(result.stdout)
     assert {row["file"] for row in rows} == {str(clip)}
 
 

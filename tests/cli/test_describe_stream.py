@@ -48,12 +48,12 @@ def test_what_a_person_reads(run: Callable, options: list[Any], size: list[Any])
     assert outcome.out.count("counted:") == 3
 
 
-def test_beams_cannot_be_streamed(refused: Callable, offset: Any) -> None:
-    shutil.copytree(offset.model, offset.root / "saved")
-    config = yaml.safe_load((offset.model / "pipeline.yaml").read_text())
+def test_beams_cannot_be_streamed(refused: Callable, workspace: Any) -> None:
+    shutil.copytree(workspace.model, workspace.root / "saved")
+    config = yaml.safe_load((workspace.model / "pipeline.yaml").read_text())
     config["generation"]["beams"] = 2
-    offset.write("saved/pipeline.yaml", yaml.safe_dump(config))
-    refused(["describe", offset.good_clip(), "--model", "saved", "--stream"], "generation.beams", "streamed")
+    workspace.write("saved/pipeline.yaml", yaml.safe_dump(config))
+    refused(["describe", workspace.good_clip(), "--model", "saved", "--stream"], "generation.beams", "streamed")
 
 
 def test_a_control_sequence_in_the_text_does_not_command_the_terminal(

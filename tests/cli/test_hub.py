@@ -13,12 +13,12 @@ import pytest
 def test_a_card_is_shown_or_written(run: Callable, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
-    shown = run("hub", "card", folder, "--show")
-    assert shown.code == 0 and shown.out.startswith("---\nlibrary_name: affectgpt\n")
+    outcome = run("hub", "card", folder, "--show")
+    assert outcome.code == 0 and outcome.out.startswith("---\nlibrary_name: affectgpt\n")
     assert not (folder / "README.md").exists()
     written = run("hub", "card", folder)
     assert written.code == 0 and written.out == f"{folder / 'README.md'}\n"
-    assert (folder / "README.md").read_text() == shown.out
+    assert (folder / "README.md").read_text() == outcome.out
     (folder / "README.md").write_text("mine")
     again = run("hub", "card", folder)
     assert again.code == 2 and again.errors == 1 and (folder / "README.md").read_text() == "mine"
@@ -39,8 +39,8 @@ def test_the_scores_of_a_benchmark_are_on_the_card(run: Callable, model: Path, t
     )
     assert scored.code == 0, scored.err
     (scores,) = (tmp_path / "out").glob("*.json")
-    shown = run("hub", "card", model, "--show", "--scores", scores)
-    assert shown.code == 0 and "No scores were given" not in shown.out and "model-index" in shown.out, shown.err
+    outcome = run("hub", "card", model, "--show", "--scores", scores)
+    assert outcome.code == 0 and "No scores were given" not in outcome.out and "model-index" in outcome.out, outcome.err
 
 
 WRONG: dict[str, tuple[list[str], str]] = {
@@ -52,18 +52,18 @@ WRONG: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_one_error(case: str, run: Callable, place: Any) -> None:
+def test_what_is_wrong_is_one_error(case: str, run: Callable, workspace: Any) -> None:
     arguments, words = WRONG[case]
-    done = run(*(str(place.model) if each == "MODEL" else each for each in arguments))
-    assert done.code == 2 and done.errors == 1 and words in done.err and done.out == "", done.err
-    assert not (place.model / "README.md").exists()
+    outcome = run(*(str(workspace.model) if each == "MODEL" else each for each in arguments))
+    assert outcome.code == 2 and outcome.errors == 1 and words in outcome.err and outcome.out == "", outcome.err
+    assert not (workspace.model / "README.md").exists()
 
 
 @pytest.mark.parametrize("command", ["describe", "generate", "unibench", "serve-embeds", "encode"])
 def test_every_command_takes_a_name_of_the_hub_and_says_that_it_is_offline(
-    command: str, run: Callable, place: Any
+    command: str, run: Callable, workspace: Any
 ) -> None:
-    data, clip = str(place.data()), place.good_clip()
+    data, clip = str(workspace.data()), workspace.good_clip()
     arguments = {
         "describe": [clip],
         "generate": [data, "--out", "out"],
@@ -71,7 +71,7 @@ def test_every_command_takes_a_name_of_the_hub_and_says_that_it_is_offline(
         "serve-embeds": [clip, "--export", "out"],
         "encode": [data, "cache"],
     }[command]
-    done = run(command, *arguments, "--model", "own/nothing@main")
-    assert done.code == 1 and done.errors == 1, done.err
-    assert "own/nothing@main: the Hub cannot be asked: HF_HUB_OFFLINE is set" in done.err
-    assert "Traceback" not in done.err
+    outcome = run(command, *arguments, "--model", "own/nothing@main")
+    assert outcome.code == 1 and outcome.errors == 1, outcome.err
+    assert "own/nothing@main: the Hub cannot be asked: HF_HUB_OFFLINE is set" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -44,32 +44,32 @@ def size(folder: Path, suffix: str) -> int:
 def left_behind(folder: Path) -> list[str]:
     """The processes whose command names `folder`, a while after the last one of ours ended."""
     for _ in range(100):
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
+        names = []
+        for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                found += [place.name] if str(folder).encode() in (place / "cmdline").read_bytes() else []
-        if not found:
+                names += [process.name] if str(folder).encode() in (process / "cmdline").read_bytes() else []
+        if not names:
             break
         time.sleep(0.1)
-    return found
+    return names
 
 
 @pytest.mark.slow
 def test_ten_kills_change_nothing(tmp_path: Path) -> None:
-    whole, killed, log = (tmp_path / name for name in ("whole", "killed", "log"))
-    run(whole, log)
+    uninterrupted, killed, log = (tmp_path / name for name in ("whole", "killed", "log"))
+    run(uninterrupted, log)
     draw = random.Random(0)
     # Not at moments of the clock, which a busy machine shifts, but when so many bytes of data or of rows are there.
     moments = [(".mp4", draw.uniform(0, 0.9)) for _ in range(2)]
     moments += [(".jsonl", share) for share in sorted(draw.uniform(0, 1) for _ in range(KILLS - len(moments)))]
     for suffix, share in moments:
         process = started(killed, log)
-        while size(killed, suffix) < share * size(whole, suffix) and process.poll() is None:
+        while size(killed, suffix) < share * size(uninterrupted, suffix) and process.poll() is None:
             time.sleep(0.002)
         time.sleep(draw.uniform(0, 0.1))
         assert process.poll() is None, log.read_text()
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)
     run(killed, log)
-    assert contents(killed) == contents(whole)
+    assert contents(killed) == contents(uninterrupted)
     assert not left_behind(tmp_path), "processes outlive the killed one"

@@ -55,11 +55,11 @@ def test_the_package_passes_its_own_tests_untouched(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), "OMP_NUM_THREADS": "1"}
 
     def run(*command: str) -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", *command], cwd=package, env=environment, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-        return done.stdout
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr
+        return result.stdout
 
     listed = json.loads(run("affectgpt.cli.main", "plugins", "--json"))
     assert [each["from"] for each in listed["plugins"] if each["name"] == "warm-glow"] == ["affectgpt-plugin-warm-glow"]
@@ -72,7 +72,7 @@ def test_the_package_passes_its_own_tests_untouched(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["fusser", "mine"], "did you mean 'fuser'"),
         (["fuser", "Mine"], "lower-case words"),
@@ -84,10 +84,14 @@ def test_the_package_passes_its_own_tests_untouched(
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_written(
-    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "affectgpt-plugin-taken").mkdir()
     code, out, err = new(capsys, monkeypatch, *arguments)
-    assert code == 2 and said in err and not out, out + err
+    assert code == 2 and message in err and not out, out + err
     assert [path.name for path in tmp_path.rglob("*")] == ["affectgpt-plugin-taken"]

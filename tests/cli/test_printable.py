@@ -43,5 +43,5 @@ def test_json_is_json_in_the_encoding_of_standard_output(monkeypatch: pytest.Mon
 
 @given(st.text())
 def test_nothing_else_is_lost(text: str) -> None:
-    found = printable(text)
-    assert len(found) == len(text) and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", found)
+    escaped = printable(text)
+    assert len(escaped) == len(text) and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", escaped)

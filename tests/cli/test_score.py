@@ -35,9 +35,9 @@ def scored(run: Callable[..., Any], *arguments: object) -> dict[str, Any]:
 
 def test_labels_against_labels(files: Path, run: Callable[..., Any]) -> None:
     result = scored(run, "said.json", "--truth", "true.json", "--task", "fine-grained")
-    (found,) = result["datasets"]
-    assert found["clips"] == 4 and found["task"] == "fine-grained" and 0.5 < found["figures"]["recall"]["value"] < 1
-    assert found["figures"]["f1"]["low"] < found["figures"]["f1"]["value"] < found["figures"]["f1"]["high"]
+    (row,) = result["datasets"]
+    assert row["clips"] == 4 and row["task"] == "fine-grained" and 0.5 < row["figures"]["recall"]["value"] < 1
+    assert row["figures"]["f1"]["low"] < row["figures"]["f1"]["value"] < row["figures"]["f1"]["high"]
     assert result["official_wheels"] is False and result["settings"]["wheels"] == "affectgpt-lexicon"
     assert result["mean"] is None and "0 of its 9" in result["incomplete"]
     assert "extractor" not in result["settings"] and result["versions"]["affectgpt"]
@@ -45,8 +45,8 @@ def test_labels_against_labels(files: Path, run: Callable[..., Any]) -> None:
 
 def test_texts_are_read_out_by_the_extractor(files: Path, run: Callable[..., Any]) -> None:
     result = scored(run, "texts.jsonl", "--truth", "true.json", "--task", "fine-grained")
-    (found,) = result["datasets"]
-    worst = {clip["id"]: clip for clip in found["worst"]}
+    (row,) = result["datasets"]
+    worst = {clip["id"]: clip for clip in row["worst"]}
     assert (
         set(worst) >= {"d"} and "a" not in worst and worst["d"]["text"] == TEXTS["d"] and worst["d"]["predicted"] == []
     )
@@ -98,19 +98,19 @@ def test_labels_that_were_read_out_are_not_read_again(files: Path, run: Callable
 
 def test_two_systems_are_compared_in_pairs(files: Path, run: Callable[..., Any]) -> None:
     result = scored(run, "said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "texts.jsonl")
-    (found,) = result["comparisons"]
-    assert found["other"] == "texts" and 0 < found["p_value"] <= 1 and found["clips"] == 4
-    own = scored(run, "said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "said.json")
-    assert own["comparisons"][0]["p_value"] == 1 and own["comparisons"][0]["difference"]["value"] == 0
+    (row,) = result["comparisons"]
+    assert row["other"] == "texts" and 0 < row["p_value"] <= 1 and row["clips"] == 4
+    itself = scored(run, "said.json", "--truth", "true.json", "--task", "fine-grained", "--against", "said.json")
+    assert itself["comparisons"][0]["p_value"] == 1 and itself["comparisons"][0]["difference"]["value"] == 0
 
 
 def test_sentiment_is_read_out_of_texts(files: Path, run: Callable[..., Any]) -> None:
     (files / "values.json").write_text(json.dumps({"a": 2.0, "b": -1.0, "c": 0, "d": 0.5}))
     result = scored(run, "texts.jsonl", "--truth", "values.json", "--task", "sentiment")
-    (found,) = result["datasets"]
-    assert found["excluded"] == {"the true value is 0": 1}
-    assert found["counted_wrong"] == {"the prediction is an error or could not be read": 1}
-    assert found["figures"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    (row,) = result["datasets"]
+    assert row["excluded"] == {"the true value is 0": 1}
+    assert row["counted_wrong"] == {"the prediction is an error or could not be read": 1}
+    assert row["figures"]["accuracy"]["value"] == pytest.approx(2 / 3)
 
 
 def test_resampling_follows_the_options(files: Path, run: Callable[..., Any]) -> None:
@@ -119,8 +119,8 @@ def test_resampling_follows_the_options(files: Path, run: Callable[..., Any]) ->
     command = ["said.json", "--truth", "true.json", "--task", "fine-grained"]
     first = scored(run, *command)["datasets"]
     assert first == scored(run, *command)["datasets"]
-    other = scored(run, *command, "--seed", "1", "--resamples", "177")
-    assert other["datasets"] != first and other["settings"]["resampling"] == {"replicates": 177, "seed": 1}
+    second = scored(run, *command, "--seed", "1", "--resamples", "177")
+    assert second["datasets"] != first and second["settings"]["resampling"] == {"replicates": 177, "seed": 1}
     none = scored(run, *command, "--resamples", "0")
     assert none["datasets"][0]["figures"]["f1"]["low"] is None
 
@@ -196,13 +196,13 @@ def test_official_wheels_give_the_official_numbers(files: Path, run: Callable[..
         (files / "t.json").write_text(json.dumps(fixture["labels"]))
         (files / "p.json").write_text(json.dumps(fixture["pred"]))
         figures = scored(run, "p.json", "--truth", "t.json", "--task", "sentiment")["datasets"][0]["figures"]
-        wanted = json.loads((fixtures / f"sent_{dataset}_expected.json").read_text())
-        assert figures["weighted_f1"]["value"] == pytest.approx(wanted["waf_weighted_f1"], abs=1e-12)
+        expected = json.loads((fixtures / f"sent_{dataset}_expected.json").read_text())
+        assert figures["weighted_f1"]["value"] == pytest.approx(expected["waf_weighted_f1"], abs=1e-12)
     fixture = json.loads((fixtures / "hit_MELD.json").read_text())
     (files / "t.json").write_text(json.dumps(fixture["gt"]))
     (files / "p.json").write_text(json.dumps(fixture["pred"]))
     figures = scored(run, "p.json", "--truth", "t.json", "--task", "basic", "--wheels", wheels)["datasets"][0][
         "figures"
     ]
-    wanted = json.loads((fixtures / "hit_MELD_expected.json").read_text())["avg"]
-    assert figures["hit_rate"]["value"] == pytest.approx(wanted["hitrate"], abs=1e-12)
+    expected = json.loads((fixtures / "hit_MELD_expected.json").read_text())["avg"]
+    assert figures["hit_rate"]["value"] == pytest.approx(expected["hitrate"], abs=1e-12)

@@ -102,21 +102,21 @@ def test_the_texts_of_the_server_are_shown_and_written(
 ) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     files = [*videos[:2], tmp_path / "bad.mp4"]
-    done = run("serve-embeds", *files, "--model", model, "--server", server.url, *QUICK)
-    assert done.code == 2 and done.errors == 1 and "bad.mp4" in done.err and "Traceback" not in done.err
+    outcome = run("serve-embeds", *files, "--model", model, "--server", server.url, *QUICK)
+    assert outcome.code == 2 and outcome.errors == 1 and "bad.mp4" in outcome.err and "Traceback" not in outcome.err
     prompts = expected(model, files[:2])
-    assert {len(each) for each in server.embeds} == {len(each) for each in prompts}
+    assert {len(embeds) for embeds in server.embeds} == {len(embeds) for embeds in prompts}
     for prompt in prompts:
-        assert any(torch.equal(prompt, each) for each in server.embeds)
-        assert f"{float(prompt.sum()):.3f}" in done.out
-    assert "\x1b" not in done.out
+        assert any(torch.equal(prompt, embeds) for embeds in server.embeds)
+        assert f"{float(prompt.sum()):.3f}" in outcome.out
+    assert "\x1b" not in outcome.out
     out = tmp_path / "rows.jsonl"
     written = run("serve-embeds", *files, "--model", model, "--server", server.url, "--out", out, *QUICK)
     rows = rows_of(out)
     assert written.code == 2 and written.out == ""
     assert [row["id"] for row in rows] == [str(path) for path in files] and "error" in rows[2]
-    shown = run("serve-embeds", *files[:1], "--model", model, "--server", server.url, "--json", *QUICK)
-    assert shown.code == 0 and json.loads(shown.out) == rows[0]
+    outcome = run("serve-embeds", *files[:1], "--model", model, "--server", server.url, "--json", *QUICK)
+    assert outcome.code == 0 and json.loads(outcome.out) == rows[0]
 
 
 def test_a_run_that_the_server_broke_off_goes_on_where_it_stopped(
@@ -133,21 +133,21 @@ def test_a_run_that_the_server_broke_off_goes_on_where_it_stopped(
     assert run(*command, "--out", tmp_path / "rows.jsonl").code == 0
     assert len(server.embeds) == 4
     assert (tmp_path / "rows.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
-    other = run(*command, "--out", tmp_path / "rows.jsonl", "--question", "Why?")
-    assert other.code == 2 and "other settings" in other.err
+    outcome = run(*command, "--out", tmp_path / "rows.jsonl", "--question", "Why?")
+    assert outcome.code == 2 and "other settings" in outcome.err
 
 
 @pytest.mark.parametrize(
-    ("given", "recorded"), [((), None), (("--question", "Why?"), "Why?"), (("--question", ""), "")]
+    ("options", "recorded"), [((), None), (("--question", "Why?"), "Why?"), (("--question", ""), "")]
 )
 def test_the_question_that_was_asked_is_recorded(
-    run: Callable, model: Path, videos: list[Path], tmp_path: Path, given: tuple[str, ...], recorded: str | None
+    run: Callable, model: Path, videos: list[Path], tmp_path: Path, options: tuple[str, ...], recorded: str | None
 ) -> None:
-    done = run("serve-embeds", videos[0], "--model", model, "--export", tmp_path / "out", *given, *QUICK)
-    assert done.code == 0, done.err
+    outcome = run("serve-embeds", videos[0], "--model", model, "--export", tmp_path / "out", *options, *QUICK)
+    assert outcome.code == 0, outcome.err
     settings = json.loads((tmp_path / "out" / "index.run.json").read_text())
-    own = load(model, discover()).plan.config.prompt.question
-    assert settings["question"] == (own if recorded is None else recorded)
+    default = load(model, discover()).plan.config.prompt.question
+    assert settings["question"] == (default if recorded is None else recorded)
 
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(
@@ -164,8 +164,8 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(
         )
         os.close(theirs)
         os.close(ours)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 1 and "error" not in said.lower() and "Traceback" not in said, said
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 1 and "error" not in stderr.lower() and "Traceback" not in stderr, stderr
 
 
 def test_prompts_are_exported_for_a_server_elsewhere(
@@ -173,20 +173,20 @@ def test_prompts_are_exported_for_a_server_elsewhere(
 ) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     files = [videos[0], tmp_path / "bad.mp4", videos[1]]
-    done = run("serve-embeds", *files, "--model", model, "--export", tmp_path / "out", *QUICK)
-    assert done.code == 2 and done.errors == 1
+    outcome = run("serve-embeds", *files, "--model", model, "--export", tmp_path / "out", *QUICK)
+    assert outcome.code == 2 and outcome.errors == 1
     rows = rows_of(tmp_path / "out" / "index.jsonl")
     assert [row["id"] for row in rows] == [str(path) for path in files]
     assert "error" in rows[1] and "embeds" not in rows[1]
     for row, prompt in zip([rows[0], rows[2]], expected(model, [videos[0], videos[1]]), strict=True):
-        found = load_file(tmp_path / "out" / row["embeds"])
-        assert torch.equal(found["prompt_embeds"], prompt) and row["tokens"] == len(prompt)
-    said = json.loads((tmp_path / "out" / "sampling.json").read_text())
-    assert said["temperature"] == 0 and said["max_tokens"] == 12
-    assert done.out == f"3 clips, 1 error: {tmp_path / 'out'}\n"
+        tensors = load_file(tmp_path / "out" / row["embeds"])
+        assert torch.equal(tensors["prompt_embeds"], prompt) and row["tokens"] == len(prompt)
+    sampling = json.loads((tmp_path / "out" / "sampling.json").read_text())
+    assert sampling["temperature"] == 0 and sampling["max_tokens"] == 12
+    assert outcome.out == f"3 clips, 1 error: {tmp_path / 'out'}\n"
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     again = run("serve-embeds", *files, "--model", model, "--export", tmp_path / "out", *QUICK)
-    assert again.code == 2 and again.out == done.out and "1 of the 3 rows" in again.err
+    assert again.code == 2 and again.out == outcome.out and "1 of the 3 rows" in again.err
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
@@ -200,12 +200,14 @@ WRONG: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_command_line_is_one_error(case: str, refused: Callable, place: Any) -> None:
+def test_a_wrong_command_line_is_one_error(case: str, refused: Callable, workspace: Any) -> None:
     options, words = WRONG[case]
-    refused(["serve-embeds", place.good_clip(), "--model", str(place.model), *options], words)
+    refused(["serve-embeds", workspace.good_clip(), "--model", str(workspace.model), *options], words)
 
 
-def test_no_server_is_one_error_before_the_model_is_loaded(run: Callable, place: Any) -> None:
-    done = run("serve-embeds", place.good_clip(), "--model", "no-such-model", "--server", "http://127.0.0.1:9/v1")
-    assert done.code == 1 and done.errors == 1 and "check that the server runs" in done.err
-    assert "no-such-model" not in done.err
+def test_no_server_is_one_error_before_the_model_is_loaded(run: Callable, workspace: Any) -> None:
+    outcome = run(
+        "serve-embeds", workspace.good_clip(), "--model", "no-such-model", "--server", "http://127.0.0.1:9/v1"
+    )
+    assert outcome.code == 1 and outcome.errors == 1 and "check that the server runs" in outcome.err
+    assert "no-such-model" not in outcome.err

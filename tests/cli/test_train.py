@@ -220,7 +220,7 @@ def test_a_run_in_the_way_is_refused_and_can_be_gone_on_with(workspace: Any, run
     outcome = run(*command, "--resume", "--out", "third", "--run", "out.run", "--set", "training.lr=0.003")
     assert outcome.code == 2 and "begun with other settings: training.lr" in outcome.err
     nothing = run(*command, "--resume", "--out", "third")
-    assert nothing.code == 0 and "starts from nothing" in nothing.err
+    assert nothing.code == 0 and "starts from the beginning" in nothing.err
     one_place = run(*command, "--out", "here", "--run", "here")
     assert one_place.code == 2 and "one folder" in one_place.err
 

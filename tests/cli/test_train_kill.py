@@ -53,7 +53,7 @@ COMMAND = """
 import multiprocessing, os, resource, sys
 multiprocessing.set_start_method("fork", force=True)
 os.setsid()
-log = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 os.dup2(log, 1); os.dup2(log, 2)
 if room is not None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
@@ -71,49 +71,49 @@ class Run:
 
     context: ForkServerContext
     clips: Path
-    here: Path
+    root: Path
     settings: tuple[str, ...]
 
     @property
-    def told(self) -> Path:
+    def output(self) -> Path:
         """What the commands printed."""
-        return self.here / "told.txt"
+        return self.root / "output.txt"
 
     @property
     def log(self) -> Path:
-        return self.here / "run" / "log.jsonl"
+        return self.root / "run" / "log.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        return self.here / "run" / "checkpoints"
+        return self.root / "run" / "checkpoints"
 
     def start(self, *, resume: bool = False, room: int | None = None) -> ForkServerProcess:
-        self.here.mkdir(exist_ok=True)
+        self.root.mkdir(exist_ok=True)
         settings = [word for setting in self.settings for word in ("--set", setting)]
-        places = ["--data", self.clips, "--out", self.here / "model", "--run", self.here / "run"]
+        places = ["--data", self.clips, "--out", self.root / "model", "--run", self.root / "run"]
         arguments = ["train", ROOT / "configs" / "tiny.yaml", *places, "--workers", "1", *settings]
         arguments += ["--resume"] if resume else []
-        given = {"arguments": list(map(str, arguments)), "told": str(self.told), "room": room}
-        process = self.context.Process(target=exec, args=(COMMAND, given))
+        variables = {"arguments": list(map(str, arguments)), "output": str(self.output), "room": room}
+        process = self.context.Process(target=exec, args=(COMMAND, variables))
         process.start()
         return process
 
     def finish(self, *, resume: bool = False, room: int | None = None, code: int = 0) -> None:
         process = self.start(resume=resume, room=room)
         process.join(300)
-        assert process.exitcode == code, self.told.read_text()
-        assert "Traceback" not in self.told.read_text()
+        assert process.exitcode == code, self.output.read_text()
+        assert "Traceback" not in self.output.read_text()
 
-    def copy(self, here: Path) -> Run:
-        shutil.copytree(self.here / "run", here / "run")
-        return replace(self, here=here)
+    def copy(self, root: Path) -> Run:
+        shutil.copytree(self.root / "run", root / "run")
+        return replace(self, root=root)
 
     def rows(self) -> list[dict[str, Any]]:
         """The log without its times."""
         rows = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
-    def taken(self) -> int:
+    def steps_in_log(self) -> int:
         """The steps in the log."""
         return self.log.read_bytes().count(b'"loss"') if self.log.exists() else 0
 
@@ -123,24 +123,24 @@ class Run:
 
     def half_written(self) -> set[tuple[Path, int]]:
         """Checkpoints that are being written, or were when the run was killed, and when something was done there."""
-        found = set()
-        for folder in (self.checkpoints, self.here / "run" / "best"):
+        unfinished = set()
+        for folder in (self.checkpoints, self.root / "run" / "best"):
             for path in folder.glob("*step-*"):
                 with suppress(FileNotFoundError):
-                    found |= {(path, path.stat().st_mtime_ns)} if not (path / "complete.json").exists() else set()
-        return found
+                    unfinished |= {(path, path.stat().st_mtime_ns)} if not (path / "complete.json").exists() else set()
+        return unfinished
 
-    def same_as(self, other: Run) -> bool:
-        assert self.rows() == other.rows()
-        assert contents(self.here / "model") == contents(other.here / "model")
+    def same_as(self, reference: Run) -> bool:
+        assert self.rows() == reference.rows()
+        assert contents(self.root / "model") == contents(reference.root / "model")
         return True
 
 
 @pytest.fixture(scope="module")
 def context() -> ForkServerContext:
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(PRELOADED)
-    return made
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(PRELOADED)
+    return forkserver
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +152,12 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(context: ForkServerContext, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def uninterrupted(context: ForkServerContext, few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that was left alone."""
     settings = (*SETTINGS, *VALIDATED, f"training.steps={STEPS}")
     run = Run(context, few, tmp_path_factory.mktemp("runs") / "whole", settings)
     run.finish()
-    assert run.taken() == STEPS and len(run.rows()) == STEPS + STEPS // 7 + 1
+    assert run.steps_in_log() == STEPS and len(run.rows()) == STEPS + STEPS // 7 + 1
     return run
 
 
@@ -173,14 +173,14 @@ def short(context: ForkServerContext, few: Path, tmp_path_factory: pytest.TempPa
 def left_behind(session: int) -> list[str]:
     """The processes of a session, a while after its first one was killed."""
     for _ in range(100):
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
+        names = []
+        for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, ValueError):
-                found += [place.name] if os.getsid(int(place.name)) == session else []
-        if not found:
+                names += [process.name] if os.getsid(int(process.name)) == session else []
+        if not names:
             break
         time.sleep(0.1)
-    return found
+    return names
 
 
 def killed(run: Run, due: Callable[[], object], pause: float, *, resume: bool) -> None:
@@ -189,15 +189,15 @@ def killed(run: Run, due: Callable[[], object], pause: float, *, resume: bool) -
     while not due() and process.is_alive():
         time.sleep(0.0005)
     time.sleep(pause)
-    assert process.is_alive(), run.told.read_text()
+    assert process.is_alive(), run.output.read_text()
     process.kill()
     process.join()
     assert not left_behind(process.pid or 0), "processes outlive the killed one"
 
 
 @pytest.mark.slow
-def test_twenty_kills_change_nothing(whole: Run, tmp_path: Path) -> None:
-    run = replace(whole, here=tmp_path / "killed")
+def test_twenty_kills_change_nothing(uninterrupted: Run, tmp_path: Path) -> None:
+    run = replace(uninterrupted, root=tmp_path / "killed")
     draw = random.Random(0)
     # Not at moments of the clock, which a busy machine shifts: when so many steps are taken, or, every other time, when
     # a checkpoint is being written after that. A step that the run before came to is a kill at the start.
@@ -207,16 +207,16 @@ def test_twenty_kills_change_nothing(whole: Run, tmp_path: Path) -> None:
         before = run.half_written()
 
         def due(step: int = step, writing: bool = number % 2 == 0, before: set[tuple[Path, int]] = before) -> bool:
-            return run.taken() >= step and (not writing or bool(run.half_written() - before))
+            return run.steps_in_log() >= step and (not writing or bool(run.half_written() - before))
 
         killed(run, due, draw.uniform(0, 0.02), resume=number > 0)
         torn += bool(run.half_written() - before)
-        found, notes = newest_checkpoint(run.checkpoints)
-        assert found is not None or step < 4
+        checkpoint, notes = newest_checkpoint(run.checkpoints)
+        assert checkpoint is not None or step < 4
         assert all("cut short" in note for note in notes)
     assert torn > 3, "no kill hit the writing of a checkpoint"
     run.finish(resume=True)
-    assert run.same_as(whole)
+    assert run.same_as(uninterrupted)
     assert not run.half_written(), "leftovers of killed writes are still there"
 
 
@@ -227,8 +227,8 @@ def test_a_truncated_checkpoint_is_passed_over(short: Run, tmp_path: Path) -> No
     assert damaged.name == f"step-{SHORT:08d}"
     os.truncate(damaged / "tensors.safetensors", 10_000)
     run.finish(resume=True)
-    told = " ".join(run.told.read_text().split())
-    assert f"{damaged.name} is passed over: tensors.safetensors has 10000 bytes" in told, told
+    output = " ".join(run.output.read_text().split())
+    assert f"{damaged.name} is passed over: tensors.safetensors has 10000 bytes" in output, output
     assert run.same_as(short)
     assert newest_checkpoint(run.checkpoints)[1] == [] and run.newest() == damaged
 
@@ -240,9 +240,9 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(short: Run, tmp_path: Path)
     before = contents(run.checkpoints)
     size = (run.newest() / "tensors.safetensors").stat().st_size
     run.finish(resume=True, room=size // 2, code=1)
-    assert "the checkpoint cannot be written" in run.told.read_text()
+    assert "the checkpoint cannot be written" in run.output.read_text()
     assert contents(run.checkpoints) == before
-    assert not (run.here / "model").exists()
+    assert not (run.root / "model").exists()
     run.finish(resume=True)
     assert run.same_as(short)
     assert run.newest().name == f"step-{SHORT:08d}"
@@ -250,5 +250,5 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(short: Run, tmp_path: Path)
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     """Every file's bytes, and every folder."""
-    found = folder.rglob("*")
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
+    paths = folder.rglob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}

@@ -57,7 +57,7 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["meen"], "did you mean 'mean'"),
         (["mean", "--set", "width=3"], "width: Extra inputs are not permitted"),
@@ -68,7 +68,7 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_what_cannot_be_checked_exits_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     code, out, err = run(capsys, monkeypatch, *arguments)
-    assert code == 2 and said in err and not out, out + err
+    assert code == 2 and message in err and not out, out + err
