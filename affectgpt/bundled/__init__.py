@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 
 _FOLDER = Path(__file__).resolve().parent
 TINY = _FOLDER / "tiny"

@@ -8,65 +8,63 @@ from typing import Any
 import torch
 from torch import nn
 
-from affectgpt.core.construct import construct, plugin_place
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
-from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import PluginError
 
 
 def assemble(
-    plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, without: Collection[str] = ()
+    plan: Plan, on_node: Callable[[str], None] | None = None, *, skip_encoders: Collection[str] = ()
 ) -> Pipeline:
-    """Build the modules of a plan; weights that are not read from files are drawn from the config's seed.
+    """Build the modules of a plan, in evaluation mode; random weights are drawn from the config's seed.
 
-    `on_node` is told each node's name before it is built. The encoders in `without` are not built: such a pipeline
-    reads clips that are encoded already. Raises PluginError when a plugin fails, and whatever error a plugin raises on
-    purpose (a missing model folder, for example).
+    `on_node` is called with each node's name before it is built. The encoders in `skip_encoders` are not built: such a
+    pipeline reads clips that are encoded already. Raises PluginError when a plugin fails, and the errors that a plugin
+    raises on purpose (a missing model folder, for example).
     """
-    tell = on_node or (lambda name: None)
-    encoders = build_encoders(plan, catalog, on_node, without=without)
+    report = on_node or (lambda name: None)
+    encoders = build_encoders(plan, on_node, skip_encoders=skip_encoders)
     fusers = NodeModules()
     for name, node in plan.fusers.items():
-        tell(name)
-        fusers[name] = build_module(node, catalog, node.config, dict(node.inputs), node.output)
-    tell("llm")
-    llm = build_module(plan.llm, catalog, plan.llm.config, plan.llm.output)
+        report(name)
+        fusers[name] = build_module(node, node.config, dict(node.inputs), node.output)
+    report("llm")
+    llm = build_module(plan.llm, plan.llm.config, plan.llm.output)
     return Pipeline(plan, encoders, fusers, llm).eval()
 
 
 def build_encoders(
-    plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, without: Collection[str] = ()
+    plan: Plan, on_node: Callable[[str], None] | None = None, *, skip_encoders: Collection[str] = ()
 ) -> NodeModules:
-    """The encoders of a plan but for those in `without`; random weights are drawn from the config's seed.
+    """The encoders of a plan but for those in `skip_encoders`; random weights are drawn from the config's seed.
 
     What is drawn afterwards is the same whether an encoder with weights from a model folder was built or not.
     """
     torch.manual_seed(plan.config.seed)
     encoders = NodeModules()
     for name, node in plan.encoders.items():
-        if name in without:
+        if name in skip_encoders:
             continue
         if on_node:
             on_node(name)
         before = torch.get_rng_state()
-        encoders[name] = build_module(node, catalog, node.config, node.output)
+        encoders[name] = build_module(node, node.config, node.output)
         if getattr(encoders[name], "pretrained", False):
-            # What it drew was overwritten by the folder's weights.
+            # The weights that it drew were overwritten by the folder's.
             torch.set_rng_state(before)
         if node.config.frozen:
             encoders[name].requires_grad_(False)
     return encoders
 
 
-def build_module(node: PlannedNode, catalog: Catalog, *arguments: Any) -> nn.Module:
+def build_module(node: PlannedNode, *arguments: Any) -> nn.Module:
     """The module of one node. Raises PluginError when the plugin fails or its target is no module."""
-    module = construct(node.entry, catalog, *arguments, node=node.name)
+    module = node.entry.build(*arguments, node=node.name)
     if not isinstance(module, nn.Module):
         raise PluginError(
             "a plugin's target must be an nn.Module",
-            where=plugin_place(node.entry, node.name),
+            where=node.entry.location(node.name),
             found=type(module).__name__,
         )
     return module

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_serializer, model_validator
 
 from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
+from affectgpt.registry.entry import PluginEntry
+from affectgpt.registry.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from affectgpt.core.yaml_source import Source
 
 NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 NodeName = Annotated[str, Field(pattern=NAME)]
@@ -21,8 +28,38 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class _Attached:
+    """Something that a config carries beside its settings. Two configs with equal settings are equal in spite of it."""
+
+    def __init__(self, value: Any = None) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Attached)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class _Node(Section):
     plugin: str
+    _entry: _Attached = PrivateAttr(default_factory=_Attached)
+
+    @property
+    def entry(self) -> PluginEntry:
+        """The plugin. Raises ConfigError for a node that was not validated with a catalog."""
+        entry: PluginEntry | None = self._entry.value
+        if entry is None:
+            raise ConfigError(
+                "the plugin of this node was not looked up",
+                found=f"plugin {self.plugin!r}",
+                hint="make the config with affectgpt.plan(...).config",
+            )
+        return entry
+
+    def with_entry(self, entry: PluginEntry) -> Self:
+        """The node, whose plugin is `entry` from now on."""
+        self._entry = _Attached(entry)
+        return self
 
     @model_serializer
     def _flat(self) -> dict[str, Any]:
@@ -178,3 +215,19 @@ class PipelineConfig(Section):
     prompt: PromptConfig
     generation: GenerationConfig = GenerationConfig()
     training: TrainingConfig = TrainingConfig()
+    _source: _Attached = PrivateAttr(default_factory=_Attached)
+
+    @property
+    def source(self) -> Source | None:
+        """The file that the config was read from, for the locations in messages; None for a config made in Python."""
+        source: Source | None = self._source.value
+        return source
+
+    def location(self, path: tuple[str | int, ...]) -> str:
+        """The location of a setting for messages: file and line where they are known, else its YAML path."""
+        return self.source.location(path) if self.source else ".".join(map(str, path))
+
+    def with_source(self, source: Source) -> Self:
+        """The config, whose messages name locations in `source` from now on."""
+        self._source = _Attached(source)
+        return self

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.config import ExtractorNode
-from affectgpt.core.construct import construct, plugin_place
 from affectgpt.core.contracts import SENTIMENTS, Extraction
 from affectgpt.core.load_config import validate_node
 from affectgpt.core.plan import plan_llm
 from affectgpt.core.yaml_source import Source
-from affectgpt.registry.catalog import Catalog, Entry, summary_of
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError
+from affectgpt.registry.messages import one_line
 
 
 def build_extractor(
@@ -27,7 +28,7 @@ def build_extractor(
     entry = catalog.get("extractor", name)
     node, source = read_extractor(name, options, catalog, base_dir=base_dir)
     llm = _language_model(node, entry, catalog, source)
-    return CheckedExtractor(construct(entry, catalog, node.config, llm), node, entry)
+    return CheckedExtractor(entry.build(node.config, llm), node, entry)
 
 
 def read_extractor(
@@ -41,26 +42,24 @@ def read_extractor(
     return node, source
 
 
-def _language_model(node: ExtractorNode, entry: Entry, catalog: Catalog, source: Source) -> Any:
+def _language_model(node: ExtractorNode, entry: PluginEntry, catalog: Catalog, source: Source) -> Any:
     try:
         options = node.config.llm_options()
     except AffectGPTError:
         raise
     except Exception as error:
-        raise PluginError(
-            "llm_options() of a plugin failed", where=plugin_place(entry), found=summary_of(error)
-        ) from error
+        raise PluginError("llm_options() of a plugin failed", where=entry.location(), found=one_line(error)) from error
     if options is None:
         return None
     raw = dict(options) if isinstance(options, Mapping) else options
-    planned = plan_llm(validate_node("llm", raw, catalog, source, ("llm",)), catalog, source)
+    planned = plan_llm(validate_node("llm", raw, catalog, source, ("llm",)), source)
     import torch
 
     from affectgpt.core.assembly import build_module
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_module(planned, catalog, planned.config, planned.output).eval()
+        return build_module(planned, planned.config, planned.output).eval()
 
 
 class CheckedExtractor:
@@ -69,7 +68,7 @@ class CheckedExtractor:
     `plugin` is the extractor itself, `node` its name and options as they can be written down, `entry` its origin.
     """
 
-    def __init__(self, plugin: Any, node: ExtractorNode, entry: Entry) -> None:
+    def __init__(self, plugin: Any, node: ExtractorNode, entry: PluginEntry) -> None:
         self.plugin, self.node, self.entry = plugin, node, entry
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
@@ -81,13 +80,13 @@ class CheckedExtractor:
         return self._read("sentiments", texts, fault_of_sentiment)
 
     def _read(self, method: str, texts: Sequence[str], fault: Callable[[Any], str]) -> list[Extraction]:
-        where = f"{plugin_place(self.entry)}: {method}()"
+        where = f"{self.entry.location()}: {method}()"
         try:
             found = getattr(self.plugin, method)(list(texts))
         except AffectGPTError:
             raise
         except (Exception, SystemExit) as error:
-            raise PluginError("a plugin failed while it read texts", where=where, found=summary_of(error)) from error
+            raise PluginError("a plugin failed while it read texts", where=where, found=one_line(error)) from error
         if not isinstance(found, list) or len(found) != len(texts):
             amount = f"{len(found)} results" if isinstance(found, list) else type(found).__name__
             raise PluginError(

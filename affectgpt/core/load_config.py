@@ -30,8 +30,8 @@ from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_ref
 from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.registry.spec import Kind
-from affectgpt.registry.suggest import did_you_mean
 
 _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
     "encoder": (EncoderNode, EncoderConfig),
@@ -48,15 +48,15 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 def load_config(
     path: str | Path, catalog: Catalog, overrides: Sequence[str] = (), *, allow_plugins: bool = True
-) -> tuple[PipelineConfig, Source]:
-    """Read and validate a pipeline file; returns it with its source, for messages about places.
+) -> PipelineConfig:
+    """Read and validate a pipeline file; `.source` of the config knows the locations for messages.
 
     `plugins:` of the file are loaded into `catalog` (code of the reader's own choosing); with
     `allow_plugins=False`, for files that came with somebody else's model, they are refused.
     Raises ConfigError holding every problem found.
     """
     source = read_source(path, overrides)
-    return validate(source, catalog, allow_plugins=allow_plugins), source
+    return validate(source, catalog, allow_plugins=allow_plugins)
 
 
 def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) -> PipelineConfig:
@@ -80,7 +80,7 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
     config = checker.pipeline({**rest, **{key: value for key, value in values.items() if value is not None}}, failed)
     if checker.problems or config is None:
         raise ConfigError.of(checker.problems)
-    return config
+    return config.with_source(source)
 
 
 def validate_node(kind: Kind, raw: Any, catalog: Catalog, source: Source, path: YamlPath = ()) -> Any:
@@ -170,7 +170,7 @@ class _Checker:
                 expected=f"one of {listed(streams)}",
             )
             return None
-        return node_class(plugin=raw["plugin"], config=config)
+        return node_class(plugin=raw["plugin"], config=config).with_entry(entry)
 
     def pipeline(self, values: dict[str, Any], failed: bool) -> PipelineConfig | None:
         if not failed:

@@ -11,7 +11,7 @@ Each of them leaves a note that lists what was not kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,19 @@ _KEPT_WITH_PLUGIN = ("plugin", "input", "inputs")
 _DROPPED_WITH_MODEL = ("tokenizer", "architecture", "layers")
 
 
-def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
+def read_source(
+    path: str | Path, overrides: Sequence[str] = (), *, complete: Callable[[dict[str, Any]], None] | None = None
+) -> Source:
     """Read a YAML file, the one it extends, and apply `key.path=value` overrides.
 
-    Raises ConfigError when a file is missing, too large, not YAML, not a mapping, repeats a key, extends a
-    file that extends another, or when an override is malformed.
+    `complete` adds settings to what the file holds, before the overrides. Raises ConfigError when a file is missing,
+    too large, not YAML, not a mapping, repeats a key, extends a file that extends another, or when an override is
+    malformed.
     """
-    return _merged(read_mapping(path), overrides)
+    source = read_mapping(path)
+    if complete is not None:
+        complete(source.data)
+    return _merged(source, overrides)
 
 
 def mapping_source(

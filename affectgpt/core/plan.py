@@ -15,9 +15,9 @@ from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.yaml_source import Source, YamlPath
-from affectgpt.registry.catalog import Catalog, Entry, summary_of
+from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import AffectGPTError, ConfigError, Problem, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean, one_line
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PlannedNode:
     """One node: its plugin, its config, what it is given and what it gives, and its weights if known."""
 
     name: str
-    entry: Entry
+    entry: PluginEntry
     config: Any
     inputs: Mapping[str, TokenSpec]
     output: TokenSpec
@@ -79,18 +79,18 @@ class Plan:
         return plan_html(self)
 
 
-def make_plan(config: PipelineConfig, catalog: Catalog, source: Source | None = None) -> Plan:
-    """Check how the nodes fit together. Raises ConfigError holding every problem found."""
-    planner = _Planner(config, catalog, source)
+def make_plan(config: PipelineConfig) -> Plan:
+    """Check how the nodes of a validated config fit together. Raises ConfigError holding every problem found."""
+    planner = _Planner(config)
     plan = planner.plan()
     if planner.problems or plan is None:
         raise ConfigError.of(planner.problems)
     return plan
 
 
-def plan_llm(node: LLMNode, catalog: Catalog, source: Source) -> PlannedNode:
+def plan_llm(node: LLMNode, source: Source) -> PlannedNode:
     """A language model by itself, outside a pipeline. Raises ConfigError holding every problem found."""
-    planner = _NodePlanner(catalog, source)
+    planner = _NodePlanner(source)
     planned = planner.node("llm", "llm", node, ("llm",), {})
     if planner.problems or planned is None:
         raise ConfigError.of(planner.problems)
@@ -98,8 +98,8 @@ def plan_llm(node: LLMNode, catalog: Catalog, source: Source) -> PlannedNode:
 
 
 class _NodePlanner:
-    def __init__(self, catalog: Catalog, source: Source | None) -> None:
-        self.catalog, self.source = catalog, source
+    def __init__(self, source: Source | None) -> None:
+        self.source = source
         self.problems: list[Problem] = []
 
     def add(self, what: str, path: YamlPath, *, found: str = "", expected: str = "", hint: str = "") -> None:
@@ -114,7 +114,7 @@ class _NodePlanner:
             for problem in error.problems:
                 self.add(problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
         except Exception as error:
-            self.add(f"{what} failed", path, found=summary_of(error), hint="this is a fault of the plugin")
+            self.add(f"{what} failed", path, found=one_line(error), hint="this is a fault of the plugin")
         return None
 
     def _spec(self, what: str, path: YamlPath, call: Any) -> TokenSpec | None:
@@ -132,12 +132,12 @@ class _NodePlanner:
         count = self.guarded(
             f"parameters() of {kind} {node.plugin!r}", path, lambda: node.config.parameters(*arguments)
         )
-        return PlannedNode(name, self.catalog.get(kind, node.plugin), node.config, inputs, output, count)
+        return PlannedNode(name, node.entry, node.config, inputs, output, count)
 
 
 class _Planner(_NodePlanner):
-    def __init__(self, config: PipelineConfig, catalog: Catalog, source: Source | None) -> None:
-        super().__init__(catalog, source)
+    def __init__(self, config: PipelineConfig) -> None:
+        super().__init__(config.source)
         self.config = config
 
     def plan(self) -> Plan | None:

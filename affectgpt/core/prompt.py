@@ -10,7 +10,7 @@ from typing import Literal
 from affectgpt.core.config import RESERVED, PromptConfig
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.registry.errors import ConfigError, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 
 TEMPLATES = ("affectgpt",)
 _OPENING, _CLOSING = "Human: ", " {question}\nAssistant: "

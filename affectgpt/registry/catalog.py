@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -14,28 +13,11 @@ import pluggy
 from pydantic import ValidationError
 
 from affectgpt.registry import hooks
-from affectgpt.registry.errors import AffectGPTError, PluginError, listed
-from affectgpt.registry.kinds import PluginKind, import_object
+from affectgpt.registry.entry import BrokenPlugin, PluginEntry
+from affectgpt.registry.errors import PluginError, listed
+from affectgpt.registry.kinds import PluginKind
+from affectgpt.registry.messages import did_you_mean, one_line
 from affectgpt.registry.spec import KIND_ATTRIBUTE, SPEC_ATTRIBUTE, SUPPORTED, Kind, Origin, PluginSpec
-from affectgpt.registry.suggest import did_you_mean
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A plugin's declaration and its origin."""
-
-    spec: PluginSpec
-    origin: Origin
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A plugin or plugin package that could not be taken in, and the cause."""
-
-    name: str
-    origin: Origin
-    cause: str
-
 
 # For the warning about a class that is defined again; every call of a public function builds a catalog of its own.
 _LATEST_CLASSES: WeakValueDictionary[tuple[Kind, str, str, Origin], type] = WeakValueDictionary()
@@ -50,10 +32,10 @@ class Catalog:
 
     def __init__(self, kinds: Iterable[PluginKind] = ()) -> None:
         self.kinds: dict[Kind, PluginKind] = {kind.name: kind for kind in kinds}
-        self.entries: dict[tuple[Kind, str], Entry] = {}
-        self.broken: list[Broken] = []
+        self.entries: dict[tuple[Kind, str], PluginEntry] = {}
+        self.broken: list[BrokenPlugin] = []
         self.deferred: dict[str, Callable[[], None]] = {}
-        self.conflicts: dict[tuple[Kind, str], tuple[Entry, ...]] = {}
+        self.conflicts: dict[tuple[Kind, str], tuple[PluginEntry, ...]] = {}
         self.hooks = pluggy.PluginManager(hooks.PROJECT)
         self.hooks.add_hookspecs(hooks)
 
@@ -93,7 +75,7 @@ class Catalog:
         if isinstance(plugin, type) and (kind := getattr(plugin, KIND_ATTRIBUTE, None)) is not None:
             self.add_kind(kind, origin)
         self._check_spec(spec, origin)
-        entry, key = Entry(spec, origin), (spec.kind, spec.name)
+        entry, key = PluginEntry(spec, origin), (spec.kind, spec.name)
         current = self.entries.get(key)
         if current is not None and (current.spec.target, current.origin) != (spec.target, origin):
             self.conflicts[key] = (*self.conflicts.get(key, (current,)), entry)
@@ -214,11 +196,11 @@ class Catalog:
 
     def report(self, name: str, origin: Origin, cause: str) -> None:
         """Record a plugin that could not be taken in, for listings and for the messages of [get][]."""
-        self.broken.append(Broken(name, origin, cause))
+        self.broken.append(BrokenPlugin(name, origin, cause))
 
     # -- looking up
 
-    def call_each(self, hook: str, **arguments: Any) -> list[Broken]:
+    def call_each(self, hook: str, **arguments: Any) -> list[BrokenPlugin]:
         """Call every implementation of a hook; one that fails is recorded in `broken`, and the next is called.
 
         Returns the implementations that failed in this call.
@@ -228,7 +210,7 @@ class Catalog:
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except (Exception, SystemExit) as error:
-                self.report(hook, Origin(implementation.plugin_name), summary_of(error))
+                self.report(hook, Origin(implementation.plugin_name), one_line(error))
         return self.broken[count:]
 
     def kind(self, name: Kind) -> PluginKind:
@@ -245,7 +227,7 @@ class Catalog:
         """The names of the usable plugins of a kind, sorted."""
         return sorted(name for kind_name, name in self.entries if kind_name == kind)
 
-    def get(self, kind: Kind, name: str) -> Entry:
+    def get(self, kind: Kind, name: str) -> PluginEntry:
         """The plugin `name`. Raises PluginError with the nearest names, all names, and what is broken."""
         key = (kind, name)
         if key not in self.entries:
@@ -272,48 +254,18 @@ class Catalog:
             _, load = self.deferred.popitem()
             load()
 
-    def config_class(self, entry: Entry) -> Any:
+    def config_class(self, entry: PluginEntry) -> Any:
         """The plugin's config class (torch-free for the plugins of this project)."""
-        return self._resolve(entry, entry.spec.config, "config")
+        return entry.config_class()
 
-    def interface(self, entry: Entry) -> str:
+    def interface(self, entry: PluginEntry) -> str:
         """What the plugin reads and gives, in a line; "" when its kind does not say."""
         kind = self.kinds[entry.spec.kind]
         return str(kind.load("interface")(self.config_class(entry))) if kind.interface else ""
 
-    def target_class(self, entry: Entry) -> Any:
+    def target_class(self, entry: PluginEntry) -> Any:
         """The plugin's module class; importing it usually imports torch."""
-        return self._resolve(entry, entry.spec.target, "target")
-
-    def _resolve(self, entry: Entry, path: str, role: str) -> Any:
-        spec, module_name = entry.spec, path.partition(":")[0]
-        where = f"{spec.kind} {spec.name!r} from {entry.origin}"
-        try:
-            return import_object(path)
-        except ModuleNotFoundError as error:
-            missing = error.name or str(error)
-            packages = " ".join(map(repr, spec.requires)) or repr(missing)
-            raise PluginError(
-                f"the {role} of a plugin needs a package that is not installed",
-                where=where,
-                found=f"no module named {missing!r} ({path})",
-                hint=f"pip install {packages}",
-            ) from error
-        except AffectGPTError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"the {role} of a plugin cannot be imported",
-                where=where,
-                found=f"{path}: {summary_of(error)}",
-                hint=f"mend {module_name!r}, or choose another plugin",
-            ) from error
-
-
-def summary_of(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        return entry.target_class()
 
 
 def _is_marked(value: object, module: ModuleType) -> bool:
@@ -339,5 +291,5 @@ def _call_declaration(module: ModuleType | type, hook: str, origin: Origin) -> l
         raise
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"{hook}() of {module.__name__!r} failed", where=str(origin), found=summary_of(error)
+            f"{hook}() of {module.__name__!r} failed", where=str(origin), found=one_line(error)
         ) from error

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from affectgpt.registry.catalog import Catalog, summary_of
+from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import PluginError
+from affectgpt.registry.messages import one_line
 from affectgpt.registry.spec import Origin
 
 GROUP = "affectgpt.plugins"
@@ -66,7 +67,7 @@ def load_ref(catalog: Catalog, ref: str, base: Path | None = None) -> None:
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin module {ref!r} cannot be imported",
-            found=summary_of(error),
+            found=one_line(error),
             expected="an importable module, or the path of a .py file",
             hint="check the name, or install its package",
         ) from error
@@ -103,7 +104,7 @@ def _import_file(path: Path, ref: str) -> ModuleType:
         raise PluginError(
             "a plugin file cannot be imported",
             where=f"{path}{f':{line}' if line else ''}",
-            found=summary_of(error),
+            found=one_line(error),
             hint="run it with python to see the whole traceback",
         ) from error
     return module
@@ -158,7 +159,7 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, PluginError):
         problem = error.problems[0]
         return problem.what + (f" ({problem.found})" if problem.found else "")
-    return summary_of(error)
+    return one_line(error)
 
 
 class _TorchImported(BaseException):

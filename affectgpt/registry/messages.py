@@ -1,9 +1,10 @@
-"""How values of files that are not trusted are told in messages: short, whatever their size and depth. No numpy."""
+"""Parts of error messages: a short `repr` of untrusted values, counts, near misses, one-line errors. No numpy."""
 
 from __future__ import annotations
 
+import difflib
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -20,11 +21,33 @@ _SHORT.maxlevel = 3
 _LONGEST = 200
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """`value` as Python writes it, cut to some 30 characters a text, 6 items a list, 3 levels and 200 characters."""
     return _SHORT.repr(value)[:_LONGEST]
 
 
-def first_of(items: Sequence[str], between: str = ", ") -> str:
+def count_and_first(items: Sequence[str], between: str = ", ") -> str:
     """How many `items` there are, and the first five."""
     return f"{len(items)}: {between.join(items[:5])}{', ...' if len(items) > 5 else ''}"
+
+
+def one_line(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
+    """Up to `limit` of `names` that resemble `name`, best first; case, "_" and "-" do not count."""
+    plain = {_plain(candidate): candidate for candidate in names}
+    return [plain[match] for match in difflib.get_close_matches(_plain(name), plain, n=limit, cutoff=0.55)]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """'did you mean "x" or "y"?' for an unknown `name`, or "" when nothing comes near."""
+    matches = nearest(name, names)
+    return f"did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from affectgpt.registry.catalog import Catalog, summary_of
+from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.messages import one_line
 from affectgpt.registry.spec import Kind
 from affectgpt.testing.cases import Case
 from affectgpt.testing.kind_checks import checks_of_kind
@@ -76,5 +77,5 @@ def _failure(function: Callable[[Case], None], cases: list[Case]) -> str:
         except AssertionError as error:
             return f"{case}: {error}"
         except Exception as error:
-            return f"{case}: {summary_of(error)}"
+            return f"{case}: {one_line(error)}"
     return ""

@@ -95,8 +95,8 @@ def clip() -> Callable[..., ArrayClip]:
 @pytest.fixture
 def saved(small: Path, catalog: Catalog, tmp_path: Path) -> Path:
     """The folder of a saved model with shaken weights."""
-    config, source = load_config(small, catalog)
-    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    config = load_config(small, catalog)
+    pipeline = assemble(make_plan(config))
     with torch.no_grad():
         for parameter in pipeline.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)

@@ -28,8 +28,8 @@ class Read:
 
 @pytest.fixture
 def pipeline(small: Path, catalog: Catalog) -> Pipeline:
-    config, source = load_config(small, catalog, [])
-    return assemble(make_plan(config, catalog, source), catalog)
+    config = load_config(small, catalog, [])
+    return assemble(make_plan(config))
 
 
 @pytest.fixture

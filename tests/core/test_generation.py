@@ -30,8 +30,8 @@ SUBTITLES = ["one", "a much longer subtitle than all of the others have, by far"
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
     # Wide weights: what is written then depends on the whole prompt.
-    config, source = load_config(path, catalog, ["llm.architecture.initializer_range=0.3", *overrides])
-    return assemble(make_plan(config, catalog, source), catalog)
+    config = load_config(path, catalog, ["llm.architecture.initializer_range=0.3", *overrides])
+    return assemble(make_plan(config))
 
 
 def prepared(pipeline: Pipeline, clip: Callable) -> list[dict[str, Any]]:

@@ -19,8 +19,8 @@ from affectgpt.registry.errors import ConfigError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
-    config, source = load_config(path, catalog, overrides)
-    return assemble(make_plan(config, catalog, source), catalog)
+    config = load_config(path, catalog, overrides)
+    return assemble(make_plan(config))
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ Edited = Callable[..., Path]
 
 
 def plan_of(path: Path, catalog: Catalog, *overrides: str) -> Plan:
-    config, source = load_config(path, catalog, overrides)
-    return make_plan(config, catalog, source)
+    config = load_config(path, catalog, overrides)
+    return make_plan(config)
 
 
 def problems(path: Path, catalog: Catalog, *overrides: str) -> str:
@@ -83,9 +83,9 @@ def test_all_graph_problems_come_at_once(small: Path, catalog: Catalog) -> None:
 
 
 def test_a_failed_node_does_not_set_off_more_errors(small: Path, catalog: Catalog) -> None:
-    config, source = load_config(small, catalog, ["encoders.face.model=no_such_model", "encoders.face.features=null"])
+    config = load_config(small, catalog, ["encoders.face.model=no_such_model", "encoders.face.features=null"])
     with pytest.raises(ConfigError) as caught:
-        make_plan(config, catalog, source)
+        make_plan(config)
     assert len(caught.value.problems) == 1
 
 
@@ -99,7 +99,7 @@ def test_parameter_counts_are_those_of_the_built_modules(small: Path, catalog: C
         "fusers.joint.inputs=[face, audio]",
         "prompt.order=[multi, audio_tokens, joint]",
     )
-    pipeline = assemble(plan, catalog)
+    pipeline = assemble(plan)
     for name, node in plan.fusers.items():
         assert sum(each.numel() for each in pipeline.fusers[name].parameters()) == node.parameters
     assert sum(each.numel() for each in pipeline.llm.parameters()) == plan.llm.parameters

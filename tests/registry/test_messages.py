@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectgpt.registry.messages import first_of, shown
+from affectgpt.registry.messages import count_and_first, short_repr
 
 NESTED: Any = ()
 for _ in range(40):
@@ -32,16 +32,16 @@ for _ in range(40):
 )
 def test_of_any_size(value: Any, stopped_after: Callable[[int], AbstractContextManager[None]]) -> None:
     with stopped_after(60):
-        assert 0 < len(shown(value)) <= 200
+        assert 0 < len(short_repr(value)) <= 200
 
 
 def test_small_values_are_told_whole() -> None:
     for value in (None, 3, -1.5, "joy", b"joy", ["a", 1], {"emo": "sad"}, float("nan"), True):
-        assert shown(value) == repr(value)
-    assert shown(np.zeros((2, 3))) == "an array of shape [2, 3]"
+        assert short_repr(value) == repr(value)
+    assert short_repr(np.zeros((2, 3))) == "an array of shape [2, 3]"
 
 
 def test_the_first_of_many() -> None:
-    assert first_of(["a"]) == "1: a"
-    assert first_of(list("abcde")) == "5: a, b, c, d, e"
-    assert first_of(list("abcdef"), "; ") == "6: a; b; c; d; e, ..."
+    assert count_and_first(["a"]) == "1: a"
+    assert count_and_first(list("abcde")) == "5: a, b, c, d, e"
+    assert count_and_first(list("abcdef"), "; ") == "6: a; b; c; d; e, ..."

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from affectgpt import TokenSpec, llm
 from affectgpt.plugins.llms.causal_lm import CausalLM
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 
 
 class WiderConfig(CausalLMConfig):

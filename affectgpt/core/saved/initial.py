@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from affectgpt.core.config import PipelineConfig
-from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
+from affectgpt.core.saved.config import load_saved_config
 from affectgpt.core.saved.extras import refuse_odd_extras
-from affectgpt.core.saved.model import CONFIG, WEIGHTS, fill_adapter, own_tensors, read_saved
+from affectgpt.core.saved.model import WEIGHTS, fill_adapter, own_tensors, read_saved
 from affectgpt.core.saved.tensors import fill
 from affectgpt.registry.catalog import Catalog
 
@@ -65,5 +65,5 @@ def read_beginning(
     """The saved model in `folder`, with `changes` to its config as in [load_config][]. Raises as [load][]."""
     plan, tensors = read_saved(folder, catalog, changes, allow_pickle=allow_pickle)
     refuse_odd_extras(folder)
-    before, _ = load_config(folder / CONFIG, catalog, allow_plugins=False)
+    before = load_saved_config(folder, catalog)
     return Beginning(folder, plan, tensors, before)

@@ -29,17 +29,16 @@ from torch import Tensor
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.config import PipelineConfig
-from affectgpt.core.load_config import load_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.saved.config import CONFIG, PLUGINS, load_saved_config
 from affectgpt.core.saved.destination import unwritable
 from affectgpt.core.saved.extras import EXTRAS, keep_extras, refuse_odd_extras
 from affectgpt.core.saved.tensors import compare, fill, read_tensors
-from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 
-CONFIG, WEIGHTS, PLUGINS, ADAPTER = "pipeline.yaml", "model.safetensors", "plugins.json", "adapter"
+WEIGHTS, ADAPTER = "model.safetensors", "adapter"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -202,7 +201,7 @@ def load(
     """
     folder = Path(folder)
     plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
-    pipeline = assemble(plan, catalog, on_node)
+    pipeline = assemble(plan, on_node)
     fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
     fill_adapter(pipeline, folder)
     return pipeline.eval()
@@ -254,20 +253,17 @@ def read_saved(
                 found=f"no {name}",
                 expected=f"a folder with {CONFIG} and {WEIGHTS}",
             )
-    try:
-        config, source = load_config(folder / CONFIG, catalog, changes, allow_plugins=False)
-    except ConfigError as error:
-        raise ConfigError.of([*error.problems, *_needed(folder, catalog)]) from error
+    config = load_saved_config(folder, catalog, changes)
     if not allow_pickle:
-        _refuse_pickles(config, source)
-    return make_plan(config, catalog, source), read_tensors(folder / WEIGHTS)
+        _refuse_pickles(config)
+    return make_plan(config), read_tensors(folder / WEIGHTS)
 
 
-def _refuse_pickles(config: PipelineConfig, source: Source) -> None:
+def _refuse_pickles(config: PipelineConfig) -> None:
     problems = [
         Problem(
             "this model's config reads weights from a pickle",
-            source.location(("encoders", name, "allow_pickle")),
+            config.location(("encoders", name, "allow_pickle")),
             hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)",
         )
         for name, node in config.encoders.items()
@@ -294,23 +290,3 @@ def _refuse_other_lora(pipeline: Pipeline, path: Path) -> None:
                 expected=repr(mine),
                 hint="an adapter keeps its settings: leave llm.lora as it is",
             )
-
-
-def _needed(folder: Path, catalog: Catalog) -> list[Problem]:
-    if not (folder / PLUGINS).is_file():
-        return []
-    try:
-        used = json.loads((folder / PLUGINS).read_text(encoding="utf-8"))
-        wanted = {
-            f"{each['kind']} {each['plugin']!r} from {each['from']} {each['version']}".strip()
-            for each in used.values()
-            if each["plugin"] not in catalog.names(each["kind"])
-        }
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return []
-    return [
-        Problem(
-            f"this model was made with {plugin}", str(folder / PLUGINS), hint="install it, or name it with --plugin"
-        )
-        for plugin in sorted(wanted)
-    ]

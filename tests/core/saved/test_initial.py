@@ -23,13 +23,13 @@ LORA = "llm.lora={r: 2, alpha: 4}"
 
 
 def built(path: Path, catalog: Catalog, *changes: str) -> Pipeline:
-    config, source = load_config(path, catalog, changes)
-    return assemble(make_plan(config, catalog, source), catalog)
+    config = load_config(path, catalog, changes)
+    return assemble(make_plan(config))
 
 
 def begun(folder: Path, catalog: Catalog, *changes: str) -> Pipeline:
     beginning = read_beginning(folder, catalog, changes)
-    pipeline = assemble(beginning.plan, catalog)
+    pipeline = assemble(beginning.plan)
     beginning.fill(pipeline)
     return pipeline
 

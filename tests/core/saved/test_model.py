@@ -29,8 +29,8 @@ from affectgpt.registry.errors import CheckpointError, RunError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
-    config, source = load_config(path, catalog, overrides)
-    return assemble(make_plan(config, catalog, source), catalog)
+    config = load_config(path, catalog, overrides)
+    return assemble(make_plan(config))
 
 
 def test_a_saved_model_writes_the_same_text_when_loaded(
