@@ -18,16 +18,25 @@ _moved.install()
 _MODULE_OF = {
     "AffectGPTError": "registry.errors",
     "Batch": "core.batch",
+    "BenchmarkScore": "api.scores",
+    "BrokenClip": "api.training",
     "Catalog": "registry.catalog",
     "CheckResult": "api.catalog",
     "CheckpointError": "registry.errors",
     "Clip": "media.clip",
+    "Comparison": "api.comparison",
     "ConfigError": "registry.errors",
+    "ConversionReport": "api.conversion",
     "DataError": "registry.errors",
+    "DatasetHealth": "api.benchmark",
     "Description": "api.models",
+    "DoctorReport": "api.benchmark",
+    "Encoded": "api.training",
     "Encoder": "core.contracts",
     "EncoderConfig": "core.contracts",
     "Environment": "api.environment",
+    "Example": "api.training",
+    "ExportedPrompt": "api.server",
     "Extraction": "core.contracts",
     "Extractor": "core.contracts",
     "ExtractorConfig": "core.contracts",
@@ -39,26 +48,40 @@ _MODULE_OF = {
     "MediaBatch": "core.tokens",
     "MediaError": "registry.errors",
     "ModelPath": "core.contracts",
+    "PairedTest": "api.scores",
     "Pipeline": "core.pipeline",
     "PipelineConfig": "core.config",
     "Plan": "core.plan",
     "PlannedNode": "core.plan",
     "PluginError": "registry.errors",
     "PluginSpec": "registry.spec",
+    "PredictionFile": "api.benchmark",
     "Prepared": "core.tokens",
     "Problem": "registry.errors",
     "RunError": "registry.errors",
+    "Sample": "api.training",
+    "Score": "api.scores",
+    "ServedDescription": "api.server",
+    "ServerRun": "api.server",
     "TokenSpec": "core.token_spec",
     "Tokens": "core.tokens",
+    "TrainResult": "api.training",
     "assemble": "api.deprecated",
     "build": "api.models",
     "build_extractor": "api.catalog",
     "check": "api.models",
     "collate": "core.batch",
+    "compare": "api.comparison",
+    "convert": "api.conversion",
     "describe": "api.models",
+    "describe_on_server": "api.server",
     "discover": "api.catalog",
+    "doctor": "api.benchmark",
+    "encode": "api.training",
     "encoder": "core.kinds",
     "environment": "api.environment",
+    "export": "api.conversion",
+    "export_prompts": "api.server",
     "extractor": "core.kinds",
     "from_pretrained": "api.models",
     "fuser": "core.kinds",
@@ -68,14 +91,24 @@ _MODULE_OF = {
     "load": "api.models",
     "load_config": "api.deprecated",
     "make_plan": "api.deprecated",
+    "model_card": "api.hub",
     "new_plugin": "api.catalog",
     "plan": "api.models",
-    "push_to_hub": "hub.saving",
+    "predict": "api.benchmark",
+    "push_to_hub": "api.hub",
+    "read_examples": "api.training",
+    "read_samples": "api.training",
     "save": "api.models",
-    "save_pretrained": "hub.saving",
+    "save_pretrained": "api.hub",
     "schema": "api.catalog",
+    "score": "api.scores",
+    "score_benchmark": "api.scores",
     "stream": "api.models",
+    "synth": "api.training",
+    "train": "api.training",
+    "unibench": "api.benchmark",
     "verify": "api.catalog",
+    "write_model_card": "api.hub",
 }
 __all__ = ["__version__", *_MODULE_OF]
 
@@ -83,6 +116,12 @@ __all__ = ["__version__", *_MODULE_OF]
 register_describer(lambda: import_module("affectgpt.serving.describe"))  # type: ignore[arg-type,return-value]
 
 if TYPE_CHECKING:
+    from affectgpt.api.benchmark import DatasetHealth as DatasetHealth
+    from affectgpt.api.benchmark import DoctorReport as DoctorReport
+    from affectgpt.api.benchmark import PredictionFile as PredictionFile
+    from affectgpt.api.benchmark import doctor as doctor
+    from affectgpt.api.benchmark import predict as predict
+    from affectgpt.api.benchmark import unibench as unibench
     from affectgpt.api.catalog import CheckResult as CheckResult
     from affectgpt.api.catalog import build_extractor as build_extractor
     from affectgpt.api.catalog import discover as discover
@@ -90,11 +129,20 @@ if TYPE_CHECKING:
     from affectgpt.api.catalog import new_plugin as new_plugin
     from affectgpt.api.catalog import schema as schema
     from affectgpt.api.catalog import verify as verify
+    from affectgpt.api.comparison import Comparison as Comparison
+    from affectgpt.api.comparison import compare as compare
+    from affectgpt.api.conversion import ConversionReport as ConversionReport
+    from affectgpt.api.conversion import convert as convert
+    from affectgpt.api.conversion import export as export
     from affectgpt.api.deprecated import assemble as assemble
     from affectgpt.api.deprecated import load_config as load_config
     from affectgpt.api.deprecated import make_plan as make_plan
     from affectgpt.api.environment import Environment as Environment
     from affectgpt.api.environment import environment as environment
+    from affectgpt.api.hub import model_card as model_card
+    from affectgpt.api.hub import push_to_hub as push_to_hub
+    from affectgpt.api.hub import save_pretrained as save_pretrained
+    from affectgpt.api.hub import write_model_card as write_model_card
     from affectgpt.api.models import Description as Description
     from affectgpt.api.models import build as build
     from affectgpt.api.models import check as check
@@ -104,6 +152,26 @@ if TYPE_CHECKING:
     from affectgpt.api.models import plan as plan
     from affectgpt.api.models import save as save
     from affectgpt.api.models import stream as stream
+    from affectgpt.api.scores import BenchmarkScore as BenchmarkScore
+    from affectgpt.api.scores import PairedTest as PairedTest
+    from affectgpt.api.scores import Score as Score
+    from affectgpt.api.scores import score as score
+    from affectgpt.api.scores import score_benchmark as score_benchmark
+    from affectgpt.api.server import ExportedPrompt as ExportedPrompt
+    from affectgpt.api.server import ServedDescription as ServedDescription
+    from affectgpt.api.server import ServerRun as ServerRun
+    from affectgpt.api.server import describe_on_server as describe_on_server
+    from affectgpt.api.server import export_prompts as export_prompts
+    from affectgpt.api.training import BrokenClip as BrokenClip
+    from affectgpt.api.training import Encoded as Encoded
+    from affectgpt.api.training import Example as Example
+    from affectgpt.api.training import Sample as Sample
+    from affectgpt.api.training import TrainResult as TrainResult
+    from affectgpt.api.training import encode as encode
+    from affectgpt.api.training import read_examples as read_examples
+    from affectgpt.api.training import read_samples as read_samples
+    from affectgpt.api.training import synth as synth
+    from affectgpt.api.training import train as train
     from affectgpt.core.batch import Batch as Batch
     from affectgpt.core.batch import collate as collate
     from affectgpt.core.config import PipelineConfig as PipelineConfig
@@ -128,8 +196,6 @@ if TYPE_CHECKING:
     from affectgpt.core.tokens import MediaBatch as MediaBatch
     from affectgpt.core.tokens import Prepared as Prepared
     from affectgpt.core.tokens import Tokens as Tokens
-    from affectgpt.hub.saving import push_to_hub as push_to_hub
-    from affectgpt.hub.saving import save_pretrained as save_pretrained
     from affectgpt.media.clip import Clip as Clip
     from affectgpt.registry.catalog import Catalog as Catalog
     from affectgpt.registry.errors import AffectGPTError as AffectGPTError
