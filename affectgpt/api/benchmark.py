@@ -138,7 +138,7 @@ def unibench(
         unknown="error",
         out=out,
     )
-    from affectgpt.files.locks import alone
+    from affectgpt.files.locks import exclusive
     from affectgpt.unibench.clip_values import open_clip_values
     from affectgpt.unibench.score_inputs import data_sources
     from affectgpt.unibench.score_run import pair_files
@@ -147,7 +147,7 @@ def unibench(
     out, sets = Path(out), check_sets(sets)
     # True labels that cannot be used are found before anything is written.
     truths = [source.truth() for source in data_sources(data, sets, media=False, limit=limit)] if data else []
-    with progress_callback(progress) as on_progress, alone(out):
+    with progress_callback(progress) as on_progress, exclusive(out):
         root = data or _write_synthetic(out / "data", synthetic or 1, workers, on_progress)
         truths = truths or [source.truth() for source in data_sources(root, sets, media=False, limit=limit)]
         files = _predict(

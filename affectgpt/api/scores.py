@@ -151,9 +151,9 @@ def score_benchmark(
     [BenchmarkScore][affectgpt.unibench.score]. The other arguments and the errors are those of [score][].
     """
     check_resamples(resamples, against is not None)
-    for values, name in ((predictions, "predictions"), (against, "against")):
+    for values in (predictions, against):
         if isinstance(values, str | PathLike) and not Path(values).exists():
-            raise DataError(f"there are no such {name}", where=str(values))
+            raise DataError("there are no such predictions", where=str(values))
     scorer = scorer_for(
         catalog_for(plugins),
         wheels=wheels,

@@ -66,10 +66,10 @@ def describe_on_server(
     files = find_media_files(paths)
     catalog = catalog_for(plugins)
     catalog.load_deferred()
-    from affectgpt.serving.vllm_client import Server
+    from affectgpt.serving.vllm_client import VllmServer
 
     with ExitStack() as stack:
-        connection = stack.enter_context(Server(server, model=served_model, parallel=parallel))
+        connection = stack.enter_context(VllmServer(server, model=served_model, parallel=parallel))
         connection.connect()
         on_progress = stack.enter_context(progress_callback(progress))
         location = model_folder(model)

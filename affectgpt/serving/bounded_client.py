@@ -25,17 +25,17 @@ class BoundedClient(openai.DefaultHttpxClient):
     def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         """The whole reply, read already; see the class for what is refused."""
         request.headers["Accept-Encoding"] = "identity"
-        found = super().send(request, stream=True, **options)
+        reply = super().send(request, stream=True, **options)
         try:
-            if 300 <= found.status_code < 400:
+            if 300 <= reply.status_code < 400:
                 raise self._failure(
-                    f"a redirect to {found.headers.get('location') or 'nowhere'}",
-                    "redirects are not followed: give the address itself with --server",
+                    f"a redirect to {reply.headers.get('location') or 'nowhere'}",
+                    "redirects are not followed: pass the address itself as server=",
                 )
-            if found.headers.get("content-encoding", "identity") != "identity":
+            if reply.headers.get("content-encoding", "identity") != "identity":
                 raise self._failure("a compressed reply", "replies must come as they are")
             content = bytearray()
-            for part in found.iter_raw():
+            for part in reply.iter_raw():
                 content += part
                 if len(content) > MOST_BYTES:
                     raise self._failure(
@@ -43,5 +43,5 @@ class BoundedClient(openai.DefaultHttpxClient):
                         "is this the address of a vLLM server, with /v1?",
                     )
         finally:
-            found.close()
-        return type(found)(found.status_code, headers=found.headers, content=bytes(content), request=found.request)
+            reply.close()
+        return type(reply)(reply.status_code, headers=reply.headers, content=bytes(content), request=reply.request)

@@ -17,10 +17,10 @@ KEY = "VLLM_API_KEY"
 """The environment variable that holds the server's key, if it wants one."""
 _LONGEST = 100_000
 _REFUSED = (400, 413, 422)  # what servers say of one request that they do not take
-_SLOW = "start it again later, or send fewer requests at a time with --parallel"
+_SLOW = "start it again later, or send fewer requests at a time with parallel="
 _FLAG = "start it with --enable-prompt-embeds"
 
-Given = TypeVar("Given")
+PromptRequest = TypeVar("Given")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Reply:
     refused: str = ""
 
 
-class Server:
+class VllmServer:
     """A server at `url` (`http://host:8000/v1`), asked for one of the models that it serves.
 
     `timeout` is in seconds and holds for one request from its beginning to the whole reply, with the up to `retries`
@@ -69,7 +69,7 @@ class Server:
         )
         self.model, self._timeout = model or "", timeout
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> VllmServer:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,8 +81,8 @@ class Server:
         Raises RunError when there is no such server, ConfigError when it has not that model, or several to choose from.
         """
         seconds = min(self._timeout, 20)
-        found = self._guarded(lambda: self._client.with_options(timeout=seconds, max_retries=0).models.list(), seconds)
-        names = [str(each.id) for each in getattr(found, "data", None) or [] if getattr(each, "id", None)]
+        models = self._guarded(lambda: self._client.with_options(timeout=seconds, max_retries=0).models.list(), seconds)
+        names = [str(model.id) for model in getattr(models, "data", None) or [] if getattr(model, "id", None)]
         if self.model and self.model not in names:
             raise ConfigError(
                 "the server has no such model",
@@ -96,7 +96,7 @@ class Server:
                 "which of the server's models?",
                 where=self.url,
                 found=listed([self._clean(name) for name in names]),
-                hint="name one with --served-model",
+                hint="name one with served_model=",
             )
         self.model = self.model or names[0]
         return self.model
@@ -106,20 +106,20 @@ class Server:
 
         Raises RunError when the server cannot be reached, wants a key, or does not read embeddings.
         """
-        rest = {key: value for key, value in body.items() if key not in ("model", "prompt")}
+        options = {key: value for key, value in body.items() if key not in ("model", "prompt")}
         try:
-            found = self._guarded(
-                lambda: self._client.completions.create(model=body["model"], prompt=body["prompt"], extra_body=rest),
+            completion = self._guarded(
+                lambda: self._client.completions.create(model=body["model"], prompt=body["prompt"], extra_body=options),
                 self._timeout,
             )
         except _RefusedError as error:
-            return Reply(refused=error.said)
-        choices = getattr(found, "choices", None)
+            return Reply(refused=error.server_text)
+        choices = getattr(completion, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         text = getattr(choice, "text", None)
         if not isinstance(text, str):
-            raise self._failure(self._clean(f"{found!r}"), "is this the address of a vLLM server, with /v1?")
-        read, written = (_count(found, name) for name in ("prompt_tokens", "completion_tokens"))
+            raise self._failure(self._clean(f"{completion!r}"), "is this the address of a vLLM server, with /v1?")
+        read, written = (_count(completion, name) for name in ("prompt_tokens", "completion_tokens"))
         if read is None:
             return Reply(refused="its answer does not say how many tokens it read (usage.prompt_tokens)")
         if read < prompt_tokens:
@@ -130,22 +130,22 @@ class Server:
         return Reply(text[:_LONGEST], written, cut)
 
     def replies(
-        self, requests: Iterable[tuple[Given, Callable[[], Mapping[str, Any]] | None, int]]
-    ) -> Generator[tuple[Given, Reply | None]]:
+        self, requests: Iterable[tuple[PromptRequest, Callable[[], Mapping[str, Any]] | None, int]]
+    ) -> Generator[tuple[PromptRequest, Reply | None]]:
         """Each request's first item and its reply, in order, at most `parallel` under way at a time.
 
         A request is (anything, what makes its body, the length of its prompt); without a body nothing is sent and the
-        reply is None. After one that failed, no other is begun. Raises as [Server.complete][].
+        reply is None. After one that failed, no other is begun. Raises as [VllmServer.complete][].
         """
-        waiting: deque[tuple[Given, Future[Reply] | None]] = deque()
-        for given, body, length in requests:
-            waiting.append((given, None if body is None else self._begun(body(), length)))
-            while waiting and (len(waiting) >= self.parallel or waiting[0][1] is None):
-                yield _next(waiting)
-        while waiting:
-            yield _next(waiting)
+        queue: deque[tuple[PromptRequest, Future[Reply] | None]] = deque()
+        for request, body, length in requests:
+            queue.append((request, None if body is None else self._start_request(body(), length)))
+            while queue and (len(queue) >= self.parallel or queue[0][1] is None):
+                yield _next(queue)
+        while queue:
+            yield _next(queue)
 
-    def _begun(self, body: Mapping[str, Any], length: int) -> Future[Reply]:
+    def _start_request(self, body: Mapping[str, Any], length: int) -> Future[Reply]:
         return _in_thread(lambda: self.complete(body, length))
 
     def _guarded(self, call: Callable[[], Any], seconds: float) -> Any:
@@ -157,10 +157,10 @@ class Server:
         try:
             return future.result(seconds)
         except openai.OpenAIError as error:
-            said = self._clean(_said(error))
-            if getattr(error, "status_code", None) in _REFUSED and "enable-prompt-embeds" not in said:
-                raise _RefusedError(said) from None
-            raise self._failure(said, self._advice(error)) from None
+            server_text = self._clean(_error_text(error))
+            if getattr(error, "status_code", None) in _REFUSED and "enable-prompt-embeds" not in server_text:
+                raise _RefusedError(server_text) from None
+            raise self._failure(server_text, self._advice(error)) from None
         except TimeoutError:
             # Before OSError, which it is a kind of.
             raise self._failure(f"no whole reply within {seconds:g} s", _SLOW) from None
@@ -179,12 +179,12 @@ class Server:
         if isinstance(error, openai.APITimeoutError):
             return _SLOW
         if isinstance(error, openai.APIConnectionError):
-            return "check that the server runs and that --server is its address"
+            return "check that the server runs and that server= is its address"
         return _FLAG if getattr(error, "status_code", None) in _REFUSED else "see what the server printed"
 
-    def _failure(self, found: str, hint: str) -> RunError:
+    def _failure(self, problem: str, hint: str) -> RunError:
         where = f"{self.url} (model {self.model!r})" if self.model else self.url
-        return RunError("the server gave no answer", where=where, found=found, hint=hint)
+        return RunError("the server gave no answer", where=where, found=problem, hint=hint)
 
     def _clean(self, text: str) -> str:
         text = " ".join((text.replace(self._key, "[the key]") if self._key else text).split())
@@ -192,9 +192,9 @@ class Server:
 
 
 class _RefusedError(AffectGPTError):
-    def __init__(self, said: str) -> None:
-        super().__init__("the server refuses this request", found=said)
-        self.said = said
+    def __init__(self, server_text: str) -> None:
+        super().__init__("the server refuses this request", found=server_text)
+        self.server_text = server_text
 
 
 def valid_url(url: str) -> str:
@@ -203,11 +203,11 @@ def valid_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError("this is no web address", where="--server", found=f"{error}") from None
+        raise ConfigError("this is no web address", where="server", found=f"{error}") from None
     if parts.username or parts.password:
-        raise ConfigError("the address must hold no password", where="--server", hint=f"put the key into {KEY}")
+        raise ConfigError("the address must hold no password", where="server", hint=f"put the key into {KEY}")
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError("this is no web address", where="--server", found=url[:200], expected="http://host:8000/v1")
+        raise ConfigError("this is no web address", where="server", found=url[:200], expected="http://host:8000/v1")
     return url.rstrip("/")
 
 
@@ -218,8 +218,8 @@ def _key() -> str:
     return key
 
 
-def _in_thread(call: Callable[[], Given]) -> Future[Given]:
-    future: Future[Given] = Future()
+def _in_thread(call: Callable[[], PromptRequest]) -> Future[PromptRequest]:
+    future: Future[PromptRequest] = Future()
 
     def work() -> None:
         try:
@@ -232,16 +232,16 @@ def _in_thread(call: Callable[[], Given]) -> Future[Given]:
     return future
 
 
-def _next(waiting: deque[tuple[Given, Future[Reply] | None]]) -> tuple[Given, Reply | None]:
-    given, future = waiting.popleft()
-    return given, None if future is None else future.result()
+def _next(queue: deque[tuple[PromptRequest, Future[Reply] | None]]) -> tuple[PromptRequest, Reply | None]:
+    request, future = queue.popleft()
+    return request, None if future is None else future.result()
 
 
-def _count(found: Any, name: str) -> int | None:
-    count = getattr(getattr(found, "usage", None), name, None)
+def _count(completion: Any, name: str) -> int | None:
+    count = getattr(getattr(completion, "usage", None), name, None)
     return count if isinstance(count, int) and not isinstance(count, bool) else None
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
     return f"{type(error).__name__}: {error}{cause}"

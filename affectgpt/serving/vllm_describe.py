@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 from affectgpt.core.description import Description
 from affectgpt.core.generation import settings_of
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.stopping import finished
-from affectgpt.files.atomic import write_whole
+from affectgpt.core.stop_text import cut_at_stop
+from affectgpt.files.atomic import write_atomic
 from affectgpt.files.row_file import RowFile
 from affectgpt.registry.errors import Problem, RunError
-from affectgpt.serving.prompt_embeds import Prompted
-from affectgpt.serving.vllm_client import Reply, Server
+from affectgpt.serving.prompt_embeds import ClipPrompt
+from affectgpt.serving.vllm_client import Reply, VllmServer
 from affectgpt.serving.vllm_request import request_body, sampling
 
 TENSOR = "prompt_embeds"
@@ -57,7 +57,7 @@ class ExportedPrompt(Description):
         return row | ({"error": self.error} if self.error else {"embeds": self.embeds, "tokens": self.tokens})
 
 
-def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Generator[ServedDescription]:
+def describe_on_server(pipeline: Pipeline, clips: Iterable[ClipPrompt], server: VllmServer) -> Generator[ServedDescription]:
     """One description per clip, in order.
 
     A clip that could not be read, or whose prompt the server refuses, has an error and no text. Raises RunError when
@@ -69,7 +69,7 @@ def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Gen
         request_body, settings=settings, model=server.model, end_ids=ends, seed=config.seed
     )
 
-    def request(clip: Prompted) -> tuple[Prompted, Callable[[], dict[str, Any]] | None, int]:
+    def request(clip: ClipPrompt) -> tuple[ClipPrompt, Callable[[], dict[str, Any]] | None, int]:
         if clip.embeds is None:
             return clip, None, 0
         return clip, partial(make, clip.embeds), len(clip.embeds)
@@ -78,13 +78,13 @@ def served(pipeline: Pipeline, clips: Iterable[Prompted], server: Server) -> Gen
         yield _description(clip, reply or Reply(refused=clip.error), settings.stop)
 
 
-def _description(clip: Prompted, reply: Reply, stop: list[str]) -> ServedDescription:
+def _description(clip: ClipPrompt, reply: Reply, stop: list[str]) -> ServedDescription:
     refused = Problem("there is no text from the server", clip.file, reply.refused)
     error = clip.error or (str(refused) if reply.refused else "")
     cut = ["the text is as long as it may be, and ends there"] if reply.cut else []
     return ServedDescription(
         clip.file,
-        finished(reply.text, stop),
+        cut_at_stop(reply.text, stop),
         clip.subtitle,
         notes=[*clip.notes, *cut],
         error=error,
@@ -92,7 +92,7 @@ def _description(clip: Prompted, reply: Reply, stop: list[str]) -> ServedDescrip
     )
 
 
-def export(pipeline: Pipeline, clips: Iterable[Prompted], folder: Path, rows: RowFile) -> Generator[ExportedPrompt]:
+def export_prompts(pipeline: Pipeline, clips: Iterable[ClipPrompt], folder: Path, rows: RowFile) -> Generator[ExportedPrompt]:
     """Write each clip's prompt to `folder` and a row about it to `rows`; gives the clips as they are written.
 
     A prompt is a safetensors file with the tensor `prompt_embeds [T, D]`; its row names it (`embeds`). `sampling.json`
@@ -100,8 +100,8 @@ def export(pipeline: Pipeline, clips: Iterable[Prompted], folder: Path, rows: Ro
     """
     try:
         config = pipeline.plan.config
-        said = sampling(settings_of(config), pipeline.llm.end_ids(), config.seed)
-        write_whole(folder / "sampling.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+        options = sampling(settings_of(config), pipeline.llm.end_ids(), config.seed)
+        write_atomic(folder / "sampling.json", json.dumps(options, indent=1, ensure_ascii=False) + "\n")
         for clip in clips:
             exported = ExportedPrompt(clip.file, subtitle=clip.subtitle, notes=clip.notes, error=clip.error)
             if clip.embeds is not None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.files.row_file import RowFile, opened
-from affectgpt.serving.prompt_embeds import prompted
-from affectgpt.serving.vllm_client import Server
-from affectgpt.serving.vllm_describe import ExportedPrompt, ServedDescription, export, served
+from affectgpt.files.row_file import RowFile, open_row_file
+from affectgpt.serving.prompt_embeds import prompts_of_files
+from affectgpt.serving.vllm_client import VllmServer
+from affectgpt.serving.vllm_describe import ExportedPrompt, ServedDescription, describe_on_server, export_prompts
 from affectgpt.unibench.predictions import model_name
 from affectgpt.workers.progress import OnProgress
 
@@ -62,7 +62,7 @@ def serve_files(
     pipeline: Pipeline,
     model: Path,
     files: Sequence[Path],
-    server: Server,
+    server: VllmServer,
     out: Path | None,
     *,
     subtitle: str | None,
@@ -83,10 +83,10 @@ def serve_files(
         rows = _open_rows(stack, out, settings, files)
     remaining = files[rows.done if rows else 0 :]
     options = {"subtitle": subtitle, "question": question, "batch_size": batch_size, "workers": workers}
-    clips = stack.enter_context(closing(prompted(pipeline, remaining, **options)))
+    clips = stack.enter_context(closing(prompts_of_files(pipeline, remaining, **options)))
 
     def described() -> Generator[ServedDescription]:
-        with closing(served(pipeline, clips, server)) as descriptions:
+        with closing(describe_on_server(pipeline, clips, server)) as descriptions:
             for description in descriptions:
                 if rows is not None:
                     rows.append([description.row()])
@@ -115,8 +115,8 @@ def export_files(
     rows = _open_rows(stack, folder / "index.jsonl", settings, files)
     options = {"subtitle": subtitle, "question": question, "batch_size": batch_size, "workers": workers}
     remaining = files[rows.done :]
-    clips = stack.enter_context(closing(prompted(pipeline, remaining, **options)))
-    exported = stack.enter_context(closing(export(pipeline, clips, folder, rows)))
+    clips = stack.enter_context(closing(prompts_of_files(pipeline, remaining, **options)))
+    exported = stack.enter_context(closing(export_prompts(pipeline, clips, folder, rows)))
     return ServerRun(files, exported, rows, stack, lambda done: on_progress("encoding", done, len(remaining)))
 
 
@@ -128,7 +128,7 @@ def _checked_question(pipeline: Pipeline, question: str | None) -> str:
 
 
 def _open_rows(stack: ExitStack, path: Path, settings: dict[str, object], files: Sequence[Path]) -> RowFile:
-    rows = stack.enter_context(opened(path, settings, [str(file) for file in files], 1))
+    rows = stack.enter_context(open_row_file(path, settings, [str(file) for file in files], 1))
     if rows.failed:
         _LOG.info("%d of the %d rows that are there have an error: %s", rows.failed, rows.done, path)
     return rows

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from affectgpt.files.hashing import hash_of
+from affectgpt.files.hashing import sha256_of_file
 from affectgpt.files.row_file import read_settings
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.registry.messages import shown
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean, short_repr
 from affectgpt.unibench.record_files import Record, read_records
 
 Content = Literal["labels", "text"]
@@ -87,14 +86,14 @@ class ClipValues:
                 raise DataError(
                     f"a row has no {self.field!r}",
                     where=where,
-                    found=f"fields {shown(listed(map(str, record)))}",
+                    found=f"fields {short_repr(listed(map(str, record)))}",
                     hint="every row needs the fields of the first one",
                 )
             yield ValueRow(_id(record, self.id_field, where), record.get(self.field), error)
 
     def digest(self) -> str:
         """A hash of the file, 16 hexadecimal digits."""
-        return hash_of(self.path)[:16]
+        return sha256_of_file(self.path)[:16]
 
     def run_settings(self) -> dict[str, Any]:
         """The settings of the run that wrote the file; {} where they are not beside it. Raises DataError."""
@@ -137,7 +136,9 @@ def _id_field(record: Record, where: str, id_field: str | None) -> str:
     if id_field is not None:
         if id_field not in record:
             raise DataError(
-                f"there is no field {id_field!r}", where=where, expected=f"one of {shown(listed(map(str, record)))}"
+                f"there is no field {id_field!r}",
+                where=where,
+                expected=f"one of {short_repr(listed(map(str, record)))}",
             )
         return id_field
     matches = [name for name in ID_FIELDS if name in record]
@@ -145,14 +146,12 @@ def _id_field(record: Record, where: str, id_field: str | None) -> str:
         raise DataError(
             "a row has no id",
             where=where,
-            found=f"fields {shown(listed(map(str, record)))}",
+            found=f"fields {short_repr(listed(map(str, record)))}",
             expected=f"a text in one of {listed(ID_FIELDS)}",
-            hint="say which field it is with --id-field",
+            hint="pass id_column=",
         )
     if len({str(record[name]) for name in matches}) > 1:
-        raise DataError(
-            "several fields could be the id", where=where, found=listed(matches), hint="say which with --id-field"
-        )
+        raise DataError("several fields could be the id", where=where, found=listed(matches), hint="pass id_column=")
     return matches[0]
 
 
@@ -174,16 +173,16 @@ def _field(record: Record, where: str, field: str | None) -> str:
                 "several fields could hold the values",
                 where=where,
                 found=listed(matches),
-                hint="say which with --field",
+                hint="pass column=",
             )
         if matches:
             return matches[0]
     raise DataError(
         "no field holds values",
         where=where,
-        found=f"fields {shown(listed(names))}",
+        found=f"fields {short_repr(listed(names))}",
         expected=f"one of {listed((*LABEL_FIELDS, *TEXT_FIELDS))}",
-        hint="say which with --field",
+        hint="pass column=",
     )
 
 
@@ -192,27 +191,29 @@ def _guess_content(field: str, path: Path) -> Content:
         return "text"
     if field in LABEL_FIELDS and path.suffix.lower() != ".json":
         return "labels"
+    return guess_content(((where, record.get(field)) for where, record in read_records(path)), str(path))
+
+
+def guess_content(values: Iterable[tuple[str, Any]], where: str) -> Content:
+    """Whether `values`, each with its place, are labels or text: text when one is too long for labels.
+
+    So is a sentence, but where others are lists of labels. Raises DataError when there are both lists and longer texts.
+    """
     prose = sentence = lists = ""
-    for where, record in read_records(path):
-        value = record.get(field)
+    for place, value in values:
         if isinstance(value, list | int | float) or (isinstance(value, str) and value.lstrip().startswith("[")):
-            lists = lists or where
+            lists = lists or place
         elif isinstance(value, str):
-            prose = prose or (where if _is_long(value) else "")
-            sentence = sentence or (where if _is_sentence(value) else "")
+            prose = prose or (place if _is_long(value) else "")
+            sentence = sentence or (place if _is_sentence(value) else "")
     if prose and lists:
         raise DataError(
             "some values are lists of labels, others prose",
-            where=str(path),
+            where=where,
             found=f"prose at {prose}, labels at {lists}",
-            hint="say what they are with --read labels or --read text",
+            hint='pass read="labels" or read="text"',
         )
     return "text" if prose or (sentence and not lists) else "labels"
-
-
-def is_prose(texts: Sequence[str]) -> bool:
-    """Whether one of `texts` is too long for labels, or a sentence: then all of them are to be read."""
-    return any(_is_long(text) or _is_sentence(text) for text in texts)
 
 
 def _is_long(value: str) -> bool:
@@ -231,7 +232,7 @@ def _words_in_a_row(value: str) -> int:
 def _id(record: Record, field: str, where: str) -> str:
     name = record.get(field)
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
-        raise DataError("a row has no id", where=where, found=shown(name), expected=f"a text in {field!r}")
+        raise DataError("a row has no id", where=where, found=short_repr(name), expected=f"a text in {field!r}")
     return str(name).strip()
 
 
@@ -241,5 +242,5 @@ def _error(record: Record, where: str) -> str:
     if error is None or error is False:
         return ""
     if not isinstance(error, str):
-        raise DataError("a row's error is no text", where=where, found=shown(error), expected="a text, or none")
+        raise DataError("a row's error is no text", where=where, found=short_repr(error), expected="a text, or none")
     return "" if error.strip().lower() in _NO_ERROR else error

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
-from affectgpt.files.row_file import opened
-from affectgpt.registry.messages import shown
+from affectgpt.files.row_file import open_row_file
+from affectgpt.registry.messages import short_repr
 from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
 from affectgpt.unibench.truth import Task
 
@@ -50,7 +50,7 @@ def extract_labels_cached(
     """
     field = "sentiment" if task == "sentiment" else "labels"
     ids = [row.id for row in values.rows()]
-    with opened(cache_path, settings, ids, BATCH) as labels:
+    with open_row_file(cache_path, settings, ids, BATCH) as labels:
         for rows in islice(chunks(values.rows(), BATCH), labels.done // BATCH + bool(labels.done % BATCH), None):
             predictions = _read_texts(rows, task, extractor)
             labels.append(
@@ -87,7 +87,7 @@ def _read_texts(rows: list[ValueRow], task: Task, extractor: Extractor) -> list[
         if row.is_label:
             predictions.append(_labelled(row, task))
             continue
-        problem = row.error or f"the prediction is not a text: {shown(row.value)}"
+        problem = row.error or f"the prediction is not a text: {short_repr(row.value)}"
         extraction = extractions.get(index, Extraction(error=problem))
         predictions.append(Prediction(row.id, _value(extraction, task), str(row.value or ""), extraction.error))
     return predictions

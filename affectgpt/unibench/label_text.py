@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from affectgpt.registry.errors import DataError
-from affectgpt.registry.messages import shown
+from affectgpt.registry.messages import short_repr
 
 
 def parse_labels(value: Any) -> list[str]:
@@ -22,14 +22,14 @@ def parse_labels(value: Any) -> list[str]:
     if isinstance(value, list):
         odd = [item for item in value if not isinstance(item, str)]
         if odd:
-            raise DataError("a label is not a text", found=shown(odd[0]), expected="a list of texts")
+            raise DataError("a label is not a text", found=short_repr(odd[0]), expected="a list of texts")
         return value
     if value is None or (isinstance(value, float) and value != value):
         return []
     if not isinstance(value, str):
         raise DataError(
             "a set of labels is neither a text nor a list",
-            found=f"{type(value).__name__} {shown(value)}",
+            found=f"{type(value).__name__} {short_repr(value)}",
             expected='"[happy, sad]" or ["happy", "sad"]',
         )
     return [piece for piece in map(str.strip, split_labels(value)) if piece]

@@ -10,9 +10,8 @@ from os import PathLike
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.registry.messages import shown
-from affectgpt.registry.suggest import did_you_mean
-from affectgpt.unibench.clip_values import ID_FIELDS, LABEL_FIELDS, TEXT_FIELDS, Content, ValueRow, is_prose
+from affectgpt.registry.messages import did_you_mean, short_repr
+from affectgpt.unibench.clip_values import ID_FIELDS, LABEL_FIELDS, TEXT_FIELDS, Content, ValueRow, guess_content
 
 Value: TypeAlias = "str | float | Sequence[str] | None"
 """A clip's value: a text, a label, a list of labels, or a number."""
@@ -103,7 +102,7 @@ def memory_values(
             found=type(data).__name__,
             expected="a mapping of ids to values, a data frame, a series, a list, or a path",
         )
-    rows = [ValueRow(_id(key, name), *_value_and_error(value, f"{name}, {shown(key)}")) for key, value in pairs]
+    rows = [ValueRow(_id(key, name), *_value_and_error(value, f"{name}, {short_repr(key)}")) for key, value in pairs]
     if not rows:
         raise DataError("there are no values", where=name, expected="one value per clip")
     values = MemoryValues(name, field, content or "labels", tuple(rows), by_position)
@@ -112,18 +111,12 @@ def memory_values(
     # A column's name says what it holds, as that of a file's column does.
     if isinstance(data, Frame) and field in (*LABEL_FIELDS, *TEXT_FIELDS):
         return replace(values, content="text" if field in TEXT_FIELDS else "labels")
-    return _guess_content(values)
-
-
-def _guess_content(values: MemoryValues) -> MemoryValues:
-    if not is_prose([row.value for row in values.values if _is_text(row)]):
+    # Lists and numbers are labels whatever the texts beside them are.
+    texts = ((row.id, row.value) for row in rows if isinstance(row.value, str) and not row.error)
+    if guess_content(texts, name) == "labels":
         return values
-    rows = (replace(row, is_label=not (_is_text(row) or row.error)) for row in values.values)
+    rows = [replace(row, is_label=not (isinstance(row.value, str) or row.error)) for row in rows]
     return replace(values, content="text", values=tuple(rows))
-
-
-def _is_text(row: ValueRow) -> bool:
-    return isinstance(row.value, str) and not row.error and not row.value.lstrip().startswith("[")
 
 
 def _items(values: Any) -> list[Any]:
@@ -185,7 +178,7 @@ def _ids_of_frame(frame: Frame, name: str, id_column: str | None) -> tuple[list[
 def _id(key: object, name: str) -> str:
     key = key.item() if hasattr(key, "item") else key
     if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
-        raise DataError("an id is neither a text nor an integer", where=name, found=shown(key))
+        raise DataError("an id is neither a text nor an integer", where=name, found=short_repr(key))
     return str(key).strip()
 
 
@@ -205,7 +198,7 @@ def _value_and_error(value: Any, where: str) -> tuple[Any, str]:
         raise DataError(
             "this is not the value of a clip",
             where=where,
-            found=f"{type(value).__name__} {shown(value)}",
+            found=f"{type(value).__name__} {short_repr(value)}",
             expected="a text, a label, a list of labels, or a number",
         )
     return value, ""

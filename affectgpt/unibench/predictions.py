@@ -11,17 +11,17 @@ from typing import Any
 
 import torch
 
-from affectgpt.core.batched_answers import Answered, answers, window_of, windows
+from affectgpt.core.batched_answers import AnswerWithShares, answers, window_size, windows
 from affectgpt.core.description import Description
 from affectgpt.core.generation import settings_of
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.example import Example
 from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
-from affectgpt.files.hashing import hash_of
-from affectgpt.files.row_file import opened
+from affectgpt.files.hashing import sha256_of_file
+from affectgpt.files.row_file import open_row_file
 from affectgpt.registry.errors import RunError
 from affectgpt.unibench.sources import DataSource
-from affectgpt.workers.prefetch import read_ahead
+from affectgpt.workers.prefetch import prefetch
 
 FORMAT = "affectgpt predictions"
 _DIGITS = 6
@@ -52,7 +52,7 @@ def write_predictions(
     facts = {"model": model, "prompt": prompt_hash(pipeline, question_text), "seed": pipeline.plan.config.seed}
     ids = [example.name for example in source.examples]
     # Within a window clips change places, so that a window is what is made again after a kill.
-    window = window_of(batch_size)
+    window = window_size(batch_size)
     settings = {
         "format": FORMAT,
         "dataset": source.key,
@@ -66,7 +66,7 @@ def write_predictions(
         "device": pipeline.device.type,
         "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
     }
-    with opened(out, settings, ids, window) as file:
+    with open_row_file(out, settings, ids, window) as file:
         before = file.done
         if progress:
             progress(before, len(ids))
@@ -86,7 +86,7 @@ def model_name(folder: Path) -> str:
     """A saved model's folder name, with a hash of what is in the folder."""
     digest = hashlib.sha256()
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()} {hash_of(path)}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of_file(path)}\n".encode())
     return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
 
 
@@ -117,7 +117,7 @@ def _windows(
             hint="run again to go on; if it dies at the same clip again, leave that clip out",
         )
 
-    return windows(read_ahead(clips.__getitem__, len(examples), workers, lost), size)
+    return windows(prefetch(clips.__getitem__, len(examples), workers, lost), size)
 
 
 def _prediction_rows(
@@ -135,7 +135,7 @@ def _prediction_rows(
     ]
 
 
-def _description(clip: Sample, result: Answered) -> Description:
+def _description(clip: Sample, result: AnswerWithShares) -> Description:
     # The seconds are the clip's length: the same run gives the same rows.
     return Description(
         clip.name,

@@ -15,7 +15,7 @@ import numpy as np
 
 from affectgpt.files.npz import read_npz
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.registry.messages import shown
+from affectgpt.registry.messages import short_repr
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".npz")
 LONGEST_ROW = 4 * 2**20
@@ -126,9 +126,9 @@ def _json_object(path: Path) -> Iterator[tuple[str, Record]]:
     for name, value in content.items():
         if isinstance(value, dict):
             raise DataError(
-                "a value is an object", where=f"{path}: {shown(name)}", expected="labels, a number or a text"
+                "a value is an object", where=f"{path}: {short_repr(name)}", expected="labels, a number or a text"
             )
-        yield f"{path}: {shown(name)}", {"id": name, "value": value}
+        yield f"{path}: {short_repr(name)}", {"id": name, "value": value}
 
 
 def _npz(path: Path) -> Iterator[tuple[str, Record]]:
@@ -147,18 +147,20 @@ def _npz(path: Path) -> Iterator[tuple[str, Record]]:
         raise DataError(
             "not a result file of the AffectGPT repository",
             where=str(path),
-            found=f"arrays {shown(listed(arrays))}",
+            found=f"arrays {short_repr(listed(arrays))}",
             expected="name2reason, or filenames and fileitems of one length",
         )
     for name, value in pairs:
-        yield f"{path}: {shown(name)}", {"id": name, field: value.tolist() if hasattr(value, "tolist") else value}
+        yield f"{path}: {short_repr(name)}", {"id": name, field: value.tolist() if hasattr(value, "tolist") else value}
 
 
 def _parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique_keys)
     except _RepeatedKey as error:
-        raise DataError("a name repeats", where=where, found=shown(error.args[0]), expected="each name once") from None
+        raise DataError(
+            "a name repeats", where=where, found=short_repr(error.args[0]), expected="each name once"
+        ) from None
     except RecursionError:
         raise DataError("JSON nested too deeply", where=where) from None
     except ValueError as error:

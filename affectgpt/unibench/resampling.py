@@ -105,14 +105,14 @@ class TermSums:
         Raises DataError when there are no replicates, and when the two did not score the same clips.
         """
         if not self.resampling.replicates or not (self.paired and baseline.paired):
-            raise DataError("a paired test needs replicates of both", where=dataset, hint="leave out --resamples 0")
+            raise DataError("a paired test needs replicates of both", where=dataset, hint="pass resamples=1000")
         if not self.has_same_clips(baseline):
             raise DataError(
                 "the two systems were not scored on the same clips",
                 where=dataset,
                 found=f"{self.clips} and {baseline.clips} clips",
                 expected="the same clips in both",
-                hint="give every clip a prediction in both, or use --unreadable wrong",
+                hint='give every clip a prediction in both, or pass unreadable="wrong"',
             )
         key = self.metric.primary
         score, baseline_score = (float(tally.metric.figures(tally.sums, empty=0.0)[key]) for tally in (self, baseline))

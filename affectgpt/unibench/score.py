@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectgpt.registry.errors import DataError, PluginError
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.unibench.report import figures as texts
 from affectgpt.unibench.result import BenchmarkResult, Comparison, DatasetResult, Figure, WorstClip
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from affectgpt.data.example import Example
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.registry.messages import first_of
+from affectgpt.registry.messages import count_and_first
 from affectgpt.unibench.clip_values import Content, ValueSource, open_clip_values
 from affectgpt.unibench.memory_values import MemoryValues, Values, memory_values
 from affectgpt.unibench.record_files import SUFFIXES, read_records
@@ -34,7 +34,8 @@ def open_values(
         return memory_values(data, name, content=content, column=column, id_column=id_column)
     path = Path(data)
     if not path.exists():
-        raise DataError(f"there are no such {name}", where=str(path))
+        what = "there are no such predictions" if name == "predictions" else "there is no such file"
+        raise DataError(what, where=str(path))
     if id_column == "id":
         _, record = next(read_records(path), ("", {}))
         id_column = "id" if "id" in record else None
@@ -101,7 +102,7 @@ def data_sources(
     if isinstance(data, str | PathLike):
         return find_data_sources(Path(data), sets, media=media, limit=limit)
     if sets:
-        raise DataError("sets= chooses among the data sets of the benchmark", where="sets", hint="leave it out")
+        raise DataError("only data sets of the benchmark can be chosen", where="sets", hint="leave it out")
     examples = list(data)
     wrong = [type(example).__name__ for example in examples if not isinstance(example, Example)]
     if wrong or not examples:
@@ -131,7 +132,7 @@ def _check_positions(values: ValueSource, truth: ValueSource, argument: str) -> 
         raise DataError(
             "values by position cannot be matched with ids",
             where=listing,
-            found=f"a list, beside the ids {first_of(named)}",
+            found=f"a list, beside the ids {count_and_first(named)}",
             expected="ids in both, or lists of one length",
             hint="pass a mapping of ids to values",
         )

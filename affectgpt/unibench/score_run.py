@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.extraction import CheckedExtractor
-from affectgpt.files.hashing import hash_of
+from affectgpt.files.hashing import sha256_of_file
 from affectgpt.registry.errors import DataError, listed
 from affectgpt.unibench.clip_values import ValueSource
 from affectgpt.unibench.datasets.layouts import TEST_SETS
@@ -148,7 +148,7 @@ def pair_files(
             "data sets have no file of predictions",
             found=listed(missing),
             expected="KEY.jsonl for each",
-            hint="generate them, or choose data sets with --sets",
+            hint="generate them, or choose data sets with sets=",
         )
     return [ScoringPair(truth, predictions[truth.dataset], baselines.get(truth.dataset)) for truth in truths]
 
@@ -175,7 +175,7 @@ def _with_progress(predictions: Any, truth: Truth, progress: Callable[[str, int,
 
 def _code_of(plugin: object) -> str:
     try:
-        return hash_of(Path(inspect.getfile(type(plugin))))[:16]
+        return sha256_of_file(Path(inspect.getfile(type(plugin))))[:16]
     except (OSError, TypeError):
         return ""
 

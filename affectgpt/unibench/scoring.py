@@ -11,7 +11,7 @@ import numpy as np
 
 from affectgpt.core.contracts import SENTIMENTS
 from affectgpt.registry.errors import DataError
-from affectgpt.registry.messages import first_of
+from affectgpt.registry.messages import count_and_first
 from affectgpt.unibench.confusion import ConfusionCounter
 from affectgpt.unibench.label_extraction import Prediction, chunks
 from affectgpt.unibench.label_text import parse_labels
@@ -85,7 +85,7 @@ class DatasetScorer:
                 "no prediction is a sentiment",
                 where=self.truth.title,
                 expected="positive, negative or neutral",
-                hint="if they are descriptions or emotion words, read the sentiment out of them: --read text",
+                hint='if they are descriptions or emotion words, read the sentiment out of them: pass read="text"',
             )
         return self.result()
 
@@ -160,15 +160,15 @@ class DatasetScorer:
                 where=self.truth.title,
                 found=f"predictions of {', '.join(self._unknown)}, ...; truth of {', '.join(names[:_MAX_NAMED])}, ...",
                 expected="the same ids in both",
-                hint="say which field holds them with --id-field; give a manifest or data set as --data, not --truth",
+                hint="say which column holds them with id_column=; a manifest or a data set goes into data=, not truth=",
             )
         if self.rules.missing == "error":
             raise DataError(
                 "clips have no prediction",
                 where=self.truth.title,
-                found=f"{first_of(names)} (of {len(self.truth.values)} clips)",
+                found=f"{count_and_first(names)} (of {len(self.truth.values)} clips)",
                 expected="a prediction for every clip of the truth",
-                hint="predict them, or say what they count as: --missing exclude or --missing wrong",
+                hint='predict them, or say what they count as: missing="exclude" or missing="wrong"',
             )
         if self.rules.missing == "exclude":
             self.excluded[_MISSING] += len(names)

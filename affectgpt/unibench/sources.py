@@ -11,7 +11,7 @@ from affectgpt.data.example import Example
 from affectgpt.data.manifest import SUFFIXES, read_manifest
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set
 from affectgpt.unibench.truth import Task, Truth, truth_of_examples
@@ -52,7 +52,9 @@ def find_data_sources(
     sets = check_sets(sets)
     is_user_data = data.is_file() or (not find_test_sets(data) and data.is_dir() and any(data.glob("track*.csv")))
     if is_user_data and sets:
-        raise DataError("--sets chooses among the data sets of the benchmark", where=str(data), hint="leave it out")
+        raise DataError(
+            "only data sets of the benchmark can be chosen", where="sets", found=str(data), hint="leave it out"
+        )
     if data.is_file() and data.suffix.lower() in SUFFIXES:
         sources = [_user_source(data.stem, read_manifest(data))]
     elif keys := find_test_sets(data):
@@ -88,7 +90,7 @@ def check_sets(sets: Sequence[str]) -> list[str]:
     if unknown:
         raise DataError(
             "there is no such data set",
-            where="--sets",
+            where="sets",
             found=listed(unknown),
             expected=listed(TEST_SETS),
             hint=did_you_mean(unknown[0], TEST_SETS),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from affectgpt.data.example import Example
 from affectgpt.registry.errors import DataError, listed
-from affectgpt.registry.messages import first_of, shown
+from affectgpt.registry.messages import count_and_first, short_repr
 from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
 from affectgpt.unibench.label_text import parse_labels
 
@@ -98,13 +98,16 @@ def _values(rows: Iterable[ValueRow], task: Task, where: str) -> dict[str, Any]:
             unusable.append(f"{row.id}: {str(error).splitlines()[0]}")
     if repeated:
         raise DataError(
-            "true labels are given twice for one id", where=where, found=first_of(repeated), expected="each id once"
+            "true labels are given twice for one id",
+            where=where,
+            found=count_and_first(repeated),
+            expected="each id once",
         )
     if unusable:
         raise DataError(
             f"true labels cannot be used for the task {task}",
             where=where,
-            found=first_of(unusable, "; "),
+            found=count_and_first(unusable, "; "),
             expected=_EXPECTED[task],
         )
     if not values:
@@ -115,19 +118,19 @@ def _values(rows: Iterable[ValueRow], task: Task, where: str) -> dict[str, Any]:
 def _one_label(value: Any) -> str:
     labels = parse_labels(value) if isinstance(value, list) or str(value).startswith("[") else [str(value).strip()]
     if value is None or len(labels) != 1 or not labels[0]:
-        raise ValueError(f"{shown(value)} is not one label")
+        raise ValueError(f"{short_repr(value)} is not one label")
     return labels[0]
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{shown(value)} is not a number")
+        raise ValueError(f"{short_repr(value)} is not a number")
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{shown(value)} is not a number") from None
+        raise ValueError(f"{short_repr(value)} is not a number") from None
     if not math.isfinite(number):
-        raise ValueError(f"{shown(value)} is not a finite number")
+        raise ValueError(f"{short_repr(value)} is not a finite number")
     return number
 
 

@@ -13,13 +13,13 @@ import torch
 
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError, RunError
-from affectgpt.serving.prompt_embeds import prompted
-from affectgpt.serving.vllm_client import Server, valid_url
-from affectgpt.serving.vllm_describe import served
+from affectgpt.serving.prompt_embeds import prompts_of_files
+from affectgpt.serving.vllm_client import VllmServer, valid_url
+from affectgpt.serving.vllm_describe import describe_on_server
 
 
-def asked(url: str, **options: Any) -> Server:
-    server = Server(url, retries=0, timeout=5, **options)
+def asked(url: str, **options: Any) -> VllmServer:
+    server = VllmServer(url, retries=0, timeout=5, **options)
     server.connect()
     return server
 
@@ -27,10 +27,10 @@ def asked(url: str, **options: Any) -> Server:
 def test_the_server_gets_the_prompts_and_its_texts_come_back_in_order(
     vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
-    clips = list(prompted(pipeline, videos))
+    clips = list(prompts_of_files(pipeline, videos))
     lengths = [len(clip.embeds) for clip in clips if clip.embeds is not None]
     server = vllm(lambda embeds: answer(f"  {len(embeds)} tokens\n"))
-    rows = list(served(pipeline, clips, asked(server.url)))
+    rows = list(describe_on_server(pipeline, clips, asked(server.url)))
     assert [row["id"] for row in rows] == [str(path) for path in videos]
     assert [row["text"] for row in rows if "error" not in row] == [f"{length} tokens" for length in lengths]
     assert rows[2]["text"] == "" and "broken.mp4" in rows[2]["error"]
@@ -50,23 +50,23 @@ def test_a_stop_text_is_cut_off_also_where_the_server_leaves_it(
     vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
     server = vllm(lambda embeds: answer("glad### and more"))
-    (row,) = served(pipeline, prompted(pipeline, videos[:1]), asked(server.url))
+    (row,) = describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url))
     assert row["text"] == "glad"
 
 
 def test_a_text_that_was_cut_says_so(vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]) -> None:
     server = vllm(lambda embeds: answer("glad", finish="length"))
-    (row,) = served(pipeline, prompted(pipeline, videos[:1]), asked(server.url))
+    (row,) = describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url))
     assert "as long as it may be" in row["notes"][-1]
 
 
 def test_a_refused_prompt_costs_its_own_row_only(
     vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
-    clips = [clip for clip in prompted(pipeline, videos) if clip.embeds is not None]
+    clips = [clip for clip in prompts_of_files(pipeline, videos) if clip.embeds is not None]
     longest = max(len(clip.embeds) for clip in clips)
     server = vllm(lambda e: answer(status=400, error="too long") if len(e) == longest else answer())
-    rows = list(served(pipeline, clips, asked(server.url)))
+    rows = list(describe_on_server(pipeline, clips, asked(server.url)))
     assert [("error" in row) for row in rows] == [len(clip.embeds) == longest for clip in clips]
     assert all("too long" in row["error"] for row in rows if "error" in row)
     assert {row["text"] for row in rows if "error" not in row} == {"calm"}
@@ -91,7 +91,7 @@ def test_a_server_that_fails_is_one_error(
     make, words = FATAL[case]
     server = vllm(lambda embeds: make(answer))
     with pytest.raises(RunError) as caught:
-        list(served(pipeline, prompted(pipeline, videos[:2]), asked(server.url)))
+        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:2]), asked(server.url)))
     assert words in str(caught.value) and server.url in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -101,7 +101,7 @@ def test_an_answer_that_does_not_say_what_was_read_is_not_taken(
     usage: dict, vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
     server = vllm(lambda embeds: answer(usage=usage))
-    (row,) = served(pipeline, prompted(pipeline, videos[:1]), asked(server.url))
+    (row,) = describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url))
     assert row["text"] == "" and "usage.prompt_tokens" in row["error"] and "refuses" not in row["error"]
 
 
@@ -112,7 +112,7 @@ def test_a_redirect_takes_no_prompt_elsewhere(
     place = f"{other.url}/completions"
     server = vllm(lambda embeds: answer(status=307, headers={"Location": place}))
     with pytest.raises(RunError, match="a redirect to") as caught:
-        list(served(pipeline, prompted(pipeline, videos[:1]), asked(server.url)))
+        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
     assert place in str(caught.value) and other.bodies == []
 
 
@@ -137,7 +137,7 @@ def test_a_reply_that_is_too_large_or_packed_is_not_read(
     ):
         server = vllm(lambda embeds, found=found: found)
         with pytest.raises(RunError, match=words):
-            list(served(pipeline, prompted(pipeline, videos[:1]), asked(server.url)))
+            list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
     assert len(sent) < 100
 
 
@@ -158,9 +158,9 @@ def test_a_reply_that_drips_ends_with_the_time_for_the_request(
     server = vllm(lambda embeds: answer(raw=drip))
     try:
         with stopped_after(30), pytest.raises(RunError, match=r"no whole reply within 0\.5 s") as caught:
-            client = Server(server.url, retries=0, timeout=0.5)
+            client = VllmServer(server.url, retries=0, timeout=0.5)
             client.connect()
-            list(served(pipeline, prompted(pipeline, videos[:1]), client))
+            list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client))
     finally:
         over.set()
     assert server.url in str(caught.value)
@@ -171,7 +171,7 @@ def test_names_of_the_server_make_no_lines_of_their_own(vllm: Callable) -> None:
     server.models = ["a\nerror: all is lost", "b\x1b[31m\u202e"]
     for model in (None, "other"):
         with pytest.raises(ConfigError) as caught:
-            Server(server.url, model=model).connect()
+            VllmServer(server.url, model=model).connect()
         said = str(caught.value)
         assert "\nerror: all" not in said and "\x1b" not in said and "\u202e" not in said
 
@@ -202,14 +202,14 @@ def test_only_web_addresses_are_taken(url: str) -> None:
 
 def test_the_model_is_the_only_one_or_the_one_that_is_named(vllm: Callable) -> None:
     server = vllm()
-    assert Server(server.url).connect() == "base"
+    assert VllmServer(server.url).connect() == "base"
     server.models = ["base", "mine"]
-    with pytest.raises(ConfigError, match="--served-model") as caught:
-        Server(server.url).connect()
+    with pytest.raises(ConfigError, match="served_model=") as caught:
+        VllmServer(server.url).connect()
     assert "base, mine" in str(caught.value)
-    assert Server(server.url, model="mine").connect() == "mine"
+    assert VllmServer(server.url, model="mine").connect() == "mine"
     with pytest.raises(ConfigError, match="base, mine"):
-        Server(server.url, model="other").connect()
+        VllmServer(server.url, model="other").connect()
 
 
 def test_the_key_is_sent_and_never_shown(
@@ -219,12 +219,12 @@ def test_the_key_is_sent_and_never_shown(
     monkeypatch.setenv("VLLM_API_KEY", secret + "\n")
     server = vllm(lambda embeds: answer(status=401, error=f"the key {secret} is wrong"))
     with pytest.raises(AffectGPTError) as caught:
-        list(served(pipeline, prompted(pipeline, videos[:1]), asked(server.url)))
+        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
     assert f"Bearer {secret}" in server.keys
     assert secret not in str(caught.value) and "[the key]" in str(caught.value)
     monkeypatch.setenv("VLLM_API_KEY", "söcret\x07")
     with pytest.raises(ConfigError) as refused:
-        Server(server.url)
+        VllmServer(server.url)
     assert "cret" not in str(refused.value)
 
 
@@ -232,7 +232,7 @@ def test_requests_are_sent_together_but_no_more_than_allowed(vllm: Callable, ans
     gate = threading.Barrier(3)
 
     def together(embeds: torch.Tensor) -> Any:
-        gate.wait(timeout=10)
+        gate.wait(timeout=100)
         return answer(str(int(embeds[0, 0])))
 
     server = vllm(together)
@@ -270,7 +270,7 @@ def test_without_the_client_it_is_said_what_to_install(monkeypatch: pytest.Monke
 
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(PluginError, match=r"affectgpt\[vllm\]"):
-        Server("http://127.0.0.1:9/v1")
+        VllmServer("http://127.0.0.1:9/v1")
 
 
 def test_an_interruption_does_not_wait_for_the_server(vllm: Callable, answer: Callable) -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench import record_files as records
-from affectgpt.unibench.clip_values import value_file
+from affectgpt.unibench.clip_values import open_clip_values
 
 PROSE = "The man smiles and seems to be happy with what he hears."
 
 
 def rows(path: Path, **options: Any) -> list[tuple[str, Any]]:
-    return [(row.id, row.value) for row in value_file(path, **options).rows()]
+    return [(row.id, row.value) for row in open_clip_values(path, **options).rows()]
 
 
 def jsonl(path: Path, *records: Any) -> Path:
@@ -33,16 +33,16 @@ def test_every_format_gives_the_same(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(dict(wanted)))
     np.savez_compressed(tmp_path / "x.npz", filenames=["a", "b"], fileitems=[value for _, value in wanted])
     for suffix in (".jsonl", ".csv", ".tsv", ".json", ".npz"):
-        found = value_file(tmp_path / f"x{suffix}")
+        found = open_clip_values(tmp_path / f"x{suffix}")
         assert [(row.id, row.value) for row in found.rows()] == wanted, suffix
-        assert found.reading == "labels"
+        assert found.content == "labels"
         assert list(found.rows()) == list(found.rows())
 
 
 def test_the_repository_s_descriptions_are_text(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "x.npz", name2reason=np.array({"a": PROSE, "b": "Angry."}, dtype=object))
-    found = value_file(tmp_path / "x.npz")
-    assert found.reading == "text" and [row.value for row in found.rows()] == [PROSE, "Angry."]
+    found = open_clip_values(tmp_path / "x.npz")
+    assert found.content == "text" and [row.value for row in found.rows()] == [PROSE, "Angry."]
 
 
 @pytest.mark.parametrize(
@@ -62,33 +62,36 @@ def test_the_repository_s_descriptions_are_text(tmp_path: Path) -> None:
 )
 def test_a_json_object_is_told_by_its_values(tmp_path: Path, values: dict[str, Any], reading: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps(values))
-    assert value_file(tmp_path / "x.json").reading == reading
-    assert value_file(tmp_path / "x.json", reading="text").reading == "text"
+    assert open_clip_values(tmp_path / "x.json").content == reading
+    assert open_clip_values(tmp_path / "x.json", content="text").content == "text"
 
 
 def test_a_mixture_must_be_said(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps({"a": PROSE, "b": ["sad"]}))
-    with pytest.raises(DataError, match="--read"):
-        value_file(tmp_path / "x.json")
+    with pytest.raises(DataError, match="read="):
+        open_clip_values(tmp_path / "x.json")
 
 
 def test_a_field_is_found_by_name_or_named(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", {"id": 1, "text": PROSE, "mine": "sad"}, {"id": "2 ", "text": "b", "mine": "c"})
-    assert value_file(path).field == "text" and rows(path) == [("1", PROSE), ("2", "b")]
-    assert rows(path, field="mine") == [("1", "sad"), ("2", "c")] and value_file(path, field="mine").reading == "labels"
+    assert open_clip_values(path).field == "text" and rows(path) == [("1", PROSE), ("2", "b")]
+    assert (
+        rows(path, field="mine") == [("1", "sad"), ("2", "c")]
+        and open_clip_values(path, field="mine").content == "labels"
+    )
     with pytest.raises(DataError, match=r"'mime'[^z]*mine"):
-        value_file(path, field="mime")
+        open_clip_values(path, field="mime")
     both = jsonl(tmp_path / "y.jsonl", {"id": "a", "labels": [], "openset": []})
-    with pytest.raises(DataError, match="--field"):
-        value_file(both)
+    with pytest.raises(DataError, match="column="):
+        open_clip_values(both)
     assert rows(both, field="openset") == [("a", [])]
     prose = jsonl(tmp_path / "z.jsonl", {"id": "a", "english": PROSE})
-    assert value_file(prose, field="english").reading == "text"
+    assert open_clip_values(prose, field="english").content == "text"
 
 
 def test_an_error_row_needs_no_value(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", {"id": "a", "text": "x"}, {"id": "b", "error": "cannot be read"})
-    found = list(value_file(path).rows())
+    found = list(open_clip_values(path).rows())
     assert found[1].error == "cannot be read" and found[0].error == ""
 
 
@@ -142,7 +145,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
 
     np.savez(tmp_path / "x.npz", name2reason=np.array({"a": Code()}, dtype=object))
     with pytest.raises(DataError, match="system"):
-        value_file(tmp_path / "x.npz")
+        open_clip_values(tmp_path / "x.npz")
     assert not (tmp_path / "ran").exists()
 
 
@@ -162,13 +165,13 @@ def test_a_line_and_a_whole_file_have_a_largest_size(tmp_path: Path, monkeypatch
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        value_file(tmp_path / "x.jsonl")
+        open_clip_values(tmp_path / "x.jsonl")
 
 
 def test_the_id_is_one_field_for_all_rows(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", {"id": 0, "name": "b", "labels": "x"}, {"id": 1, "name": "a", "labels": "y"})
-    with pytest.raises(DataError, match="--id-field"):
-        value_file(path)
+    with pytest.raises(DataError, match="id_column="):
+        open_clip_values(path)
     assert rows(path, id_field="name") == [("b", "x"), ("a", "y")]
     path = jsonl(tmp_path / "y.jsonl", {"name": "b", "labels": "x"}, {"name": "a", "id": "c", "labels": "y"})
     assert [name for name, _ in rows(path)] == ["b", "a"]
@@ -178,7 +181,7 @@ def test_the_id_is_one_field_for_all_rows(tmp_path: Path) -> None:
 
 def test_a_column_of_errors_may_say_that_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,labels,error\na,[x],False\nb,[y],\nc,,broken\nd,[z],0\n")
-    assert [row.error for row in value_file(tmp_path / "x.csv").rows()] == ["", "", "broken", ""]
+    assert [row.error for row in open_clip_values(tmp_path / "x.csv").rows()] == ["", "", "broken", ""]
     path = jsonl(
         tmp_path / "x.jsonl", {"id": "a", "labels": "x", "error": None}, {"id": "b", "labels": "y", "error": 3}
     )
@@ -188,9 +191,9 @@ def test_a_column_of_errors_may_say_that_there_is_none(tmp_path: Path) -> None:
 
 def test_a_file_may_begin_with_errors(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", {"id": "a", "error": "boom"}, {"id": "b", "sentiment": "positive"})
-    assert value_file(path).field == "sentiment"
-    assert [(row.value, row.error) for row in value_file(path).rows()] == [(None, "boom"), ("positive", "")]
-    only = value_file(jsonl(tmp_path / "y.jsonl", {"id": "a", "error": "boom"}))
+    assert open_clip_values(path).field == "sentiment"
+    assert [(row.value, row.error) for row in open_clip_values(path).rows()] == [(None, "boom"), ("positive", "")]
+    only = open_clip_values(jsonl(tmp_path / "y.jsonl", {"id": "a", "error": "boom"}))
     assert [row.error for row in only.rows()] == ["boom"]
 
 
@@ -208,7 +211,7 @@ def test_a_file_may_begin_with_errors(tmp_path: Path) -> None:
 def test_arrays_of_another_shape_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(DataError, match="AffectGPT repository"):
-        value_file(tmp_path / "x.npz")
+        open_clip_values(tmp_path / "x.npz")
 
 
 def test_arrays_inside_an_archive_are_lists(tmp_path: Path) -> None:
@@ -218,4 +221,4 @@ def test_arrays_inside_an_archive_are_lists(tmp_path: Path) -> None:
 
 def test_a_list_of_rows_is_read_as_rows(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps([{"file": "a.mp4", "text": PROSE, "error": ""}]))
-    assert rows(tmp_path / "x.json") == [("a.mp4", PROSE)] and value_file(tmp_path / "x.json").reading == "text"
+    assert rows(tmp_path / "x.json") == [("a.mp4", PROSE)] and open_clip_values(tmp_path / "x.json").content == "text"

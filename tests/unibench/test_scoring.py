@@ -11,7 +11,7 @@ from affectgpt.unibench.label_extraction import Prediction
 from affectgpt.unibench.metrics.sector_table import SectorTable
 from affectgpt.unibench.resampling import Resampling
 from affectgpt.unibench.result import DatasetResult
-from affectgpt.unibench.scoring import DatasetScore, ScoringRules
+from affectgpt.unibench.scoring import DatasetScorer, ScoringRules
 from affectgpt.unibench.truth import Task, Truth
 from affectgpt.unibench.wheels.wheel_set import Wheel, WheelSet
 
@@ -22,7 +22,7 @@ READABLE = "the prediction is an error or could not be read"
 
 def score(task: Task, true: Mapping[str, Any], said: Any, **rules: Any) -> DatasetResult:
     predictions = [Prediction(*each) if isinstance(each, tuple) else each for each in said]
-    found = DatasetScore(Truth("d", "D", task, true), SectorTable(WHEELS), Resampling(50), ScoringRules(**rules))
+    found = DatasetScorer(Truth("d", "D", task, true), SectorTable(WHEELS), Resampling(50), ScoringRules(**rules))
     return found.read(predictions)
 
 
@@ -96,7 +96,7 @@ def test_given_sentiments_that_are_none_count_as_the_official_scripts_count_them
 
 
 def test_a_file_without_a_single_sentiment_is_refused() -> None:
-    with pytest.raises(DataError, match="--read text"):
+    with pytest.raises(DataError, match='read="text"'):
         score("sentiment", {"a": 1.0, "b": -1.0}, [("a", ["happy"]), ("b", "sad")])
 
 
@@ -156,8 +156,8 @@ def test_a_sentiment_of_any_shape_is_no_sentiment() -> None:
 
 def test_large_predictions_are_scored_a_few_at_a_time_and_shown_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    add = DatasetScore._add
-    monkeypatch.setattr(DatasetScore, "_add", lambda self, said: (sizes.append(len(said)), add(self, said))[1])
+    add = DatasetScorer._add
+    monkeypatch.setattr(DatasetScorer, "_add", lambda self, said: (sizes.append(len(said)), add(self, said))[1])
     monkeypatch.setattr(scoring, "LARGEST_CHUNK", 10_000)
     true = {str(i): ["happy"] for i in range(20)}
     result = score("fine-grained", true, [(str(i), ["sad"] * 1000, "text " * 500) for i in range(20)])
@@ -172,6 +172,6 @@ def test_predictions_of_other_clips_altogether_are_told_with_both_ids() -> None:
 
 def test_synthetic_clips_are_told() -> None:
     truth = Truth("d", "D", "fine-grained", TRUE, synthetic=True)
-    found = DatasetScore(truth, SectorTable(WHEELS), Resampling(0), ScoringRules())
+    found = DatasetScorer(truth, SectorTable(WHEELS), Resampling(0), ScoringRules())
     result = found.read([Prediction(*each) for each in SAID])
     assert [note for note in result.notes if "synthetic" in note] and result.clips == 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.sources import read_sources
+from affectgpt.unibench.sources import find_data_sources
 
 
 def manifest(folder: Path, *rows: dict[str, Any]) -> Path:
@@ -29,9 +29,9 @@ def manifest(folder: Path, *rows: dict[str, Any]) -> Path:
     ],
 )
 def test_a_manifest_is_for_what_its_labels_say(tmp_path: Path, more: dict[str, Any], task: str | None) -> None:
-    (source,) = read_sources(manifest(tmp_path, {"clip": "a.mp4", **more}, {"clip": "b.mp4", **more}))
+    (source,) = find_data_sources(manifest(tmp_path, {"clip": "a.mp4", **more}, {"clip": "b.mp4", **more}))
     assert (source.key, source.title, source.task, len(source.examples)) == ("my-clips", "my clips", task, 2)
-    assert len(read_sources(tmp_path / "my clips.jsonl", limit=1)[0].examples) == 1
+    assert len(find_data_sources(tmp_path / "my clips.jsonl", limit=1)[0].examples) == 1
     if task is None:
         with pytest.raises(DataError, match="no labels to score"):
             source.truth()
@@ -51,16 +51,16 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
 def test_what_is_no_data_is_refused(tmp_path: Path, case: str) -> None:
     place, sets, words = BAD[case]
     with pytest.raises(DataError) as caught:
-        read_sources(place(tmp_path), sets)
+        find_data_sources(place(tmp_path), sets)
     assert words in str(caught.value)
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "meld-process").mkdir()
     with pytest.raises(DataError, match="sims"):
-        read_sources(tmp_path, ["sims"])
+        find_data_sources(tmp_path, ["sims"])
 
 
 def test_sets_are_of_the_benchmark_only(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--sets"):
-        read_sources(manifest(tmp_path, {"clip": "a.mp4", "labels": ["happy"]}), ["meld"])
+    with pytest.raises(DataError, match="sets"):
+        find_data_sources(manifest(tmp_path, {"clip": "a.mp4", "labels": ["happy"]}), ["meld"])

@@ -11,15 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from affectgpt.data.decode_check import Decoded, decode_example
-from affectgpt.data.example import Example
+from affectgpt.data.decode_check import DecodeReport, check_decoding
+from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.manifest import SUFFIXES, survey_manifest
-from affectgpt.data.mer2025 import find_parts, survey_mer2025
-from affectgpt.data.survey import Survey
+from affectgpt.data.mer2025 import find_subsets, survey_mer2025
 from affectgpt.registry.errors import DataError, Problem, listed
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import find_test_sets, folder_of, survey_test_set
-from affectgpt.workers.pool import finished
+from affectgpt.workers.pool import run_tasks
 
 MER2025_FOLDER = "mer2025-dataset"
 Progress = Callable[[str, int, int], None]
@@ -90,8 +89,8 @@ class _Source:
     folder: Path
     task: str
     expected: int | None
-    survey: Callable[[], Survey]
-    pictured: bool = True
+    survey: Callable[[], ReadReport]
+    expect_picture: bool = True
 
 
 def inspect_folder(
@@ -105,7 +104,7 @@ def inspect_folder(
     """Look at MER-UniBench, one of its data sets, a MER2025 folder, or a manifest (by its suffix, or `manifest=True`).
 
     With `decode`, one frame, the sound and one stored face of every clip are decoded, in `workers` processes (see
-    [decode_example][]); `progress(data set, done, total)` is called after each. Problems within a data set are told,
+    [check_decoding][]); `progress(data set, done, total)` is called after each. Problems within a data set are told,
     not raised. Raises DataError when `place` is none of these, RunError when a worker dies.
     """
     path = Path(path)
@@ -126,13 +125,13 @@ def _sources(path: Path, manifest: bool) -> tuple[str, list[_Source]]:
     if manifest or (path.is_file() and path.suffix.lower() in SUFFIXES):
         # A clip of one's own may be a recording of a voice.
         survey = _bound(survey_manifest, path)
-        return "manifest", [_Source(path.stem, path.name, path, "", None, survey, pictured=False)]
+        return "manifest", [_Source(path.stem, path.name, path, "", None, survey, expect_picture=False)]
     keys = find_test_sets(path)
-    subsets_by_folder = {folder: find_parts(folder) for folder in (path, path / MER2025_FOLDER)}
+    subsets_by_folder = {folder: find_subsets(folder) for folder in (path, path / MER2025_FOLDER)}
     sources = [_test_set(key, path) for key in keys]
     for folder, subsets in subsets_by_folder.items():
         for subset in subsets:
-            survey = _bound(survey_mer2025, folder, part=subset)
+            survey = _bound(survey_mer2025, folder, subset=subset)
             sources.append(_Source(f"mer2025-{subset}", f"MER2025 {subset}", folder, "", None, survey))
     if not sources:
         raise DataError(
@@ -153,7 +152,7 @@ def _test_set(key: str, path: Path) -> _Source:
     return _Source(key, test_set.title, folder, test_set.task, expected, _bound(survey_test_set, key, path))
 
 
-def _bound(function: Callable[..., Survey], *arguments: Any, **options: Any) -> Callable[[], Survey]:
+def _bound(function: Callable[..., ReadReport], *arguments: Any, **options: Any) -> Callable[[], ReadReport]:
     return lambda: function(*arguments, **options)
 
 
@@ -173,28 +172,28 @@ def _is_synthetic(root: Path) -> bool:
         return False
 
 
-def _read_reports(source: _Source) -> Survey:
+def _read_reports(source: _Source) -> ReadReport:
     try:
         return source.survey()
     except DataError as error:
-        return Survey([], 0, error.problems)
+        return ReadReport([], 0, error.problems)
 
 
-def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> DatasetHealth:
-    examples, problems = survey.examples, list(survey.problems)
-    if source.expected is not None and survey.named != source.expected and survey.named:
+def _health(source: _Source, report: ReadReport, decoded: list[DecodeReport] | None) -> DatasetHealth:
+    examples, problems = report.examples, list(report.problems)
+    if source.expected is not None and report.row_count != source.expected and report.row_count:
         problems.append(
             Problem(
                 "not the number of clips that the benchmark counts",
                 str(source.folder),
-                f"{survey.named:,}",
+                f"{report.row_count:,}",
                 f"{source.expected:,}",
                 "its scores cannot be compared with others'",
             )
         )
     notes = _missing_media_notes(examples)
     if decoded is not None:
-        problems += _group_problems([report.problem for report in decoded if report.problem is not None])
+        problems += _group_problems([clip.problem for clip in decoded if clip.problem is not None])
         notes += _decode_notes(decoded, len(examples))
     return DatasetHealth(
         source.key,
@@ -202,14 +201,14 @@ def _health(source: _Source, survey: Survey, decoded: list[Decoded] | None) -> D
         str(source.folder),
         source.task,
         source.expected,
-        survey.named,
+        report.row_count,
         len(examples),
         subtitles=sum(bool(example.subtitle) for example in examples),
         sounds=sum(example.sound is not None for example in examples),
         faces=sum(example.faces is not None for example in examples),
         labels=_histogram(examples),
-        decoded=None if decoded is None else sum(report.problem is None for report in decoded),
-        seconds=None if decoded is None else round(sum(report.seconds for report in decoded), 3),
+        decoded=None if decoded is None else sum(clip.problem is None for clip in decoded),
+        seconds=None if decoded is None else round(sum(clip.seconds for clip in decoded), 3),
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -229,7 +228,7 @@ def _missing_media_notes(examples: Sequence[Example]) -> list[str]:
     ]
 
 
-def _decode_notes(reports: Sequence[Decoded], clips: int) -> list[str]:
+def _decode_notes(reports: Sequence[DecodeReport], clips: int) -> list[str]:
     of: dict[str, list[str]] = {}
     for report in reports:
         for note in report.notes:
@@ -252,15 +251,17 @@ def _histogram(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def _decode_all(
-    sources: list[_Source], surveys: list[Survey], workers: int, progress: Progress | None
-) -> list[list[Decoded]]:
+    sources: list[_Source], surveys: list[ReadReport], workers: int, progress: Progress | None
+) -> list[list[DecodeReport]]:
     tasks = [
-        (index, example, sources[index].pictured) for index, survey in enumerate(surveys) for example in survey.examples
+        (index, example, sources[index].expect_picture)
+        for index, survey in enumerate(surveys)
+        for example in survey.examples
     ]
-    reports: list[list[Decoded]] = [[] for _ in sources]
+    reports: list[list[DecodeReport]] = [[] for _ in sources]
     if not tasks:
         return reports
-    with finished(_decode_example, tasks, min(workers, len(tasks))) as results:
+    with run_tasks(_decode_example, tasks, min(workers, len(tasks))) as results:
         for index, result in results:
             reports[index].append(result)
             if progress is not None:
@@ -268,8 +269,8 @@ def _decode_all(
     return [sorted(source_reports, key=lambda decoded: decoded.name) for source_reports in reports]
 
 
-def _decode_example(index: int, example: Example, pictured: bool) -> tuple[int, Decoded]:
-    return index, decode_example(example, pictured=pictured)
+def _decode_example(index: int, example: Example, expect_picture: bool) -> tuple[int, DecodeReport]:
+    return index, check_decoding(example, expect_picture=expect_picture)
 
 
 def _group_problems(problems: list[Problem]) -> list[Problem]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from affectgpt.data.clip_files import find_beside, find_videos
-from affectgpt.data.example import Example
+from affectgpt.data.clip_files import find_flat, find_videos
+from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.subtitle_table import read_subtitles
-from affectgpt.data.survey import Survey
 from affectgpt.registry.errors import DataError, Problem, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.unibench.datasets.layouts import TEST_SETS, TestSet
 from affectgpt.unibench.datasets.true_labels import ClipTruth, read_labels
 
@@ -38,10 +37,10 @@ def read_test_set(key: str, root: str | Path, *, media: bool = True) -> list[Exa
     labels, names that repeat or are no plain file names, labels of the wrong kind or outside their range, names
     without a video.
     """
-    return survey_test_set(key, root, media=media).checked()
+    return survey_test_set(key, root, media=media).examples_or_raise()
 
 
-def survey_test_set(key: str, root: str | Path, *, media: bool = True) -> Survey:
+def survey_test_set(key: str, root: str | Path, *, media: bool = True) -> ReadReport:
     """As [read_test_set][], but problems are given back. Raises DataError only when there is no such folder."""
     test_set = test_set_of(key)
     folder = folder_of(test_set, Path(root))
@@ -54,7 +53,7 @@ def survey_test_set(key: str, root: str | Path, *, media: bool = True) -> Survey
             _example(name, truth, folder / test_set.videos / f"{name}{test_set.suffixes[0]}")
             for name, truth in truths.items()
         ]
-    return Survey(examples, len(truths), problems)
+    return ReadReport(examples, len(truths), problems)
 
 
 def read_truth(key: str, root: str | Path) -> list[Example]:
@@ -105,8 +104,8 @@ def _with_media(
         )
     subtitles = read_subtitles(table, test_set.subtitle_column, truths, problems)
     videos = find_videos(folder / test_set.videos, truths, test_set.suffixes, problems)
-    sounds = find_beside(folder / test_set.sounds, truths, ".wav", problems)
-    faces = find_beside(folder / test_set.faces, truths, ".npy", problems)
+    sounds = find_flat(folder / test_set.sounds, truths, ".wav", problems)
+    faces = find_flat(folder / test_set.faces, truths, ".npy", problems)
     return [
         _example(name, truth, videos[name], subtitles.get(name, ""), sounds.get(name), faces.get(name))
         for name, truth in truths.items()

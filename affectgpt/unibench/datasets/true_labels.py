@@ -8,10 +8,10 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from affectgpt.data.csv_table import is_plain, parse_labels, read_column
+from affectgpt.data.csv_table import is_safe_name, parse_labels, read_column
 from affectgpt.files.npz import read_npz
 from affectgpt.registry.errors import DataError, Problem, listed
-from affectgpt.registry.messages import first_of, shown
+from affectgpt.registry.messages import count_and_first, short_repr
 from affectgpt.unibench.datasets.layouts import TestSet
 
 _BEYOND = 1e-3
@@ -70,7 +70,7 @@ class _Corpus:
                 if truth is not None:
                     truths[str(name)] = truth
         problems.extend(
-            Problem(what, f"{self.path}, {self.test_set.corpus}", first_of(items), expected)
+            Problem(what, f"{self.path}, {self.test_set.corpus}", count_and_first(items), expected)
             for (what, expected), items in self.invalid_items.items()
         )
         if not truths and not self.invalid_items:
@@ -85,9 +85,9 @@ class _Corpus:
         return truths
 
     def is_valid_name(self, name: Any) -> bool:
-        if isinstance(name, str) and is_plain(name) and name == name.strip():
+        if isinstance(name, str) and is_safe_name(name) and name == name.strip():
             return True
-        self.add("names that are not plain file names", "NAME of the video NAME.mp4", shown(name))
+        self.add("names that are not plain file names", "NAME of the video NAME.mp4", short_repr(name))
         return False
 
     def is_in_session(self, name: str) -> bool:
@@ -111,11 +111,11 @@ class _Corpus:
             numbered = ", ".join(f"{place} {word}" for place, word in enumerate(words))
             if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < len(words):
                 return ClipTruth(labels=(words[int(value)],))
-            self.add("labels that are none of the numbers of emotions", numbered, f"{name}: {shown(value)}")
+            self.add("labels that are none of the numbers of emotions", numbered, f"{name}: {short_repr(value)}")
         else:
             if isinstance(value, str) and value in words:
                 return ClipTruth(labels=(str(value),))
-            self.add("labels that are none of the emotions", listed(words), f"{name}: {shown(value)}")
+            self.add("labels that are none of the emotions", listed(words), f"{name}: {short_repr(value)}")
         return None
 
     def sentiment(self, name: str, value: Any) -> ClipTruth | None:
@@ -124,7 +124,7 @@ class _Corpus:
             number = float(value)
             if low - _BEYOND <= number <= high + _BEYOND:
                 return ClipTruth(sentiment=number)
-        self.add("sentiments that are not numbers in the range", f"{low:g} to {high:g}", f"{name}: {shown(value)}")
+        self.add("sentiments that are not numbers in the range", f"{low:g} to {high:g}", f"{name}: {short_repr(value)}")
         return None
 
     def add(self, what: str, expected: str, item: str) -> None:

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from affectgpt.files.atomic import write_all
+from affectgpt.files.atomic import write_all_atomic
 from affectgpt.registry.errors import ConfigError, DataError, RunError, listed
 from affectgpt.unibench.report.scores_file import render_json
 from affectgpt.unibench.result import BenchmarkResult
@@ -41,7 +41,7 @@ def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_all({folder / FORMATS[name]: text for name, text in texts.items()})
+        write_all_atomic({folder / FORMATS[name]: text for name, text in texts.items()})
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise _failure(folder, error) from error
     return [folder / FORMATS[name] for name in texts]
