@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIP := examples/clips/astronaut_voice.mp4
+QUICK := $(addprefix tests/,api core data/test_samples.py files kernels/test_import.py lexicon media registry test_moved.py unibench)
 
-.PHONY: demo test lint tiny clean docs docs-test notebooks
+.PHONY: demo quick test test-all lint snapshot release-check package tiny clean docs docs-test notebooks
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,8 +16,23 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/affectgpt demo --clip $(CLIP)
 
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# What a change of one module breaks first: no process is started, no model is trained. Under 90 seconds.
+quick: $(READY)
+	$(PYTEST) -m "not slow" $(QUICK)
+
+# Lint, types, and every behaviour once. At most 8 minutes on 2 cores.
 test: $(READY) lint
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+# Also what is marked slow: kills at many moments, every fuser compiled, whole demonstrations. At most 30 minutes.
+test-all: test
+	$(PYTEST) -m slow
+
+# Public names, signatures and options, after a change that CHANGELOG.md names.
+snapshot: $(READY)
+	$(BIN)/python tests/test_public.py --update
 
 lint: $(READY)
 	$(BIN)/ruff check affectgpt tests examples benchmarks
@@ -41,6 +57,12 @@ docs-test: $(VENV)/.ready-docs
 
 notebooks: $(VENV)/.ready-docs
 	$(BIN)/python docs/run_notebooks.py
+
+# Wheel and source distribution: built, checked, and the wheel tried in an empty environment, without test extras.
+package: $(READY)
+	PYTHON=$(BIN)/python CONSTRAINTS=constraints.txt .ci/package $(CLIP)
+
+release-check: docs docs-test notebooks package
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -23,6 +23,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_compiler_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # Workers that share a cache of compiled code read files that another one is writing.
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        os.environ[name] = str(tmp_path_factory.mktemp("compiled"))
+
+
 @pytest.fixture
 def catalog() -> Catalog:
     """A fresh catalog of everything installed."""

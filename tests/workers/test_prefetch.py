@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from affectgpt.registry.errors import MediaError, RunError
-from affectgpt.workers.prefetch import AHEAD, read_ahead
+from affectgpt.workers.prefetch import AHEAD, prefetch
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +42,9 @@ def test_all_is_read_in_order(workers: int) -> None:
         return torch.full((300, 300), index)
 
     before = children()
-    found = list(read_ahead(read, 20, workers, lost))
+    found = list(prefetch(read, 20, workers, lost))
     assert [int(each[0, 0]) for each in found] == list(range(20)) and found[3].shape == (300, 300)
-    assert list(read_ahead(read, 0, workers, lost)) == [] and children() <= before
+    assert list(prefetch(read, 0, workers, lost)) == [] and children() <= before
 
 
 def test_no_more_is_read_than_a_little_ahead(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_no_more_is_read_than_a_little_ahead(tmp_path: Path) -> None:
         (tmp_path / str(index)).touch()
         return bytes(1 << 20)
 
-    items = read_ahead(read, 10_000, 2, lost)
+    items = prefetch(read, 10_000, 2, lost)
     for taken in range(1, 4):
         next(items)
         time.sleep(0.3)
@@ -65,10 +65,10 @@ def test_work_goes_on_while_the_reader_of_results_is_busy(tmp_path: Path) -> Non
         (tmp_path / str(index)).touch()
         return bytes(1 << 20)
 
-    items = read_ahead(read, 100, 2, lost)
+    items = prefetch(read, 100, 2, lost)
     next(items)
-    time.sleep(1)
-    assert len(list(tmp_path.iterdir())) >= AHEAD
+    while len(list(tmp_path.iterdir())) < AHEAD:
+        time.sleep(0.01)
     items.close()
 
 
@@ -78,7 +78,7 @@ def test_as_much_is_read_ahead_as_was_asked_for_and_no_more(tmp_path: Path, ahea
         (tmp_path / str(index)).touch()
         return bytes(1 << 20)
 
-    items = read_ahead(read, 1000, 2, lost, ahead)
+    items = prefetch(read, 1000, 2, lost, ahead)
     for taken in range(1, 4):
         next(items)
         while len(list(tmp_path.iterdir())) < taken - 1 + 2 * ahead:
@@ -100,7 +100,7 @@ def test_a_clip_that_kills_its_process_is_lost_and_no_other(bad: list[int], deat
         return bytes(200_000) if index % 2 else index
 
     how = {"exit": "exit code 3", "kill": "killed by SIGKILL", "segfault": "killed by SIGSEGV"}[death]
-    found = list(read_ahead(read, 20, 2, lost))
+    found = list(prefetch(read, 20, 2, lost))
     assert found == [(index, how) if index in bad else bytes(200_000) if index % 2 else index for index in range(20)]
 
 
@@ -111,7 +111,7 @@ def test_what_ends_a_process_loses_its_clip_and_no_other(way: BaseException) -> 
             raise way
         return index
 
-    found = list(read_ahead(read, 9, 2, lost))
+    found = list(prefetch(read, 9, 2, lost))
     assert found == [(index, "exit code 1") if index in (0, 5) else index for index in range(9)]
 
 
@@ -121,7 +121,7 @@ def test_without_processes_the_end_of_this_one_loses_the_clip() -> None:
             sys.exit(0)
         return index
 
-    assert list(read_ahead(read, 3, 0, lost)) == [0, (1, "exit code 0"), 2]
+    assert list(prefetch(read, 3, 0, lost)) == [0, (1, "exit code 0"), 2]
 
 
 class Wordless(Exception):
@@ -151,7 +151,7 @@ def test_an_error_without_a_text_comes_through() -> None:
             raise Wordless
         return index
 
-    items = read_ahead(read, 9, 2, lost)
+    items = prefetch(read, 9, 2, lost)
     assert [next(items), next(items)] == [0, 1]
     with pytest.raises(RuntimeError, match="Wordless"):
         next(items)
@@ -159,15 +159,15 @@ def test_an_error_without_a_text_comes_through() -> None:
 
 @pytest.mark.parametrize("error", [EOFError, OSError, AttributeError])
 def test_what_does_not_arrive_is_told_in_its_turn(error: type[Exception]) -> None:
-    items = read_ahead(lambda index: Misfit(error) if index == 2 else index, 9, 2, lost)
+    items = prefetch(lambda index: Misfit(error) if index == 2 else index, 9, 2, lost)
     assert [next(items), next(items)] == [0, 1]
-    with pytest.raises(RunError, match="does not arrive whole"):
+    with pytest.raises(RunError, match="cannot be unpickled"):
         next(items)
 
 
 def test_a_process_that_dies_between_clips_costs_none() -> None:
     before = children()
-    items = read_ahead(lambda index: bytes(300_000), 40, 2, lost)
+    items = prefetch(lambda index: bytes(300_000), 40, 2, lost)
     found = [next(items)]
     for _ in range(3):
         time.sleep(0.1)
@@ -192,14 +192,14 @@ def test_a_process_that_dies_before_it_sent_what_it_read_costs_none(
             results.send_bytes(message[1])
 
     monkeypatch.setattr("affectgpt.workers.prefetch._send", dying)
-    assert list(read_ahead(lambda index: index, 5, 1, lost)) == [0, 1, 2, 3, 4]
+    assert list(prefetch(lambda index: index, 5, 1, lost)) == [0, 1, 2, 3, 4]
     assert (tmp_path / "died").exists()
 
 
 def test_processes_that_die_before_they_read_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("affectgpt.workers.prefetch.end_with", lambda *_: os._exit(1))
     with pytest.raises(RunError, match="before it read one"):
-        list(read_ahead(int, 5, 2, lost))
+        list(prefetch(int, 5, 2, lost))
 
 
 def test_an_error_of_a_reader_comes_through_and_ends_the_others() -> None:
@@ -208,7 +208,7 @@ def test_an_error_of_a_reader_comes_through_and_ends_the_others() -> None:
             raise MediaError("broken", where="clip 5", hint="mend it")
         return index
 
-    before, items, found = children(), read_ahead(read, 20, 2, lost), []
+    before, items, found = children(), prefetch(read, 20, 2, lost), []
     with pytest.raises(MediaError) as error:
         for item in items:
             found.append(item)
@@ -225,7 +225,7 @@ def test_an_error_that_cannot_be_sent_is_told() -> None:
         raise Odd(1, 2)
 
     with pytest.raises(RuntimeError, match="Odd: 1 2"):
-        list(read_ahead(read, 3, 1, lost))
+        list(prefetch(read, 3, 1, lost))
 
 
 def test_lost_may_refuse_to_go_on() -> None:
@@ -234,13 +234,13 @@ def test_lost_may_refuse_to_go_on() -> None:
 
     before = children()
     with pytest.raises(RunError, match="4"):
-        list(read_ahead(lambda index: os._exit(1) if index == 4 else index, 20, 2, refuse))
+        list(prefetch(lambda index: os._exit(1) if index == 4 else index, 20, 2, refuse))
     assert children() <= before
 
 
 def test_leaving_early_leaves_no_process() -> None:
     before = children()
-    items = read_ahead(lambda index: bytes(1 << 20), 100, 3, lost)
+    items = prefetch(lambda index: bytes(1 << 20), 100, 3, lost)
     next(items)
     assert len(children() - before) == 3
     items.close()
@@ -250,8 +250,8 @@ def test_leaving_early_leaves_no_process() -> None:
 def test_a_parent_that_is_killed_takes_its_processes_along() -> None:
     script = """
 import time, sys
-from affectgpt.workers.prefetch import read_ahead
-items = read_ahead(lambda index: time.sleep(60) if index else 0, 100, 2, None)
+from affectgpt.workers.prefetch import prefetch
+items = prefetch(lambda index: time.sleep(60) if index else 0, 100, 2, None)
 next(items)
 print("ready", flush=True)
 time.sleep(60)
@@ -274,11 +274,11 @@ time.sleep(60)
 def test_operators_that_ran_on_threads_before_the_fork_do_not_hang_the_readers() -> None:
     script = """
 import torch
-from affectgpt.workers.prefetch import read_ahead
+from affectgpt.workers.prefetch import prefetch
 torch.set_num_threads(4)
 wide = torch.randn(600, 600)
 (wide @ wide).exp().sum()
-print(len(list(read_ahead(lambda index: (wide @ wide).exp().sum(), 6, 2, None))))
+print(len(list(prefetch(lambda index: (wide @ wide).exp().sum(), 6, 2, None))))
 """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, env=environment)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ pytest.importorskip("openai")
 
 TEXTS = ["She is glad.", "He is sad and tired.", "A table."]
 ANSWERS = {"glad": '["glad"]', "sad": "['sad', 'tired']", "table": "[]"}
+
+
+@pytest.fixture(autouse=True)
+def _no_hang(stopped_after: Callable) -> Iterator[None]:
+    with stopped_after(120):
+        yield
 
 
 def by_text(question: str) -> str:
@@ -131,10 +138,8 @@ def test_what_passes_is_tried_again(serve: Any, endpoint: Any, reply: Any) -> No
 
 
 def failure(extractor: Any, texts: list[str] | None = None) -> str:
-    began = time.monotonic()
     with pytest.raises(RunError) as caught:
         extractor.emotions(texts or ["one"])
-    assert time.monotonic() - began < 8
     return str(caught.value)
 
 
@@ -193,12 +198,11 @@ def test_an_interruption_waits_for_nothing(serve: Any, reply: Any) -> None:
     command = [sys.executable, "-c", INTERRUPTED, server.url]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        began = time.monotonic()
-        while len(server.requests) < 3 and time.monotonic() - began < 30:
+        while len(server.requests) < 3:
+            assert running.poll() is None
             time.sleep(0.05)
-        assert len(server.requests) == 3
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=50)
     finally:
         running.kill()
     assert running.returncode and "KeyboardInterrupt" in said and len(server.requests) == 3
