@@ -14,28 +14,28 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from affectgpt.files.atomic import write_whole
+from affectgpt.files.atomic import write_atomic
 from affectgpt.files.locks import lock
 from affectgpt.registry.errors import DataError, RunError
 
 
 class RowFile:
-    """Rows of JSON objects, each with an `id`, in the order of `ids`. Get one from [opened][].
+    """Rows of JSON objects, each with an `id`, in the order of `ids`. Get one from [open_row_file][].
 
     `done` rows are in the file, `failed` of them have an `error`.
     """
 
     def __init__(self, path: Path, file: BinaryIO, ids: Sequence[str], batch: int) -> None:
         self.path, self._file, self._ids, self._batch = path, file, ids, batch
-        self.done, self.failed = self._keep_whole_batches()
+        self.done, self.failed = self._cut_to_whole_batches()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the next rows; they are on the disk when this returns. Raises RunError when the disk refuses."""
-        wanted = self._ids[self.done : self.done + len(rows)]
-        if [row["id"] for row in rows] != list(wanted):
+        ids = self._ids[self.done : self.done + len(rows)]
+        if [row["id"] for row in rows] != list(ids):
             raise ValueError("rows out of order")
         try:
-            self._file.write(b"".join(map(line_of, rows)))
+            self._file.write(b"".join(map(json_line, rows)))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -48,35 +48,35 @@ class RowFile:
         self.done += len(rows)
         self.failed += sum("error" in row for row in rows)
 
-    def _keep_whole_batches(self) -> tuple[int, int]:
+    def _cut_to_whole_batches(self) -> tuple[int, int]:
         self._file.seek(0)
-        ends, errors, place = [0], [0], 0
+        ends, errors, end = [0], [0], 0
         for line in self._file:
             number = len(ends)
             if not line.endswith(b"\n"):
                 break
             row = _row_of(line)
-            found = row.get("id")
-            if number > len(self._ids) or found != self._ids[number - 1]:
+            row_id = row.get("id")
+            if number > len(self._ids) or row_id != self._ids[number - 1]:
                 raise DataError(
                     "the file holds other rows than this command writes",
                     where=f"{self.path}:{number}",
-                    found=f"id {found!r}",
+                    found=f"id {row_id!r}",
                     expected=repr(self._ids[number - 1]) if number <= len(self._ids) else f"{len(self._ids)} rows",
                     hint="choose another folder for the output, or move the file away",
                 )
-            place += len(line)
-            ends.append(place)
+            end += len(line)
+            ends.append(end)
             errors.append(errors[-1] + ("error" in row))
         rows = len(ends) - 1
-        kept = rows if rows == len(self._ids) else rows // self._batch * self._batch
-        self._file.truncate(ends[kept])
-        self._file.seek(ends[kept])
-        return kept, errors[kept]
+        row_count = rows if rows == len(self._ids) else rows // self._batch * self._batch
+        self._file.truncate(ends[row_count])
+        self._file.seek(ends[row_count])
+        return row_count, errors[row_count]
 
 
 @contextmanager
-def opened(path: Path, settings: Mapping[str, Any], ids: Sequence[str], batch: int) -> Iterator[RowFile]:
+def open_row_file(path: Path, settings: Mapping[str, Any], ids: Sequence[str], batch: int) -> Iterator[RowFile]:
     """The file `path`, new or to be continued, for this process alone.
 
     Raises DataError when it was begun with other `settings` or for other `ids`, when another process is writing it, and
@@ -108,18 +108,18 @@ def _close(file: BinaryIO) -> None:
 
 
 def _begin_or_compare(file: BinaryIO, path: Path, settings: Mapping[str, Any]) -> None:
-    beside = settings_path(path)
-    if beside.is_file():
-        _same(read_settings(path), settings, path)
+    path_of_settings = settings_path(path)
+    if path_of_settings.is_file():
+        _check_same(read_settings(path), settings, path)
     elif os.fstat(file.fileno()).st_size:
         raise DataError(
             "there is a file here that this command did not begin",
             where=str(path),
-            expected=f"its settings in {beside.name}",
+            expected=f"its settings in {path_of_settings.name}",
             hint="choose another folder for the output, or move the file away",
         )
     else:
-        write_whole(beside, json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+        write_atomic(path_of_settings, json.dumps(settings, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def settings_path(path: Path) -> Path:
@@ -129,25 +129,25 @@ def settings_path(path: Path) -> Path:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a row file; {} when it has none. Raises DataError when they cannot be read."""
-    beside = settings_path(path)
+    path_of_settings = settings_path(path)
     try:
-        text = beside.read_text(encoding="utf-8") if beside.is_file() else "{}"
-        found = json.loads(text, parse_constant=_refuse)
+        text = path_of_settings.read_text(encoding="utf-8") if path_of_settings.is_file() else "{}"
+        settings = json.loads(text, parse_constant=_reject_constant)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             "the settings of a run cannot be read",
-            where=str(beside),
+            where=str(path_of_settings),
             found=str(error),
             hint="move the rows and their settings away, and run again",
         ) from None
-    return found if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def line_of(row: Mapping[str, Any]) -> bytes:
+def json_line(row: Mapping[str, Any]) -> bytes:
     """A row as one line of JSON in UTF-8. What UTF-8 cannot hold (half a surrogate pair) is escaped."""
     line = json.dumps(row, ensure_ascii=False, allow_nan=False)
     try:
@@ -164,14 +164,23 @@ def _row_of(line: bytes) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
-    plain = json.loads(json.dumps(wanted))
-    other = sorted(key for key in {*found, *plain} if found.get(key) != plain.get(key))
-    if other:
+def _without_own_version(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` without this package's version: a file of an earlier release is continued."""
+    versions = settings.get("versions")
+    if not isinstance(versions, Mapping):
+        return dict(settings)
+    return {**settings, "versions": {name: value for name, value in versions.items() if name != "affectgpt"}}
+
+
+def _check_same(stored: Mapping[str, Any], settings: Mapping[str, Any], path: Path) -> None:
+    plain = _without_own_version(json.loads(json.dumps(settings)))
+    stored = _without_own_version(stored)
+    differing = sorted(key for key in {*stored, *plain} if stored.get(key) != plain.get(key))
+    if differing:
         raise DataError(
             "the file was begun with other settings",
             where=str(path),
-            found=", ".join(f"{key} {found.get(key)!r}"[:160] for key in other),
-            expected=", ".join(f"{key} {plain.get(key)!r}"[:160] for key in other),
+            found=", ".join(f"{key} {stored.get(key)!r}"[:160] for key in differing),
+            expected=", ".join(f"{key} {plain.get(key)!r}"[:160] for key in differing),
             hint="run with the former settings to go on, or choose another folder for the output",
         )

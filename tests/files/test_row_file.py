@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectgpt.files import row_file
-from affectgpt.files.row_file import opened, read_settings
+from affectgpt.files.row_file import open_row_file, read_settings
 from affectgpt.registry.errors import DataError, RunError
 
 SETTINGS = {"model": "m", "seed": 0}
@@ -19,7 +19,7 @@ IDS = [f"clip {i}" for i in range(10)]
 
 def fill(path: Path, *, upto: int = 99, batch: int = 4, ids: list[str] = IDS, settings: Any = SETTINGS) -> int:
     """Write batches until `upto` rows are there; gives how many were there before."""
-    with opened(path, settings, ids, batch) as rows:
+    with open_row_file(path, settings, ids, batch) as rows:
         before = rows.done
         while rows.done < min(upto, len(ids)):
             names = ids[rows.done : rows.done + batch]
@@ -85,12 +85,12 @@ def test_a_line_that_is_no_row_is_refused(tmp_path: Path) -> None:
 
 
 def test_rows_out_of_order_are_a_fault_of_the_caller(tmp_path: Path) -> None:
-    with opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 4) as rows, pytest.raises(ValueError, match="order"):
+    with open_row_file(tmp_path / "rows.jsonl", SETTINGS, IDS, 4) as rows, pytest.raises(ValueError, match="order"):
         rows.append([{"id": "clip 1"}])
 
 
 def _hold(path: Path, ready: Any, done: Any) -> None:
-    with opened(path, SETTINGS, IDS, 4):
+    with open_row_file(path, SETTINGS, IDS, 4):
         ready.set()
         done.wait(30)
 
@@ -129,14 +129,26 @@ def test_settings_that_are_no_json_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_beside_the_file_is_not_told_as_its_own(tmp_path: Path) -> None:
-    with pytest.raises(BrokenPipeError), opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 1):
+    with pytest.raises(BrokenPipeError), open_row_file(tmp_path / "rows.jsonl", SETTINGS, IDS, 1):
         raise BrokenPipeError
 
 
 def test_rows_with_an_error_are_counted_also_when_the_file_goes_on(tmp_path: Path) -> None:
-    with opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 2) as rows:
+    with open_row_file(tmp_path / "rows.jsonl", SETTINGS, IDS, 2) as rows:
         rows.append([{"id": IDS[0], "error": "no"}, {"id": IDS[1]}])
         rows.append([{"id": IDS[2], "error": "no"}])
         assert rows.failed == 2
-    with opened(tmp_path / "rows.jsonl", SETTINGS, IDS, 2) as rows:
+    with open_row_file(tmp_path / "rows.jsonl", SETTINGS, IDS, 2) as rows:
         assert (rows.done, rows.failed) == (2, 1)
+
+
+def test_a_file_of_an_earlier_release_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    for release in ("0.1.0", "0.2.0"):
+        with open_row_file(path, SETTINGS | {"versions": {"affectgpt": release, "torch": "2"}}, IDS, 4):
+            pass
+    with (
+        pytest.raises(DataError, match="versions"),
+        open_row_file(path, SETTINGS | {"versions": {"affectgpt": "0.1.0", "torch": "3"}}, IDS, 4),
+    ):
+        pass

@@ -17,34 +17,40 @@ from torch import Tensor
 
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
-    Contents,
-    Facts,
-    changed,
-    contents,
+    ContentKeys,
+    FileStat,
+    content_keys,
     file_journal,
-    hash_new,
-    paths_of,
-    read_known,
+    first_changed,
+    hash_files,
+    media_paths,
+    read_file_stats,
 )
-from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders
+from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
 from affectgpt.data.feature_cache.index import (
     EndRow,
-    Feature,
+    FeatureRow,
     Index,
     broken_row,
     clip_row,
     index_journal,
     read_index,
-    recorded,
     shard_name,
+    storable_problem,
 )
-from affectgpt.data.feature_cache.keys import checksum, encoder_key, fingerprint, options_of
-from affectgpt.data.feature_cache.settings import DType, EncoderSettings, Settings, begin, refuse_foreign
+from affectgpt.data.feature_cache.keys import checksum, encoder_key, options_of, tensors_digest
+from affectgpt.data.feature_cache.settings import (
+    CacheSettings,
+    DType,
+    EncoderSettings,
+    check_folder,
+    write_or_check_settings,
+)
 from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
 from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
-from affectgpt.files.locks import alone
+from affectgpt.files.locks import exclusive
 from affectgpt.registry.errors import Problem, RunError
-from affectgpt.workers.prefetch import AHEAD, read_ahead
+from affectgpt.workers.prefetch import AHEAD, prefetch
 
 WEIGHTS = "encoders.safetensors"
 SHARD_CLIPS, SHARD_BYTES = 256, 256 * 1024 * 1024
@@ -53,7 +59,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodeResult:
     """What a run stored: how many of the `clips` the cache holds now, how many of them are `new`.
 
     `broken` are the clips that cannot be read; `encoders` are the names of the encoders.
@@ -64,7 +70,7 @@ class Encoded:
     broken: list[BrokenClip] = field(default_factory=list)
     encoders: tuple[str, ...] = ()
 
-    def refuse_broken(self, allowed: float) -> None:
+    def check_broken_share(self, allowed: float) -> None:
         """Raise RunError naming the unreadable clips when they are more than this share of all."""
         total = self.clips + len(self.broken)
         if len(self.broken) > allowed * total:
@@ -82,7 +88,7 @@ class Encoded:
 
 
 def encode(
-    encoders: FixedEncoders,
+    encoders: FrozenEncoders,
     examples: Sequence[Example],
     folder: Path,
     *,
@@ -92,7 +98,7 @@ def encode(
     device: str = "cpu",
     shard_clips: int = SHARD_CLIPS,
     progress: Progress | None = None,
-) -> Encoded:
+) -> EncodeResult:
     """Store what `encoders` give of every example that the cache in `folder` lacks; a content is stored once.
 
     A run that was stopped, at whatever moment, and is started again gives the same bytes as one that was not. A clip
@@ -101,24 +107,24 @@ def encode(
     Raises DataError when the folder holds something else or a cache of other settings, or another process writes it;
     RunError when the disk refuses, features are not finite in `dtype`, or a file changes meanwhile.
     """
-    refuse_foreign(folder)
-    with alone(folder):
-        begin(folder, settings_of(encoders, dtype, batch_size, device))
+    check_folder(folder)
+    with exclusive(folder):
+        write_or_check_settings(folder, cache_settings(encoders, dtype, batch_size, device))
         _store_weights(encoders, folder)
         tell = progress or (lambda what, done, total: None)
-        known, found = _hashed(folder, examples, workers, tell)
+        stats, content = _hash_media(folder, examples, workers, tell)
         journal = index_journal(folder)
         index = read_index(journal, tuple(encoders.modules))
         with journal.open_at(index.end) as file:
-            run = _Run(encoders, folder, file, index, known, found, dtype, device, shard_clips)
+            run = _Run(encoders, folder, file, index, stats, content, dtype, device, shard_clips)
             return run.all(examples, batch_size, workers, partial(tell, "encoding"))
 
 
-def settings_of(encoders: FixedEncoders, dtype: DType, batch_size: int, device: str) -> Settings:
+def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, device: str) -> CacheSettings:
     """All that decides the bytes of a cache, but for the clips."""
     nodes = {}
     for name, module in encoders.modules.items():
-        node, weights = encoders.plan.encoders[name], fingerprint(module.state_dict())
+        node, weights = encoders.plan.encoders[name], tensors_digest(module.state_dict())
         plugin, options = node.entry.spec.name, options_of(node)
         nodes[name] = EncoderSettings(
             plugin=plugin,
@@ -129,50 +135,50 @@ def settings_of(encoders: FixedEncoders, dtype: DType, batch_size: int, device: 
             key=encoder_key(plugin, options, weights),
         )
     versions = {name: version(name) for name in ("affectgpt", "torch", "transformers")}
-    return Settings(dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions)
+    return CacheSettings(dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions)
 
 
-def _store_weights(encoders: FixedEncoders, folder: Path) -> None:
-    own = {
+def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:
+    tensors = {
         key: tensor.detach().cpu().clone()
         for name, module in encoders.modules.items()
         if not module.pretrained
         for key, tensor in module.state_dict(prefix=f"{name}.").items()
     }
-    if own:
-        write_tensors(folder / WEIGHTS, own)
+    if tensors:
+        write_tensors(folder / WEIGHTS, tensors)
 
 
-def _hashed(
+def _hash_media(
     folder: Path, examples: Sequence[Example], workers: int, tell: Progress
-) -> tuple[dict[str, Facts], Contents]:
+) -> tuple[dict[str, FileStat], ContentKeys]:
     journal = file_journal(folder)
-    known, end = read_known(journal)
-    found: dict[str, Facts | Problem] = {}
+    stats, end = read_file_stats(journal)
+    hashed: dict[str, FileStat | Problem] = {}
     with journal.open_at(end) as file:
-        for some in hash_new(examples, known, workers, partial(tell, "hashing files")):
-            new = {path: facts for path, facts in some.items() if isinstance(facts, Facts)}
+        for batch in hash_files(examples, stats, workers, partial(tell, "hashing files")):
+            new = {path: facts for path, facts in batch.items() if isinstance(facts, FileStat)}
             journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
-            found.update(some)
-            known.update(new)
-    return known, contents(examples, {**known, **found})
+            hashed.update(batch)
+            stats.update(new)
+    return stats, content_keys(examples, {**stats, **hashed})
 
 
 class _Run:
     def __init__(
         self,
-        encoders: FixedEncoders,
+        encoders: FrozenEncoders,
         folder: Path,
         file: BinaryIO,
         index: Index,
-        known: Mapping[str, Facts],
-        found: Contents,
+        stats: Mapping[str, FileStat],
+        content: ContentKeys,
         dtype: DType,
         device: str,
         shard_clips: int,
     ) -> None:
         self.encoders, self.folder, self.file, self.index = encoders, folder, file, index
-        self.known, self.found = known, found
+        self.stats, self.content = stats, content
         self.dtype, self.device, self.shard_clips = getattr(torch, dtype), device, shard_clips
         self.rows: list[dict[str, Any]] = []
         self.tensors: dict[str, Tensor] = {}
@@ -184,53 +190,55 @@ class _Run:
 
     def all(
         self, examples: Sequence[Example], batch_size: int, workers: int, tell: Callable[[int, int], None]
-    ) -> Encoded:
+    ) -> EncodeResult:
         by_key: dict[str, Example] = {}
-        for each in examples:
-            if each.name in self.found.keys:
-                by_key.setdefault(self.found.keys[each.name], each)
+        for example in examples:
+            if example.name in self.content.keys:
+                by_key.setdefault(self.content.keys[example.name], example)
         new = [key for key in by_key if key not in self.index.clips and key not in self.index.broken]
         # Last, so that the batches of the new ones are what they would be without them.
-        again = [key for key in by_key if key in self.index.broken]
+        retried = [key for key in by_key if key in self.index.broken]
         for module in self.encoders.modules.values():
             module.to(self.device)
-        done = 0
-        for keys in (new, again):
-            with closing(self._decoded([by_key[key] for key in keys], batch_size, workers)) as batches:
+        count = 0
+        for keys in (new, retried):
+            with closing(self._batches([by_key[key] for key in keys], batch_size, workers)) as batches:
                 for batch in batches:
                     self._encode(batch)
-                    done += len(batch)
-                    tell(done, len(new) + len(again))
+                    count += len(batch)
+                    tell(count, len(new) + len(retried))
             self._finish()
         problems = {
-            **{name: self.index.broken[key] for name, key in self.found.keys.items() if key in self.index.broken},
-            **self.found.problems,
+            **{name: self.index.broken[key] for name, key in self.content.keys.items() if key in self.index.broken},
+            **self.content.problems,
         }
-        broken = [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
-        return Encoded(len(examples) - len(broken), self.new, broken, tuple(self.encoders.modules))
+        broken = [BrokenClip(example.name, problems[example.name]) for example in examples if example.name in problems]
+        return EncodeResult(len(examples) - len(broken), self.new, broken, tuple(self.encoders.modules))
 
-    def _decoded(
+    def _batches(
         self, examples: Sequence[Example], batch_size: int, workers: int
     ) -> Generator[list[Sample | BrokenClip]]:
-        clips = _Unchanged(ClipDataset(examples, self.encoders.prepare), self.known)
+        clips = _Unchanged(ClipDataset(examples, self.encoders.prepare), self.stats)
         # While the encoders run on a batch the workers decode the next, and no more.
         ahead = max(AHEAD, math.ceil(batch_size / max(1, workers)))
-        with closing(read_ahead(clips.read, len(examples), workers, clips.lost, ahead)) as decoded:
+        with closing(prefetch(clips.read, len(examples), workers, clips.worker_died, ahead)) as decoded:
             while batch := list(islice(decoded, batch_size)):
                 yield batch
 
     def _encode(self, clips: Sequence[Sample | BrokenClip]) -> None:
-        whole = [clip for clip in clips if isinstance(clip, Sample)]
-        features = iter(self.encoders.encode([clip.media for clip in whole], self.device) if whole else [])
+        samples = [clip for clip in clips if isinstance(clip, Sample)]
+        features = iter(self.encoders.encode([clip.media for clip in samples], self.device) if samples else [])
         for clip in clips:
-            key = self.found.keys[clip.name]
+            key = self.content.keys[clip.name]
             if isinstance(clip, BrokenClip):
-                problem = recorded(clip.problem)
+                problem = storable_problem(clip.problem)
                 if self.index.broken.get(key) != problem:
                     self.rows.append(broken_row(key, clip.name, problem))
                     self.index.broken[key] = problem
                 continue
-            stored = {name: each and self._kept(key, clip.name, name, each) for name, each in next(features).items()}
+            stored = {
+                name: each and self._store_feature(key, clip.name, name, each) for name, each in next(features).items()
+            }
             self.rows.append(clip_row(key, clip, stored))
             self.index.broken.pop(key, None)
             self.new += 1
@@ -238,7 +246,7 @@ class _Run:
         if len(self.rows) >= self.shard_clips or size >= SHARD_BYTES:
             self._finish()
 
-    def _kept(self, key: str, clip: str, encoder: str, feature: tuple[Tensor, Tensor]) -> Feature:
+    def _store_feature(self, key: str, clip: str, encoder: str, feature: tuple[Tensor, Tensor]) -> FeatureRow:
         values, times = feature[0].to(self.dtype).clone(), feature[1].clone()
         if not bool(torch.isfinite(values).all() and torch.isfinite(times).all()):
             raise RunError(
@@ -250,7 +258,7 @@ class _Run:
             )
         names = tensor_names(key, encoder)
         self.tensors.update(zip(names, (values, times), strict=True))
-        return Feature(tokens=len(values), values=checksum(values), times=checksum(times))
+        return FeatureRow(tokens=len(values), values=checksum(values), times=checksum(times))
 
     def _finish(self) -> None:
         """End the group: first its shard, then its rows."""
@@ -268,21 +276,21 @@ class _Run:
 class _Unchanged:
     """Clips whose files are still those that were hashed. Raises RunError when they are not."""
 
-    def __init__(self, clips: ClipDataset, known: Mapping[str, Facts]) -> None:
-        self.clips, self.known = clips, known
+    def __init__(self, clips: ClipDataset, stats: Mapping[str, FileStat]) -> None:
+        self.clips, self.stats = clips, stats
 
     def read(self, index: int) -> Sample | BrokenClip:
         return self._unchanged(index, self.clips[index])
 
-    def lost(self, index: int, how: str) -> Sample | BrokenClip:
-        return self._unchanged(index, self.clips.lost(index, how))
+    def worker_died(self, index: int, how: str) -> Sample | BrokenClip:
+        return self._unchanged(index, self.clips.worker_died(index, how))
 
     def _unchanged(self, index: int, clip: Sample | BrokenClip) -> Sample | BrokenClip:
-        other = changed(paths_of(self.clips.examples[index]), self.known)
-        if other is not None:
+        path = first_changed(media_paths(self.clips.examples[index]), self.stats)
+        if path is not None:
             raise RunError(
                 "a file changed while it was encoded",
-                where=str(other),
+                where=str(path),
                 hint="run the same command again when it is left alone",
             )
         return clip
