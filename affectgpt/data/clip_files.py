@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from affectgpt.registry.errors import Problem
-from affectgpt.registry.messages import first_of
+from affectgpt.registry.messages import count_and_first
 
 
-def present(folder: Path, problems: list[Problem]) -> set[str]:
+def file_names(folder: Path, problems: list[Problem]) -> set[str]:
     """The names in `folder`; empty when there is no such folder."""
     try:
         return set(os.listdir(folder))
@@ -29,38 +29,41 @@ def find_videos(
         problems.append(Problem("no such folder", str(folder), expected="the videos of the dataset"))
         return {}
     before = len(problems)
-    there = present(folder, problems)
+    names_in_folder = file_names(folder, problems)
     if len(problems) > before:
         return {}
-    found = {
+    videos = {
         name: folder / f"{name}{suffix}"
         for name in names
         for suffix in reversed(suffixes)
-        if f"{name}{suffix}" in there and os.path.isfile(folder / f"{name}{suffix}")
+        if f"{name}{suffix}" in names_in_folder and os.path.isfile(folder / f"{name}{suffix}")
     }
-    lost = [name for name in names if name not in found]
-    if lost:
+    missing = [name for name in names if name not in videos]
+    if missing:
         expected = f"NAME with one of {', '.join(suffixes)}" if len(suffixes) > 1 else f"NAME{suffixes[0]}"
-        problems.append(Problem("names without a video", str(folder), first_of(lost), expected))
-    return found
+        problems.append(Problem("names without a video", str(folder), count_and_first(missing), expected))
+    return videos
 
 
-def find_beside(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
+def find_flat(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
     """Name -> NAME`suffix` of those that are there. One that is no file is a problem."""
-    there = present(folder, problems)
-    beside = {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in there}
-    found = {name: path for name, path in beside.items() if os.path.isfile(path)}
-    if odd := [path.name for name, path in beside.items() if name not in found]:
+    names_in_folder = file_names(folder, problems)
+    candidates = {name: folder / f"{name}{suffix}" for name in names if f"{name}{suffix}" in names_in_folder}
+    paths = {name: path for name, path in candidates.items() if os.path.isfile(path)}
+    if invalid := [path.name for name, path in candidates.items() if name not in paths]:
         problems.append(
             Problem(
-                "no files, but folders, devices or links to nowhere", str(folder), first_of(odd), f"files NAME{suffix}"
+                "no files, but folders, devices or links to nowhere",
+                str(folder),
+                count_and_first(invalid),
+                f"files NAME{suffix}",
             )
         )
-    return found
+    return paths
 
 
-def find_inside(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
+def find_in_subfolders(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
     """Name -> NAME/NAME`suffix` of those that are there."""
-    there = present(folder, problems)
-    inside = ((name, folder / name / f"{name}{suffix}") for name in names if name in there)
+    names_in_folder = file_names(folder, problems)
+    inside = ((name, folder / name / f"{name}{suffix}") for name in names if name in names_in_folder)
     return {name: path for name, path in inside if os.path.isfile(path)}

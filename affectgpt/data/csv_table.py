@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from affectgpt.media.encoding_guess import Evidence
+from affectgpt.media.encoding_guess import EncodingEvidence
 from affectgpt.registry.errors import DataError, Problem, listed
-from affectgpt.registry.messages import first_of, shown
+from affectgpt.registry.messages import count_and_first, short_repr
 
 ENCODINGS = ("utf-8-sig", "gb18030")
 """What a table may be written in, tried in this order on the whole file."""
@@ -22,13 +22,13 @@ LARGEST_TABLE = 2**30
 LONGEST_NAME = 255
 
 _CHUNK = 2**20
-_UNSEEN = ("Cc", "Cf", "Cs")
+_INVISIBLE = ("Cc", "Cf", "Cs")
 _BY_CHANCE = 8
 """So many characters of one encoding may be read out of another."""
 
 
 @contextmanager
-def opened_text(path: Path) -> Iterator[IO[str]]:
+def open_text(path: Path) -> Iterator[IO[str]]:
     """`path` as text, in the first of [ENCODINGS][] that the whole file fits; line ends are left as they are.
 
     Raises DataError when it is missing, no file, too large, or fits neither encoding, also when that comes to light
@@ -43,7 +43,7 @@ def opened_text(path: Path) -> Iterator[IO[str]]:
 
 
 def encoding_of(path: Path) -> str:
-    """Which of [ENCODINGS][] the whole file fits. Raises as [opened_text][], also for damaged UTF-8."""
+    """Which of [ENCODINGS][] the whole file fits. Raises as [open_text][], also for damaged UTF-8."""
     expected = "a text file in UTF-8 or GB 18030"
     if path.exists() and not path.is_file():
         raise DataError("is a folder, a device or a pipe", where=str(path), expected=expected)
@@ -61,7 +61,7 @@ def encoding_of(path: Path) -> str:
                 letters = _letters_that_fit(file, encoding)
                 if letters is None:
                     if encoding == "gb18030":
-                        _refuse_western(file, path)
+                        _check_not_western(file, path)
                     return encoding
                 if letters > _BY_CHANCE:
                     # GB 18030 would take most of what follows, as other characters.
@@ -84,10 +84,10 @@ def _letters_that_fit(file: IO[bytes], encoding: str) -> int | None:
     return None
 
 
-def _refuse_western(file: IO[bytes], path: Path) -> None:
+def _check_not_western(file: IO[bytes], path: Path) -> None:
     # GB 18030 fits most Western text too, and makes it Chinese.
     file.seek(0)
-    decoder, evidence = codecs.getincrementaldecoder("gb18030")(), Evidence()
+    decoder, evidence = codecs.getincrementaldecoder("gb18030")(), EncodingEvidence()
     while chunk := file.read(_CHUNK):
         evidence.add(decoder.decode(chunk))
     if evidence.is_western:
@@ -98,17 +98,17 @@ def _beyond_ascii(text: str) -> int:
     return len(text) - len(text.encode("ascii", errors="ignore"))
 
 
-def _unreadable(path: Path, found: str) -> DataError:
+def _unreadable(path: Path, reason: str) -> DataError:
     return DataError(
         "cannot be read",
         where=str(path),
-        found=found,
+        found=reason,
         expected="a text file in UTF-8 or GB 18030",
         hint="save it again as UTF-8; English from Windows may be in Windows-1252",
     )
 
 
-def rows(file: IO[str], path: Path, *, whole: bool = False) -> Iterator[tuple[int, dict[str, str | None]]]:
+def rows(file: IO[str], path: Path, *, require_complete: bool = False) -> Iterator[tuple[int, dict[str, str | None]]]:
     """(line number, column -> text or None where the line is short) of a CSV file; the first line is the header.
 
     A column without a name is left out. Raises DataError for a file without a header, a header that repeats a name, a
@@ -119,14 +119,14 @@ def rows(file: IO[str], path: Path, *, whole: bool = False) -> Iterator[tuple[in
     try:
         reader = csv.DictReader(file, restkey="", strict=True)
         header = list(reader.fieldnames or [])
-        _check_header(header, path, whole)
+        _check_header(header, path, require_complete)
         for row in reader:
-            place = f"{path}, line {reader.line_num}"
+            location = f"{path}, line {reader.line_num}"
             extra: object = row.pop("", None)
             if isinstance(extra, list) and any(extra):
-                raise _uneven("more", place, len(header) + len(extra), header)
-            if whole and None in row.values():
-                raise _uneven("fewer", place, sum(value is not None for value in row.values()), header)
+                raise _uneven("more", location, len(header) + len(extra), header)
+            if require_complete and None in row.values():
+                raise _uneven("fewer", location, sum(value is not None for value in row.values()), header)
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError("cannot be read", where=str(path), found=str(error), expected="a CSV file") from None
@@ -134,11 +134,11 @@ def rows(file: IO[str], path: Path, *, whole: bool = False) -> Iterator[tuple[in
         csv.field_size_limit(previous)
 
 
-def _check_header(header: list[str], path: Path, whole: bool) -> None:
+def _check_header(header: list[str], path: Path, require_complete: bool) -> None:
     twice = sorted({name for name in header if header.count(name) > 1 and name})
     if twice:
         raise DataError("columns that repeat", where=str(path), found=listed(twice)[:200], expected="each name once")
-    if whole and "" in header:
+    if require_complete and "" in header:
         raise DataError(
             "a column has no name",
             where=str(path),
@@ -148,14 +148,14 @@ def _check_header(header: list[str], path: Path, whole: bool) -> None:
         )
 
 
-def _uneven(than: str, place: str, fields: int, header: list[str]) -> DataError:
+def _uneven(comparison: str, location: str, fields: int, header: list[str]) -> DataError:
     hints = {"more": "put a text that holds a comma into double quotes", "fewer": "an empty field needs its comma too"}
     return DataError(
-        f"a line has {than} fields than the header",
-        where=place,
+        f"a line has {comparison} fields than the header",
+        where=location,
         found=f"{fields} fields",
         expected=f"{len(header)}: {', '.join(header)}"[:200],
-        hint=hints[than],
+        hint=hints[comparison],
     )
 
 
@@ -171,15 +171,15 @@ def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, s
     repeated, unsafe, short = [], [], []
     header: list[str] | None = None
     try:
-        with opened_text(path) as file:
+        with open_text(path) as file:
             for line, row in rows(file, path):
                 if header is None:
                     header = list(row)
                     if not {"name", column} <= set(header):
                         break
                 name, text = (row["name"] or "").strip(), row[column]
-                if not is_plain(name):
-                    unsafe.append(f"line {line}: {shown(name)}")
+                if not is_safe_name(name):
+                    unsafe.append(f"line {line}: {short_repr(name)}")
                 elif name in values:
                     repeated.append(name)
                 elif text is None:
@@ -191,10 +191,10 @@ def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, s
     except DataError as error:
         problems.extend(error.problems)
         return None
-    missing = [wanted for wanted in ("name", column) if wanted not in header]
+    missing = [name for name in ("name", column) if name not in header]
     if missing:
-        found = f"columns {listed(header)}"[:200]
-        problems.append(Problem(f"no column {listed(missing)}", str(path), found, f"columns name, {column}"))
+        header_text = f"columns {listed(header)}"[:200]
+        problems.append(Problem(f"no column {listed(missing)}", str(path), header_text, f"columns name, {column}"))
         return None
     for what, items, expected in (
         ("names that repeat", repeated, "each name once"),
@@ -202,13 +202,13 @@ def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, s
         (f"lines that end before the column {column}", short, "a field for every column"),
     ):
         if items:
-            problems.append(Problem(what, str(path), first_of(items), expected))
+            problems.append(Problem(what, str(path), count_and_first(items), expected))
     return values
 
 
 def _header(path: Path) -> list[str]:
     # Of a table without a row.
-    with opened_text(path) as file:
+    with open_text(path) as file:
         return next(csv.reader(file), [])
 
 
@@ -218,7 +218,7 @@ def parse_labels(text: str) -> list[str]:
     return list(dict.fromkeys(item.strip() for item in re.split(r"[,'\"]", inner) if item.strip()))
 
 
-def is_plain(name: str) -> bool:
+def is_safe_name(name: str) -> bool:
     """Whether a file of this name lies in the folder that it is looked for in, on every system.
 
     Names of over 255 characters and names with control or format characters, which are not seen, are not plain.
@@ -228,5 +228,5 @@ def is_plain(name: str) -> bool:
         and name != "."
         and ".." not in name
         and not re.search(r"[/\\:]", name)
-        and not any(unicodedata.category(letter) in _UNSEEN for letter in name)
+        and not any(unicodedata.category(letter) in _INVISIBLE for letter in name)
     )

@@ -10,7 +10,7 @@ from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.registry.errors import DataError
 
 
-def read_clip_list(path: str | Path) -> list[Example]:
+def read_examples(path: str | Path) -> list[Example]:
     """The clips of a manifest ([read_manifest][]) or of a MER2025 folder ([read_mer2025][]). Raises DataError."""
     path = Path(path)
     if not path.exists():

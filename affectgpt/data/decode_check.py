@@ -15,7 +15,7 @@ LONGEST_FACE = 3
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodeReport:
     """What decoding one frame and the sound of a clip showed; `problem` is None when all went well."""
 
     name: str
@@ -24,21 +24,20 @@ class Decoded:
     problem: Problem | None
 
 
-def decode_example(example: Example, *, pictured: bool = False) -> Decoded:
+def check_decoding(example: Example, *, expect_picture: bool = False) -> DecodeReport:
     """Decode one frame, one stored face and the sound; what cannot be decoded is the `problem`.
 
     With `pictured` a clip without a picture is one too. Notes tell of a separate sound whose length differs from the
     video's by over 1 s and 20 %, and of stored faces too small or too narrow to show a face.
     """
-    from affectgpt.data.opening import open_example
     from affectgpt.media.clip import SAMPLE_RATE
 
     seconds = 0.0
     notes: list[str] = []
     try:
-        clip = open_example(example)
+        clip = example.open()
         seconds = clip.duration
-        if pictured and not clip.has_video:
+        if expect_picture and not clip.has_video:
             raise MediaError(
                 "the video holds no picture",
                 where=str(example.video),
@@ -55,8 +54,8 @@ def decode_example(example: Example, *, pictured: bool = False) -> Decoded:
         if example.faces is not None and (faces := clip.faces(1)) is not None:
             notes += _face(*faces.images[0].shape[:2])
     except AffectGPTError as error:
-        return Decoded(example.name, seconds, (), error.problems[0])
-    return Decoded(example.name, seconds, (*clip.notes, *notes), None)
+        return DecodeReport(example.name, seconds, (), error.problems[0])
+    return DecodeReport(example.name, seconds, (*clip.notes, *notes), None)
 
 
 def _lengths(sound: float, video: float) -> Iterator[str]:

@@ -1,9 +1,16 @@
-"""One labelled clip as every dataset reader of this project gives it. No torch."""
+"""One labelled clip, and what a dataset reader returns: examples with the problems it met. No torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affectgpt.registry.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    from affectgpt.media.clip import Clip
 
 
 @dataclass(frozen=True)
@@ -27,3 +34,24 @@ class Example:
     sentiment: float | None = None
     sound: Path | None = None
     faces: Path | None = None
+
+    def open(self) -> Clip:
+        """The open clip, with its subtitle, separate sound and face pictures. Raises MediaError as [Clip.open][]."""
+        from affectgpt.media.clip import Clip
+
+        return Clip.open(self.video, subtitle=self.subtitle, sound=self.sound, faces=self.faces)
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What a reader returns of one data set: the clips that can be opened, the number of rows, and all problems."""
+
+    examples: Sequence[Example]
+    row_count: int
+    problems: Sequence[Problem]
+
+    def examples_or_raise(self) -> list[Example]:
+        """The clips. Raises DataError when there is any problem."""
+        if self.problems:
+            raise DataError.of(self.problems)
+        return list(self.examples)

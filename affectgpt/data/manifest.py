@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from affectgpt.data.csv_table import is_plain, opened_text, parse_labels, rows
-from affectgpt.data.example import Example
+from affectgpt.data.csv_table import is_safe_name, open_text, parse_labels, rows
+from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.parquet_rows import parquet_rows
-from affectgpt.data.survey import Survey
 from affectgpt.registry.errors import DataError, Problem, listed
-from affectgpt.registry.messages import first_of, shown
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import count_and_first, did_you_mean, short_repr
 
 COLUMNS = ("clip", "id", "subtitle", "labels", "sentiment", "description")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -33,7 +31,7 @@ _LONGEST_LINE = 10_000_000
 _Row = tuple[str, dict[str, Any]]
 
 
-def read_manifest(path: str | Path, *, outside: bool = False) -> list[Example]:
+def read_manifest(path: str | Path, *, allow_outside: bool = False) -> list[Example]:
     """The clips that `path` lists, in its order; its suffix (one of [SUFFIXES][]) says its format.
 
     A relative clip lies in the manifest's folder or below it, where links lead included, and holds no `..`; an
@@ -43,10 +41,10 @@ def read_manifest(path: str | Path, *, outside: bool = False) -> list[Example]:
     Raises DataError with every problem found: no such file, an unknown format or column, no column clip, a value of
     the wrong kind, a clip that is not there or outside the folder, an id that repeats or is no plain file name.
     """
-    return survey_manifest(path, outside=outside).checked()
+    return survey_manifest(path, allow_outside=allow_outside).examples_or_raise()
 
 
-def survey_manifest(path: str | Path, *, outside: bool = False) -> Survey:
+def survey_manifest(path: str | Path, *, allow_outside: bool = False) -> ReadReport:
     """As [read_manifest][], but problems with rows are given back. Raises DataError when the file cannot be read."""
     path = Path(path)
     readers: dict[str, Callable[[Path], Iterator[_Row]]] = {
@@ -63,37 +61,37 @@ def survey_manifest(path: str | Path, *, outside: bool = False) -> Survey:
         )
     if not path.exists():
         raise DataError("there is no such file", where=str(path), expected="a manifest: one clip a row")
-    listing = _Listing(path, outside)
-    for place, row in readers[path.suffix.lower()](path):
-        listing.add(place, row)
-        if listing.rows > MAX_CLIPS:
+    reader = _ManifestReader(path, allow_outside)
+    for location, row in readers[path.suffix.lower()](path):
+        reader.add(location, row)
+        if reader.rows > MAX_CLIPS:
             raise DataError("too many clips", where=str(path), expected=f"at most {MAX_CLIPS:,}")
-    return listing.survey()
+    return reader.survey()
 
 
-class _Listing:
-    def __init__(self, path: Path, outside: bool) -> None:
-        self.path, self.outside = path, outside
+class _ManifestReader:
+    def __init__(self, path: Path, allow_outside: bool) -> None:
+        self.path, self.allow_outside = path, allow_outside
         self.folder = os.path.realpath(path.parent)
         self.examples: list[Example] = []
         self.ids: set[str] = set()
         self.rows = 0
-        self.wrong: dict[tuple[str, str, str], list[str]] = {}
+        self.invalid_items: dict[tuple[str, str, str], list[str]] = {}
 
-    def add(self, place: str, row: dict[str, Any]) -> None:
+    def add(self, location: str, row: dict[str, Any]) -> None:
         self.rows += 1
         for column in row.keys() - set(COLUMNS):
             hint = did_you_mean(column[:80], COLUMNS) or "leave it out"
-            self.note(f"an unknown column {column[:80]!r}", f"columns among {', '.join(COLUMNS)}", place, hint)
-        video = self.video(place, row.get("clip"))
+            self.note(f"an unknown column {column[:80]!r}", f"columns among {', '.join(COLUMNS)}", location, hint)
+        video = self.video(location, row.get("clip"))
         if video is None:
             return
-        name = self.text(place, row, "id") or video.stem
-        if not is_plain(name):
+        name = self.text(location, row, "id") or video.stem
+        if not is_safe_name(name):
             self.note(
                 "ids that are not plain file names",
                 "no / \\ : or .., nothing unseen, at most 255 characters",
-                f"{place}: {shown(name)}",
+                f"{location}: {short_repr(name)}",
             )
         elif name in self.ids:
             self.note("ids that repeat", "each id once", name, "give each clip an id of its own in the column id")
@@ -102,32 +100,32 @@ class _Listing:
             Example(
                 name,
                 video,
-                self.text(place, row, "subtitle"),
-                self.labels(place, row.get("labels")),
-                self.text(place, row, "description"),
-                self.sentiment(place, row.get("sentiment")),
+                self.text(location, row, "subtitle"),
+                self.labels(location, row.get("labels")),
+                self.text(location, row, "description"),
+                self.sentiment(location, row.get("sentiment")),
             )
         )
 
-    def video(self, place: str, value: Any) -> Path | None:
+    def video(self, location: str, value: Any) -> Path | None:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            self.note("rows without a clip", "a path in the column clip", f"{place}: {shown(value)}")
+            self.note("rows without a clip", "a path in the column clip", f"{location}: {short_repr(value)}")
             return None
-        given = Path(value.strip())
-        found = self.path.parent / given
-        told = f"{place}: {value.strip()[:200]}"
-        if not given.is_absolute() and not self.outside and (".." in given.parts or not self.is_inside(found)):
+        path = Path(value.strip())
+        resolved = self.path.parent / path
+        description = f"{location}: {value.strip()[:200]}"
+        if not path.is_absolute() and not self.allow_outside and (".." in path.parts or not self.is_inside(resolved)):
             self.note(
                 "clips outside the manifest's folder",
                 f"paths below {self.path.parent}, without ..",
-                told,
+                description,
                 "write an absolute path, or move the manifest",
             )
             return None
-        if not _is_file(found):
-            self.note("clips that are not there", f"files below {self.path.parent}", told)
+        if not _is_file(resolved):
+            self.note("clips that are not there", f"files below {self.path.parent}", description)
             return None
-        return found
+        return resolved
 
     def is_inside(self, path: Path) -> bool:
         # Where links lead counts, not where they lie.
@@ -136,24 +134,26 @@ class _Listing:
         except (OSError, ValueError):
             return True
 
-    def text(self, place: str, row: dict[str, Any], column: str) -> str:
+    def text(self, location: str, row: dict[str, Any], column: str) -> str:
         value = row.get(column)
         if value is None or isinstance(value, str):
             return (value or "").strip()
-        self.note(f"a {column} that is no text", "a text", f"{place}: {shown(value)}")
+        self.note(f"a {column} that is no text", "a text", f"{location}: {short_repr(value)}")
         return ""
 
-    def labels(self, place: str, value: Any) -> tuple[str, ...]:
+    def labels(self, location: str, value: Any) -> tuple[str, ...]:
         if value is None:
             return ()
         if isinstance(value, str):
             return tuple(parse_labels(value))
         if isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value):
             return tuple(dict.fromkeys(item.strip() for item in value))
-        self.note("labels that are no list of words", "a list, or a text like [a, b]", f"{place}: {shown(value)}")
+        self.note(
+            "labels that are no list of words", "a list, or a text like [a, b]", f"{location}: {short_repr(value)}"
+        )
         return ()
 
-    def sentiment(self, place: str, value: Any) -> float | None:
+    def sentiment(self, location: str, value: Any) -> float | None:
         if value is None or value == "":
             return None
         try:
@@ -162,20 +162,20 @@ class _Listing:
             number = math.nan
         if math.isfinite(number):
             return number
-        self.note("sentiments that are no numbers", "a number", f"{place}: {shown(value)}")
+        self.note("sentiments that are no numbers", "a number", f"{location}: {short_repr(value)}")
         return None
 
     def note(self, what: str, expected: str, item: str, hint: str = "") -> None:
-        self.wrong.setdefault((what, expected, hint), []).append(item)
+        self.invalid_items.setdefault((what, expected, hint), []).append(item)
 
-    def survey(self) -> Survey:
-        if not self.examples and not self.wrong:
+    def survey(self) -> ReadReport:
+        if not self.examples and not self.invalid_items:
             self.note("there is no clip", "one clip a row", "no row")
         problems = [
-            Problem(what, str(self.path), first_of(items), expected, hint)
-            for (what, expected, hint), items in self.wrong.items()
+            Problem(what, str(self.path), count_and_first(items), expected, hint)
+            for (what, expected, hint), items in self.invalid_items.items()
         ]
-        return Survey(self.examples, self.rows, problems)
+        return ReadReport(self.examples, self.rows, problems)
 
 
 def _is_file(path: Path) -> bool:
@@ -196,15 +196,15 @@ def _no_clip_column(path: Path, columns: list[str]) -> DataError:
 
 
 def _csv_rows(path: Path) -> Iterator[_Row]:
-    with opened_text(path) as file:
-        for line, row in rows(file, path, whole=True):
+    with open_text(path) as file:
+        for line, row in rows(file, path, require_complete=True):
             if "clip" not in row:
                 raise _no_clip_column(path, list(row))
             yield f"line {line}", dict(row)
 
 
 def _json_rows(path: Path) -> Iterator[_Row]:
-    with opened_text(path) as file:
+    with open_text(path) as file:
         number = 0
         while text := file.readline(_LONGEST_LINE):
             number += 1
@@ -243,9 +243,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
-    columns, found = parquet_rows(path, COLUMNS, most=MAX_CLIPS)
+    columns, rows = parquet_rows(path, COLUMNS, most=MAX_CLIPS)
     if "clip" not in columns:
         raise _no_clip_column(path, columns)
     unknown = dict.fromkeys(set(columns) - set(COLUMNS))
-    for number, row in enumerate(found, 1):
+    for number, row in enumerate(rows, 1):
         yield f"row {number}", {**unknown, **row}

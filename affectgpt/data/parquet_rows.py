@@ -20,7 +20,7 @@ MOST_VALUES = 50_000_000
 _BATCH = 50
 
 
-def parquet_rows(path: Path, wanted: Collection[str], *, most: int) -> tuple[list[str], Iterator[dict[str, Any]]]:
+def parquet_rows(path: Path, columns: Collection[str], *, most: int) -> tuple[list[str], Iterator[dict[str, Any]]]:
     """The names of all columns, and the rows with those of `wanted` only, read as they are asked for.
 
     Cells are texts, numbers, bools, None and lists of these. Raises DataError, also while rows are read, when pyarrow
@@ -28,13 +28,13 @@ def parquet_rows(path: Path, wanted: Collection[str], *, most: int) -> tuple[lis
     """
     if not path.is_file():
         raise DataError("is a folder, a device or a pipe", where=str(path), expected="a Parquet file")
-    with _opened(path) as file:
+    with _open_parquet(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
         if metadata.num_rows > most:
             raise DataError("too many clips", where=str(path), expected=f"at most {most:,}")
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         size = sum(group.total_byte_size for group in groups)
-        values = sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
+        values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
         if size > LARGEST_FILE or values > MOST_VALUES:
             raise DataError(
                 "is too large",
@@ -43,20 +43,20 @@ def parquet_rows(path: Path, wanted: Collection[str], *, most: int) -> tuple[lis
                 expected=f"at most {LARGEST_FILE:,} bytes and {MOST_VALUES:,} values",
             )
         for field in schema:
-            if field.name in wanted and not _is_simple(field.type):
+            if field.name in columns and not _is_simple(field.type):
                 raise DataError(
                     f"the column {field.name} is of another type",
                     where=str(path),
                     found=str(field.type)[:80],
                     expected="texts, numbers, or lists of texts",
                 )
-        leaves = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+        leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-        return schema.names, _rows(path, [name for name in schema.names if name in wanted], texts)
+        return schema.names, _rows(path, [name for name in schema.names if name in columns], texts)
 
 
 @contextmanager
-def _opened(path: Path, texts: Collection[str] = ()) -> Iterator[Any]:
+def _open_parquet(path: Path, texts: Collection[str] = ()) -> Iterator[Any]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -76,11 +76,11 @@ def _opened(path: Path, texts: Collection[str] = ()) -> Iterator[Any]:
 
 def _rows(path: Path, columns: list[str], texts: list[str]) -> Iterator[dict[str, Any]]:
     total = 0
-    with _opened(path, texts) as file:
+    with _open_parquet(path, texts) as file:
         for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                longest, together = _text_bytes(column)
-                total += together
+                longest, total_bytes = _text_bytes(column)
+                total += total_bytes
                 if longest > LONGEST_CELL or total > LARGEST_TEXT:
                     raise DataError(
                         "texts that are too long",

@@ -11,11 +11,10 @@ from torch.utils.data import Dataset
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
-from affectgpt.data.opening import open_example
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem
-from affectgpt.registry.messages import first_of
-from affectgpt.workers.prefetch import read_ahead
+from affectgpt.registry.messages import count_and_first
+from affectgpt.workers.prefetch import prefetch
 
 Target = Literal["description", "labels", "mixed"]
 Prepare = Callable[[Clip], dict[str, Prepared | None]]
@@ -46,18 +45,18 @@ class BrokenClip:
     problem: Problem
 
 
-def refuse_untold(examples: Sequence[Example], target: Target) -> None:
+def check_targets(examples: Sequence[Example], target: Target) -> None:
     """Raise DataError when an example lacks what a model is to learn: a description, labels, or (mixed) either."""
-    there: dict[Target, Callable[[Example], object]] = {
-        "description": lambda each: each.description,
-        "labels": lambda each: each.labels,
-        "mixed": lambda each: each.description or each.labels,
+    target_of: dict[Target, Callable[[Example], object]] = {
+        "description": lambda example: example.description,
+        "labels": lambda example: example.labels,
+        "mixed": lambda example: example.description or example.labels,
     }
-    without = [each.name for each in examples if not there[target](each)]
-    if without:
+    missing = [example.name for example in examples if not target_of[target](example)]
+    if missing:
         raise DataError(
-            f"{len(without)} training clips have no {'description and no labels' if target == 'mixed' else target}",
-            found=first_of(without),
+            f"{len(missing)} training clips have no {'description and no labels' if target == 'mixed' else target}",
+            found=count_and_first(missing),
             hint="set training.target to what the clips have, or leave these clips out",
         )
 
@@ -74,7 +73,7 @@ class ClipDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Sample | BrokenClip:
         example = self.examples[index]
         try:
-            clip = open_example(example)
+            clip = example.open()
             media = self.prepare(clip)
         except AffectGPTError as error:
             return BrokenClip(example.name, error.problems[0])
@@ -82,8 +81,8 @@ class ClipDataset(Dataset[Any]):
             example.name, media, example.subtitle, example.description, example.labels, clip.duration, tuple(clip.notes)
         )
 
-    def lost(self, index: int, how: str) -> BrokenClip:
-        """What stands for an example at which a process of [read_ahead][affectgpt.workers.prefetch.read_ahead] died."""
+    def worker_died(self, index: int, how: str) -> BrokenClip:
+        """What stands for an example at which a process of [prefetch][affectgpt.workers.prefetch.prefetch] died."""
         example = self.examples[index]
         return BrokenClip(
             example.name,
@@ -116,17 +115,19 @@ def read_samples(
     """
     samples: list[Sample] = []
     broken: list[BrokenClip] = []
-    for item in _decoded(examples, prepare, target, workers, progress):
+    for item in _iterate_samples(examples, prepare, target, workers, progress):
         if isinstance(item, BrokenClip):
             broken.append(item)
             continue
         # What an encoder prepares may be a part of something larger, which would stay in memory along with it.
         media = {
-            name: Prepared(each.values.clone(), each.times.clone(), each.encoded) if each is not None else None
-            for name, each in item.media.items()
+            name: Prepared(prepared.values.clone(), prepared.times.clone(), prepared.encoded)
+            if prepared is not None
+            else None
+            for name, prepared in item.media.items()
         }
         samples.append(replace(item, media=media))
-    refuse_broken(broken, len(examples), allow_unreadable)
+    check_broken_share(broken, len(examples), allow_unreadable)
     return samples, broken
 
 
@@ -140,24 +141,24 @@ def check_samples(
     progress: Progress | None = None,
 ) -> tuple[list[Example], list[BrokenClip]]:
     """As [read_samples][], but nothing is kept in memory: the examples that could be prepared."""
-    items = _decoded(examples, prepare, target, workers, progress)
+    items = _iterate_samples(examples, prepare, target, workers, progress)
     broken = {number: item for number, item in enumerate(items) if isinstance(item, BrokenClip)}
-    refuse_broken(list(broken.values()), len(examples), allow_unreadable)
-    return [each for number, each in enumerate(examples) if number not in broken], list(broken.values())
+    check_broken_share(list(broken.values()), len(examples), allow_unreadable)
+    return [example for number, example in enumerate(examples) if number not in broken], list(broken.values())
 
 
-def _decoded(
+def _iterate_samples(
     examples: Sequence[Example], prepare: Prepare, target: Target, workers: int, progress: Progress | None
 ) -> Iterator[Sample | BrokenClip]:
-    refuse_untold(examples, target)
+    check_targets(examples, target)
     clips = ClipDataset(examples, prepare)
-    for done, item in enumerate(read_ahead(clips.__getitem__, len(examples), workers, clips.lost), 1):
+    for count, item in enumerate(prefetch(clips.__getitem__, len(examples), workers, clips.worker_died), 1):
         yield item
         if progress:
-            progress(done, len(examples))
+            progress(count, len(examples))
 
 
-def refuse_broken(broken: Sequence[BrokenClip], count: int, allowed: float) -> None:
+def check_broken_share(broken: Sequence[BrokenClip], count: int, allowed: float) -> None:
     """Raise DataError when more than the share `allowed` of `count` clips are broken, or all are."""
     if len(broken) > allowed * count:
         share = f"{len(broken) / count:.1%}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from affectgpt.data.csv_table import read_column
 from affectgpt.registry.errors import Problem
-from affectgpt.registry.messages import first_of, shown
+from affectgpt.registry.messages import count_and_first, short_repr
 
 
 def read_subtitles(path: Path, column: str, names: Collection[str], problems: list[Problem]) -> dict[str, str]:
@@ -17,15 +17,15 @@ def read_subtitles(path: Path, column: str, names: Collection[str], problems: li
     another data set, or writes the names in another way.
     """
     rows = read_column(path, column, problems) or {}
-    found = {name: rows[name] for name in names if name in rows}
-    if rows and names and not found:
+    subtitles = {name: rows[name] for name in names if name in rows}
+    if rows and names and not subtitles:
         problems.append(
             Problem(
                 "no subtitle is of a clip",
                 str(path),
-                first_of([shown(name) for name in rows]),
-                f"names such as {shown(next(iter(names)))}",
+                count_and_first([short_repr(name) for name in rows]),
+                f"names such as {short_repr(next(iter(names)))}",
                 "is this the table of this data set?",
             )
         )
-    return found
+    return subtitles

@@ -9,20 +9,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str) -> None:
     """Write a text file by way of `.NAME.part` beside it, which a kill may leave and the next writing replaces.
 
     Processes that write into one folder take turns. Raises OSError; the file is then as it was before.
     """
-    write_all({path: text})
+    write_all_atomic({path: text})
 
 
-def write_all(texts: Mapping[Path, str]) -> None:
-    """Write several text files as [write_whole][] does one; none is put in its place before all are on the disk."""
+def write_all_atomic(texts: Mapping[Path, str]) -> None:
+    """Write several text files as [write_atomic][] does one; none is put in its place before all are on the disk."""
     parts = {path: path.with_name(f".{path.name}.part") for path in texts}
     with ExitStack() as turns:
         for folder in sorted({path.parent for path in texts}):
-            turns.enter_context(_turn(folder))
+            turns.enter_context(_folder_lock(folder))
         try:
             for path, part in parts.items():
                 if path.is_dir():
@@ -40,7 +40,7 @@ def write_all(texts: Mapping[Path, str]) -> None:
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[None]:
+def _folder_lock(folder: Path) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:  # Windows has no such lock: two writers there are the user's to avoid.

@@ -8,7 +8,7 @@ from pathlib import Path
 _CHUNK = 2**20
 
 
-def hash_of(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
     """SHA-256 of a file, hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -36,7 +36,7 @@ def lock(file: BinaryIO, path: Path) -> None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Make `folder`, and keep other processes that ask for it out. Raises DataError, and RunError when it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from affectgpt.files.pickled_arrays import array_of
+from affectgpt.files.pickled_arrays import build_array
 from affectgpt.files.restricted_pickle import RefusedPickle, read_pickle
 from affectgpt.registry.errors import DataError
 
@@ -36,14 +36,14 @@ def read_npz(path: str | Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """
     path = Path(path)
     values: dict[str, Any] = {}
-    left = max_bytes
-    with _explained(path, max_bytes), _Careful(path) as file, zipfile.ZipFile(file) as archive:
+    remaining = max_bytes
+    with _errors_as_data_error(path, max_bytes), _Careful(path) as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_members(members, max_bytes)
         for member in members:
             name = member.filename.removesuffix(".npy")
-            data = _unpacked(archive, member, left)
-            left -= len(data)
+            data = _unpack(archive, member, remaining)
+            remaining -= len(data)
             try:
                 values[name] = _array(data, max_bytes)
             except RefusedPickle as error:
@@ -54,22 +54,22 @@ def read_npz(path: str | Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """The array or object of a `.npy` file; otherwise as [read_npz][]."""
     path = Path(path)
-    with _explained(path, max_bytes):
+    with _errors_as_data_error(path, max_bytes):
         return _array(path.read_bytes(), max_bytes)
 
 
 @contextmanager
-def _explained(path: Path, max_bytes: int) -> Iterator[None]:
+def _errors_as_data_error(path: Path, max_bytes: int) -> Iterator[None]:
     expected = "an archive of arrays (.npz) or an array (.npy) of numbers, texts and plain data"
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
+        stat_result = os.stat(path)
+        if not stat.S_ISREG(stat_result.st_mode):
             raise DataError("this is not a file", where=str(path), expected=expected)
-        if found.st_size > max_bytes:
+        if stat_result.st_size > max_bytes:
             raise DataError(
                 "the file is too large",
                 where=str(path),
-                found=f"{found.st_size:,} bytes",
+                found=f"{stat_result.st_size:,} bytes",
                 expected=f"at most {max_bytes:,} bytes",
             )
         yield
@@ -128,12 +128,12 @@ def _check_members(members: list[zipfile.ZipInfo], max_bytes: int) -> None:
             raise RefusedPickle(f"{member.filename[:80]!r}, encrypted or packed in a way that numpy does not use")
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, remaining: int) -> bytes:
     parts: list[bytes] = []
     with archive.open(member) as file:
         while part := file.read(_CHUNK):
-            left -= len(part)
-            if left < 0:
+            remaining -= len(part)
+            if remaining < 0:
                 raise RefusedPickle(f"{member.filename[:80]!r}, larger than it states")
             parts.append(part)
     return b"".join(parts)
@@ -150,12 +150,12 @@ def _array(data: bytes, max_bytes: int) -> Any:
         shape, fortran, dtype = form.read_array_header_2_0(file)
     else:
         raise RefusedPickle(f"an array in version {version[0]}.{version[1]} of numpy's format")
-    rest = data[file.tell() :]
+    payload = data[file.tell() :]
     if dtype.kind == "O":
-        value = read_pickle(rest, max_bytes=max_bytes)
+        value = read_pickle(payload, max_bytes=max_bytes)
         if not isinstance(value, np.ndarray) or value.dtype.kind != "O" or value.shape != shape:
             raise RefusedPickle("something other than the array that it states")
         return value.item() if value.shape == () else value
     if dtype.kind not in _SIMPLE:
         raise RefusedPickle(f"an array of type {str(dtype)[:80]}")
-    return array_of(rest, dtype, shape, "F" if fortran else "C")
+    return build_array(payload, dtype, shape, "F" if fortran else "C")

@@ -24,16 +24,16 @@ def check_values(value: Any, max_bytes: int) -> None:
 
     What is shared counts as often as it is referred to, since a reader meets it that often. None may be inside itself.
     """
-    seen = size = 0
+    count = size = 0
     open_ = [iter((value,))]
     while open_:
         item = next(open_[-1], _END)
         if item is _END:
             open_.pop()
             continue
-        seen += 1
+        count += 1
         size += _bytes(item)
-        if seen > MAX_STEPS or size > max_bytes:
+        if count > MAX_STEPS or size > max_bytes:
             raise RefusedPickle(f"values that unfold to more than {MAX_STEPS:,}, or {max_bytes:,} bytes")
         inner = _inside(item)
         if inner is not None:

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from affectgpt.files.pickled_arrays import array_of, count_of, shaped
+from affectgpt.files.pickled_arrays import build_array, element_count, reshape
 from affectgpt.files.pickled_values import MAX_STEPS, RefusedPickle, check_values
-from affectgpt.registry.messages import shown
+from affectgpt.registry.messages import short_repr
 
 __all__ = ["RefusedPickle", "read_pickle"]
 
@@ -79,7 +79,7 @@ class _Machine:
     def __init__(self, max_bytes: int) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.left = max_bytes
+        self.remaining = max_bytes
 
     def run(self, data: bytes) -> Any:
         for step, (code, argument, _) in enumerate(pickletools.genops(BytesIO(data))):
@@ -97,25 +97,25 @@ class _Machine:
                 raise RefusedPickle(f"the instruction {name}, which plain data does not need")
         raise RefusedPickle("no end")
 
-    def push_whole(self, number: int) -> None:
+    def push_integer(self, number: int) -> None:
         # Larger ones overflow a float, and past some thousand digits cannot even be written.
         if not -(2**63) <= number < 2**64:
             raise RefusedPickle(f"a whole number of {number.bit_length():,} bits, more than 64")
         self.stack.append(number)
 
     def spend(self, count: int) -> None:
-        self.left -= count
-        if self.left < 0:
+        self.remaining -= count
+        if self.remaining < 0:
             raise RefusedPickle("values that unfold to more bytes than allowed")
 
     def to_mark(self) -> list[Any]:
-        place = len(self.stack) - 1
-        while self.stack[place] is not _MARK:
-            place -= 1
-            if place < 0:
+        index = len(self.stack) - 1
+        while self.stack[index] is not _MARK:
+            index -= 1
+            if index < 0:
                 raise RefusedPickle("a damaged pickle (no mark)")
-        items = self.stack[place + 1 :]
-        del self.stack[place:]
+        items = self.stack[index + 1 :]
+        del self.stack[index:]
         return items
 
     def last(self, count: int) -> list[Any]:
@@ -183,21 +183,21 @@ class _Machine:
 
     def make_encode(self, text: str, encoding: str) -> bytes:
         if type(text) is not str or encoding != "latin1":
-            raise RefusedPickle(f"a text in the encoding {shown(encoding)}")
+            raise RefusedPickle(f"a text in the encoding {short_repr(encoding)}")
         self.spend(len(text))
         return text.encode("latin1")
 
     def make_dtype(self, text: str, align: Any, copy: Any) -> _Unfinished:
         if type(text) is not str or not _DTYPE.fullmatch(text):
-            raise RefusedPickle(f"an array of type {shown(text)}")
+            raise RefusedPickle(f"an array of type {short_repr(text)}")
         return _Unfinished("dtype", text)
 
     def dtype(self, text: str, version: Any, order: Any, *parts: Any) -> np.dtype[Any]:
         # parts: subarray, names, fields, size, alignment, flags, and metadata for some types.
         if order not in ("<", ">", "=", "|") or len(parts) != 6 or any(part is not None for part in parts[:3]):
             raise RefusedPickle(f"an array of the structured type {text}")
-        found: np.dtype[Any] = np.dtype(text).newbyteorder(order)
-        return found
+        dtype: np.dtype[Any] = np.dtype(text).newbyteorder(order)
+        return dtype
 
     def make_reconstruct(self, kind: Any, shape: Any, code: Any) -> _Unfinished:
         if not isinstance(kind, _Global) or kind.meaning != "ndarray":
@@ -208,18 +208,18 @@ class _Machine:
         order = "F" if fortran is True else "C"
         if not isinstance(dtype, np.dtype) or dtype.kind != "O":
             return self.make_frombuffer(data, dtype, shape, order)
-        if type(data) is not list or len(data) != count_of(shape):
+        if type(data) is not list or len(data) != element_count(shape):
             raise RefusedPickle("an array whose size is not that of its data")
         self.spend(8 * len(data))
         items = np.empty(len(data), object)
-        for place, item in enumerate(data):
-            items[place] = item
-        return shaped(items, shape, order)
+        for index, item in enumerate(data):
+            items[index] = item
+        return reshape(items, shape, order)
 
     def make_frombuffer(self, data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
         if not isinstance(dtype, np.dtype) or dtype.kind == "O" or not isinstance(data, bytes | bytearray):
             raise RefusedPickle("an array without a type or without data")
-        return array_of(data, dtype, shape, order)
+        return build_array(data, dtype, shape, order)
 
     def make_scalar(self, dtype: Any, data: Any = None) -> Any:
         if not isinstance(dtype, np.dtype) or dtype.kind == "O" or not isinstance(data, bytes):
@@ -231,7 +231,7 @@ class _Machine:
 
 
 def _name(part: Any) -> str:
-    return part[:80] if isinstance(part, str) else shown(part)
+    return part[:80] if isinstance(part, str) else short_repr(part)
 
 
 _PUSHED = {
@@ -246,8 +246,8 @@ _STEPS: dict[str, _Step] = {
     "MARK": lambda vm, _: vm.stack.append(_MARK),
     "POP": lambda vm, _: vm.stack.pop(),
     "POP_MARK": lambda vm, _: vm.to_mark(),
-    "LONG1": lambda vm, number: vm.push_whole(number),
-    "LONG4": lambda vm, number: vm.push_whole(number),
+    "LONG1": lambda vm, number: vm.push_integer(number),
+    "LONG4": lambda vm, number: vm.push_integer(number),
     "NONE": lambda vm, _: vm.stack.append(None),
     "NEWTRUE": lambda vm, _: vm.stack.append(True),
     "NEWFALSE": lambda vm, _: vm.stack.append(False),

@@ -86,7 +86,7 @@ _NEAR = 6
 """Tokens: how far behind a form of be an adjective stands."""
 _LONGEST = 32
 """Characters: no listed word is longer, so a longer one is not looked up."""
-_REMEMBERED = 65536
+_CACHE_SIZE = 65536
 """Words of the texts read so far that are kept with what they mean."""
 
 
@@ -102,7 +102,7 @@ class Token:
     sign: bool = False
 
 
-class Finder:
+class LexiconTokenizer:
     """Splits texts into [Token][]s: the lexicon's words and phrases as one token each, so also those in `grammar`."""
 
     def __init__(self, grammar: Iterable[str] = ()) -> None:
@@ -127,40 +127,42 @@ class Finder:
         A single quotation mark in front of a word is "‘", one behind a word "'"; those inside of words stay there.
         """
         pieces = _TOKEN.findall(_OPENED.sub("‘", text.lower().translate(_PLAIN)))
-        out: list[Token] = []
-        at = 0
-        while at < len(pieces):
-            piece = pieces[at]
+        tokens: list[Token] = []
+        position = 0
+        while position < len(pieces):
+            piece = pieces[position]
             if _CHINESE.match(piece):
-                out.extend(self._chinese(piece))
-                at += 1
+                tokens.extend(self._chinese(piece))
+                position += 1
                 continue
-            taken = _longest_phrase(self.phrases, pieces, at)
-            if taken > 1:
-                out.append(self.meaning[" ".join(pieces[at : at + taken])])
+            size = _longest_phrase(self.phrases, pieces, position)
+            if size > 1:
+                tokens.append(self.meaning[" ".join(pieces[position : position + size])])
             else:
-                out.append(self.after_be[piece] if piece in self.after_be and _after_be(out) else self._word(piece))
-            at += taken
-        return out
+                tokens.append(
+                    self.after_be[piece] if piece in self.after_be and _after_be(tokens) else self._word(piece)
+                )
+            position += size
+        return tokens
 
     def _word(self, text: str) -> Token:
         token = self.meaning.get(text) or self._inflected.get(text)
         if token is None:
             base = self.meaning.get(lemma(text)) if text[0].isalpha() else None
             token = Token(text, base.label, base.sign) if base is not None else Token(text)
-            if len(self._inflected) < _REMEMBERED:
+            if len(self._inflected) < _CACHE_SIZE:
                 self._inflected[text] = token
         return token
 
     def _chinese(self, run: str) -> Iterable[Token]:
-        at = 0
-        while at < len(run):
-            size = min(self.longest.get(run[at], 1), len(run) - at)
-            while size > 1 and run[at : at + size] not in self.meaning:
+        position = 0
+        while position < len(run):
+            size = min(self.longest.get(run[position], 1), len(run) - position)
+            while size > 1 and run[position : position + size] not in self.meaning:
                 size -= 1
-            word = run[at : at + size]
+            word = run[position : position + size]
             yield self.meaning.get(word) or Token(word)
-            at += size
+            position += size
 
 
 def _after_be(before: Sequence[Token]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from affectgpt.media.clip import SAMPLE_RATE, Clip, Pictures
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
-from affectgpt.media.sampling import Resampling, Spread, chosen
+from affectgpt.media.sampling import Resampling, Spread, sample_indices
 from affectgpt.registry.errors import ConfigError
 
 ARRAYS = Path("<arrays>")
@@ -95,9 +95,9 @@ class ArrayClip(Clip):
 
     def _pictures(self, images: np.ndarray, count: int, spread: Spread) -> Pictures:
         times = [index / self._rate for index in range(len(images))]
-        indices = chosen(times, len(images) / self._rate, count, spread)
-        shown = np.asarray([float(times[index]) for index in indices], dtype=np.float32)
-        return Pictures([images[index] for index in indices], shown)
+        indices = sample_indices(times, len(images) / self._rate, count, spread)
+        frame_times = np.asarray([float(times[index]) for index in indices], dtype=np.float32)
+        return Pictures([images[index] for index in indices], frame_times)
 
 
 def _check_rate(name: str, rate: float, bounds: tuple[float, float]) -> None:

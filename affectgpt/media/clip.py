@@ -108,15 +108,15 @@ class Clip:
         """
         from affectgpt.media.container import read_header
 
-        place = Path(path)
-        header = read_header(place, limits)
-        beside = sidecar(place) if subtitle is None else None
-        text = read_subtitle(beside) if beside is not None else (subtitle or "")
-        heard = None if sound is None else (Path(sound), _sound_header(Path(sound), limits))
-        stored = None if faces is None else FaceArray.open(Path(faces), face_order, limits)
-        clip = cls(place, header, text, limits, detector or HaarFaceDetector(), heard, stored)
-        if beside is not None:
-            clip._note(f"subtitle read from {beside.name}")
+        media_file = Path(path)
+        header = read_header(media_file, limits)
+        text_file = sidecar(media_file) if subtitle is None else None
+        text = read_subtitle(text_file) if text_file is not None else (subtitle or "")
+        separate_sound = None if sound is None else (Path(sound), _sound_header(Path(sound), limits))
+        stored_faces = None if faces is None else FaceArray.open(Path(faces), face_order, limits)
+        clip = cls(media_file, header, text, limits, detector or HaarFaceDetector(), separate_sound, stored_faces)
+        if text_file is not None:
+            clip._note(f"subtitle read from {text_file.name}")
         return clip
 
     @staticmethod
@@ -166,11 +166,11 @@ class Clip:
         if not self.has_video:
             return None
         if (count, spread) not in self._frames:
-            from affectgpt.media.picture import sample
+            from affectgpt.media.picture import sample_frames
 
-            found = sample(self.path, self._header, self._limits, count, spread)
-            self._frames[count, spread] = Pictures(found.images, np.asarray(found.times, dtype=np.float32))
-            for note in found.notes:
+            sampled = sample_frames(self.path, self._header, self._limits, count, spread)
+            self._frames[count, spread] = Pictures(sampled.images, np.asarray(sampled.times, dtype=np.float32))
+            for note in sampled.notes:
                 self._note(note)
         return self._frames[count, spread]
 

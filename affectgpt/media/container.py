@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.media.limits import Limits
-from affectgpt.media.packets import scan
+from affectgpt.media.packets import read_packets
 from affectgpt.registry.errors import MediaError
 
 SECOND = 1_000_000
@@ -44,7 +44,7 @@ class _Bytes:
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[Any]:
+def open_container(path: Path, limits: Limits) -> Iterator[Any]:
     """`path` as a PyAV input container. What libav raises inside the block leaves it as a MediaError.
 
     No protocol is allowed, so a playlist posing as a clip reaches neither the network nor another file. libav
@@ -87,7 +87,7 @@ def _reason(error: BaseException) -> str:
 def read_header(path: Path, limits: Limits) -> Header:
     """Check `path` and read its header. Decodes nothing; raises MediaError for whatever cannot be a clip."""
     _check_file(path, limits)
-    with opened(path, limits) as container:
+    with open_container(path, limits) as container:
         video, notes = _video(container)
         audio = container.streams.best("audio")
         if audio is not None and audio.codec_context is None:
@@ -110,9 +110,9 @@ def read_header(path: Path, limits: Limits) -> Header:
         if promised > 0:
             check_seconds(path, promised, limits)
         measured = promised
-        short = _is_cut(container, chosen)
+        short = _is_truncated(container, chosen)
         if promised <= 0 or short:
-            tracks = scan(container, chosen, limits, path)
+            tracks = read_packets(container, chosen, limits, path)
             measured = max(0.0, float(max(track.end() for track in tracks.values()) - start))
             check_seconds(path, measured, limits)
         if short and measured <= 0:
@@ -222,7 +222,7 @@ def check_seconds(path: Path, seconds: float, limits: Limits) -> None:
         )
 
 
-def _is_cut(container: Any, streams: list[Any]) -> bool:
+def _is_truncated(container: Any, streams: list[Any]) -> bool:
     # MP4 lists the place of every packet: one that lies beyond the end of the file was cut off.
     for stream in streams:
         entries = stream.index_entries
@@ -231,6 +231,6 @@ def _is_cut(container: Any, streams: list[Any]) -> bool:
     return False
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """`1 frame`, `2 frames`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -11,7 +11,7 @@ _SECOND_IS_ASCII = bytes(range(0x40, 0x7F))
 
 
 @dataclass
-class Evidence:
+class EncodingEvidence:
     """What text that was decoded as GB 18030 shows: add all of it, then ask.
 
     In Western text a letter beyond ASCII stands alone: GB 18030 reads it and the ASCII character behind it as one

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from affectgpt.media.limits import Limits
-from affectgpt.media.sampling import Spread, released, targets
+from affectgpt.media.sampling import Spread, frame_times, sample_indices_released
 from affectgpt.registry.errors import MediaError
 
 ChannelOrder = Literal["bgr", "rgb"]
@@ -32,7 +32,7 @@ class FaceArray:
     @classmethod
     def open(cls, path: Path, order: ChannelOrder, limits: Limits) -> FaceArray:
         """Check the header of `path`. Raises MediaError when it is no such array or above `limits`."""
-        return cls(path, len(_mapped(path, limits)), order, limits)
+        return cls(path, len(_open_mapped(path, limits)), order, limits)
 
     def pictures(self, count: int, duration: float, spread: Spread = "middles") -> tuple[list[np.ndarray], list[float]]:
         """`count` pictures evenly spaced, RGB, each once, and when each is first shown.
@@ -41,29 +41,29 @@ class FaceArray:
         `(i + 0.5) * duration / count`. A clip without a length has one moment: one picture. With `spread: released`
         those that the released AffectGPT takes, see [released][affectgpt.media.sampling.released].
         """
-        stored = _mapped(self.path, self.limits)
+        stored = _open_mapped(self.path, self.limits)
         if len(stored) != self.count:
             raise MediaError("the array of faces changed while it was read", where=str(self.path))
         if spread == "released":
-            chosen = released(self.count, count)
+            indices = sample_indices_released(self.count, count)
         else:
-            chosen = sorted({int(target) for target in targets(self.count, count if duration > 0 else 1)})
+            indices = sorted({int(time) for time in frame_times(self.count, count if duration > 0 else 1)})
         step = -1 if self.order == "bgr" else 1
-        images = [np.array(stored[place][..., ::step], order="C") for place in chosen]
-        return images, [place * duration / self.count for place in chosen]
+        images = [np.array(stored[index][..., ::step], order="C") for index in indices]
+        return images, [index * duration / self.count for index in indices]
 
 
-def _mapped(path: Path, limits: Limits) -> np.ndarray:
+def _open_mapped(path: Path, limits: Limits) -> np.ndarray:
     form: Any = np.lib.format
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
+        stat_result = os.stat(path)
+        if not stat.S_ISREG(stat_result.st_mode):
             raise MediaError("the array of faces is not a file", where=str(path), expected=_EXPECTED)
-        if found.st_size > limits.max_bytes:
+        if stat_result.st_size > limits.max_bytes:
             raise MediaError(
                 "the array of faces is too large",
                 where=str(path),
-                found=f"{found.st_size:,} bytes",
+                found=f"{stat_result.st_size:,} bytes",
                 expected=f"at most {limits.max_bytes:,} bytes",
                 hint="raise the limit",
             )

@@ -67,31 +67,31 @@ def face_crops(
     When no image has one, the images come back whole.
     """
     boxes = [_largest(detector.detect(image)) for image in images]
-    found = [i for i, box in enumerate(boxes) if box is not None]
+    with_face = [i for i, box in enumerate(boxes) if box is not None]
     frames = f"{len(images)} frame{'' if len(images) == 1 else 's'}"
-    if not found:
+    if not with_face:
         return [image.copy() for image in images], [f"no face found in {frames}: the whole frame was used"]
     notes = []
-    if len(found) < len(images):
-        missing = len(images) - len(found)
+    if len(with_face) < len(images):
+        missing = len(images) - len(with_face)
         notes.append(f"no face found in {missing} of {frames}: the nearest frame's place was used")
     crops = []
     for i, image in enumerate(images):
-        nearest = min(found, key=lambda j: abs(times[j] - times[i]))
+        nearest = min(with_face, key=lambda j: abs(times[j] - times[i]))
         box = boxes[nearest]
         assert box is not None
-        crops.append(square(image, box))
+        crops.append(square_crop(image, box))
     return crops, notes
 
 
-def square(image: np.ndarray, box: Box) -> np.ndarray:
+def square_crop(image: np.ndarray, box: Box) -> np.ndarray:
     """The square `[S, S, 3]` around `box` with a margin of 15 % on each side, moved or shrunk to lie in the image."""
     height, width = image.shape[:2]
     x, y, w, h = box
     side = max(1, min(round(max(w, h) * (1 + 2 * MARGIN)), height, width))
-    left = min(max(round(x + w / 2 - side / 2), 0), width - side)
-    top = min(max(round(y + h / 2 - side / 2), 0), height - side)
-    return np.array(image[top : top + side, left : left + side])
+    x_start = min(max(round(x + w / 2 - side / 2), 0), width - side)
+    y_start = min(max(round(y + h / 2 - side / 2), 0), height - side)
+    return np.array(image[y_start : y_start + side, x_start : x_start + side])
 
 
 def _largest(boxes: Sequence[Box]) -> Box | None:

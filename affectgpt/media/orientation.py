@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-Turn = tuple[int, int, int, int]
+Orientation = tuple[int, int, int, int]
 """(a, b, c, d): the pixel at (x, y) goes to (a x + c y, b x + d y), the order of ISO/IEC 14496-12, section 6.2.2."""
 
 # Exif 2.32, tag 0x0112: where row 0 and column 0 of the stored picture are to be seen.
-_EXIF: dict[int, Turn] = {
+_EXIF: dict[int, Orientation] = {
     1: (1, 0, 0, 1),
     2: (-1, 0, 0, 1),
     3: (-1, 0, 0, -1),
@@ -23,15 +23,17 @@ _EXIF: dict[int, Turn] = {
     8: (0, -1, 1, 0),
 }
 _EXIF_START = re.compile(rb"(?:Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)", re.DOTALL)
-_ROTATION: dict[int, Turn] = {0: _EXIF[1], 1: _EXIF[8], 2: _EXIF[3], 3: _EXIF[6]}
+_ROTATION: dict[int, Orientation] = {0: _EXIF[1], 1: _EXIF[8], 2: _EXIF[3], 3: _EXIF[6]}
 
 
 def picture(frame: Any, packet: Any) -> np.ndarray:
     """A decoded frame as uint8 RGB `[H, W, 3]`, upright. `packet` is the one the decoder was fed last."""
-    return np.ascontiguousarray(upright(frame.reformat(format="rgb24", threads=1).to_ndarray(), turn(frame, packet)))
+    return np.ascontiguousarray(
+        apply_orientation(frame.reformat(format="rgb24", threads=1).to_ndarray(), read_orientation(frame, packet))
+    )
 
 
-def turn(frame: Any, packet: Any) -> Turn:
+def read_orientation(frame: Any, packet: Any) -> Orientation:
     """How the file says `frame` is to be turned and mirrored."""
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
@@ -46,7 +48,7 @@ def turn(frame: Any, packet: Any) -> Turn:
     return (a, b, c, d)
 
 
-def upright(image: np.ndarray, turn: Turn) -> np.ndarray:
+def apply_orientation(image: np.ndarray, turn: Orientation) -> np.ndarray:
     """Apply `turn` to `[H, W, 3]`, rounded to quarter turns and mirrors. Only the signs and the larger pair count."""
     a, b, c, d = turn
     swapped = abs(b) > abs(a)

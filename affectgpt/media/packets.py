@@ -33,7 +33,7 @@ class Track:
     rate: Fraction
     count: int = 0
     complete: bool = True
-    shown: dict[int, int] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
     keyframes: list[int] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Track:
         if packet.pts is None:
             self.complete = False
             return
-        self.shown[packet.pts] = position
+        self.positions[packet.pts] = position
         self.lengths[packet.pts] = packet.duration or 0
         if packet.is_keyframe:
             self.keyframes.append(position)
@@ -69,14 +69,14 @@ class Track:
         A keyframe that is decoded before the frame but shown after it does not count: the frame may refer to
         pictures from before that keyframe (an open group of pictures).
         """
-        position = self.shown[pts]
+        position = self.positions[pts]
         nearest = bisect_right(self.keyframes, position) - 1
         while nearest >= 0 and self.stamps[nearest] > pts:
             nearest -= 1
         return self.keyframes[nearest] if nearest >= 0 else 0
 
 
-def span(pts: Sequence[Fraction | int], last: Fraction | int = 0) -> Fraction:
+def frames_duration(pts: Sequence[Fraction | int], last: Fraction | int = 0) -> Fraction:
     """From the first of the sorted stamps to the end of the last frame, which lasts `last`.
 
     Where the file does not say how long the last frame lasts (0), it is the median distance of the frames; a single
@@ -88,7 +88,7 @@ def span(pts: Sequence[Fraction | int], last: Fraction | int = 0) -> Fraction:
     return Fraction(pts[-1] - pts[0] + (last or (gaps[len(gaps) // 2] if gaps else 0)))
 
 
-def scan(container: Any, streams: Sequence[Any], limits: Limits, path: Path) -> dict[int, Track]:
+def read_packets(container: Any, streams: Sequence[Any], limits: Limits, path: Path) -> dict[int, Track]:
     """Read every packet of `streams` to the end of the file: stream index -> [Track][].
 
     Damage ends the reading. Raises MediaError when there are more packets than a clip of `limits.max_seconds` has.

@@ -17,7 +17,7 @@ SEEK_COST = 4
 """What one seek costs, counted in packets decoded: the decoder is emptied and fills its reorder buffer again."""
 
 
-def targets(duration: Fraction | int | float, count: int) -> list[Fraction]:
+def frame_times(duration: Fraction | int | float, count: int) -> list[Fraction]:
     """The middles of `count` equal parts of `[0, duration]`: target i is `(i + 0.5) * duration / count`.
 
     Exact (fractions), so that a frame whose stamp equals its target is never missed by a rounding error.
@@ -31,32 +31,32 @@ def targets(duration: Fraction | int | float, count: int) -> list[Fraction]:
     return [(2 * i + 1) * part for i in range(count)]
 
 
-def choose(pts: Sequence[Fraction | int | float], wanted: Iterable[Fraction | int | float]) -> list[int]:
+def frames_at(pts: Sequence[Fraction | int | float], targets: Iterable[Fraction | int | float]) -> list[int]:
     """For each target the index of the frame shown then: the last with `pts <= target`, else the first.
 
     `pts` is sorted. A frame that several targets fall on is returned once, so the indices strictly increase when
     the targets do, and may be fewer than the targets.
     """
-    found = (max(bisect_right(pts, target) - 1, 0) for target in wanted)
-    return sorted(set(found)) if pts else []
+    indices = (max(bisect_right(pts, target) - 1, 0) for target in targets)
+    return sorted(set(indices)) if pts else []
 
 
-def released(frames: int, count: int) -> list[int]:
+def sample_indices_released(frame_count: int, count: int) -> list[int]:
     """The frames that the released AffectGPT takes of `frames`: number i at `i * frames / n`, rounded down, where n is
     the smaller of `frames` and `count`. In floats, as numpy's `arange` counts: a fraction may fall one frame short.
     """
-    taken = min(frames, count)
-    return [int(index * (frames / taken)) for index in range(taken)]
+    size = min(frame_count, count)
+    return [int(index * (frame_count / size)) for index in range(size)]
 
 
-def chosen(pts: Sequence[Fraction | int], length: Fraction | int, count: int, spread: Spread) -> list[int]:
+def sample_indices(pts: Sequence[Fraction | int], length: Fraction | int, count: int, spread: Spread) -> list[int]:
     """The indices of the frames with the sorted stamps `pts` that stand for a picture of `length`."""
     if spread == "released":
-        return released(len(pts), count)
-    return choose(pts, [pts[0] + target for target in targets(length, count)])
+        return sample_indices_released(len(pts), count)
+    return frames_at(pts, [pts[0] + target for target in frame_times(length, count)])
 
 
-def runs(ranges: Iterable[tuple[int, int]], seek_cost: int = SEEK_COST) -> list[tuple[int, int]]:
+def merge_ranges(ranges: Iterable[tuple[int, int]], seek_cost: int = SEEK_COST) -> list[tuple[int, int]]:
     """Join ranges `(first packet, last packet)`, both included, into the runs that are decoded in one go.
 
     Decoding through a gap costs its packets, jumping over it costs `seek_cost`: the cheaper is taken at each gap,

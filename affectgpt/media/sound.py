@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from av import AudioFrame, AudioResampler
 
-from affectgpt.media.container import Header, check_seconds, counted, opened
+from affectgpt.media.container import Header, check_seconds, open_container, pluralize
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import demuxed, frames
 from affectgpt.media.sampling import Resampling
@@ -28,7 +28,7 @@ def read_waveform(
     damaged: set[tuple[int, int]] = set()
     parts: list[np.ndarray] = []
     samples = 0
-    with opened(path, limits) as container:
+    with open_container(path, limits) as container:
         stream = container.streams[header.audio]
         stream.codec_context.thread_count = 1
         first: Fraction | None = None
@@ -50,11 +50,11 @@ def read_waveform(
         for part in resampler.finish():
             parts.append(part)
             samples += len(part)
-    notes = [f"the sound is damaged: {counted(len(damaged), 'packet')} could not be read"] if damaged else []
+    notes = [f"the sound is damaged: {pluralize(len(damaged), 'packet')} could not be read"] if damaged else []
     if not samples:
         return None, [*notes, "no sound could be decoded"]
     waveform = np.concatenate(parts)
-    notes += _mend(waveform)
+    notes += _clean_samples(waveform)
     end = len(waveform) / rate
     if header.duration - end > 0.5:
         notes.append(f"the sound ends at {end:.1f} s of {header.duration:.1f} s")
@@ -70,7 +70,7 @@ def resample(waveform: np.ndarray, source_rate: int, rate: int, resampling: Resa
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None]), format="flt", layout="mono")
     frame.sample_rate = source_rate
     converted = np.concatenate([*resampler.feed(frame), *resampler.finish()])
-    _mend(converted)
+    _clean_samples(converted)
     return converted
 
 
@@ -82,7 +82,7 @@ class _Resampler:
         self.layout: tuple[str, str, int] | None = None
         self.inner: AudioResampler | None = None
 
-    def made(self, rate: int) -> AudioResampler:
+    def sample_count(self, rate: int) -> AudioResampler:
         """libav's own for sound of `rate`."""
         return AudioResampler(format="flt", rate=self.rate)
 
@@ -92,7 +92,7 @@ class _Resampler:
             # A stream may change its layout on the way (joined files, HE-AAC): what is buffered comes out first.
             yield from self.finish()
             _check_rate(self.path, frame.sample_rate)
-            self.layout, self.inner = layout, self.made(frame.sample_rate)
+            self.layout, self.inner = layout, self.sample_count(frame.sample_rate)
         frame.pts = None
         yield from self._mono(frame)
 
@@ -119,7 +119,7 @@ class _SincResampler(_Resampler):
     # libav decodes only; a run of sound of one layout is resampled as a whole, as the filter's ends ask for.
     parts: list[np.ndarray]
 
-    def made(self, rate: int) -> AudioResampler:
+    def sample_count(self, rate: int) -> AudioResampler:
         self.parts, self.found = [], rate
         return AudioResampler(format="flt", rate=rate)
 
@@ -129,8 +129,8 @@ class _SincResampler(_Resampler):
             import torch
             from torchaudio.functional import resample
 
-            whole = torch.from_numpy(np.concatenate(self.parts).T.copy())
-            yield resample(whole, self.found, self.rate).mean(dim=0).numpy()
+            waveform = torch.from_numpy(np.concatenate(self.parts).T.copy())
+            yield resample(waveform, self.found, self.rate).mean(dim=0).numpy()
 
 
 def _check_rate(path: Path, rate: int) -> None:
@@ -144,13 +144,13 @@ def _check_rate(path: Path, rate: int) -> None:
         )
 
 
-def _mend(waveform: np.ndarray) -> list[str]:
+def _clean_samples(waveform: np.ndarray) -> list[str]:
     # In place: a float file may hold anything. Nothing is scaled, only what lies outside full scale is cut.
     notes = []
     bad = ~np.isfinite(waveform)
     if bad.any():
         waveform[bad] = 0
-        notes.append(f"{counted(int(bad.sum()), 'sample')} of the sound were not numbers: silence took their place")
+        notes.append(f"{pluralize(int(bad.sum()), 'sample')} of the sound were not numbers: silence took their place")
     peak = float(np.abs(waveform).max())
     np.clip(waveform, -1, 1, out=waveform)
     if peak > 2:

@@ -7,7 +7,7 @@ import html
 import re
 from pathlib import Path
 
-from affectgpt.media.encoding_guess import Evidence
+from affectgpt.media.encoding_guess import EncodingEvidence
 from affectgpt.registry.errors import MediaError
 
 SUFFIXES = (".srt", ".vtt", ".txt")
@@ -50,16 +50,16 @@ def read_subtitle(path: Path) -> str:
             expected=f"at most {MAX_BYTES:,} bytes",
             hint="cut it to the part that belongs to the clip, or give the subtitle as text",
         )
-    text = decoded(data)
+    text = decode_text(data)
     if path.suffix.lower() == ".txt":
         return " ".join(text.split())
-    return spoken(text, vtt=path.suffix.lower() == ".vtt")
+    return cue_text(text, vtt=path.suffix.lower() == ".vtt")
 
 
-def decoded(data: bytes) -> str:
+def decode_text(data: bytes) -> str:
     """Bytes to text: by the byte order mark, else the first of UTF-8, GB 18030, Windows-1252 and Latin-1 that fits.
 
-    GB 18030 does not fit what is Western text by [Evidence][]. The same on every machine: the locale is not asked.
+    GB 18030 does not fit what is Western text by [EncodingEvidence][]. The same on every machine: the locale is not asked.
     Bytes that a byte order mark promised and that do not fit become U+FFFD. NUL bytes are removed.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
@@ -76,12 +76,12 @@ def decoded(data: bytes) -> str:
 
 
 def _is_western(text: str) -> bool:
-    evidence = Evidence()
+    evidence = EncodingEvidence()
     evidence.add(text)
     return evidence.is_western
 
 
-def spoken(text: str, *, vtt: bool) -> str:
+def cue_text(text: str, *, vtt: bool) -> str:
     """The words of SubRip text, or of WebVTT text (`vtt=True`), cues joined by a space."""
     cues: list[str] = []
     for block in re.split(r"\n[ \t]*\n", "\n".join(text.splitlines())):

@@ -80,7 +80,7 @@ def scaled(color: Color, factor: float) -> Color:
     return red, green, blue
 
 
-def mixed(one: Color, other: Color, share: float) -> Color:
+def mix(first: Color, second: Color, share: float) -> Color:
     """`one` with a `share` (0 to 1) of `other`."""
-    red, green, blue = (round(a * (1 - share) + b * share) for a, b in zip(one, other, strict=True))
+    red, green, blue = (round(a * (1 - share) + b * share) for a, b in zip(first, second, strict=True))
     return red, green, blue

@@ -10,18 +10,18 @@ import numpy as np
 
 from affectgpt.synthetic.container import write_media
 from affectgpt.synthetic.difficulty import Difficulty, Range
-from affectgpt.synthetic.frames import FRAME_RATE, film
+from affectgpt.synthetic.frames import FRAME_RATE, render_frames
 from affectgpt.synthetic.identity import POOL_SIZE, SPLIT_CODE, Split, draw_identity
 from affectgpt.synthetic.motion import cue_course, lip_opening
-from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, SUBTITLES, Combination, describe
-from affectgpt.synthetic.voice import LOUDNESS_RATE, SAMPLE_RATE, speak
+from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, SUBTITLES, Combination, describe_combination
+from affectgpt.synthetic.voice import LOUDNESS_RATE, SAMPLE_RATE, synthesize
 
 _STREAMS = {"order": 0, "script": 1, "levels": 2, "picture": 3, "sound": 4}
 _BLOCK = len(COMBINATIONS)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClipPlan:
     """What is decided about a clip before it is drawn."""
 
     name: str
@@ -43,28 +43,28 @@ def _stream(name: str, seed: int, split: Split, index: int) -> np.random.Generat
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def plan_clip(seed: int, split: Split, index: int, difficulty: Difficulty) -> Plan:
+def plan_clip(seed: int, split: Split, index: int, difficulty: Difficulty) -> ClipPlan:
     """The plan of clip `index`: each run of 16 clips holds each combination once, in an order of its own."""
     order = _stream("order", seed, split, index // _BLOCK).permutation(_BLOCK)
     combination = COMBINATIONS[order[index % _BLOCK]]
     script, levels = _stream("script", seed, split, index), _stream("levels", seed, split, index)
 
-    def drawn(bounds: Range) -> float:
+    def draw(bounds: Range) -> float:
         return float(levels.uniform(*bounds))
 
-    return Plan(
+    return ClipPlan(
         name=f"synth_{split}_{index:05d}",
         combination=combination,
-        description=describe(combination, int(script.integers(PATTERNS))),
+        description=describe_combination(combination, int(script.integers(PATTERNS))),
         subtitle=SUBTITLES[script.integers(len(SUBTITLES))],
         identity=int(script.integers(POOL_SIZE[split])),
-        seconds=round(drawn(difficulty.seconds) * FRAME_RATE) / FRAME_RATE,
-        face_strength=drawn(difficulty.face_strength),
-        voice_strength=drawn(difficulty.voice_strength),
-        face_share=drawn(difficulty.face_share),
-        voice_share=drawn(difficulty.voice_share),
-        camera_noise=drawn(difficulty.camera_noise),
-        voice_snr=drawn(difficulty.voice_snr),
+        seconds=round(draw(difficulty.seconds) * FRAME_RATE) / FRAME_RATE,
+        face_strength=draw(difficulty.face_strength),
+        voice_strength=draw(difficulty.voice_strength),
+        face_share=draw(difficulty.face_share),
+        voice_share=draw(difficulty.voice_share),
+        camera_noise=draw(difficulty.camera_noise),
+        voice_snr=draw(difficulty.voice_snr),
     )
 
 
@@ -76,11 +76,11 @@ def write_clip(path: Path, seed: int, split: Split, index: int, difficulty: Diff
     picture, sound = _stream("picture", seed, split, index), _stream("sound", seed, split, index)
     seconds, combination = plan.seconds, plan.combination
     voice_cue = cue_course(sound, seconds=seconds, strength=plan.voice_strength, share=plan.voice_share)
-    speech = speak(sound, identity, combination.voice, seconds=seconds, cue=voice_cue, snr_db=plan.voice_snr)
+    speech = synthesize(sound, identity, combination.voice, seconds=seconds, cue=voice_cue, snr_db=plan.voice_snr)
     face_cue = cue_course(picture, seconds=seconds, strength=plan.face_strength, share=plan.face_share)
     times = np.arange(round(seconds * FRAME_RATE)) / FRAME_RATE
     lips = lip_opening(picture, speech.loudness, LOUDNESS_RATE, times)
-    frames = film(
+    frames = render_frames(
         picture, identity, combination.face, seconds=seconds, cue=face_cue, lips=lips, noise=plan.camera_noise
     )
     write_media(path, frames, frame_rate=FRAME_RATE, waveform=speech.waveform, sample_rate=SAMPLE_RATE)

@@ -8,15 +8,15 @@ from pathlib import Path
 from affectgpt.registry.errors import ConfigError, Problem, listed
 from affectgpt.synthetic.clip import plan_clip, write_clip
 from affectgpt.synthetic.difficulty import Difficulty
-from affectgpt.synthetic.folder import check_replaceable, replacing, write_tables
+from affectgpt.synthetic.folder import check_replaceable, replace_folder, write_tables
 from affectgpt.synthetic.identity import SPLIT_CODE, Split
-from affectgpt.workers.pool import finished
+from affectgpt.workers.pool import run_tasks
 
 MAX_CLIPS = 1_000_000
 _DEFAULT = Difficulty()
 
 
-def generate(
+def write_clips(
     out: Path,
     *,
     clips: int,
@@ -39,15 +39,15 @@ def generate(
     check_arguments(clips, seed, split, workers)
     check_replaceable(Path(out).resolve())
     plans = [plan_clip(seed, split, index, difficulty) for index in range(clips)]
-    with replacing(Path(out)) as folder:
+    with replace_folder(Path(out)) as folder:
         (folder / "video").mkdir()
         tasks = [
             (folder / "video" / f"{plan.name}.mp4", seed, split, index, difficulty) for index, plan in enumerate(plans)
         ]
-        with finished(write_clip, tasks, min(workers, clips)) as written:
-            for done, _ in enumerate(written, 1):
+        with run_tasks(write_clip, tasks, min(workers, clips)) as names:
+            for count, _ in enumerate(names, 1):
                 if progress is not None:
-                    progress(done, clips)
+                    progress(count, clips)
         write_tables(folder, plans, seed=seed, split=split, difficulty=difficulty)
 
 

@@ -50,13 +50,13 @@ def at_moment(
 
     `speech` (0 to 1) opens the mouth beyond what the expression does; `blink` (0 to 1) shuts the lids.
     """
-    shown = {field.name: strength * getattr(EXPRESSIONS[face], field.name) for field in fields(Expression)}
-    shown["brow_inner"] += identity.rest_brow
-    shown["brow_outer"] += 0.5 * identity.rest_brow
-    shown["lids"] += identity.rest_lid
-    shown["corners"] += identity.rest_mouth
-    shown["gaze"] += gaze
-    shown["shut"] = blink
-    shown["jaw"] = min(1.0, shown["jaw"] + 0.42 * speech * (1 - 0.5 * shown["jaw"]))
-    shown["press"] *= 1 - speech
-    return Expression(**shown)
+    values = {field.name: strength * getattr(EXPRESSIONS[face], field.name) for field in fields(Expression)}
+    values["brow_inner"] += identity.rest_brow
+    values["brow_outer"] += 0.5 * identity.rest_brow
+    values["lids"] += identity.rest_lid
+    values["corners"] += identity.rest_mouth
+    values["gaze"] += gaze
+    values["shut"] = blink
+    values["jaw"] = min(1.0, values["jaw"] + 0.42 * speech * (1 - 0.5 * values["jaw"]))
+    values["press"] *= 1 - speech
+    return Expression(**values)

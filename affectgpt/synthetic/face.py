@@ -18,7 +18,7 @@ from affectgpt.synthetic.brush import (
     ellipse,
     fill,
     line,
-    mixed,
+    mix,
     moved,
     scaled,
 )
@@ -128,7 +128,7 @@ class Portrait:
         spine = curve([inner, middle, outer], 10)
         thick = who.brow_thickness * np.linspace(1.0, 0.45, len(spine))[:, None] * (0, 1)
         shape = np.concatenate([spine - 0.5 * thick, (spine + 0.5 * thick)[::-1]])
-        fill(canvas, moved(shape * (side, 1), self._turn, 0), mixed(who.hair, who.skin, 0.2))
+        fill(canvas, moved(shape * (side, 1), self._turn, 0), mix(who.hair, who.skin, 0.2))
 
     def _eye(self, canvas: Image, now: Expression, side: int) -> None:
         who = self._identity
@@ -155,8 +155,8 @@ class Portrait:
         ellipse(ball, iris, (radius * 0.85, radius * 0.85), who.iris)
         ellipse(ball, iris, (radius * 0.45, radius * 0.45), (14, 12, 12))
         ellipse(ball, moved(iris, -0.14 * size, -0.16 * size), (0.018, 0.018), (250, 250, 250))
-        seen = opening[y0:y1, x0:x1, None].astype(np.uint16)
-        mixture = ball[y0:y1, x0:x1] * seen + canvas[y0:y1, x0:x1] * (255 - seen)
+        opacity = opening[y0:y1, x0:x1, None].astype(np.uint16)
+        mixture = ball[y0:y1, x0:x1] * opacity + canvas[y0:y1, x0:x1] * (255 - opacity)
         canvas[y0:y1, x0:x1] = (mixture // 255).astype(np.uint8)
         line(canvas, bottom[1:-1], scaled(who.skin, 0.70), 0.014)
         line(canvas, top, scaled(who.hair, 0.45), 0.034)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from affectgpt.registry.errors import DataError, RunError, listed
-from affectgpt.synthetic.clip import Plan
+from affectgpt.synthetic.clip import ClipPlan
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.identity import Split
 
@@ -28,12 +28,12 @@ _OWN_FILES = {FACTS_FILE, SUBTITLE_FILE, LABEL_FILE, DESCRIPTION_FILE, "video"}
 _OWN_VIDEO = re.compile(r"synth_(train|test)_\d{5,}\.mp4")
 
 
-def _strangers(out: Path, present: set[str]) -> set[str]:
-    strangers = present - _OWN_FILES
+def _foreign_files(out: Path, present: set[str]) -> set[str]:
+    foreign = present - _OWN_FILES
     if (out / "video").is_dir():
         videos = (entry.name for entry in (out / "video").iterdir())
-        strangers |= {f"video/{name}" for name in videos if not _OWN_VIDEO.fullmatch(name)}
-    return strangers
+        foreign |= {f"video/{name}" for name in videos if not _OWN_VIDEO.fullmatch(name)}
+    return foreign
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Layout:
     ours, `strangers(folder, names in it)`."""
 
     format: str
-    strangers: Callable[[Path, set[str]], set[str]]
+    foreign_files: Callable[[Path, set[str]], set[str]]
 
 
-MER2025 = Layout(FORMAT, _strangers)
+MER2025 = Layout(FORMAT, _foreign_files)
 
 
 def check_replaceable(out: Path, layout: Layout = MER2025) -> None:
@@ -66,12 +66,12 @@ def check_replaceable(out: Path, layout: Layout = MER2025) -> None:
             expected=f"no folder, an empty one, or one with a {FACTS_FILE} of an earlier run",
             hint=hint,
         )
-    strangers = layout.strangers(out, present)
-    if strangers:
+    foreign = layout.foreign_files(out, present)
+    if foreign:
         raise DataError(
             "the folder holds synthetic clips and other files, which replacing it would delete",
             where=str(out),
-            found=_some(strangers),
+            found=_some(foreign),
             hint=hint,
         )
 
@@ -90,7 +90,7 @@ def _some(names: set[str]) -> str:
 
 
 @contextmanager
-def replacing(out: Path, layout: Layout = MER2025) -> Iterator[Path]:
+def replace_folder(out: Path, layout: Layout = MER2025) -> Iterator[Path]:
     """A new folder beside `out` to write into; it becomes `out` when the block ends without an exception.
 
     `out` is untouched until then. After an exception the new folder is removed; after a kill it stays beside
@@ -103,7 +103,7 @@ def replacing(out: Path, layout: Layout = MER2025) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
-        raise _refused(out, error) from error
+        raise _error_unwritable(out, error) from error
     try:
         fresh = room / "new"
         fresh.mkdir()
@@ -118,16 +118,16 @@ def replacing(out: Path, layout: Layout = MER2025) -> Iterator[Path]:
                 os.rename(room / "old", out)
             raise
     except OSError as error:
-        raise _refused(out, error) from error
+        raise _error_unwritable(out, error) from error
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _refused(out: Path, error: OSError) -> RunError:
+def _error_unwritable(out: Path, error: OSError) -> RunError:
     return RunError("the clips cannot be written", where=str(out), found=str(error), hint="check space and permissions")
 
 
-def write_tables(folder: Path, plans: Sequence[Plan], *, seed: int, split: Split, difficulty: Difficulty) -> None:
+def write_tables(folder: Path, plans: Sequence[ClipPlan], *, seed: int, split: Split, difficulty: Difficulty) -> None:
     """Write the three CSV files of the MER2025 layout, and `synthetic.json`.
 
     `synthetic.json` records how the clips were made (seed, difficulty; per clip the face, the voice, the identity
@@ -150,7 +150,7 @@ def write_tables(folder: Path, plans: Sequence[Plan], *, seed: int, split: Split
     (folder / FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
-def _facts(plan: Plan, split: Split) -> dict[str, object]:
+def _facts(plan: ClipPlan, split: Split) -> dict[str, object]:
     levels = ("face_strength", "voice_strength", "face_share", "voice_share", "camera_noise", "voice_snr")
     return {
         "face": plan.combination.face,

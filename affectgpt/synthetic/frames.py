@@ -20,7 +20,7 @@ FRAME_RATE = 12.5
 _FACE_HALF_HEIGHT = 0.38
 
 
-def film(
+def render_frames(
     rng: np.random.Generator,
     identity: Identity,
     face: Face,
@@ -48,7 +48,7 @@ def film(
     gaze = rng.uniform(-0.1, 0.3) + sway(rng, 0.2)(times)
     grain = _grain(rng, noise)
     for index in range(len(times)):
-        shown = at_moment(
+        expression = at_moment(
             identity,
             face,
             float(strength[index]),
@@ -56,9 +56,11 @@ def film(
             blink=float(shut[index]),
             gaze=gaze[index],
         )
-        place = _placement(scale[index], angle[index], right[index], down[index])
-        drawn = cv2.warpAffine(portrait.draw(shown), place, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
-        cover = cv2.warpAffine(portrait.alpha, place, (SIZE, SIZE), flags=cv2.INTER_LINEAR)[..., None] / np.float32(255)
+        placement = _placement(scale[index], angle[index], right[index], down[index])
+        drawn = cv2.warpAffine(portrait.draw(expression), placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
+        cover = cv2.warpAffine(portrait.alpha, placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)[..., None] / np.float32(
+            255
+        )
         scene = (drawn * cover + backdrop * (1 - cover)) * tint.astype(np.float32)
         row, column = rng.integers(0, SIZE, 2)
         scene = scene + grain[row : row + SIZE, column : column + SIZE] * rng.choice((-1, 1))

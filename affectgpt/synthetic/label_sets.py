@@ -45,7 +45,7 @@ def valence(combination: Combination) -> float:
     return _NAMES[combination.labels[0]].valence
 
 
-def word(combination: Combination, test_set: TestSet) -> str:
+def basic_label(combination: Combination, test_set: TestSet) -> str:
     """The label of `combination` in a basic test set: one of `test_set.words`."""
     names = _NAMES[combination.labels[0]]
     return {"iemocap": names.iemocap, "meld": names.meld}.get(test_set.key, names.mer)

@@ -19,13 +19,13 @@ def cue_course(rng: np.random.Generator, *, seconds: float, strength: float, sha
     """
     if share >= 1:
         return lambda times: np.full(np.shape(times), strength, dtype=np.float64)
-    held = share * seconds
-    start = float(rng.uniform(0, seconds - held))
-    rise, fall = (min(float(value), held) for value in rng.uniform(0.15, 0.5, 2))
+    duration = share * seconds
+    start = float(rng.uniform(0, seconds - duration))
+    rise, fall = (min(float(value), duration) for value in rng.uniform(0.15, 0.5, 2))
 
     def course(times: Times) -> NDArray[np.float64]:
         up = np.clip((times - start) / rise + 0.5, 0, 1)
-        down = np.clip((start + held - times) / fall + 0.5, 0, 1)
+        down = np.clip((start + duration - times) / fall + 0.5, 0, 1)
         return strength * (0.5 - 0.5 * np.cos(np.pi * np.minimum(up, down)))
 
     return course

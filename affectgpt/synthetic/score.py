@@ -9,7 +9,7 @@ from affectgpt.synthetic.script import emotions_in
 
 
 @dataclass(frozen=True)
-class Score:
+class TextScore:
     """`exact`: the share of clips whose first label is right; `f1`: mean F1 of the label sets; `clips`: how many."""
 
     exact: float
@@ -17,7 +17,7 @@ class Score:
     clips: int
 
 
-def score_texts(texts: Sequence[str], truths: Sequence[str]) -> Score:
+def score_texts(texts: Sequence[str], truths: Sequence[str]) -> TextScore:
     """Compare generated descriptions with the true ones by the labels that each ends with.
 
     A text without labels counts as wrong. Raises ValueError when the two differ in number or are empty.
@@ -26,8 +26,8 @@ def score_texts(texts: Sequence[str], truths: Sequence[str]) -> Score:
         raise ValueError(f"{len(texts)} texts for {len(truths)} truths")
     exact, f1 = 0, 0.0
     for text, truth in zip(texts, truths, strict=True):
-        said, meant = emotions_in(text), emotions_in(truth)
-        exact += bool(said and meant) and said[0] == meant[0]
-        both = len(set(said) & set(meant))
-        f1 += 2 * both / (len(set(said)) + len(set(meant))) if said or meant else 0.0
-    return Score(exact / len(texts), f1 / len(texts), len(texts))
+        labels, meant = emotions_in(text), emotions_in(truth)
+        exact += bool(labels and meant) and labels[0] == meant[0]
+        both = len(set(labels) & set(meant))
+        f1 += 2 * both / (len(set(labels)) + len(set(meant))) if labels or meant else 0.0
+    return TextScore(exact / len(texts), f1 / len(texts), len(texts))

@@ -67,7 +67,7 @@ _PATTERNS: tuple[str, ...] = (
 PATTERNS = len(_PATTERNS)
 
 
-def describe(combination: Combination, pattern: int) -> str:
+def describe_combination(combination: Combination, pattern: int) -> str:
     """The description of a clip: sentence pattern number `pattern` (0 to `PATTERNS` - 1), then the label list.
 
     It ends with `Emotion: ` and the labels joined by ", " and a full stop; [emotions_in][] reads them back.
@@ -87,10 +87,10 @@ def emotions_in(description: str) -> list[str]:
 
     Written for what a trained model prints, so it tolerates a missing full stop and empty items.
     """
-    found = _LABEL_LIST.findall(description)
-    if not found:
+    matches = _LABEL_LIST.findall(description)
+    if not matches:
         return []
-    items = (item.strip().lower() for item in found[-1].split(","))
+    items = (item.strip().lower() for item in matches[-1].split(","))
     return list(dict.fromkeys(item for item in items if item))
 
 

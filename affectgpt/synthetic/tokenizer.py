@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, SUBTITLES, describe
+from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, SUBTITLES, describe_combination
 
 END = "<|im_end|>"
 
 
 def script_texts(prompts: Iterable[str]) -> list[str]:
     """Every description and English subtitle once, and the words of `prompts` often enough to become whole tokens."""
-    described = [describe(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
+    described = [describe_combination(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
     return [*described, *(english for english, _ in SUBTITLES), *(list(prompts) * len(described))]
 
 

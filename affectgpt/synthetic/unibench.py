@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 
 from affectgpt.media.clip import SAMPLE_RATE, Clip
-from affectgpt.synthetic.clip import Plan, plan_clip, write_clip
+from affectgpt.synthetic.clip import ClipPlan, plan_clip, write_clip
 from affectgpt.synthetic.clips import check_arguments
 from affectgpt.synthetic.container import write_wav
 from affectgpt.synthetic.difficulty import Difficulty
-from affectgpt.synthetic.folder import FACTS_FILE, Layout, check_replaceable, replacing, write_csv
-from affectgpt.synthetic.label_sets import valence, word
+from affectgpt.synthetic.folder import FACTS_FILE, Layout, check_replaceable, replace_folder, write_csv
+from affectgpt.synthetic.label_sets import basic_label, valence
 from affectgpt.synthetic.script import COMBINATIONS
 from affectgpt.unibench.datasets.layouts import TEST_SETS, TestSet
-from affectgpt.workers.pool import finished
+from affectgpt.workers.pool import run_tasks
 
 FORMAT = "affectgpt synthetic benchmark"
 MAX_CLIPS_PER_SET = 100_000
@@ -49,7 +49,7 @@ _NAMES = {
 class _Planned:
     name: str
     index: int
-    plan: Plan
+    plan: ClipPlan
     tested: bool
     suffix: str
 
@@ -73,40 +73,40 @@ def write_unibench(
     check_arguments(clips_per_set, seed, "test", workers, most=MAX_CLIPS_PER_SET)
     check_replaceable(Path(out).resolve(), LAYOUT)
     planned = {key: list(_plan(test_set, clips_per_set, seed, difficulty)) for key, test_set in TEST_SETS.items()}
-    with replacing(Path(out), LAYOUT) as folder:
+    with replace_folder(Path(out), LAYOUT) as folder:
         for key, test_set in TEST_SETS.items():
             for part in (test_set.videos, test_set.sounds, test_set.faces):
                 (folder / test_set.folder / part).mkdir(parents=True)
             _write_tables(folder / test_set.folder, test_set, planned[key])
         tasks = [
-            (folder, key, each.name, each.suffix, seed, each.index, difficulty)
+            (folder, key, plan.name, plan.suffix, seed, plan.index, difficulty)
             for key in TEST_SETS
-            for each in planned[key]
+            for plan in planned[key]
         ]
-        with finished(_write_media, tasks, min(workers, len(tasks))) as written:
-            for done, _ in enumerate(written, 1):
+        with run_tasks(_write_media, tasks, min(workers, len(tasks))) as written:
+            for count, _ in enumerate(written, 1):
                 if progress is not None:
-                    progress(done, len(tasks))
+                    progress(count, len(tasks))
         _write_facts(folder, planned, seed, difficulty)
 
 
 def _plan(test_set: TestSet, clips: int, seed: int, difficulty: Difficulty) -> Iterator[_Planned]:
-    tested, others = _NAMES[test_set.key]
+    test_pattern, extra_pattern = _NAMES[test_set.key]
     start = list(TEST_SETS).index(test_set.key) * _SPACING
-    chosen: list[tuple[int, Plan]] = []
+    selected: list[tuple[int, ClipPlan]] = []
     for block in range(start, start + clips, _BLOCK):
         # Each run of 16 clips holds every emotion: one whose value is not 0, then one whose value is, then the others.
         pool = [(index, plan_clip(seed, "test", index, difficulty)) for index in range(block, block + _BLOCK)]
-        zero = next(each for each in pool if valence(each[1].combination) == 0)
-        other = next(each for each in pool if valence(each[1].combination) != 0)
-        chosen += [other, zero, *(each for each in pool if each not in (other, zero))]
-    for place, (index, plan) in enumerate(chosen[:clips]):
-        suffix = test_set.suffixes[place % len(test_set.suffixes)]
-        yield _Planned(tested.format(place), index, plan, True, suffix)
-    for place in range(max(1, clips // 4) if others else 0):
-        index = start + _SPACING // 2 + place
+        zero = next(entry for entry in pool if valence(entry[1].combination) == 0)
+        nonzero = next(entry for entry in pool if valence(entry[1].combination) != 0)
+        selected += [nonzero, zero, *(entry for entry in pool if entry not in (nonzero, zero))]
+    for position, (index, plan) in enumerate(selected[:clips]):
+        suffix = test_set.suffixes[position % len(test_set.suffixes)]
+        yield _Planned(test_pattern.format(position), index, plan, True, suffix)
+    for position in range(max(1, clips // 4) if extra_pattern else 0):
+        index = start + _SPACING // 2 + position
         plan = plan_clip(seed, "test", index, difficulty)
-        yield _Planned(others.format(place), index, plan, False, test_set.suffixes[0])
+        yield _Planned(extra_pattern.format(position), index, plan, False, test_set.suffixes[0])
 
 
 def _write_media(root: Path, key: str, name: str, suffix: str, seed: int, index: int, difficulty: Difficulty) -> None:
@@ -126,25 +126,25 @@ def _write_media(root: Path, key: str, name: str, suffix: str, seed: int, index:
 def _write_tables(folder: Path, test_set: TestSet, planned: list[_Planned]) -> None:
     words = {"english": 0, "sentence": 0, "chinese": 1}
     columns = ("sentence",) if test_set.subtitle_column == "sentence" else ("chinese", "english")
-    rows = [(each.name, *(each.plan.subtitle[words[column]] for column in columns)) for each in planned]
+    rows = [(entry.name, *(entry.plan.subtitle[words[column]] for column in columns)) for entry in planned]
     write_csv(folder / test_set.subtitle_file, ("name", *columns), rows)
     if test_set.task == "fine-grained":
-        labels = [(each.name, f"[{', '.join(each.plan.combination.labels)}]") for each in planned]
+        labels = [(entry.name, f"[{', '.join(entry.plan.combination.labels)}]") for entry in planned]
         write_csv(folder / test_set.label_file, ("name", "openset"), labels)
         return
-    tested = {each.name: _entry(test_set, each.plan) for each in planned if each.tested}
-    others = {each.name: _entry(test_set, each.plan) for each in planned if not each.tested}
-    corpora: dict[str, Any] = {"train_corpus": others, "val_corpus": {}, test_set.corpus: tested}
+    tested = {entry.name: _entry(test_set, entry.plan) for entry in planned if entry.tested}
+    untested = {entry.name: _entry(test_set, entry.plan) for entry in planned if not entry.tested}
+    corpora: dict[str, Any] = {"train_corpus": untested, "val_corpus": {}, test_set.corpus: tested}
     if test_set.session:
-        corpora = {test_set.corpus: {**others, **tested}}
+        corpora = {test_set.corpus: {**untested, **tested}}
     np.savez_compressed(folder / test_set.label_file, allow_pickle=True, **corpora)
 
 
-def _entry(test_set: TestSet, plan: Plan) -> dict[str, str | int | float]:
+def _entry(test_set: TestSet, plan: ClipPlan) -> dict[str, str | int | float]:
     value = valence(plan.combination)
     if test_set.task == "sentiment":
         return {"emo": 0, "val": round(value * test_set.bounds[1], 3)}
-    label = word(plan.combination, test_set)
+    label = basic_label(plan.combination, test_set)
     return {"emo": test_set.words.index(label) if test_set.indexed else label, "val": value}
 
 
@@ -173,7 +173,7 @@ def _strangers(folder: Path, present: set[str]) -> set[str]:
 LAYOUT = Layout(FORMAT, _strangers)
 
 
-def is_written(folder: Path, *, clips_per_set: int, seed: int) -> bool:
+def matches_request(folder: Path, *, clips_per_set: int, seed: int) -> bool:
     """Whether `folder` holds the data sets that [write_unibench][] writes for these arguments."""
     try:
         facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Manner:
+class VoiceStyle:
     """How a voice speaks. `pitch`, `energy`, `formants` multiply; `rate` is syllables a second.
 
     `range` is the spread of the melody, `jitter` the pulse-to-pulse deviation of the period, `breath` the share of
@@ -44,18 +44,20 @@ class Manner:
     tremor_level: float = 0.0
     dull: float = 0.3
 
-    def towards(self, other: Manner, amount: float | Array) -> dict[str, Array]:
+    def towards(self, target: VoiceStyle, amount: float | Array) -> dict[str, Array]:
         """Every parameter moved by `amount` (0 = self, 1 = `other`; a number or one per sample)."""
         names = [field.name for field in fields(self)]
         weight = np.asarray(amount, dtype=np.float64)
-        return {n: getattr(self, n) + weight * (getattr(other, n) - getattr(self, n)) for n in names}
+        return {n: getattr(self, n) + weight * (getattr(target, n) - getattr(self, n)) for n in names}
 
 
-MANNERS: dict[Voice, Manner] = {
-    "bright": Manner(1.48, 0.27, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
-    "harsh": Manner(0.96, 0.10, 0.055, 0.22, 1.35, 3.7, press=0.9, rough=0.45, dull=0.0),
-    "trembling": Manner(1.24, 0.07, 0.014, 0.26, 0.55, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35),
-    "flat": Manner(0.80, 0.012, 0.004, 0.01, 0.75, 2.8, press=0.1, dull=0.6),
+MANNERS: dict[Voice, VoiceStyle] = {
+    "bright": VoiceStyle(1.48, 0.27, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
+    "harsh": VoiceStyle(0.96, 0.10, 0.055, 0.22, 1.35, 3.7, press=0.9, rough=0.45, dull=0.0),
+    "trembling": VoiceStyle(
+        1.24, 0.07, 0.014, 0.26, 0.55, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35
+    ),
+    "flat": VoiceStyle(0.80, 0.012, 0.004, 0.01, 0.75, 2.8, press=0.1, dull=0.6),
 }
 
 _VOWELS = np.array(
@@ -72,7 +74,7 @@ class Speech:
     loudness: Array
 
 
-def speak(
+def synthesize(
     rng: np.random.Generator, identity: Identity, voice: Voice, *, seconds: float, cue: Course, snr_db: float
 ) -> Speech:
     """Say nothing in particular in `identity`'s voice for `seconds`.
@@ -83,7 +85,7 @@ def speak(
     count = round(seconds * SAMPLE_RATE)
     times = np.arange(count) / SAMPLE_RATE
     amount = cue(times)
-    manner = Manner().towards(MANNERS[voice], amount)
+    manner = VoiceStyle().towards(MANNERS[voice], amount)
     syllables = _syllables(rng, seconds, manner["rate"])
     voiced, airy = _source(rng, identity, times, manner, syllables)
     spoken = _articulate(rng, identity, voiced, airy, manner, syllables)

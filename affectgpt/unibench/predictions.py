@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from affectgpt.core.batched_answers import AnswerWithShares, answers, window_size, windows
+from affectgpt.core.batched_answers import AnswerWithShares, answer_window, window_size, windows
 from affectgpt.core.description import Description
 from affectgpt.core.generation import settings_of
 from affectgpt.core.pipeline import Pipeline
@@ -124,7 +124,7 @@ def _prediction_rows(
     pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], size: int, question: str | None
 ) -> list[dict[str, Any]]:
     samples = [clip for clip in clips if isinstance(clip, Sample)]
-    results = iter(answers(pipeline, samples, size, question))
+    results = iter(answer_window(pipeline, samples, size, question))
     return [
         _row(
             _description(clip, next(results))

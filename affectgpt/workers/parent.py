@@ -9,11 +9,11 @@ import signal
 import sys
 
 # Forked where that can be: what they are given holds the encoders, which then need not be sent. Python 3.14 would not.
-START = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """End when the process `parent`, which started this one, does."""
     # torch's own watch takes whoever is the parent when the worker starts: one that is killed before then is missed.
     if sys.platform == "linux":

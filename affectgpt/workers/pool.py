@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def finished(
+def run_tasks(
     function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[Iterator[Result]]:
     """Yields an iterator over what `function(*task)` returns, as the tasks end; 0 or 1 worker: in this process.

@@ -1,4 +1,4 @@
-"""Clips read by several processes ahead of the model, in order; a clip that kills its process costs itself only."""
+"""Prefetch: worker processes read clips in order, ahead of the model; a clip that kills its worker is the only loss."""
 
 from __future__ import annotations
 
@@ -18,84 +18,84 @@ import torch
 
 from affectgpt.registry.errors import RunError
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import START, end_with
+from affectgpt.workers.parent import START_METHOD, exit_with_parent
 
 Item = TypeVar("Item")
 Read = Callable[[int], Item]
 AHEAD = 4
-"""Clips per process that are read, or handed out to be read, before they are asked for, unless told otherwise."""
+"""Default number of clips per worker that are read, or assigned to be read, ahead of the consumer."""
 _NEW, _IDLE = -1, -2
 
 
-def read_ahead(
-    read: Read[Item], count: int, workers: int, lost: Callable[[int, str], Item], ahead: int = AHEAD
+def prefetch(
+    read: Read[Item], count: int, workers: int, on_death: Callable[[int, str], Item], ahead: int = AHEAD
 ) -> Generator[Item]:
     """`read(0)`, ..., `read(count - 1)` in order; with no worker in this process, else by up to `workers` others.
 
-    At most `ahead` times `workers` clips are in memory. When a process dies, `lost(index, how)` stands for what it was
-    reading, or raises when its turn comes, and another process takes its place. What `read` raises comes through in
-    its turn. Raises RunError when a process dies without having read anything. The processes end with the iterator and
-    with this process.
+    At most `ahead * workers` clips are in memory. When a worker dies, `on_death(index, how)` returns the item for the
+    clip that it was reading, or raises when that clip's turn comes; a new worker replaces it. An exception of `read` is
+    raised at the clip's turn. Raises RunError when a worker dies before it read anything. The workers end with the
+    iterator and with this process.
     """
     workers = min(workers, count)
     if workers <= 0:
-        yield from (_read_here(read, index, lost) for index in range(count))
+        yield from (_read_in_process(read, index, on_death) for index in range(count))
         return
-    check_main_guard(START)
+    check_main_guard(START_METHOD)
     readers = [_Reader(read, ahead) for _ in range(workers)]
     ready: dict[int, Callable[[], Item]] = {}
-    given = 0
+    next_index = 0
     try:
-        for wanted in range(count):
-            while given < min(count, wanted + ahead * workers):
-                min(readers, key=lambda each: len(each.held)).give(given)
-                given += 1
-            while wanted not in ready:
-                for reader in _with_news(readers):
+        for index in range(count):
+            while next_index < min(count, index + ahead * workers):
+                min(readers, key=lambda reader: len(reader.assigned)).assign(next_index)
+                next_index += 1
+            while index not in ready:
+                for reader in _ready_readers(readers):
                     if not reader.receive(ready):
                         readers.remove(reader)
-                        ready |= {index: partial(lost, index, how) for index, how in reader.died().items()}
+                        ready |= {lost: partial(on_death, lost, how) for lost, how in reader.take_lost().items()}
                         readers.append(_Reader(read, ahead))
-                        for index in reader.held:
-                            readers[-1].give(index)
-            yield ready.pop(wanted)()
+                        for unread in reader.assigned:
+                            readers[-1].assign(unread)
+            yield ready.pop(index)()
     finally:
         for reader in readers:
             reader.stop()
 
 
-def _read_here(read: Read[Item], index: int, lost: Callable[[int, str], Item]) -> Item:
+def _read_in_process(read: Read[Item], index: int, on_death: Callable[[int, str], Item]) -> Item:
     try:
         return read(index)
     except SystemExit as end:
-        # A decoder that would end its process: here it may not.
-        return lost(index, f"exit code {end.code}")
+        # A decoder must not end the main process.
+        return on_death(index, f"exit code {end.code}")
 
 
-def _with_news(readers: list[_Reader[Item]]) -> list[_Reader[Item]]:
+def _ready_readers(readers: list[_Reader[Item]]) -> list[_Reader[Item]]:
     news = wait([reader.results for reader in readers])
     return [reader for reader in readers if reader.results in news]
 
 
 class _Reader(Generic[Item]):
-    """One process and the clips that it `held`: handed to it, and not yet received."""
+    """One worker process. `assigned` holds the indices sent to it whose results have not arrived."""
 
     def __init__(self, read: Read[Item], ahead: int) -> None:
-        context: Any = multiprocessing.get_context(START)
-        self.held: list[int] = []
+        context: Any = multiprocessing.get_context(START_METHOD)
+        self.assigned: list[int] = []
         self._reading = context.RawValue("l", _NEW)
-        self.results, theirs = context.Pipe(duplex=False)
+        self.results, child_end = context.Pipe(duplex=False)
         tasks, self._tasks = context.Pipe(duplex=False)
-        mine = (self.results, self._tasks)
+        parent_ends = (self.results, self._tasks)
         self._process = context.Process(
-            target=_work, args=(read, ahead, tasks, theirs, self._reading, mine, os.getpid()), daemon=True
+            target=_work, args=(read, ahead, tasks, child_end, self._reading, parent_ends, os.getpid()), daemon=True
         )
         self._process.start()
         tasks.close()
-        theirs.close()
+        child_end.close()
 
-    def give(self, index: int) -> None:
-        self.held.append(index)
+    def assign(self, index: int) -> None:
+        self.assigned.append(index)
         with suppress(OSError):  # a dead process is noticed when its results end
             self._tasks.send(index)
 
@@ -105,25 +105,25 @@ class _Reader(Generic[Item]):
             index, result = int(self.results.recv_bytes()), self.results.recv_bytes()
         except (EOFError, OSError):
             return False
-        self.held.remove(index)
-        ready[index] = partial(_given, result)
+        self.assigned.remove(index)
+        ready[index] = partial(_unpickle, result)
         return True
 
-    def died(self) -> dict[int, str]:
-        """The clip that the process was reading when it died, taken out of `held`, and how it died."""
+    def take_lost(self) -> dict[int, str]:
+        """Remove the clip that the dead worker was reading from `assigned`; its index and how the worker died."""
         self._process.join(5)
         self.stop()
         code = self._process.exitcode or 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         index = self._reading.value
-        if index in self.held:
-            self.held.remove(index)
+        if index in self.assigned:
+            self.assigned.remove(index)
             return {index: how}
         if index == _NEW:
             raise RunError(
                 "a process that reads clips ended before it read one",
                 found=how,
-                hint="it may have run out of memory: use fewer --workers; with --workers 0 there is no such process",
+                hint="it may have run out of memory: use fewer workers; with workers=0 there is no such process",
             )
         return {}
 
@@ -134,14 +134,14 @@ class _Reader(Generic[Item]):
         self._tasks.close()
 
 
-def _given(result: bytes) -> Any:
+def _unpickle(result: bytes) -> Any:
     try:
         item, error = pickle.loads(result)
     except Exception as problem:
         raise RunError(
-            "what was read does not arrive whole from the process that read it",
+            "a worker's result cannot be unpickled",
             found=f"{type(problem).__name__}: {problem}",
-            hint="with --workers 0 nothing is sent between processes",
+            hint="with workers=0 nothing is sent between processes",
         ) from problem
     if error is not None:
         raise error
@@ -154,17 +154,17 @@ def _work(
     tasks: Connection,
     results: Connection,
     reading: Any,
-    others: tuple[Connection, ...],
+    parent_ends: tuple[Connection, ...],
     parent: int,
 ) -> None:
-    end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    # After a fork the threads of the parent's OpenMP are gone, and whoever waits for them waits for ever.
+    exit_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # A fork has no OpenMP threads of the parent: waiting for them would never end.
     torch.set_num_threads(1)
-    for each in others:
-        each.close()
-    done: queue.Queue[tuple[int, bytes] | None] = queue.Queue(ahead)
-    sender = threading.Thread(target=_send, args=(done, results), daemon=True)
+    for connection in parent_ends:
+        connection.close()
+    outbox: queue.Queue[tuple[int, bytes] | None] = queue.Queue(ahead)
+    sender = threading.Thread(target=_send, args=(outbox, results), daemon=True)
     sender.start()
     try:
         with suppress(EOFError, OSError):
@@ -173,12 +173,12 @@ def _work(
                 reading.value = index
                 result = _read(read, index)
                 reading.value = _IDLE
-                done.put((index, result))
-    except BaseException:  # What a decoder may raise to end its process: that process is this one.
-        done.put(None)
+                outbox.put((index, result))
+    except BaseException:  # A decoder may raise it to end its process, which is this worker.
+        outbox.put(None)
         sender.join()
         os._exit(1)
-    done.put(None)
+    outbox.put(None)
     sender.join()
 
 
@@ -201,8 +201,8 @@ def _sendable(error: Exception) -> Exception:
     return error
 
 
-def _send(done: queue.Queue[tuple[int, bytes] | None], results: Connection) -> None:
+def _send(outbox: queue.Queue[tuple[int, bytes] | None], results: Connection) -> None:
     with suppress(OSError):
-        while (message := done.get()) is not None:
+        while (message := outbox.get()) is not None:
             results.send_bytes(b"%d" % message[0])
             results.send_bytes(message[1])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.data import csv_table as table
-from affectgpt.data.csv_table import encoding_of, is_plain, read_column
+from affectgpt.data.csv_table import encoding_of, is_safe_name, read_column
 from affectgpt.registry.errors import DataError, Problem
 
 TEXT = 'name,chinese,n\na,"你好, 世界",1\nb,火车九点半开。,2\n'
@@ -153,11 +153,11 @@ def test_the_limit_of_a_field_is_set_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a\x9b", "a\u202eb", "\u200ba", "a\x7f", "a\n", "a\ud800", "\ufeffa", "a" * 256])
 def test_what_is_not_seen_is_no_plain_name(name: str) -> None:
-    assert not is_plain(name)
+    assert not is_safe_name(name)
 
 
 def test_names_of_any_script_are_plain() -> None:
-    assert all(map(is_plain, ["a 1", "你好", "a\u3000b", "café", "é" * 255, ".a", "x\U0001f600"]))
+    assert all(map(is_safe_name, ["a 1", "你好", "a\u3000b", "café", "é" * 255, ".a", "x\U0001f600"]))
 
 
 def test_a_long_name_is_told_short(tmp_path: Path) -> None:
@@ -166,5 +166,5 @@ def test_a_long_name_is_told_short(tmp_path: Path) -> None:
 
 @given(st.text(max_size=20))
 def test_a_plain_name_stays_in_its_folder(name: str) -> None:
-    if is_plain(name):
+    if is_safe_name(name):
         assert os.path.dirname(os.path.normpath(os.path.join("folder", name))) == "folder"

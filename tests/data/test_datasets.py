@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt.data.datasets import read_clip_list
+from affectgpt.data.datasets import read_examples
 from affectgpt.registry.errors import DataError
-from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.clips import write_clips
 
 
 def test_a_folder_and_a_manifest(tmp_path: Path) -> None:
-    generate(tmp_path / "clips", clips=2, seed=0)
-    of_folder = read_clip_list(tmp_path / "clips")
+    write_clips(tmp_path / "clips", clips=2, seed=0)
+    of_folder = read_examples(tmp_path / "clips")
     manifest = tmp_path / "clips" / "mine.csv"
     paths = [each.video.relative_to(manifest.parent) for each in of_folder]
     manifest.write_text("clip,description\n" + "".join(f"{path},said\n" for path in paths))
-    assert [each.video.name for each in read_clip_list(manifest)] == [path.name for path in paths]
+    assert [each.video.name for each in read_examples(manifest)] == [path.name for path in paths]
     with pytest.raises(DataError, match="no such file"):
-        read_clip_list(tmp_path / "none.csv")
+        read_examples(tmp_path / "none.csv")

@@ -108,7 +108,7 @@ def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
         path = written(place / "clips.csv", [{"clip": given}])
         text = refusal(path)
         assert "outside the manifest's folder" in text and given in text
-        assert read_manifest(path, outside=True)[0].video.resolve() == outside
+        assert read_manifest(path, allow_outside=True)[0].video.resolve() == outside
     assert read_manifest(written(place / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.data.example import Example
-from affectgpt.data.mer2025 import find_parts, parse_labels, read_mer2025
+from affectgpt.data.mer2025 import find_subsets, parse_labels, read_mer2025
 from affectgpt.registry.errors import DataError
 
 LABELS, DESCRIPTIONS = "track2_train_mercaptionplus.csv", "track3_train_mercaptionplus.csv"
@@ -144,7 +144,7 @@ def test_video_folder_missing(tmp_path: Path) -> None:
 
 def test_a_folder_holds_several_sets(tmp_path: Path) -> None:
     folder = dataset(tmp_path, ("a.mp4", "b.mp4", "c.mp4"), labels="name,openset\na,[happy]\n")
-    assert find_parts(folder) == ["mercaptionplus"]
+    assert find_subsets(folder) == ["mercaptionplus"]
     for file, text in {
         "track2_train_ovmerd.csv": "name,openset\nb,[calm]\n",
         "track3_train_ovmerd.csv": "name,reason\nb,A voice.\n",
@@ -152,22 +152,22 @@ def test_a_folder_holds_several_sets(tmp_path: Path) -> None:
         "track2_test.csv": "name,openset\nc,[sad]\n",
     }.items():
         (folder / file).write_text(text)
-    assert find_parts(folder) == ["mercaptionplus", "ovmerd", "candidates", "test"]
+    assert find_subsets(folder) == ["mercaptionplus", "ovmerd", "candidates", "test"]
     assert [example.name for example in read_mer2025(folder)] == ["a"]
-    (found,) = read_mer2025(folder, part="ovmerd")
+    (found,) = read_mer2025(folder, subset="ovmerd")
     assert (found.name, found.labels, found.description) == ("b", ("calm",), "A voice.")
-    assert [(e.name, e.labels, e.description) for e in read_mer2025(folder, part="candidates")] == [
+    assert [(e.name, e.labels, e.description) for e in read_mer2025(folder, subset="candidates")] == [
         ("a", (), ""),
         ("c", (), ""),
     ]
-    assert [(e.name, e.labels) for e in read_mer2025(folder, part="test")] == [("c", ())]
+    assert [(e.name, e.labels) for e in read_mer2025(folder, subset="test")] == [("c", ())]
 
 
 @pytest.mark.parametrize("part", ["ovmerd", "candidates", "test"])
 def test_a_set_that_is_not_there_is_told(tmp_path: Path, part: Any) -> None:
     folder = dataset(tmp_path, labels="name,openset\na,[happy]\n")
     with pytest.raises(DataError, match=part):
-        read_mer2025(folder, part=part)
+        read_mer2025(folder, subset=part)
 
 
 def test_sounds_and_faces_are_taken_where_they_are(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from affectgpt.files import atomic as whole_file
-from affectgpt.files.atomic import write_whole
+from affectgpt.files.atomic import write_atomic
 
 
 def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "whole.txt"
-    write_whole(path, "first \u00e9 \ud800\n")
+    write_atomic(path, "first \u00e9 \ud800\n")
     assert path.read_bytes() == "first \u00e9 \\ud800\n".encode()
 
     def refuse(*_: object) -> None:
@@ -20,19 +20,19 @@ def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(whole_file.os, "replace", refuse)
     with pytest.raises(OSError, match="no"):
-        write_whole(path, "second")
+        write_atomic(path, "second")
     assert path.read_text().startswith("first") and os.listdir(tmp_path) == ["whole.txt"]
 
 
 def test_what_a_kill_left_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".whole.txt.part").write_text("half")
-    write_whole(tmp_path / "whole.txt", "new")
+    write_atomic(tmp_path / "whole.txt", "new")
     assert os.listdir(tmp_path) == ["whole.txt"] and (tmp_path / "whole.txt").read_text() == "new"
 
 
 def _write(path: Path, letter: str) -> None:
     for _ in range(60):
-        write_whole(path, letter * 50_000)
+        write_atomic(path, letter * 50_000)
 
 
 def test_writers_of_one_file_take_turns(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from affectgpt.files.locks import LOCK_FILE, alone, lock
+from affectgpt.files.locks import LOCK_FILE, exclusive, lock
 from affectgpt.registry.errors import DataError, RunError
 
 
@@ -24,7 +24,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP], ids=errno.errorcode.get)
 def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     failing(monkeypatch, code)
-    with pytest.raises(RunError) as of_folder, alone(tmp_path / "run"):
+    with pytest.raises(RunError) as of_folder, exclusive(tmp_path / "run"):
         pytest.fail("was let in")
     with (tmp_path / "rows").open("ab") as file, pytest.raises(RunError) as of_file:
         lock(file, tmp_path / "rows")
@@ -39,11 +39,11 @@ def test_a_lock_that_another_holds_is_no_fault_of_the_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     failing(monkeypatch, code)
-    with pytest.raises(DataError, match="another process is writing here"), alone(tmp_path):
+    with pytest.raises(DataError, match="another process is writing here"), exclusive(tmp_path):
         pytest.fail("was let in")
 
 
 def test_what_fails_inside_is_not_taken_for_a_lock(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="mine"), alone(tmp_path):
+    with pytest.raises(OSError, match="mine"), exclusive(tmp_path):
         assert (tmp_path / LOCK_FILE).exists()
         raise OSError("mine")

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.lexicon.tokens import Finder, lemma
+from affectgpt.lexicon.tokens import LexiconTokenizer, lemma
 
 
 @pytest.fixture(scope="module")
-def finder() -> Finder:
-    return Finder(["rather than"])
+def finder() -> LexiconTokenizer:
+    return LexiconTokenizer(["rather than"])
 
 
-def named(finder: Finder, text: str) -> list[str]:
+def named(finder: LexiconTokenizer, text: str) -> list[str]:
     return [token.label for token in finder.tokens(text) if token.label and not token.sign]
 
 
@@ -45,16 +45,16 @@ def named(finder: Finder, text: str) -> list[str]:
         ("kind is", []),
     ],
 )
-def test_words_and_phrases(finder: Finder, text: str, labels: list[str]) -> None:
+def test_words_and_phrases(finder: LexiconTokenizer, text: str, labels: list[str]) -> None:
     assert named(finder, text) == labels
 
 
-def test_signs_are_not_words(finder: Finder) -> None:
+def test_signs_are_not_words(finder: LexiconTokenizer) -> None:
     (token,) = finder.tokens("smiles")
     assert token.label == "happy" and token.sign
 
 
-def test_phrases_of_the_grammar_stay_together(finder: Finder) -> None:
+def test_phrases_of_the_grammar_stay_together(finder: LexiconTokenizer) -> None:
     assert [token.text for token in finder.tokens("rather than anger")] == ["rather than", "anger"]
 
 
@@ -71,11 +71,11 @@ def test_an_endless_word_is_not_looked_up() -> None:
         ("says:'so'", ["says", ":", "‘", "so", "'"]),
     ],
 )
-def test_an_apostrophe_is_no_quotation_mark(finder: Finder, text: str, tokens: list[str]) -> None:
+def test_an_apostrophe_is_no_quotation_mark(finder: LexiconTokenizer, text: str, tokens: list[str]) -> None:
     assert [token.text for token in finder.tokens(text)] == tokens
 
 
 @given(st.text())
 def test_nothing_but_blanks_is_lost(text: str) -> None:
-    kept = "".join(token.text for token in Finder().tokens(text))
+    kept = "".join(token.text for token in LexiconTokenizer().tokens(text))
     assert len("".join(kept.split())) == len("".join(text.lower().split()))

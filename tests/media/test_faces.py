@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.media import Clip, HaarFaceDetector
-from affectgpt.media.faces import Box, face_crops, square
+from affectgpt.media.faces import Box, face_crops, square_crop
 
 
 class Scripted:
@@ -59,7 +59,7 @@ def test_without_any_face_the_whole_frames_are_used() -> None:
     st.tuples(st.integers(-20, 80), st.integers(-20, 80), st.integers(1, 90), st.integers(1, 90)),
 )
 def test_a_crop_is_a_square_inside_the_image(height: int, width: int, box: Box) -> None:
-    crop = square(np.zeros((height, width, 3), np.uint8), box)
+    crop = square_crop(np.zeros((height, width, 3), np.uint8), box)
     assert crop.shape[0] == crop.shape[1] == min(round(max(box[2:]) * 1.3), height, width)
 
 
@@ -90,7 +90,7 @@ def test_a_real_face_is_found_in_all_frames(clips: Path, name: str, side: int) -
     assert all(crop.shape[0] == crop.shape[1] and 1.1 * side < crop.shape[0] < 1.6 * side for crop in faces.images)
     for frame, crop in zip(frames.images, faces.images, strict=True):
         (box,) = HaarFaceDetector().detect(frame)
-        assert np.array_equal(crop, square(frame, box))
+        assert np.array_equal(crop, square_crop(frame, box))
 
 
 def test_large_frames_give_boxes_in_their_own_pixels(clips: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from affectgpt.media import Clip, packets, picture
 from affectgpt.media.orientation import exif_orientation
 from affectgpt.media.packets import Track, demuxed
-from affectgpt.media.sampling import targets
+from affectgpt.media.sampling import frame_times
 
 
 def numbers(make: SimpleNamespace, path: Path, count: int) -> list[int]:
@@ -29,7 +29,7 @@ def expected(frames: list[tuple[Fraction, np.ndarray]], count: int) -> tuple[lis
     """The definition, read off a sequential decoding: for each target the last frame that is not later."""
     gaps = sorted(b[0] - a[0] for a, b in pairwise(frames))
     length = frames[-1][0] - frames[0][0] + gaps[len(gaps) // 2]
-    wanted = [frames[0][0] + target for target in targets(length, count)]
+    wanted = [frames[0][0] + target for target in frame_times(length, count)]
     chosen = sorted({max(i for i, (stamp, _) in enumerate(frames) if stamp <= target) for target in wanted})
     return [float(frames[i][0] - frames[0][0]) for i in chosen], [frames[i][1] for i in chosen]
 
@@ -263,8 +263,8 @@ def test_a_still_picture_is_one_frame_without_sound(tmp_path: Path, suffix: str)
 
 def test_frames_are_decoded_once_and_shared_with_faces(talking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    original = picture.sample
-    monkeypatch.setattr(picture, "sample", lambda *args: calls.append(args) or original(*args))
+    original = picture.sample_frames
+    monkeypatch.setattr(picture, "sample_frames", lambda *args: calls.append(args) or original(*args))
     clip = Clip.open(talking)
     first = clip.frames(4)
     assert clip.frames(4) is first

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from affectgpt.media import SAMPLE_RATE, Clip
-from affectgpt.media.sampling import released
+from affectgpt.media.sampling import sample_indices_released
 
 
 @pytest.mark.parametrize(
@@ -24,18 +24,18 @@ from affectgpt.media.sampling import released
     ],
 )
 def test_which_frames(frames: int, expected: list[int]) -> None:
-    assert released(frames, 8) == expected
+    assert sample_indices_released(frames, 8) == expected
 
 
 def test_as_numpy_counts() -> None:
     for frames in range(1, 700):
-        assert released(frames, 8) == np.arange(0, frames, frames / min(8, frames)).astype(int).tolist()
+        assert sample_indices_released(frames, 8) == np.arange(0, frames, frames / min(8, frames)).astype(int).tolist()
 
 
 def test_as_recorded(shared: Path) -> None:
     file = shared / "oracle" / "inputs" / "frame_indices.json"
     for frames, expected in json.loads(file.read_text(encoding="utf-8"))["indices_n8"].items():
-        found = released(int(frames), 8)
+        found = sample_indices_released(int(frames), 8)
         assert found + found[-1:] * (8 - len(found)) == expected
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.media import Clip
-from affectgpt.media.subtitles import MAX_BYTES, decoded, read_subtitle, spoken
+from affectgpt.media.subtitles import MAX_BYTES, cue_text, decode_text, read_subtitle
 from affectgpt.registry.errors import MediaError
 
 SRT = """1
@@ -54,16 +54,16 @@ x &lt;i> y
 
 
 def test_subrip() -> None:
-    assert spoken(SRT, vtt=False) == "Well, hello I have 3 cats <3 42 bye and good night"
+    assert cue_text(SRT, vtt=False) == "Well, hello I have 3 cats <3 42 bye and good night"
 
 
 def test_webvtt() -> None:
-    assert spoken(VTT, vtt=True) == "Fish & chips x <i> y"
+    assert cue_text(VTT, vtt=True) == "Fish & chips x <i> y"
 
 
 def test_cues_without_blank_lines_and_other_line_ends() -> None:
     text = "1\r\n00:00:00,000 --> 00:00:01,000\r\none\r\n2\r\n00:00:01,000 --> 00:00:02,000\r\ntwo\r\n"
-    assert spoken(text, vtt=False) == "one two"
+    assert cue_text(text, vtt=False) == "one two"
 
 
 @pytest.mark.parametrize(
@@ -73,34 +73,34 @@ def test_encodings(encoding: str) -> None:
     text = "他很高兴, naïve"
     marks = {"utf-16-le-with-mark": (b"\xff\xfe", "utf-16-le"), "utf-16-be-with-mark": (b"\xfe\xff", "utf-16-be")}
     mark, name = marks.get(encoding, (b"", encoding))
-    assert decoded(mark + text.encode(name)) == text
+    assert decode_text(mark + text.encode(name)) == text
 
 
 def test_bytes_of_no_other_encoding_are_latin_1() -> None:
-    assert decoded(b"caf\xe9") == "café"
-    assert decoded(b"\x81\xff") == "\x81ÿ", "of which the first is not in Windows-1252"
-    assert decoded(b"a\0b") == "ab"
+    assert decode_text(b"caf\xe9") == "café"
+    assert decode_text(b"\x81\xff") == "\x81ÿ", "of which the first is not in Windows-1252"
+    assert decode_text(b"a\0b") == "ab"
 
 
 @pytest.mark.parametrize("words", ["I don’t care", "naïve", "“Well…” she said", "Où ça? Übermut, mañana"])
 def test_western_text_is_not_read_as_chinese(words: str) -> None:
-    assert decoded(words.encode("cp1252")) == words
+    assert decode_text(words.encode("cp1252")) == words
 
 
 @pytest.mark.parametrize("words", ["T恤和A", "朱镕基说话", "OK啊yes嗯no", "這個時候我們說話", "們們這這", "你好 café"])
 def test_chinese_among_english_is_read(words: str) -> None:
-    assert decoded(words.encode("gb18030")) == words
+    assert decode_text(words.encode("gb18030")) == words
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_give_text(data: bytes) -> None:
-    assert isinstance(spoken(decoded(data), vtt=True), str)
+    assert isinstance(cue_text(decode_text(data), vtt=True), str)
 
 
 @pytest.mark.parametrize("opening", ["<a", "{\\", "<", "&"])
 def test_a_line_of_opening_brackets_takes_no_quadratic_time(opening: str) -> None:
     # With a pattern that searches on past the next opening bracket this takes minutes.
-    assert spoken("00:00:00,000 --> 00:00:01,000\n" + opening * 300_000, vtt=True)
+    assert cue_text("00:00:00,000 --> 00:00:01,000\n" + opening * 300_000, vtt=True)
 
 
 @pytest.fixture

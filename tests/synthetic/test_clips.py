@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.synthetic.clip import plan_clip, write_clip
-from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.clips import write_clips
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.script import COMBINATIONS, emotions_in
 
@@ -95,7 +95,7 @@ def test_faces_are_found_by_the_usual_detector(synthetic_folder: Path) -> None:
 
 
 def test_a_clip_does_not_depend_on_how_many_or_by_whom(synthetic_folder: Path, tmp_path: Path) -> None:
-    generate(tmp_path / "few", clips=2, seed=SEED, workers=1)
+    write_clips(tmp_path / "few", clips=2, seed=SEED, workers=1)
     for name in ("synth_train_00000.mp4", "synth_train_00001.mp4"):
         alone, among = (folder / "video" / name for folder in (tmp_path / "few", synthetic_folder))
         assert alone.read_bytes() == among.read_bytes()
@@ -110,9 +110,9 @@ def test_seed_split_and_index_all_change_the_clip(tmp_path: Path) -> None:
 
 def test_an_earlier_set_is_replaced_as_a_whole(tmp_path: Path) -> None:
     out, calls = tmp_path / "clips", []
-    generate(out, clips=3, seed=1, difficulty=SHORT, workers=1, progress=lambda *at: calls.append(at))
+    write_clips(out, clips=3, seed=1, difficulty=SHORT, workers=1, progress=lambda *at: calls.append(at))
     assert calls == [(1, 3), (2, 3), (3, 3)]
-    generate(out, clips=1, seed=1, split="test", difficulty=SHORT, workers=4)
+    write_clips(out, clips=1, seed=1, split="test", difficulty=SHORT, workers=4)
     assert [path.name for path in (out / "video").iterdir()] == ["synth_test_00000.mp4"]
     assert names_in(out / "track3_train_mercaptionplus.csv") == ["synth_test_00000"]
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
@@ -122,13 +122,13 @@ def test_an_earlier_set_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_other_peoples_files_are_never_replaced(tmp_path: Path, stranger: str) -> None:
     out = tmp_path / "clips"
     if "/" in stranger:
-        generate(out, clips=1, seed=1, difficulty=SHORT, workers=1)
+        write_clips(out, clips=1, seed=1, difficulty=SHORT, workers=1)
     else:
         out.mkdir()
     (out / stranger).write_text("{}")
     before = sorted(out.rglob("*"))
     with pytest.raises(DataError, match=stranger.replace(".", r"\.")):
-        generate(out, clips=1, seed=2, difficulty=SHORT, workers=1)
+        write_clips(out, clips=1, seed=2, difficulty=SHORT, workers=1)
     assert sorted(out.rglob("*")) == before
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
@@ -136,7 +136,7 @@ def test_other_peoples_files_are_never_replaced(tmp_path: Path, stranger: str) -
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clips").write_text("mine")
     with pytest.raises(DataError, match="not a folder"):
-        generate(tmp_path / "clips", clips=1, seed=1)
+        write_clips(tmp_path / "clips", clips=1, seed=1)
     assert (tmp_path / "clips").read_text() == "mine"
 
 
@@ -154,7 +154,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
 )
 def test_impossible_arguments_are_named(tmp_path: Path, wrong: dict[str, object], name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        generate(tmp_path / "clips", **{"clips": 1, "seed": 1, **wrong})  # type: ignore[arg-type]
+        write_clips(tmp_path / "clips", **{"clips": 1, "seed": 1, **wrong})  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 
@@ -163,7 +163,7 @@ def test_an_interrupt_leaves_no_process_and_no_file(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(tmp_path / "clips", clips=40, seed=1, difficulty=SHORT, workers=2, progress=interrupt)
+        write_clips(tmp_path / "clips", clips=40, seed=1, difficulty=SHORT, workers=2, progress=interrupt)
     assert not multiprocessing.active_children()
     assert not list(tmp_path.iterdir())
 
@@ -174,7 +174,7 @@ def test_a_killed_worker_is_an_error_of_the_run(tmp_path: Path) -> None:
             os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
     with pytest.raises(RunError, match="worker process"):
-        generate(tmp_path / "clips", clips=60, seed=1, difficulty=SHORT, workers=2, progress=kill_one)
+        write_clips(tmp_path / "clips", clips=60, seed=1, difficulty=SHORT, workers=2, progress=kill_one)
     assert not multiprocessing.active_children()
     assert not list(tmp_path.iterdir())
 
@@ -182,4 +182,4 @@ def test_a_killed_worker_is_an_error_of_the_run(tmp_path: Path) -> None:
 def test_an_unwritable_place_is_an_error_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        generate(tmp_path / "file" / "clips", clips=1, seed=1)
+        write_clips(tmp_path / "file" / "clips", clips=1, seed=1)

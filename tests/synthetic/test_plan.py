@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectgpt.registry.errors import ConfigError
-from affectgpt.synthetic.clip import Plan, plan_clip
+from affectgpt.synthetic.clip import ClipPlan, plan_clip
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.identity import POOL_SIZE, Split, draw_identity
 
@@ -16,7 +16,7 @@ DEFAULT = Difficulty()
 SEEDS = st.integers(0, 2**63 - 1)
 
 
-def plans(seed: int, split: Split, count: int) -> list[Plan]:
+def plans(seed: int, split: Split, count: int) -> list[ClipPlan]:
     return [plan_clip(seed, split, index, DEFAULT) for index in range(count)]
 
 

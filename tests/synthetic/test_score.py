@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.synthetic.score import Score, score_texts
-from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, describe
+from affectgpt.synthetic.score import TextScore, score_texts
+from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, describe_combination
 
 TRUTH = "They smile. Emotion: joy, happiness."
 combinations = st.sampled_from(COMBINATIONS)
@@ -13,14 +13,14 @@ combinations = st.sampled_from(COMBINATIONS)
 
 @given(st.lists(st.tuples(combinations, st.integers(0, PATTERNS - 1), st.integers(0, PATTERNS - 1)), min_size=1))
 def test_the_true_labels_in_any_sentence_are_perfect(clips: list) -> None:
-    texts, truths = ([describe(each[0], each[which]) for each in clips] for which in (1, 2))
-    assert score_texts(texts, truths) == Score(1.0, 1.0, len(clips))
+    texts, truths = ([describe_combination(each[0], each[which]) for each in clips] for which in (1, 2))
+    assert score_texts(texts, truths) == TextScore(1.0, 1.0, len(clips))
 
 
 @given(combinations, combinations)
 def test_labels_of_another_emotion_score_nothing(said: object, meant: object) -> None:
-    score = score_texts([describe(said, 0)], [describe(meant, 0)])  # type: ignore[arg-type]
-    assert score == (Score(1.0, 1.0, 1) if said == meant else Score(0.0, 0.0, 1))
+    score = score_texts([describe_combination(said, 0)], [describe_combination(meant, 0)])  # type: ignore[arg-type]
+    assert score == (TextScore(1.0, 1.0, 1) if said == meant else TextScore(0.0, 0.0, 1))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_labels_of_another_emotion_score_nothing(said: object, meant: object) ->
     ],
 )
 def test_one_text(text: str, exact: float, f1: float) -> None:
-    assert score_texts([text], [TRUTH]) == Score(pytest.approx(exact), pytest.approx(f1), 1)  # type: ignore[arg-type]
+    assert score_texts([text], [TRUTH]) == TextScore(pytest.approx(exact), pytest.approx(f1), 1)  # type: ignore[arg-type]
 
 
 def test_scores_are_means_over_clips() -> None:
@@ -56,4 +56,4 @@ def test_texts_and_truths_must_pair(texts: list[str], truths: list[str]) -> None
 
 
 def test_a_truth_without_labels_is_no_crash() -> None:
-    assert score_texts(["Emotion: joy."], ["They smile."]) == Score(0.0, 0.0, 1)
+    assert score_texts(["Emotion: joy."], ["They smile."]) == TextScore(0.0, 0.0, 1)

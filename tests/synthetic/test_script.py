@@ -15,7 +15,7 @@ from affectgpt.synthetic.script import (
     SUBTITLES,
     VOICES,
     Combination,
-    describe,
+    describe_combination,
     emotions_in,
 )
 
@@ -34,14 +34,14 @@ def test_every_label_belongs_to_one_combination() -> None:
 
 @pytest.mark.parametrize(("combination", "pattern"), EVERY)
 def test_description_is_short_and_its_labels_read_back(combination: Combination, pattern: int) -> None:
-    text = describe(combination, pattern)
+    text = describe_combination(combination, pattern)
     assert text.endswith(f"Emotion: {', '.join(combination.labels)}.")
     assert emotions_in(text) == list(combination.labels)
     assert 15 <= len(text.split()) <= 30
 
 
 def test_descriptions_use_few_words_and_are_distinct() -> None:
-    texts = [describe(*each) for each in EVERY]
+    texts = [describe_combination(*each) for each in EVERY]
     assert len(set(texts)) == len(texts)
     assert len({word for text in texts for word in re.findall(r"[a-z]+", text.lower())}) < 250
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, SUBTITLES, describe
+from affectgpt.synthetic.script import COMBINATIONS, PATTERNS, SUBTITLES, describe_combination
 from affectgpt.synthetic.tokenizer import END, learn_tokenizer, script_texts
 
 QUESTION = "What does this person feel, and what shows it?"
@@ -61,7 +61,7 @@ def test_the_size_is_a_bound_and_is_returned(tmp_path: Path, size: int) -> None:
 
 
 def test_what_the_clips_say_is_shorter_than_its_bytes(tokenizer: Any) -> None:
-    said = [describe(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
+    said = [describe_combination(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
     written = sum(len(ids(tokenizer, text)) for text in said)
     assert written * 4 < sum(len(text.encode()) for text in said)
     # The question's words are learned whole.
@@ -70,7 +70,7 @@ def test_what_the_clips_say_is_shorter_than_its_bytes(tokenizer: Any) -> None:
 
 def test_every_sentence_is_among_the_texts() -> None:
     texts = script_texts([QUESTION])
-    assert {describe(each, 1) for each in COMBINATIONS} <= set(texts)
+    assert {describe_combination(each, 1) for each in COMBINATIONS} <= set(texts)
     assert {english for english, _ in SUBTITLES} <= set(texts) and QUESTION in texts
 
 

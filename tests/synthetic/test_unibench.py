@@ -13,11 +13,11 @@ import pytest
 
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import ConfigError, DataError
-from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.clips import write_clips
 from affectgpt.synthetic.difficulty import Difficulty
-from affectgpt.synthetic.label_sets import valence, word
+from affectgpt.synthetic.label_sets import basic_label, valence
 from affectgpt.synthetic.script import COMBINATIONS
-from affectgpt.synthetic.unibench import is_written, write_unibench
+from affectgpt.synthetic.unibench import matches_request, write_unibench
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import read_test_set
 
@@ -33,7 +33,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_every_emotion_has_a_word_in_every_set() -> None:
     for test_set in TEST_SETS.values():
         if test_set.task == "basic":
-            assert {word(each, test_set) for each in COMBINATIONS} == set(test_set.words)
+            assert {basic_label(each, test_set) for each in COMBINATIONS} == set(test_set.words)
     assert all(-1 <= valence(each) <= 1 for each in COMBINATIONS)
     assert Counter(valence(each) > 0 for each in COMBINATIONS if valence(each)) == {True: 4, False: 10}
 
@@ -45,7 +45,7 @@ def test_labels_follow_from_the_clip(benchmark_folder: Path, key: str) -> None:
     for each in read_test_set(key, benchmark_folder):
         combination = BY_FACE[tuple(facts[each.name])]
         if test_set.task == "basic":
-            assert each.labels == (word(combination, test_set),)
+            assert each.labels == (basic_label(combination, test_set),)
         elif test_set.task == "sentiment":
             assert each.sentiment == pytest.approx(valence(combination) * test_set.bounds[1])
         else:
@@ -113,15 +113,15 @@ def test_a_miniature_replaces_only_a_miniature(small: Path, synthetic_folder: Pa
     with pytest.raises(DataError, match="was not written by this generator"):
         write_unibench(synthetic_folder, clips_per_set=1, seed=0, workers=1, difficulty=SHORT)
     with pytest.raises(DataError, match="was not written by this generator"):
-        generate(out, clips=1, seed=0, workers=1)
+        write_clips(out, clips=1, seed=0, workers=1)
     assert digests(out) == before
 
 
 def test_a_written_miniature_is_known(small: Path, tmp_path: Path) -> None:
-    assert is_written(small, clips_per_set=1, seed=0)
-    assert not is_written(small, clips_per_set=2, seed=0)
-    assert not is_written(small, clips_per_set=1, seed=1)
-    assert not is_written(tmp_path, clips_per_set=1, seed=0)
+    assert matches_request(small, clips_per_set=1, seed=0)
+    assert not matches_request(small, clips_per_set=2, seed=0)
+    assert not matches_request(small, clips_per_set=1, seed=1)
+    assert not matches_request(tmp_path, clips_per_set=1, seed=0)
 
 
 @pytest.mark.parametrize(

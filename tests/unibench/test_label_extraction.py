@@ -9,8 +9,8 @@ import pytest
 
 from affectgpt.core.contracts import Extraction
 from affectgpt.registry.errors import RunError
-from affectgpt.unibench.clip_values import value_file
-from affectgpt.unibench.label_extraction import read_out, read_out_kept
+from affectgpt.unibench.clip_values import open_clip_values
+from affectgpt.unibench.label_extraction import extract_labels, extract_labels_cached
 
 
 class LastWord:
@@ -47,33 +47,36 @@ def test_texts_are_read_and_what_is_none_is_an_error(tmp_path: Path) -> None:
         {"id": "e", "text": ["happy", "glad"]},
         {"id": "f", "text": ""},
     ]
-    found = list(read_out(value_file(write(tmp_path / "x.jsonl", rows)), "fine-grained", LastWord()))
+    found = list(extract_labels(open_clip_values(write(tmp_path / "x.jsonl", rows)), "fine-grained", LastWord()))
     assert [each.value for each in found] == [["sad"], [], [], [], ["glad"], []]
     assert [bool(each.error) for each in found] == [False, True, True, True, False, False]
     assert found[0].text == "very sad" and found[1].error == "broken clip" and "not a text" in found[2].error
-    said = list(read_out(value_file(tmp_path / "x.jsonl"), "sentiment", LastWord()))
+    said = list(extract_labels(open_clip_values(tmp_path / "x.jsonl"), "sentiment", LastWord()))
     assert [each.value for each in said] == [""] * 6 and all(each.error for each in said)
 
 
 def test_labels_are_taken_as_they_are(tmp_path: Path) -> None:
     reader = LastWord()
     path = write(tmp_path / "x.jsonl", [{"id": "a", "labels": ["sad"]}, {"id": "b", "labels": "[happy]"}])
-    assert [each.value for each in read_out(value_file(path), "fine-grained", reader)] == [["sad"], "[happy]"]
+    assert [each.value for each in extract_labels(open_clip_values(path), "fine-grained", reader)] == [
+        ["sad"],
+        "[happy]",
+    ]
     path = write(tmp_path / "y.jsonl", [{"id": "a", "sentiment": ["positive"]}, {"id": "b", "sentiment": "Good"}])
-    assert [each.value for each in read_out(value_file(path), "sentiment", reader)] == ["positive", "Good"]
+    assert [each.value for each in extract_labels(open_clip_values(path), "sentiment", reader)] == ["positive", "Good"]
     assert reader.read == []
 
 
 def test_what_was_read_before_a_stop_is_not_read_again(tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": f"text {i}"} for i in range(150)]
     rows[140]["text"] = "stop"
-    file, kept, first = value_file(write(tmp_path / "x.jsonl", rows)), tmp_path / "kept.jsonl", LastWord()
+    file, kept, first = open_clip_values(write(tmp_path / "x.jsonl", rows)), tmp_path / "kept.jsonl", LastWord()
     with pytest.raises(RunError):
-        list(read_out_kept(file, "fine-grained", first, kept, {}))
+        list(extract_labels_cached(file, "fine-grained", first, kept, {}))
     # Two batches of 64 are there; the third is begun again by a reader that does not stop at this text.
     second = LastWord()
     second.emotions = lambda texts: [second.read.append(text) or Extraction((text,)) for text in texts]  # type: ignore[method-assign, func-returns-value]
-    found = list(read_out_kept(file, "fine-grained", second, kept, {}))
+    found = list(extract_labels_cached(file, "fine-grained", second, kept, {}))
     assert second.read == [row["text"] for row in rows[128:]]
     assert [each.id for each in found] == [row["id"] for row in rows]
     assert found[0].value == ["0"] and found[0].text == "text 0" and found[149].value == ["text 149"]
@@ -81,12 +84,12 @@ def test_what_was_read_before_a_stop_is_not_read_again(tmp_path: Path) -> None:
 
 def test_kept_labels_cut_anywhere_come_to_the_same(tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": "?" if i == 70 else f"text {i}"} for i in range(130)]
-    file, kept = value_file(write(tmp_path / "x.jsonl", rows)), tmp_path / "kept.jsonl"
-    plain = list(read_out(file, "fine-grained", LastWord()))
-    assert list(read_out_kept(file, "fine-grained", LastWord(), kept, {})) == plain
+    file, kept = open_clip_values(write(tmp_path / "x.jsonl", rows)), tmp_path / "kept.jsonl"
+    plain = list(extract_labels(file, "fine-grained", LastWord()))
+    assert list(extract_labels_cached(file, "fine-grained", LastWord(), kept, {})) == plain
     whole = kept.read_bytes()
     for share in (0.0, 0.3, 0.7, 0.999):
         kept.write_bytes(whole[: int(share * len(whole))])
-        assert list(read_out_kept(file, "fine-grained", LastWord(), kept, {})) == plain
+        assert list(extract_labels_cached(file, "fine-grained", LastWord(), kept, {})) == plain
         assert kept.read_bytes() == whole
-    assert next(read_out_kept(file, "sentiment", LastWord(), tmp_path / "s.jsonl", {})).error == "?"
+    assert next(extract_labels_cached(file, "sentiment", LastWord(), tmp_path / "s.jsonl", {})).error == "?"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 
 
 def test_every_fixture_is_read_as_the_official_scripts_read_it(oracle: Callable[[str], Any]) -> None:
@@ -18,9 +18,9 @@ def test_every_fixture_is_read_as_the_official_scripts_read_it(oracle: Callable[
     for written, expected in cases:
         if isinstance(expected, str) and expected.startswith("RAISES"):
             with pytest.raises(DataError):
-                label_list(written)
+                parse_labels(written)
         else:
-            assert label_list(written) == expected, written
+            assert parse_labels(written) == expected, written
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_every_fixture_is_read_as_the_official_scripts_read_it(oracle: Callable[
     ],
 )
 def test_a_written_set(written: Any, labels: list[str]) -> None:
-    assert label_list(written) == labels
+    assert parse_labels(written) == labels
 
 
 @pytest.mark.parametrize("written", ["[", 3, 1.5, {"a"}, ("a",), [1], [None], True])
 def test_what_is_no_set_is_refused(written: Any) -> None:
     with pytest.raises(DataError):
-        label_list(written)
+        parse_labels(written)
 
 
 @given(st.lists(st.text("abcdefg -", min_size=1).map(str.strip).filter(bool)))
 def test_a_list_written_out_is_read_back(labels: list[str]) -> None:
-    assert label_list(f"[{', '.join(labels)}]") == labels
-    assert label_list(str(labels)) == labels
+    assert parse_labels(f"[{', '.join(labels)}]") == labels
+    assert parse_labels(str(labels)) == labels

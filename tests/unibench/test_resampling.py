@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench import resampling
-from affectgpt.unibench.resampling import Resampling, Tally, figure, mean_figure
+from affectgpt.unibench.resampling import Resampling, TermSums, figure, mean_figure
 from affectgpt.unibench.result import Figure
 
 
@@ -31,9 +31,11 @@ class Share:
         }
 
 
-def tally_of(right: Sequence[bool], *, names: Sequence[str] | None = None, chunk: int = 1000, **options: int) -> Tally:
+def tally_of(
+    right: Sequence[bool], *, names: Sequence[str] | None = None, chunk: int = 1000, **options: int
+) -> TermSums:
     metric = Share()
-    tally = Tally(metric, Resampling(**options), paired=True)  # type: ignore[arg-type]
+    tally = TermSums(metric, Resampling(**options), paired=True)  # type: ignore[arg-type]
     names = names or [f"clip {i}" for i in range(len(right))]
     for start in range(0, len(right), chunk):
         part = [int(each) for each in right[start : start + chunk]]
@@ -68,7 +70,7 @@ def test_the_order_and_the_chunks_of_clips_are_nothing(right: list[bool], chunk:
     order = sorted(names, key=lambda name: hash((name, chunk)))
     mixed = [right[names.index(name)] for name in order]
     one, other = tally_of(right, replicates=50), tally_of(mixed, names=order, chunk=chunk, replicates=50)
-    assert one.covers(other)
+    assert one.has_same_clips(other)
     for name, found in one.figures().items():
         again = other.figures()[name]
         assert (found.value, found.low, found.high) == pytest.approx((again.value, again.low, again.high))
@@ -94,16 +96,16 @@ def test_each_replicate_draws_every_clip_once_on_average() -> None:
 
 def test_a_system_does_not_differ_from_itself() -> None:
     right = [i % 4 == 0 for i in range(80)]
-    found = tally_of(right).against(tally_of(right), "set", "twin")
+    found = tally_of(right).compare_with(tally_of(right), "set", "twin")
     assert found.p_value == 1 and found.difference.value == 0 and found.difference.low == found.difference.high == 0
 
 
 def test_a_clear_difference_is_found_and_has_the_sign_of_the_first() -> None:
     good, bad = [i % 10 < 8 for i in range(300)], [i % 10 < 5 for i in range(300)]
-    found = tally_of(good).against(tally_of(bad), "set", "bad")
+    found = tally_of(good).compare_with(tally_of(bad), "set", "bad")
     assert found.p_value == pytest.approx(1 / 1001) and found.difference.value == pytest.approx(0.3)
     assert found.difference.low is not None and found.difference.low > 0.2
-    back = tally_of(bad).against(tally_of(good), "set", "good")
+    back = tally_of(bad).compare_with(tally_of(good), "set", "good")
     assert back.p_value == found.p_value and back.difference.value == pytest.approx(-0.3)
 
 
@@ -113,13 +115,13 @@ def test_systems_that_differ_by_chance_are_rarely_told_apart() -> None:
     for trial in range(200):
         names = [f"{trial} {i}" for i in range(100)]
         one, other = (tally_of((draw.random(100) < 0.5).tolist(), names=names, replicates=200) for _ in range(2))
-        small += one.against(other, "set", "other").p_value <= 0.05
+        small += one.compare_with(other, "set", "other").p_value <= 0.05
     assert small / 200 <= 0.10
 
 
 def test_the_exact_p_of_a_small_case() -> None:
     # 5 clips differ, all in favour of one: of 2^5 ways to exchange them 2 differ as much.
-    found = tally_of([True] * 5 + [False] * 20, replicates=20_000).against(
+    found = tally_of([True] * 5 + [False] * 20, replicates=20_000).compare_with(
         tally_of([False] * 25, replicates=20_000), "set", "other"
     )
     assert found.p_value == pytest.approx(2 / 32, abs=0.006)
@@ -127,11 +129,11 @@ def test_the_exact_p_of_a_small_case() -> None:
 
 def test_other_clips_cannot_be_compared() -> None:
     with pytest.raises(DataError, match="same clips"):
-        tally_of([True] * 3).against(tally_of([True] * 3, names=["a", "b", "c"]), "set", "other")
+        tally_of([True] * 3).compare_with(tally_of([True] * 3, names=["a", "b", "c"]), "set", "other")
     with pytest.raises(DataError, match="replicates"):
-        tally_of([True], replicates=0).against(tally_of([True], replicates=0), "set", "other")
+        tally_of([True], replicates=0).compare_with(tally_of([True], replicates=0), "set", "other")
     with pytest.raises(DataError, match="no clip"):
-        Tally(Share(), Resampling()).values()
+        TermSums(Share(), Resampling()).values()
 
 
 def test_the_mean_is_the_plain_mean_with_an_interval_of_its_own() -> None:
@@ -142,8 +144,8 @@ def test_the_mean_is_the_plain_mean_with_an_interval_of_its_own() -> None:
 
 
 def test_replicates_without_a_value_are_left_out_and_too_many_give_no_interval() -> None:
-    def rare(counted: int) -> Tally:
-        tally = Tally(Share(), Resampling(2000))
+    def rare(counted: int) -> TermSums:
+        tally = TermSums(Share(), Resampling(2000))
         terms = np.zeros((200, 2))
         terms[:counted] = 1
         tally.add([f"clip {i}" for i in range(200)], terms)

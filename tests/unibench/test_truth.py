@@ -8,7 +8,7 @@ import pytest
 
 from affectgpt.data.example import Example
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.truth import Task, truth_of_examples, truth_of_file
+from affectgpt.unibench.truth import Task, read_truth, truth_of_examples
 
 
 def write(folder: Path, values: dict[str, Any]) -> Path:
@@ -34,7 +34,7 @@ def write(folder: Path, values: dict[str, Any]) -> Path:
     ],
 )
 def test_a_file_of_each_task(tmp_path: Path, task: Task, values: dict[str, Any], expected: dict[str, Any]) -> None:
-    truth = truth_of_file(write(tmp_path, values), task)
+    truth = read_truth(write(tmp_path, values), task)
     assert dict(truth.values) == expected and list(truth.values) == list(values)
     assert (truth.dataset, truth.task, truth.expected) == ("truth", task, None)
 
@@ -59,14 +59,14 @@ def test_a_file_of_each_task(tmp_path: Path, task: Task, values: dict[str, Any],
 def test_an_unusable_label_is_named_with_its_clip(tmp_path: Path, task: Task, value: Any) -> None:
     good: dict[Task, Any] = {"basic": "happy", "sentiment": 1.0, "fine-grained": ["happy"]}
     with pytest.raises(DataError, match="clip 7"):
-        truth_of_file(write(tmp_path, {"clip 1": good[task], "clip 7": value}), task)
+        read_truth(write(tmp_path, {"clip 1": good[task], "clip 7": value}), task)
 
 
 def test_ids_that_repeat_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("name,openset\na,x\nb,y\na,z\n")
     with pytest.raises(DataError, match="1: a"):
-        truth_of_file(path, "fine-grained")
+        read_truth(path, "fine-grained")
 
 
 def test_examples_of_a_data_set() -> None:
@@ -83,4 +83,4 @@ def test_a_true_row_that_is_an_error_is_not_an_empty_set(tmp_path: Path) -> None
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "a", "labels": ["happy"]}\n{"id": "b", "error": "lost"}\n')
     with pytest.raises(DataError, match="b: an error: lost"):
-        truth_of_file(path, "fine-grained")
+        read_truth(path, "fine-grained")

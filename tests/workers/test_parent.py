@@ -1,4 +1,4 @@
-"""How processes that read clips start and end; that those of `read_ahead` end too is tested with it."""
+"""How processes that read clips start and end; that those of `prefetch` end too is tested with it."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.journal import Journal, as_text
+from affectgpt.data.feature_cache.journal import Journal, escape_non_unicode
 from affectgpt.data.feature_cache.keys import content_key
-from affectgpt.files.hashing import hash_of
+from affectgpt.files.hashing import sha256_of_file
 from affectgpt.registry.errors import Problem
 
 FILES = "files.jsonl"
@@ -32,7 +32,7 @@ class FileRow(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Facts(NamedTuple):
+class FileStat(NamedTuple):
     """What is known of a file."""
 
     size: int
@@ -45,84 +45,92 @@ def file_journal(folder: Path) -> Journal[FileRow]:
     return Journal(folder / FILES, TypeAdapter(FileRow))
 
 
-def read_known(journal: Journal[FileRow]) -> tuple[dict[str, Facts], int]:
+def read_file_stats(journal: Journal[FileRow]) -> tuple[dict[str, FileStat], int]:
     """The files that a journal names, of several rows for one file the last; and the journal's end in bytes."""
-    known, end = {}, 0
+    stats, end = {}, 0
     for row, end in journal.rows():  # noqa: B007 - the last one is given back
-        known[row.path] = Facts(row.size, row.mtime_ns, row.sha256)
-    return known, end
+        stats[row.path] = FileStat(row.size, row.mtime_ns, row.sha256)
+    return stats, end
 
 
-def paths_of(example: Example) -> tuple[Path | None, Path | None, Path | None]:
+def media_paths(example: Example) -> tuple[Path | None, Path | None, Path | None]:
     """The files that decide what an example's media are."""
     return example.video, example.sound, example.faces
 
 
-def place_of(path: Path) -> str:
+def absolute_path(path: Path) -> str:
     """A path as the cache knows it: absolute."""
-    return as_text(os.path.abspath(path))
+    return escape_non_unicode(os.path.abspath(path))
 
 
-def changed(paths: Iterable[Path | None], known: Mapping[str, Facts]) -> Path | None:
+def first_changed(paths: Iterable[Path | None], stats: Mapping[str, FileStat]) -> Path | None:
     """The first of `paths` that is not as `known` has it; None when all are."""
-    return next((path for path in paths if path is not None and _unchanged(path, known) is None), None)
+    return next((path for path in paths if path is not None and _unchanged(path, stats) is None), None)
 
 
-def _unchanged(path: Path, known: Mapping[str, Facts]) -> Facts | None:
-    facts = known.get(place_of(path))
+def _unchanged(path: Path, stats: Mapping[str, FileStat]) -> FileStat | None:
+    facts = stats.get(absolute_path(path))
     try:
-        found = os.stat(path)
+        stat_result = os.stat(path)
     except (OSError, ValueError):
         return None
-    return facts if facts is not None and (facts.size, facts.mtime_ns) == (found.st_size, found.st_mtime_ns) else None
+    return (
+        facts
+        if facts is not None and (facts.size, facts.mtime_ns) == (stat_result.st_size, stat_result.st_mtime_ns)
+        else None
+    )
 
 
-def hash_new(
+def hash_files(
     examples: Sequence[Example],
-    known: Mapping[str, Facts],
+    stats: Mapping[str, FileStat],
     workers: int,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[dict[str, Facts | Problem]]:
+) -> Iterator[dict[str, FileStat | Problem]]:
     """Hash the files of `examples` that are new or changed, some at a time and in their order, on `workers` threads.
 
     Yields what was found by absolute path: a file that cannot be read is a Problem.
     """
-    paths = {place_of(path): path for each in examples for path in paths_of(each) if path is not None}
-    new = [(name, path) for name, path in paths.items() if _unchanged(path, known) is None]
+    paths = {absolute_path(path): path for example in examples for path in media_paths(example) if path is not None}
+    new = [(name, path) for name, path in paths.items() if _unchanged(path, stats) is None]
     with ThreadPoolExecutor(max(1, workers)) as threads:
         for start in range(0, len(new), _AT_ONCE):
-            some = new[start : start + _AT_ONCE]
-            yield dict(zip([name for name, _ in some], threads.map(_hashed, [path for _, path in some]), strict=True))
+            batch = new[start : start + _AT_ONCE]
+            yield dict(
+                zip([name for name, _ in batch], threads.map(_hash_file, [path for _, path in batch]), strict=True)
+            )
             if progress:
                 progress(min(start + _AT_ONCE, len(new)), len(new))
 
 
-def _hashed(path: Path) -> Facts | Problem:
+def _hash_file(path: Path) -> FileStat | Problem:
     try:
-        found = os.stat(path)
+        stat_result = os.stat(path)
         # Opening a pipe would wait for a writer.
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(stat_result.st_mode):
             return Problem("this is no file", str(path), hint="name a media file")
-        return Facts(found.st_size, found.st_mtime_ns, hash_of(path))
+        return FileStat(stat_result.st_size, stat_result.st_mtime_ns, sha256_of_file(path))
     except (OSError, ValueError) as error:
         return Problem("the file cannot be read", str(path), getattr(error, "strerror", None) or str(error))
 
 
-class Contents(NamedTuple):
+class ContentKeys(NamedTuple):
     """The content of clips: `keys` by name, and why a clip has none: `problems` by name."""
 
     keys: dict[str, str]
     problems: dict[str, Problem]
 
 
-def contents(examples: Sequence[Example], found: Mapping[str, Facts | Problem]) -> Contents:
+def content_keys(examples: Sequence[Example], stats: Mapping[str, FileStat | Problem]) -> ContentKeys:
     """The [content_key][] of each example, from what is known of its files."""
     keys, problems = {}, {}
     for example in examples:
-        facts = [None if path is None else found[place_of(path)] for path in paths_of(example)]
-        problem = next((each for each in facts if isinstance(each, Problem)), None)
+        file_stats = [None if path is None else stats[absolute_path(path)] for path in media_paths(example)]
+        problem = next((fact for fact in file_stats if isinstance(fact, Problem)), None)
         if problem is not None:
             problems[example.name] = problem
         else:
-            keys[example.name] = content_key([each.sha256 if isinstance(each, Facts) else None for each in facts])
-    return Contents(keys, problems)
+            keys[example.name] = content_key(
+                [fact.sha256 if isinstance(fact, FileStat) else None for fact in file_stats]
+            )
+    return ContentKeys(keys, problems)

@@ -19,14 +19,14 @@ from affectgpt.core.saved.tensors import fill
 from affectgpt.core.tokens import Prepared, Tokens, stack
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 
-Feature = tuple[Tensor, Tensor]
+FeatureTensors = tuple[Tensor, Tensor]
 """Values `[T, D]` float and times `[T]` float32 of the tokens that one encoder gave of one clip."""
 
 
 @dataclass(frozen=True, eq=False)
-class FixedEncoders:
+class FrozenEncoders:
     """`modules` by node name, in evaluation mode, and the plan that they belong to."""
 
     plan: Plan
@@ -37,23 +37,25 @@ class FixedEncoders:
         return {name: module.prepare(clip) for name, module in self.modules.items()}  # type: ignore[operator]
 
     @torch.no_grad()
-    def encode(self, media: Sequence[Mapping[str, Prepared | None]], device: str) -> list[dict[str, Feature | None]]:
+    def encode(
+        self, media: Sequence[Mapping[str, Prepared | None]], device: str
+    ) -> list[dict[str, FeatureTensors | None]]:
         """The features of each clip, on the CPU; None where the clip lacks the stream, or nothing is heard or seen.
 
         An encoder that reads the whole batch is given one clip at a time. Raises PluginError when an encoder gives
         tokens without times.
         """
-        rows: list[dict[str, Feature | None]] = [dict.fromkeys(self.modules) for _ in media]
+        rows: list[dict[str, FeatureTensors | None]] = [dict.fromkeys(self.modules) for _ in media]
         for name in self.modules:
-            there = [index for index, each in enumerate(media) if each[name] is not None]
-            alone = self.plan.encoders[name].config.reads_whole_batch()
-            for some in [[index] for index in there] if alone else [there] if there else []:
-                features = self._features(name, [media[index][name] for index in some], device)
-                for index, feature in zip(some, features, strict=True):
+            present = [index for index, clip_media in enumerate(media) if clip_media[name] is not None]
+            one_by_one = self.plan.encoders[name].config.reads_whole_batch()
+            for batch in [[index] for index in present] if one_by_one else [present] if present else []:
+                features = self._features(name, [media[index][name] for index in batch], device)
+                for index, feature in zip(batch, features, strict=True):
                     rows[index][name] = feature
         return rows
 
-    def _features(self, name: str, media: Sequence[Prepared | None], device: str) -> list[Feature | None]:
+    def _features(self, name: str, media: Sequence[Prepared | None], device: str) -> list[FeatureTensors | None]:
         batch = stack(media)
         assert batch is not None
         tokens: Tokens = self.modules[name](batch.to(device))
@@ -63,30 +65,30 @@ class FixedEncoders:
                 where=name,
                 hint="leave it out with --encoders, or let it give times",
             )
-        features: list[Feature | None] = []
-        for values, times, real in zip(tokens.values, tokens.times, tokens.valid(), strict=True):
-            kept = (values[real].cpu(), times[real].float().cpu())
-            features.append(kept if bool(real.any()) else None)
+        features: list[FeatureTensors | None] = []
+        for values, times, valid in zip(tokens.values, tokens.times, tokens.valid(), strict=True):
+            feature = (values[valid].cpu(), times[valid].float().cpu())
+            features.append(feature if bool(valid.any()) else None)
         return features
 
 
 def frozen_encoders(
     plan: Plan, catalog: Catalog, names: Collection[str] | None = None, on_node: Callable[[str], None] | None = None
-) -> FixedEncoders:
+) -> FrozenEncoders:
     """The encoders that a config says are frozen, as [affectgpt.core.assembly.assemble][] builds them.
 
     Raises ConfigError when one of `names` (None: all) is no encoder of the plan or is not frozen.
     """
-    chosen = _chosen(plan, names)
-    _check_frozen(plan, chosen)
-    return _fixed(plan, build_encoders(plan, catalog, on_node), chosen)
+    selected = _select(plan, names)
+    _check_frozen(plan, selected)
+    return _fixed(plan, build_encoders(plan, on_node), selected)
 
 
-def built_encoders(pipeline: Pipeline, names: Collection[str] | None = None) -> FixedEncoders:
+def built_encoders(pipeline: Pipeline, names: Collection[str] | None = None) -> FrozenEncoders:
     """The encoders of a pipeline that its config says are frozen, as they are. Raises as [frozen_encoders][]."""
-    chosen = _chosen(pipeline.plan, names)
-    _check_frozen(pipeline.plan, chosen)
-    return _fixed(pipeline.plan, pipeline.encoders, chosen)
+    selected = _select(pipeline.plan, names)
+    _check_frozen(pipeline.plan, selected)
+    return _fixed(pipeline.plan, pipeline.encoders, selected)
 
 
 def saved_encoders(
@@ -96,16 +98,16 @@ def saved_encoders(
     on_node: Callable[[str], None] | None = None,
     *,
     allow_pickle: bool = False,
-) -> FixedEncoders:
+) -> FrozenEncoders:
     """The encoders of a saved model, whether they were trained or not; its language model is not loaded.
 
     Raises as [affectgpt.core.saved.model.load][], and ConfigError for an encoder whose weights were read from a model
     folder and then trained: a pipeline in which it is frozen would read the folder's.
     """
     plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
-    chosen = _chosen(plan, names)
-    built = build_encoders(plan, catalog, on_node)
-    for name in chosen:
+    selected = _select(plan, names)
+    built = build_encoders(plan, on_node)
+    for name in selected:
         prefix = f"encoders.{name}."
         stored = {key: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
         if built[name].pretrained and not plan.encoders[name].config.frozen:
@@ -114,12 +116,12 @@ def saved_encoders(
                 where=f"{folder}: encoders.{name}",
                 hint="choose others with --encoders",
             )
-        own = {} if built[name].pretrained else built[name].state_dict(prefix=prefix)
-        fill(own, stored, str(folder / WEIGHTS))
-    return _fixed(plan, built, chosen)
+        expected = {} if built[name].pretrained else built[name].state_dict(prefix=prefix)
+        fill(expected, stored, str(folder / WEIGHTS))
+    return _fixed(plan, built, selected)
 
 
-def _chosen(plan: Plan, names: Collection[str] | None) -> list[str]:
+def _select(plan: Plan, names: Collection[str] | None) -> list[str]:
     unknown = sorted(set(names or ()) - plan.encoders.keys())
     if unknown:
         raise ConfigError(
@@ -131,8 +133,8 @@ def _chosen(plan: Plan, names: Collection[str] | None) -> list[str]:
     return [name for name in plan.encoders if names is None or name in names]
 
 
-def _check_frozen(plan: Plan, chosen: Collection[str]) -> None:
-    trained = [name for name in chosen if not plan.encoders[name].config.frozen]
+def _check_frozen(plan: Plan, selected: Collection[str]) -> None:
+    trained = [name for name in selected if not plan.encoders[name].config.frozen]
     if trained:
         raise ConfigError.of(
             [
@@ -149,6 +151,6 @@ def _check_frozen(plan: Plan, chosen: Collection[str]) -> None:
         )
 
 
-def _fixed(plan: Plan, built: NodeModules, chosen: Collection[str]) -> FixedEncoders:
-    chosen_ones = NodeModules({name: built[name].requires_grad_(False) for name in chosen})
-    return FixedEncoders(plan, chosen_ones.eval())
+def _fixed(plan: Plan, built: NodeModules, selected: Collection[str]) -> FrozenEncoders:
+    modules = NodeModules({name: built[name].requires_grad_(False) for name in selected})
+    return FrozenEncoders(plan, modules.eval())

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from affectgpt.data.feature_cache.journal import Journal, as_text
+from affectgpt.data.feature_cache.journal import Journal, escape_non_unicode
 from affectgpt.data.feature_cache.settings import Key
 from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import DataError, Problem
@@ -25,7 +25,7 @@ class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Feature(_Row):
+class FeatureRow(_Row):
     """What one encoder gave of a clip: the number of `tokens`, and the checksums of their values and times."""
 
     tokens: Annotated[int, Field(ge=1)]
@@ -41,7 +41,7 @@ class ClipRow(_Row):
     name: str
     seconds: Annotated[float, Field(ge=0)]
     notes: list[str]
-    features: dict[str, Feature | None]
+    features: dict[str, FeatureRow | None]
 
 
 class BrokenRow(_Row):
@@ -64,7 +64,7 @@ class EndRow(_Row):
 AnyRow = Annotated[ClipRow | BrokenRow | EndRow, Field(discriminator="row")]
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """Where the features of a clip are, and what is known of it."""
 
     shard: int
@@ -76,7 +76,7 @@ class Entry(NamedTuple):
 class Index(NamedTuple):
     """All that counts of an index: clips and unreadable clips by content, sizes of the shards, the `end` in bytes."""
 
-    clips: dict[str, Entry]
+    clips: dict[str, IndexEntry]
     broken: dict[str, Problem]
     shards: list[int]
     end: int
@@ -104,10 +104,10 @@ def read_index(journal: Journal[Any], encoders: tuple[str, ...]) -> Index:
             continue
         if row.shard is not None and row.shard != len(index.shards):
             raise _contradiction(journal, number, f"shard {row.shard}", f"shard {len(index.shards)}")
-        if row.shard is None and any(isinstance(each, ClipRow) for each in group):
+        if row.shard is None and any(isinstance(row_in_group, ClipRow) for row_in_group in group):
             raise _contradiction(journal, number, "clips without a shard", "a shard")
-        for each in group:
-            _add(index, each, len(index.shards))
+        for row_in_group in group:
+            _add(index, row_in_group, len(index.shards))
         if row.shard is not None:
             index.shards.append(row.size)
         group, index = [], index._replace(end=end)
@@ -118,35 +118,38 @@ def _add(index: Index, row: ClipRow | BrokenRow, shard: int) -> None:
     if isinstance(row, BrokenRow):
         index.broken[row.clip] = Problem(*row.problem)
         return
-    features = {name: (each.tokens, each.values, each.times) if each else None for name, each in row.features.items()}
-    index.clips[row.clip] = Entry(shard, row.seconds, tuple(row.notes), features)
+    features = {
+        name: (feature.tokens, feature.values, feature.times) if feature else None
+        for name, feature in row.features.items()
+    }
+    index.clips[row.clip] = IndexEntry(shard, row.seconds, tuple(row.notes), features)
     index.broken.pop(row.clip, None)
 
 
-def _contradiction(journal: Journal[Any], number: int, found: str, expected: str) -> DataError:
+def _contradiction(journal: Journal[Any], number: int, actual: str, expected: str) -> DataError:
     return DataError(
         "a row of the cache does not belong there",
         where=f"{journal.path}:{number}",
-        found=found,
+        found=actual,
         expected=expected,
         hint="move the folder away and run encode again",
     )
 
 
-def clip_row(key: str, clip: Sample, features: dict[str, Feature | None]) -> dict[str, Any]:
+def clip_row(key: str, clip: Sample, features: dict[str, FeatureRow | None]) -> dict[str, Any]:
     """The row of a clip that was encoded."""
-    notes = [as_text(note) for note in clip.notes]
-    row = ClipRow(clip=key, name=as_text(clip.name), seconds=clip.seconds, notes=notes, features=features)
+    notes = [escape_non_unicode(note) for note in clip.notes]
+    row = ClipRow(clip=key, name=escape_non_unicode(clip.name), seconds=clip.seconds, notes=notes, features=features)
     return row.model_dump()
 
 
 def broken_row(key: str, name: str, problem: Problem) -> dict[str, Any]:
-    """The row of a clip that cannot be read; `problem` as [recorded][] gives it."""
-    told = [problem.what, problem.where, problem.found, problem.expected, problem.hint]
-    return BrokenRow(clip=key, name=as_text(name), problem=told).model_dump()
+    """The row of a clip that cannot be read; `problem` as [storable_problem][] gives it."""
+    texts = [problem.what, problem.where, problem.found, problem.expected, problem.hint]
+    return BrokenRow(clip=key, name=escape_non_unicode(name), problem=texts).model_dump()
 
 
-def recorded(problem: Problem) -> Problem:
+def storable_problem(problem: Problem) -> Problem:
     """A problem as the index can hold it."""
-    told = (problem.what, problem.where, problem.found, problem.expected, problem.hint)
-    return Problem(*map(as_text, told))
+    texts = (problem.what, problem.where, problem.found, problem.expected, problem.hint)
+    return Problem(*map(escape_non_unicode, texts))

@@ -9,12 +9,12 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from affectgpt.files.row_file import line_of
+from affectgpt.files.row_file import json_line
 from affectgpt.registry.errors import DataError, RunError
 
 Row = TypeVar("Row")
 _LONGEST_LINE = 10_000_000
-AGAIN = "move the folder away and run encode again"
+HINT_ENCODE_AGAIN = "move the folder away and run encode again"
 
 
 class Journal(Generic[Row]):
@@ -31,7 +31,7 @@ class Journal(Generic[Row]):
         if not self.path.exists():
             return
         if not self.path.is_file():
-            raise DataError("this is no file", where=str(self.path), hint=AGAIN)
+            raise DataError("this is no file", where=str(self.path), hint=HINT_ENCODE_AGAIN)
         end = 0
         try:
             with self.path.open("rb") as file:
@@ -44,7 +44,10 @@ class Journal(Generic[Row]):
                     yield self._row(line, number), end
         except OSError as error:
             raise DataError(
-                "the file cannot be read", where=str(self.path), found=error.strerror or str(error), hint=AGAIN
+                "the file cannot be read",
+                where=str(self.path),
+                found=error.strerror or str(error),
+                hint=HINT_ENCODE_AGAIN,
             ) from None
 
     def _row(self, line: bytes, number: int) -> Row:
@@ -52,16 +55,16 @@ class Journal(Generic[Row]):
             return self._adapter.validate_json(line)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(str(part)[:80] for part in first["loc"])
-            raise self._wrong(number, f"{place}: {first['msg']}" if place else first["msg"]) from None
+            location = ".".join(str(part)[:80] for part in first["loc"])
+            raise self._wrong(number, f"{location}: {first['msg']}" if location else first["msg"]) from None
 
-    def _wrong(self, number: int, found: str) -> DataError:
+    def _wrong(self, number: int, reason: str) -> DataError:
         return DataError(
             "a row of the cache cannot be read",
             where=f"{self.path}:{number}",
-            found=found[:300],
+            found=reason[:300],
             expected="a row that encode wrote",
-            hint=AGAIN,
+            hint=HINT_ENCODE_AGAIN,
         )
 
     def open_at(self, end: int) -> BinaryIO:
@@ -71,24 +74,24 @@ class Journal(Generic[Row]):
             file.truncate(end)
             return file
         except OSError as error:
-            raise unwritten(self.path, error) from None
+            raise error_unwritable(self.path, error) from None
 
     def append(self, file: BinaryIO, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows; they are on the disk when this returns. Raises RunError when the disk refuses."""
         try:
-            file.write(b"".join(map(line_of, rows)))
+            file.write(b"".join(map(json_line, rows)))
             file.flush()
             os.fsync(file.fileno())
         except OSError as error:
-            raise unwritten(self.path, error) from None
+            raise error_unwritable(self.path, error) from None
 
 
-def as_text(text: str) -> str:
+def escape_non_unicode(text: str) -> str:
     """`text` with what is no Unicode (bytes of a file's name) written out: strict JSON holds nothing else."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def unwritten(path: Path, error: OSError) -> RunError:
+def error_unwritable(path: Path, error: OSError) -> RunError:
     """The error for a file of a cache that the disk refuses."""
     return RunError(
         "the cache cannot be written",

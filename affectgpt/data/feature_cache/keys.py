@@ -12,33 +12,38 @@ from torch import Tensor
 
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.plan import PlannedNode
+from affectgpt.core.saved.earlier_defaults import without_earlier_options
 
 _BYTES = 20
 
 
 def content_key(hashes: Sequence[str | None]) -> str:
     """The key of a clip whose media, separate sound and face pictures have these hashes (None: no such file)."""
-    return digest(list(hashes))
+    return json_digest(list(hashes))
 
 
 def encoder_key(plugin: str, options: dict[str, Any], weights: str) -> str:
-    """The key of an encoder: its plugin, its options ([options_of][]) and the [fingerprint][] of its weights."""
-    return digest([plugin, options, weights])
+    """The key of an encoder: its plugin, its options ([options_of][]) and the [tensors_digest][] of its weights."""
+    return json_digest([plugin, options, weights])
 
 
 def options_of(node: PlannedNode) -> dict[str, Any]:
-    """The options that decide what an encoder gives: all but `frozen`."""
+    """The options that decide what an encoder gives: all but `frozen`.
+
+    Options that did not exist when a cache was written are left out while they have no effect.
+    """
     config: EncoderConfig = node.config
-    return config.model_dump(mode="json", exclude={"frozen"})
+    options = config.model_dump(mode="json", exclude={"frozen"})
+    return without_earlier_options("encoder", node.entry.spec.name, options)
 
 
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """A hash of tensors, as of a module's state dict: names, dtypes, shapes and bytes."""
-    found = hashlib.blake2b(digest_size=_BYTES)
+    hasher = hashlib.blake2b(digest_size=_BYTES)
     for name, tensor in sorted(tensors.items()):
-        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        found.update(bytes_of(tensor))
-    return found.hexdigest()
+        hasher.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        hasher.update(bytes_of(tensor))
+    return hasher.hexdigest()
 
 
 def checksum(tensor: Tensor) -> str:
@@ -51,6 +56,6 @@ def bytes_of(tensor: Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
-def digest(value: Any) -> str:
+def json_digest(value: Any) -> str:
     """A hash of plain JSON values."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=_BYTES).hexdigest()

@@ -16,39 +16,39 @@ from affectgpt.core.saved.tensors import fill, read_tensors
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
-    Facts,
-    contents,
+    FileStat,
+    absolute_path,
+    content_keys,
     file_journal,
-    hash_new,
-    paths_of,
-    place_of,
-    read_known,
+    hash_files,
+    media_paths,
+    read_file_stats,
 )
-from affectgpt.data.feature_cache.index import Entry, Index, index_journal, read_index, shard_name
-from affectgpt.data.feature_cache.keys import digest, fingerprint, options_of
-from affectgpt.data.feature_cache.settings import EncoderSettings, Settings, read_settings
+from affectgpt.data.feature_cache.index import Index, IndexEntry, index_journal, read_index, shard_name
+from affectgpt.data.feature_cache.keys import json_digest, options_of, tensors_digest
+from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings, read_settings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writer import WEIGHTS
 from affectgpt.data.samples import BrokenClip, Sample
 from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, listed
-from affectgpt.registry.messages import first_of
+from affectgpt.registry.messages import count_and_first
 
-OTHER = "run encode with this config, into another folder"
-AGAIN = "run encode again: it encodes only what is missing"
+HINT_OTHER_FOLDER = "run encode with this config, into another folder"
+HINT_ENCODE_AGAIN = "run encode again: it encodes only what is missing"
 
 
 class FeatureCache:
     """A folder that `affectgpt encode` wrote. Get one from [FeatureCache.open][].
 
     - `encoders`: the names of the encoders that it was made with.
-    - `without`: those that need not be built for training, because a model folder holds their weights.
+    - `unbuilt`: those that need not be built for training, because a model folder holds their weights.
     """
 
-    def __init__(self, folder: Path, settings: Settings, index: Index, known: Mapping[str, Facts]) -> None:
+    def __init__(self, folder: Path, settings: CacheSettings, index: Index, stats: Mapping[str, FileStat]) -> None:
         self.folder, self.settings = folder, settings
-        self._index, self._known = index, known
+        self._index, self._stats = index, stats
         self.encoders = tuple(settings.encoders)
-        self.without = tuple(name for name, each in settings.encoders.items() if not each.stored)
+        self.unbuilt = tuple(name for name, encoder in settings.encoders.items() if not encoder.stored)
 
     @classmethod
     def open(cls, folder: str | Path) -> FeatureCache:
@@ -61,22 +61,22 @@ class FeatureCache:
         index = read_index(index_journal(folder), tuple(settings.encoders))
         for number, size in enumerate(index.shards):
             path = folder / shard_name(number)
-            found = path.stat().st_size if path.is_file() else None
-            if found != size:
+            actual_size = path.stat().st_size if path.is_file() else None
+            if actual_size != size:
                 raise DataError(
-                    "a shard of the cache is missing" if found is None else "a shard is not whole",
+                    "a shard of the cache is missing" if actual_size is None else "a shard is not whole",
                     where=str(path),
-                    found="no file" if found is None else f"{found:,} bytes",
+                    found="no file" if actual_size is None else f"{actual_size:,} bytes",
                     expected=f"{size:,} bytes",
                     hint=REPAIR,
                 )
-        return cls(folder, settings, index, read_known(file_journal(folder))[0])
+        return cls(folder, settings, index, read_file_stats(file_journal(folder))[0])
 
     def digest(self) -> str:
         """A hash of what the features were made with."""
-        return digest(self.settings.model_dump(mode="json"))
+        return json_digest(self.settings.model_dump(mode="json"))
 
-    def refuse_other(self, plan: Plan) -> None:
+    def check_plan(self, plan: Plan) -> None:
         """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options."""
         problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
         if problems:
@@ -84,14 +84,14 @@ class FeatureCache:
 
     def _differences(self, name: str, node: PlannedNode) -> list[Problem]:
         where = f"encoders.{name}"
-        mine = self.settings.encoders.get(name)
-        if mine is None:
+        settings = self.settings.encoders.get(name)
+        if settings is None:
             return [
                 Problem(
                     "this encoder is not in the feature cache",
                     where,
                     f"{self.folder} has {listed(self.encoders)}",
-                    hint=OTHER,
+                    hint=HINT_OTHER_FOLDER,
                 )
             ]
         problems = []
@@ -104,15 +104,16 @@ class FeatureCache:
                     "frozen: true",
                 )
             )
-        other = _other_options(mine, node)
-        if other:
+        options = _other_options(settings, node)
+        if options:
             problems.append(
                 Problem(
                     "the feature cache was made with another encoder",
                     where,
-                    ", ".join(f"{key}: {theirs!r}"[:160] for key, (_, theirs) in other.items()),
-                    ", ".join(f"{key}: {ours!r}"[:160] for key, (ours, _) in other.items()) + f", as in {self.folder}",
-                    OTHER,
+                    ", ".join(f"{key}: {planned!r}"[:160] for key, (_, planned) in options.items()),
+                    ", ".join(f"{key}: {stored!r}"[:160] for key, (stored, _) in options.items())
+                    + f", as in {self.folder}",
+                    HINT_OTHER_FOLDER,
                 )
             )
         return problems
@@ -125,39 +126,45 @@ class FeatureCache:
         `encoders` are those whose features are wanted (None: all). A file that the cache does not know by path, size
         and time is hashed. Raises DataError naming the clips that the cache lacks.
         """
-        found: dict[str, Facts | Problem] = dict(self._known)
-        for some in hash_new(examples, self._known, os.cpu_count() or 1):
-            found.update(some)
-        keys, problems = contents(examples, found)
+        stats: dict[str, FileStat | Problem] = dict(self._stats)
+        for batch in hash_files(examples, self._stats, os.cpu_count() or 1):
+            stats.update(batch)
+        keys, problems = content_keys(examples, stats)
         problems.update({name: self._index.broken[key] for name, key in keys.items() if key in self._index.broken})
-        absent = [each for each in examples if each.name not in problems and keys[each.name] not in self._index.clips]
-        if absent:
-            raise self._lacks(absent)
-        there = [each for each in examples if each.name not in problems]
-        entries = [(keys[each.name], self._index.clips[keys[each.name]]) for each in there]
-        wanted = self.encoders if encoders is None else encoders
-        widths = {name: each.dim for name, each in self.settings.encoders.items() if name in wanted}
+        missing = [
+            example
+            for example in examples
+            if example.name not in problems and keys[example.name] not in self._index.clips
+        ]
+        if missing:
+            raise self._lacks(missing)
+        readable = [example for example in examples if example.name not in problems]
+        entries = [(keys[example.name], self._index.clips[keys[example.name]]) for example in readable]
+        encoder_names = self.encoders if encoders is None else encoders
+        widths = {name: encoder.dim for name, encoder in self.settings.encoders.items() if name in encoder_names}
         weights = {name: self.settings.encoders[name].weights for name in widths}
-        stored = digest([[key, {name: entry.features[name] for name in widths}] for key, entry in entries])
+        stored = json_digest([[key, {name: entry.features[name] for name in widths}] for key, entry in entries])
         dataset = FeatureDataset(
-            there,
+            readable,
             entries,
             Shards(self.folder),
             widths,
             getattr(torch, self.settings.dtype),
             {"dtype": self.settings.dtype, "weights": weights, "features": stored},
         )
-        return dataset, [BrokenClip(each.name, problems[each.name]) for each in examples if each.name in problems]
-
-    def _lacks(self, absent: Sequence[Example]) -> DataError:
-        changed = [
-            each.name
-            for each in absent
-            if all(path is None or place_of(path) in self._known for path in paths_of(each))
+        return dataset, [
+            BrokenClip(example.name, problems[example.name]) for example in examples if example.name in problems
         ]
-        new = [each.name for each in absent if each.name not in set(changed)]
+
+    def _lacks(self, missing: Sequence[Example]) -> DataError:
+        changed = [
+            example.name
+            for example in missing
+            if all(path is None or absolute_path(path) in self._stats for path in media_paths(example))
+        ]
+        new = [example.name for example in missing if example.name not in set(changed)]
         problems = [
-            Problem(what, str(self.folder), first_of(names), hint=AGAIN)
+            Problem(what, str(self.folder), count_and_first(names), hint=HINT_ENCODE_AGAIN)
             for what, names in (
                 ("clips are not in the feature cache", new),
                 ("clips are not in the feature cache as their files are now", changed),
@@ -166,38 +173,38 @@ class FeatureCache:
         ]
         return DataError.of(problems)  # type: ignore[return-value]
 
-    def fill(self, pipeline: Pipeline) -> None:
+    def load_weights(self, pipeline: Pipeline) -> None:
         """Give the pipeline's encoders the weights that the features were made with, where no model folder has them.
 
         Raises CheckpointError when the stored weights are damaged, altered or of another encoder.
         """
-        names = [name for name in pipeline.plan.encoders if name in self.encoders and name not in self.without]
-        own = {
+        names = [name for name in pipeline.plan.encoders if name in self.encoders and name not in self.unbuilt]
+        expected = {
             key: tensor
             for name in names
             for key, tensor in pipeline.encoders[name].state_dict(prefix=f"{name}.").items()
         }
-        if not own:
+        if not expected:
             return
         path = self.folder / WEIGHTS
-        stored = {key: each for key, each in read_tensors(path).items() if key.partition(".")[0] in names}
-        fill(own, stored, str(path))
-        other = self._of_other_weights(pipeline)
-        if other:
+        stored = {key: tensor for key, tensor in read_tensors(path).items() if key.partition(".")[0] in names}
+        fill(expected, stored, str(path))
+        differing = self._of_other_weights(pipeline)
+        if differing:
             raise CheckpointError(
                 "the weights of an encoder are not those that the features were made with",
-                where=f"{path}: {', '.join(other)}",
+                where=f"{path}: {', '.join(differing)}",
                 hint=REPAIR,
             )
 
-    def refuse_other_weights(self, pipeline: Pipeline) -> None:
+    def check_weights(self, pipeline: Pipeline) -> None:
         """Raise ConfigError when an encoder of `pipeline` has other weights than those the features were made with."""
-        other = self._of_other_weights(pipeline)
-        if other:
+        differing = self._of_other_weights(pipeline)
+        if differing:
             raise ConfigError(
                 "the feature cache was made with other weights of an encoder",
                 where=str(self.folder),
-                found=", ".join(other),
+                found=", ".join(differing),
                 hint="encode the clips with this model: --model",
             )
 
@@ -206,18 +213,18 @@ class FeatureCache:
             name
             for name, module in pipeline.encoders.items()
             if name in self.encoders
-            and name not in self.without
-            and fingerprint(module.state_dict()) != self.settings.encoders[name].weights
+            and name not in self.unbuilt
+            and tensors_digest(module.state_dict()) != self.settings.encoders[name].weights
         ]
 
 
-def _other_options(mine: EncoderSettings, node: PlannedNode) -> dict[str, tuple[object, object]]:
-    ours = {"plugin": mine.plugin, **mine.options, "width": mine.dim}
-    theirs = {"plugin": node.entry.spec.name, **options_of(node), "width": node.output.dim}
+def _other_options(settings: EncoderSettings, node: PlannedNode) -> dict[str, tuple[object, object]]:
+    stored = {"plugin": settings.plugin, **settings.options, "width": settings.dim}
+    planned = {"plugin": node.entry.spec.name, **options_of(node), "width": node.output.dim}
     return {
-        key: (ours.get(key), theirs.get(key))
-        for key in [*theirs, *(ours.keys() - theirs.keys())]
-        if ours.get(key) != theirs.get(key)
+        key: (stored.get(key), planned.get(key))
+        for key in [*planned, *(stored.keys() - planned.keys())]
+        if stored.get(key) != planned.get(key)
     }
 
 
@@ -233,7 +240,7 @@ class FeatureDataset(Dataset[Sample]):
     def __init__(
         self,
         examples: Sequence[Example],
-        entries: Sequence[tuple[str, Entry]],
+        entries: Sequence[tuple[str, IndexEntry]],
         shards: Shards,
         widths: Mapping[str, int],
         dtype: torch.dtype,
@@ -252,7 +259,7 @@ class FeatureDataset(Dataset[Sample]):
             example.name, media, example.subtitle, example.description, example.labels, entry.seconds, entry.notes
         )
 
-    def _feature(self, key: str, entry: Entry, encoder: str, clip: str) -> Prepared | None:
+    def _feature(self, key: str, entry: IndexEntry, encoder: str, clip: str) -> Prepared | None:
         feature = entry.features[encoder]
         if feature is None:
             return None

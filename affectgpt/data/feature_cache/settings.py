@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from affectgpt.core.config import NAME
-from affectgpt.data.feature_cache.journal import AGAIN, unwritten
-from affectgpt.files.atomic import write_whole
+from affectgpt.data.feature_cache.journal import HINT_ENCODE_AGAIN, error_unwritable
+from affectgpt.files.atomic import write_atomic
 from affectgpt.files.locks import LOCK_FILE
 from affectgpt.registry.errors import DataError, listed
 
@@ -38,7 +38,7 @@ class EncoderSettings(_Strict):
     key: Key
 
 
-class Settings(_Strict):
+class CacheSettings(_Strict):
     """All that decides the bytes of a cache, but for the clips."""
 
     format: Literal["affectgpt features"] = "affectgpt features"
@@ -50,38 +50,38 @@ class Settings(_Strict):
     versions: dict[str, str]
 
 
-def refuse_foreign(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raise DataError when `folder` is something else than a cache, an empty folder, or nothing yet."""
     if not folder.exists() and not folder.is_symlink():
         return
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     if inside is None or (SETTINGS not in inside and not inside <= _BEFORE_SETTINGS):
-        found = "a file" if inside is None else listed(sorted(inside)[:5])
+        content = "a file" if inside is None else listed(sorted(inside)[:5])
         raise DataError(
             "there is something else at this place",
             where=str(folder),
-            found=found,
+            found=content,
             expected="a cache, or a new folder",
             hint="choose another folder",
         )
 
 
-def begin(folder: Path, settings: Settings) -> None:
+def write_or_check_settings(folder: Path, settings: CacheSettings) -> None:
     """Write the settings of a new cache, or compare with those that are there.
 
     Raises DataError naming what differs, RunError when the disk refuses.
     """
     path = folder / SETTINGS
     if path.exists():
-        _same(read_settings(folder), settings, path)
+        _check_same(read_settings(folder), settings, path)
         return
     try:
-        write_whole(path, settings.model_dump_json(indent=1) + "\n")
+        write_atomic(path, settings.model_dump_json(indent=1) + "\n")
     except OSError as error:
-        raise unwritten(path, error) from None
+        raise error_unwritable(path, error) from None
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Path) -> CacheSettings:
     """The settings of the cache in `folder`. Raises DataError when it is none, or was altered."""
     path = folder / SETTINGS
     if not path.is_file():
@@ -94,30 +94,30 @@ def read_settings(folder: Path) -> Settings:
     try:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST} bytes")
-        return Settings.model_validate_json(path.read_bytes())
+        return CacheSettings.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        found = str(error)
+        reason = str(error)
         if isinstance(error, ValidationError):
             first = error.errors(include_input=False, include_url=False)[0]
-            found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise DataError(
-            "the settings of the cache cannot be read", where=str(path), found=found[:300], hint=AGAIN
+            "the settings of the cache cannot be read", where=str(path), found=reason[:300], hint=HINT_ENCODE_AGAIN
         ) from None
 
 
-def _same(found: Settings, wanted: Settings, path: Path) -> None:
-    there, here = _flat(found.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+def _check_same(stored: CacheSettings, settings: CacheSettings, path: Path) -> None:
+    flat_stored, flat_settings = _flat(stored.model_dump(mode="json")), _flat(settings.model_dump(mode="json"))
     # A release that changes the features raises `version` of the format; any other continues the cache.
-    names = {*there, *here} - {"versions.affectgpt"}
-    other = sorted(key for key in names if there.get(key) != here.get(key))
-    if other:
+    names = {*flat_stored, *flat_settings} - {"versions.affectgpt"}
+    differing = sorted(key for key in names if flat_stored.get(key) != flat_settings.get(key))
+    if differing:
         # Where an encoder's own options differ, its key differs too, which tells nobody anything.
-        told = [key for key in other if not key.endswith(".key")] or other
+        reported = [key for key in differing if not key.endswith(".key")] or differing
         raise DataError(
             "the cache was begun with other settings",
             where=str(path),
-            found=", ".join(f"{key} {there.get(key)!r}"[:160] for key in told[:8]),
-            expected=", ".join(f"{key} {here.get(key)!r}"[:160] for key in told[:8]),
+            found=", ".join(f"{key} {flat_stored.get(key)!r}"[:160] for key in reported[:8]),
+            expected=", ".join(f"{key} {flat_settings.get(key)!r}"[:160] for key in reported[:8]),
             hint="run with the former settings to go on, or choose another folder for the output",
         )
 

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from affectgpt.data.feature_cache.index import shard_name
-from affectgpt.data.feature_cache.journal import unwritten
+from affectgpt.data.feature_cache.journal import error_unwritable
 from affectgpt.data.feature_cache.keys import checksum
 from affectgpt.registry.errors import DataError
 
@@ -36,7 +36,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> int:
         _sync(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise unwritten(path, error) from None
+        raise error_unwritable(path, error) from None
     return len(content)
 
 
@@ -88,11 +88,11 @@ class Shards:
         return self._open[shard]
 
 
-def _damaged(path: Path, clip: str, found: str, expected: str) -> DataError:
+def _damaged(path: Path, clip: str, reason: str, expected: str) -> DataError:
     return DataError(
         "the stored features of a clip cannot be used",
         where=f"{path}: {clip}",
-        found=found,
+        found=reason,
         expected=expected,
         hint=REPAIR,
     )

@@ -16,7 +16,7 @@ from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
-from affectgpt.data.feature_cache.writer import Encoded, encode
+from affectgpt.data.feature_cache.writer import EncodeResult, encode
 from affectgpt.registry.discovery import discover
 
 SMALL = """\
@@ -60,8 +60,8 @@ def plan(config: Path) -> Callable[..., Plan]:
 
     def made(*overrides: str) -> Plan:
         catalog = discover()
-        checked, source = load_config(config, catalog, overrides)
-        return make_plan(checked, catalog, source)
+        checked = load_config(config, catalog, overrides)
+        return make_plan(checked)
 
     return made
 
@@ -106,10 +106,10 @@ def clip(folder: Path, index: int, *, sound: bool = True, face: bool = True) -> 
 
 
 @pytest.fixture
-def encoded(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., Encoded]:
+def encoded(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., EncodeResult]:
     """Encodes clips into `tmp_path / "cache"`, two at a time and two to a shard, in this process."""
 
-    def run(examples: list[Example], *overrides: str, folder: Path | None = None, **options: Any) -> Encoded:
+    def run(examples: list[Example], *overrides: str, folder: Path | None = None, **options: Any) -> EncodeResult:
         given = {"batch_size": 2, "workers": 0, "shard_clips": 2, **options}
         names = given.pop("names", None)
         encoders = frozen_encoders(plan(*overrides), discover(), names)

@@ -17,14 +17,14 @@ import torch
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache import writer as writing
-from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders, frozen_encoders
+from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders, frozen_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import Encoded, encode
+from affectgpt.data.feature_cache.writer import EncodeResult, encode
 from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import Problem, RunError
 
-Encode = Callable[..., Encoded]
+Encode = Callable[..., EncodeResult]
 Plans = Callable[..., Plan]
 Clips = list[Example]
 
@@ -66,16 +66,15 @@ def test_an_unreadable_clip_is_recorded_and_the_rest_go_on(encoded: Encode, own_
 def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
     encoded: Encode, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from affectgpt.data import samples as clips_module
     from affectgpt.registry.errors import MediaError
 
-    def fails(example: Example, work: Any = clips_module.open_example) -> Any:
+    def fails(example: Example, work: Any = Example.open) -> Any:
         if example.name == "clip3":
             raise MediaError("the disk is away", where="clip3")
         return work(example)
 
     with monkeypatch.context() as patch:
-        patch.setattr(clips_module, "open_example", fails)
+        patch.setattr(Example, "open", fails)
         assert [each.problem.what for each in encoded(clips).broken] == ["the disk is away"]
     done = encoded(clips)
     assert (done.new, done.broken) == (1, [])
@@ -84,18 +83,16 @@ def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
 def test_a_clip_that_kills_its_process_is_recorded_and_tried_again(
     encoded: Encode, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_after: Any
 ) -> None:
-    from affectgpt.data import samples as clips_module
-
     here = os.getpid()
 
-    def dies(example: Example, work: Any = clips_module.open_example) -> Any:
+    def dies(example: Example, work: Any = Example.open) -> Any:
         if example.name == "clip3" and os.getpid() != here:
             faulthandler.disable()
             os.kill(os.getpid(), signal.SIGSEGV)
         return work(example)
 
     with monkeypatch.context() as patch, stopped_after(60):
-        patch.setattr(clips_module, "open_example", dies)
+        patch.setattr(Example, "open", dies)
         done = encoded(clips, workers=2)
         before = contents(tmp_path / "cache")
         assert encoded(clips, workers=2).broken == done.broken and contents(tmp_path / "cache") == before
@@ -131,18 +128,18 @@ def test_names_of_files_that_are_no_text(encoded: Encode, own_clips: Any, tmp_pa
 
 def test_too_many_unreadable_clips_are_an_error_that_lists_them() -> None:
     broken = [writing.BrokenClip(f"clip{index}", Problem("no media", f"clip{index}.wav")) for index in range(2)]
-    Encoded(198, 0, broken).refuse_broken(0.01)
-    Encoded(5, 5).refuse_broken(0.0)
-    Encoded(0, 0, broken).refuse_broken(1.0)
+    EncodeResult(198, 0, broken).check_broken_share(0.01)
+    EncodeResult(5, 5).check_broken_share(0.0)
+    EncodeResult(0, 0, broken).check_broken_share(1.0)
     with pytest.raises(RunError, match="2 of 199 clips") as caught:
-        Encoded(197, 0, broken).refuse_broken(0.01)
+        EncodeResult(197, 0, broken).check_broken_share(0.01)
     assert caught.value.exit_code == 1 and "clip1.wav" in str(caught.value)
 
 
 def test_features_that_are_no_numbers_stop_the_run_at_their_clip(
     clips: Clips, plan: Plans, encoded: Encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode_all = FixedEncoders.encode
+    encode_all = FrozenEncoders.encode
 
     def spoiled(self: Any, media: Any, device: str) -> Any:
         found = encode_all(self, media, device)
@@ -152,7 +149,7 @@ def test_features_that_are_no_numbers_stop_the_run_at_their_clip(
         return found
 
     seen: list[int] = []
-    monkeypatch.setattr(FixedEncoders, "encode", spoiled)
+    monkeypatch.setattr(FrozenEncoders, "encode", spoiled)
     with pytest.raises(RunError, match="clip3") as caught:
         encoded(clips)
     assert "'face'" in str(caught.value) and len(FeatureCache.open(tmp_path / "cache").samples(clips[:2])[0]) == 2
@@ -161,14 +158,14 @@ def test_features_that_are_no_numbers_stop_the_run_at_their_clip(
 def test_what_a_short_float_cannot_hold_stops_the_run(
     encoded: Encode, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode_all = FixedEncoders.encode
+    encode_all = FrozenEncoders.encode
 
     def large(self: Any, media: Any, device: str) -> Any:
         found = encode_all(self, media, device)
         found[0]["face"][0][:] = 70000.0
         return found
 
-    monkeypatch.setattr(FixedEncoders, "encode", large)
+    monkeypatch.setattr(FrozenEncoders, "encode", large)
     with pytest.raises(RunError, match="float16") as caught:
         encoded(clips, dtype="float16")
     assert "float32" in caught.value.problems[0].hint
@@ -178,11 +175,9 @@ def test_what_a_short_float_cannot_hold_stops_the_run(
 def test_a_file_that_changes_while_a_process_reads_it_stops_the_run(
     encoded: Encode, own_clips: Any, monkeypatch: pytest.MonkeyPatch, stopped_after: Any, deadly: bool
 ) -> None:
-    from affectgpt.data import samples as clips_module
-
     clips, here = own_clips(5), os.getpid()
 
-    def change(example: Example, work: Any = clips_module.open_example) -> Any:
+    def change(example: Example, work: Any = Example.open) -> Any:
         clip = work(example)
         if example.name == "clip3" and os.getpid() != here:
             example.video.write_bytes(b"")
@@ -190,7 +185,7 @@ def test_a_file_that_changes_while_a_process_reads_it_stops_the_run(
                 os.kill(os.getpid(), signal.SIGKILL)
         return clip
 
-    monkeypatch.setattr(clips_module, "open_example", change)
+    monkeypatch.setattr(Example, "open", change)
     with stopped_after(60), pytest.raises(RunError, match="changed while") as caught:
         encoded(clips, workers=2)
     assert caught.value.problems[0].where == str(clips[3].video)

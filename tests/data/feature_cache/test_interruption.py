@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders, frozen_encoders
+from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders, frozen_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
 from affectgpt.data.feature_cache.writer import encode
 from affectgpt.registry.discovery import discover
@@ -42,16 +42,16 @@ def clips(own_clips: Callable[[int], list[Example]]) -> list[Example]:
 
 
 @pytest.fixture
-def encoders(plan: Callable[..., Plan]) -> FixedEncoders:
+def encoders(plan: Callable[..., Plan]) -> FrozenEncoders:
     return frozen_encoders(plan(), discover())
 
 
-def run(encoders: FixedEncoders, clips: list[Example], folder: Path, **options: Any) -> None:
+def run(encoders: FrozenEncoders, clips: list[Example], folder: Path, **options: Any) -> None:
     encode(encoders, clips, folder, **{"batch_size": 2, "workers": 0, "shard_clips": 3, **options})
 
 
 @pytest.fixture
-def whole(encoders: FixedEncoders, clips: list[Example], tmp_path: Path) -> dict[str, bytes]:
+def whole(encoders: FrozenEncoders, clips: list[Example], tmp_path: Path) -> dict[str, bytes]:
     """The bytes of a run that was left alone."""
     run(encoders, clips, tmp_path / "whole")
     found = contents(tmp_path / "whole")
@@ -70,7 +70,7 @@ def is_honest(folder: Path, clips: list[Example]) -> None:
 
 
 def test_killed_at_twenty_moments(
-    encoders: FixedEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     folder, draw = tmp_path / "killed", random.Random(0)
     begun = time.perf_counter()
@@ -93,7 +93,7 @@ def test_killed_at_twenty_moments(
 
 
 def test_stopped_at_every_write(
-    encoders: FixedEncoders,
+    encoders: FrozenEncoders,
     clips: list[Example],
     tmp_path: Path,
     whole: dict[str, bytes],
@@ -125,7 +125,7 @@ def test_stopped_at_every_write(
 
 
 def test_a_whole_cache_survives_a_disk_that_is_full(
-    encoders: FixedEncoders,
+    encoders: FrozenEncoders,
     clips: list[Example],
     tmp_path: Path,
     whole: dict[str, bytes],
@@ -141,7 +141,7 @@ def test_a_whole_cache_survives_a_disk_that_is_full(
 
 
 def test_a_shard_without_rows_is_taken_away(
-    encoders: FixedEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     # As of a run that was stopped between the two, and goes on with a shorter list of clips.
     (tmp_path / "whole" / "shard-00009.safetensors").write_bytes(b"")
@@ -150,7 +150,7 @@ def test_a_shard_without_rows_is_taken_away(
 
 
 def test_a_disk_that_is_full_within_a_file(
-    encoders: FixedEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     for limit in sorted({len(content) - 1 for content in whole.values() if len(content) > 1}):
         folder = tmp_path / f"limit{limit}"
@@ -177,7 +177,7 @@ def test_a_disk_that_is_full_within_a_file(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(index=st.floats(0, 1), files=st.floats(0, 1))
 def test_files_cut_anywhere_as_a_crash_may_leave_them(
-    index: float, files: float, encoders: FixedEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    index: float, files: float, encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     folder = tmp_path / "cut"
     shutil.rmtree(folder, ignore_errors=True)

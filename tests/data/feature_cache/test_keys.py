@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from affectgpt.core.plan import Plan
-from affectgpt.data.feature_cache.keys import checksum, content_key, encoder_key, fingerprint, options_of
+from affectgpt.data.feature_cache.keys import checksum, content_key, encoder_key, options_of, tensors_digest
 
 HASHES = st.lists(st.one_of(st.none(), st.sampled_from(["a" * 64, "b" * 64])), min_size=3, max_size=3)
 
@@ -55,8 +55,8 @@ def test_a_fingerprint_covers_names_dtypes_shapes_and_bytes() -> None:
         module(a=torch.tensor(1.0)),
         module(a=torch.tensor([1.0])),
     ]
-    assert len({fingerprint(each.state_dict()) for each in variants}) == len(variants)
-    assert fingerprint(module(a=base, b=changed).state_dict()) == fingerprint(
+    assert len({tensors_digest(each.state_dict()) for each in variants}) == len(variants)
+    assert tensors_digest(module(a=base, b=changed).state_dict()) == tensors_digest(
         module(b=changed.clone(), a=base.clone()).state_dict()
     )
 

@@ -14,8 +14,7 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import Encoded
-from affectgpt.registry.discovery import discover
+from affectgpt.data.feature_cache.writer import EncodeResult
 from affectgpt.registry.errors import CheckpointError, ConfigError
 
 Plans = Callable[..., Plan]
@@ -23,7 +22,7 @@ Clips = list[Example]
 
 
 @pytest.fixture
-def cache(encoded: Callable[..., Encoded], clips: Clips, tmp_path: Path) -> Path:
+def cache(encoded: Callable[..., EncodeResult], clips: Clips, tmp_path: Path) -> Path:
     """The folder of a cache."""
     encoded(clips)
     return tmp_path / "cache"
@@ -31,16 +30,16 @@ def cache(encoded: Callable[..., Encoded], clips: Clips, tmp_path: Path) -> Path
 
 def refusal(folder: Path, plan: Plan) -> list[Any]:
     with pytest.raises(ConfigError) as caught:
-        FeatureCache.open(folder).refuse_other(plan)
+        FeatureCache.open(folder).check_plan(plan)
     return list(caught.value.problems)
 
 
 def test_the_plan_that_it_was_made_with_is_served(cache: Path, plan: Plans) -> None:
     opened = FeatureCache.open(cache)
-    assert opened.encoders == ("audio", "face") and opened.without == ()
-    opened.refuse_other(plan())
-    opened.refuse_other(plan("fusers.multi.plugin=concat", "seed=9"))
-    opened.refuse_other(
+    assert opened.encoders == ("audio", "face") and opened.unbuilt == ()
+    opened.check_plan(plan())
+    opened.check_plan(plan("fusers.multi.plugin=concat", "seed=9"))
+    opened.check_plan(
         plan(
             "encoders.audio=null",
             "fusers.audio_tokens=null",
@@ -63,7 +62,7 @@ def test_other_encoders_are_refused_and_the_options_named(cache: Path, plan: Pla
 
 
 def test_an_encoder_that_is_not_there_is_named(
-    encoded: Callable[..., Encoded], clips: Clips, plan: Plans, tmp_path: Path
+    encoded: Callable[..., EncodeResult], clips: Clips, plan: Plans, tmp_path: Path
 ) -> None:
     encoded(clips[:1], names=["face"])
     (problem,) = refusal(tmp_path / "cache", plan())
@@ -71,9 +70,9 @@ def test_an_encoder_that_is_not_there_is_named(
 
 
 def test_the_weights_are_put_back(cache: Path, plan: Plans) -> None:
-    right, other = assemble(plan(), discover()), assemble(plan("seed=4"), discover())
+    right, other = assemble(plan()), assemble(plan("seed=4"))
     fusers = {key: tensor.clone() for key, tensor in other.fusers.state_dict().items()}
-    FeatureCache.open(cache).fill(other)
+    FeatureCache.open(cache).load_weights(other)
     for key, tensor in right.encoders.state_dict().items():
         assert torch.equal(tensor, other.encoders.state_dict()[key])
     assert all(torch.equal(tensor, fusers[key]) for key, tensor in other.fusers.state_dict().items())
@@ -98,5 +97,5 @@ def one_weight(path: Path) -> None:
 def test_weights_that_were_altered_are_refused(change: Callable[[Path], None], cache: Path, plan: Plans) -> None:
     change(cache / "encoders.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        FeatureCache.open(cache).fill(assemble(plan(), discover()))
+        FeatureCache.open(cache).load_weights(assemble(plan()))
     assert "encoders.safetensors" in str(caught.value)

@@ -16,14 +16,14 @@ from affectgpt.core.saved.model import load, save
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.fixed_encoders import saved_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import Encoded, encode
+from affectgpt.data.feature_cache.writer import EncodeResult, encode
 from affectgpt.data.samples import batches, read_samples
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import ConfigError
 from affectgpt.training.loop import train
 
 Plans = Callable[..., Plan]
-Encode = Callable[..., Encoded]
+Encode = Callable[..., EncodeResult]
 Clips = list[Example]
 
 
@@ -46,16 +46,16 @@ def from_folder(folder: Path) -> str:
 
 def from_cache(plan: Plan, folder: Path, clips: Clips) -> tuple[Pipeline, list[float]]:
     cache = FeatureCache.open(folder)
-    cache.refuse_other(plan)
+    cache.check_plan(plan)
     samples, broken = cache.samples(clips)
-    pipeline = assemble(plan, discover(), without=cache.without)
-    cache.fill(pipeline)
+    pipeline = assemble(plan, skip_encoders=cache.unbuilt)
+    cache.load_weights(pipeline)
     assert not broken
     return pipeline, train(pipeline, samples).losses
 
 
 def encoding_every_step(plan: Plan, clips: Clips) -> tuple[Pipeline, list[float]]:
-    pipeline = assemble(plan, discover())
+    pipeline = assemble(plan)
     samples, _ = read_samples(clips, pipeline.prepare, workers=0)
     return pipeline, train(pipeline, samples).losses
 
@@ -84,7 +84,7 @@ def test_an_encoder_from_a_model_folder_is_not_built_and_nothing_else_changes(
 ) -> None:
     settings = plan(from_folder(model_folder))
     encoded(clips, from_folder(model_folder))
-    assert FeatureCache.open(tmp_path / "cache").without == ("face",)
+    assert FeatureCache.open(tmp_path / "cache").unbuilt == ("face",)
     slow, losses = encoding_every_step(settings, clips)
     fast, found = from_cache(settings, tmp_path / "cache", clips)
     assert "face" not in fast.encoders and "face" in slow.encoders
@@ -104,8 +104,8 @@ def test_what_is_drawn_at_random_does_not_depend_on_the_encoders_that_are_left_o
         return work(*arguments, **options)
 
     monkeypatch.setattr(clip_vision, "load_pretrained", drawing)
-    whole = assemble(plan(from_folder(model_folder)), discover())
-    less = assemble(plan(from_folder(model_folder)), discover(), without=names)
+    whole = assemble(plan(from_folder(model_folder)))
+    less = assemble(plan(from_folder(model_folder)), skip_encoders=names)
     assert less.state_dict().keys() < whole.state_dict().keys()
     assert all(torch.equal(tensor, whole.state_dict()[key]) for key, tensor in less.state_dict().items())
 
@@ -142,7 +142,7 @@ def test_the_encoders_of_a_trained_model_serve_a_config_that_freezes_them(
         values = trained.encode(batch)["face"].values
     torch.testing.assert_close(samples[0].media["face"].values, values[0][: len(samples[0].media["face"].values)])
     with pytest.raises(ConfigError, match="frozen"):
-        FeatureCache.open(tmp_path / "cache").refuse_other(plan("encoders.face.frozen=false"))
+        FeatureCache.open(tmp_path / "cache").check_plan(plan("encoders.face.frozen=false"))
 
 
 def test_an_encoder_trained_on_from_a_model_folder_is_refused(

@@ -18,14 +18,14 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
-from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders, frozen_encoders
+from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders, frozen_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import Encoded
+from affectgpt.data.feature_cache.writer import EncodeResult
 from affectgpt.data.samples import Sample, batches, read_samples
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import ConfigError, DataError, PluginError
 
-Encode = Callable[..., Encoded]
+Encode = Callable[..., EncodeResult]
 Plans = Callable[..., Plan]
 Clips = list[Example]
 
@@ -47,7 +47,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def test_the_features_are_those_of_the_pipeline(encoded: Encode, plan: Plans, clips: Clips, tmp_path: Path) -> None:
     done = encoded(clips)
     assert (done.clips, done.new, done.broken) == (7, 7, [])
-    pipeline = assemble(plan(), discover())
+    pipeline = assemble(plan())
     prepared, _ = read_samples(clips, pipeline.prepare, workers=0)
     found = iter(stored(tmp_path / "cache", clips))
     for batch, _ in batches(prepared, 2):
@@ -80,7 +80,7 @@ def test_samples_can_be_batched_and_fused(encoded: Encode, plan: Plans, clips: C
     encoded(clips, dtype="bfloat16")
     samples = stored(tmp_path / "cache", clips)
     assert samples[0].media["face"].values.dtype == torch.bfloat16
-    pipeline = assemble(plan(), discover())
+    pipeline = assemble(plan())
     batch = collate([sample.media for sample in samples], [sample.subtitle for sample in samples])
     assert torch.isfinite(pipeline(batch, [sample.description for sample in samples]))
 
@@ -110,8 +110,10 @@ def test_a_second_run_has_nothing_to_do(
 ) -> None:
     encoded(clips)
     before = contents(tmp_path / "cache")
-    monkeypatch.setattr(FixedEncoders, "encode", lambda *_: pytest.fail("encoded again"))
-    monkeypatch.setattr("affectgpt.data.feature_cache.file_hashes.hash_of", lambda path: pytest.fail("hashed again"))
+    monkeypatch.setattr(FrozenEncoders, "encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(
+        "affectgpt.data.feature_cache.file_hashes.sha256_of_file", lambda path: pytest.fail("hashed again")
+    )
     done = encoded(clips)
     assert (done.clips, done.new) == (7, 0) and contents(tmp_path / "cache") == before
 
@@ -241,9 +243,9 @@ def test_two_at_once_are_refused(encoded: Encode, clips: Clips, tmp_path: Path) 
     encoded(clips[:2])
     ready, done = os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
-        from affectgpt.files.locks import alone
+        from affectgpt.files.locks import exclusive
 
-        with alone(tmp_path / "cache"):
+        with exclusive(tmp_path / "cache"):
             os.write(ready[1], b"1")
             os.read(done[0], 1)
             os._exit(0)
@@ -259,6 +261,6 @@ def test_two_at_once_are_refused(encoded: Encode, clips: Clips, tmp_path: Path) 
 
 def test_weights_that_no_folder_holds_are_kept(encoded: Encode, plan: Plans, clips: Clips, tmp_path: Path) -> None:
     encoded(clips[:1])
-    state = assemble(plan(), discover()).encoders.state_dict()
+    state = assemble(plan()).encoders.state_dict()
     kept = load_file(tmp_path / "cache" / "encoders.safetensors")
     assert kept.keys() == state.keys() and all(torch.equal(kept[key], state[key]) for key in kept)

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.datasets.doctor import Health, Report, examine
+from affectgpt.unibench.datasets.doctor import DatasetHealth, DoctorReport, inspect_folder
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import read_test_set
 
 
-def only(report: Report) -> Health:
+def only(report: DoctorReport) -> DatasetHealth:
     (health,) = report.sets
     return health
 
 
-def problems(report: Report) -> str:
+def problems(report: DoctorReport) -> str:
     return "\n".join(str(problem) for each in report.sets for problem in each.problems)
 
 
@@ -34,7 +34,7 @@ def meld(benchmark_folder: Path, tmp_path: Path) -> Path:
 
 def test_a_healthy_benchmark(benchmark_folder: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    report = examine(benchmark_folder, progress=lambda *each: told.append(each))
+    report = inspect_folder(benchmark_folder, progress=lambda *each: told.append(each))
     assert report.healthy and report.kind == "benchmark" and report.missing == ()
     assert [each.key for each in report.sets] == list(TEST_SETS)
     assert sorted(told) == sorted((each.title, done, 3) for each in TEST_SETS.values() for done in (1, 2, 3))
@@ -53,7 +53,7 @@ def test_a_healthy_benchmark(benchmark_folder: Path) -> None:
 
 
 def test_nothing_is_decoded_unless_asked(benchmark_folder: Path) -> None:
-    report = examine(benchmark_folder / "sims-process", decode=False)
+    report = inspect_folder(benchmark_folder / "sims-process", decode=False)
     assert report.kind == "data set" and report.missing == ()
     assert (only(report).decoded, only(report).seconds, only(report).key) == (None, None, "sims")
 
@@ -66,7 +66,7 @@ def test_everything_that_is_wrong_is_told(meld: Path, workers: int) -> None:
     np.save(meld / "openface_face" / f"{second}.npy", np.zeros((2, 3), np.uint8))
     video = meld / "subvideo" / f"{third}.mp4"
     video.write_bytes(video.read_bytes()[:1000])
-    health = only(report := examine(meld, workers=workers))
+    health = only(report := inspect_folder(meld, workers=workers))
     text = problems(report)
     assert not report.healthy and len(health.problems) == 4
     for words in (
@@ -83,13 +83,13 @@ def test_everything_that_is_wrong_is_told(meld: Path, workers: int) -> None:
 def test_clips_with_one_fault_are_told_together(meld: Path) -> None:
     for video in (meld / "subvideo").iterdir():
         video.write_bytes(b"words")
-    health = only(examine(meld, workers=1))
+    health = only(inspect_folder(meld, workers=1))
     assert [problem.what for problem in health.problems][1:] == ["3 clips: the file cannot be opened as media"]
 
 
 def test_a_sound_that_cannot_be_decoded_is_told(meld: Path) -> None:
     (meld / "subaudio" / f"{read_test_set('meld', meld)[0].name}.wav").write_bytes(b"words")
-    assert ".wav: the file cannot be opened as media" in problems(examine(meld, workers=1))
+    assert ".wav: the file cannot be opened as media" in problems(inspect_folder(meld, workers=1))
 
 
 def emptied(path: Path) -> None:
@@ -103,9 +103,9 @@ def emptied(path: Path) -> None:
 def test_what_only_decoding_shows(meld: Path) -> None:
     for example in read_test_set("meld", meld):
         emptied(example.video)
-    assert len(only(examine(meld, decode=False)).problems) == 1
-    health = only(examine(meld, workers=1))
-    assert health.decoded == 0 and "3 clips:" in problems(examine(meld, workers=1))
+    assert len(only(inspect_folder(meld, decode=False)).problems) == 1
+    health = only(inspect_folder(meld, workers=1))
+    assert health.decoded == 0 and "3 clips:" in problems(inspect_folder(meld, workers=1))
 
 
 def test_a_sound_of_which_nothing_can_be_decoded(tmp_path: Path) -> None:
@@ -117,18 +117,18 @@ def test_a_sound_of_which_nothing_can_be_decoded(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     (tmp_path / "clips.csv").write_text("clip\nsound.mp4\n")
-    assert examine(tmp_path / "clips.csv", workers=1).healthy
+    assert inspect_folder(tmp_path / "clips.csv", workers=1).healthy
     emptied(path)
-    assert "no sound could be decoded" in problems(examine(tmp_path / "clips.csv", workers=1))
+    assert "no sound could be decoded" in problems(inspect_folder(tmp_path / "clips.csv", workers=1))
 
 
 def test_a_table_of_subtitles_without_a_row_is_noted(meld: Path) -> None:
     (meld / "transcription-engchi-polish.csv").write_text("name,english\n")
-    report = examine(meld, decode=False)
+    report = inspect_folder(meld, decode=False)
     assert len(only(report).problems) == 1, "the number of clips"
     assert any(note.startswith("3 of 3 clips without subtitle: ") for note in only(report).notes)
     (meld / "transcription-engchi-polish.csv").write_text("name,english\nother,x\n")
-    assert "no subtitle is of a clip" in problems(examine(meld, decode=False))
+    assert "no subtitle is of a clip" in problems(inspect_folder(meld, decode=False))
 
 
 def written_sound(path: Path, seconds: float) -> None:
@@ -144,16 +144,16 @@ def written_sound(path: Path, seconds: float) -> None:
 def test_a_video_that_is_only_sound_is_told(meld: Path) -> None:
     video = meld / "subvideo" / f"{read_test_set('meld', meld)[0].name}.mp4"
     written_sound(video, 1)
-    text = problems(examine(meld, workers=1))
+    text = problems(inspect_folder(meld, workers=1))
     assert f"{video}: the video holds no picture" in text
-    assert "picture" not in problems(examine(meld, decode=False))
+    assert "picture" not in problems(inspect_folder(meld, decode=False))
 
 
 @pytest.mark.parametrize(("seconds", "noted"), [(120, True), (2.4, True), (1.3, False), (0.5, False)])
 def test_a_sound_of_another_length_is_noted(meld: Path, seconds: float, noted: bool) -> None:
     first = read_test_set("meld", meld)[0]
     written_sound(meld / "subaudio" / f"{first.name}.wav", seconds)
-    notes = [note for note in only(examine(meld, workers=1)).notes if "differ in length" in note]
+    notes = [note for note in only(inspect_folder(meld, workers=1)).notes if "differ in length" in note]
     assert bool(notes) == noted and all(note.startswith("1 of 3") and note.endswith(first.name) for note in notes)
 
 
@@ -173,7 +173,7 @@ def test_faces_that_cannot_be_faces_are_noted(meld: Path, side: tuple[int, int],
     for example in read_test_set("meld", meld):
         assert example.faces is not None
         np.save(example.faces, np.zeros((2, *side, 3), np.uint8))
-    notes = [note for note in only(examine(meld, workers=1)).notes if "face" in note]
+    notes = [note for note in only(inspect_folder(meld, workers=1)).notes if "face" in note]
     assert len(notes) == bool(words) and all(words in note and note.startswith("3 of 3") for note in notes)
 
 
@@ -181,7 +181,7 @@ def test_a_folder_is_no_clip_even_undecoded(meld: Path) -> None:
     video = read_test_set("meld", meld)[0].video
     video.unlink()
     video.mkdir()
-    health = only(report := examine(meld, decode=False))
+    health = only(report := inspect_folder(meld, decode=False))
     assert health.clips == 2 and f"1: {video.stem}" in problems(report)
 
 
@@ -190,19 +190,19 @@ def test_labels_that_cannot_be_read_do_not_stop_the_others(benchmark_folder: Pat
         shutil.copytree(benchmark_folder / name, tmp_path / name)
     shutil.copy(benchmark_folder / "synthetic.json", tmp_path)
     (tmp_path / "meld-process" / "label.npz").write_bytes(b"words")
-    report = examine(tmp_path, decode=False)
+    report = inspect_folder(tmp_path, decode=False)
     assert [(each.key, each.clips, len(each.problems)) for each in report.sets] == [("meld", 0, 1), ("sims", 3, 0)]
     assert set(report.missing) == {each.folder for each in TEST_SETS.values()} - {"meld-process", "sims-process"}
 
 
 def test_a_training_folder(synthetic_folder: Path, tmp_path: Path) -> None:
-    report = examine(synthetic_folder, decode=False)
+    report = inspect_folder(synthetic_folder, decode=False)
     health = only(report)
     assert report.healthy and (health.key, health.clips, health.subtitles) == ("mer2025-mercaptionplus", 32, 32)
     assert sum(health.labels.values()) > 32
     shutil.copytree(synthetic_folder, tmp_path / "mer2025-dataset")
     (tmp_path / "mer2025-dataset" / "track2_test.csv").write_text("name\nlost\n")
-    report = examine(tmp_path, decode=False)
+    report = inspect_folder(tmp_path, decode=False)
     assert [each.key for each in report.sets] == ["mer2025-mercaptionplus", "mer2025-test"]
     assert "1: lost" in problems(report)
 
@@ -214,10 +214,10 @@ def test_a_manifest(synthetic_folder: Path, tmp_path: Path, name: str) -> None:
     path.write_text(f"clip,labels,sentiment\n{video},[happy],0.5\nlost.mp4,,\n")
     if name.endswith(".txt"):
         with pytest.raises(DataError, match="no data set is found"):
-            examine(path)
-        assert "no manifest" in problems(examine(path, manifest=True))
+            inspect_folder(path)
+        assert "no manifest" in problems(inspect_folder(path, manifest=True))
         return
-    report = examine(path, workers=1)
+    report = inspect_folder(path, workers=1)
     health = only(report)
     assert (health.named, health.clips, health.decoded) == (2, 1, 1)
     assert health.labels == {"happy": 1, "positive": 1} and "lost.mp4" in problems(report)
@@ -228,11 +228,11 @@ def test_a_place_without_data_says_what_is_there(tmp_path: Path) -> None:
     places = {tmp_path: "notes.txt", tmp_path / "nowhere": "nothing", tmp_path / "notes.txt": "a file"}
     for place, words in places.items():
         with pytest.raises(DataError, match=words) as caught:
-            examine(place)
+            inspect_folder(place)
         assert "meld-process" in str(caught.value)
 
 
 @pytest.mark.parametrize("facts", ["[]", "{}", "words", '{"format": 5}', "[" * 100_000])
 def test_only_a_miniature_may_have_fewer_clips(meld: Path, facts: Any) -> None:
     (meld.parent / "synthetic.json").write_text(facts)
-    assert only(examine(meld, decode=False)).expected == 2610
+    assert only(inspect_folder(meld, decode=False)).expected == 2610

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectgpt.data.opening import open_example
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set, read_truth
@@ -98,7 +97,7 @@ def test_a_set_is_read_with_its_media(benchmark_folder: Path, key: str) -> None:
             assert len(each.labels) > 1 and each.sentiment is None
     if test_set.task == "sentiment":
         assert 0.0 in [each.sentiment for each in examples]
-    clip = open_example(examples[0])
+    clip = examples[0].open()
     assert clip.frames(1) is not None and clip.waveform() is not None and clip.faces(2) is not None
 
 

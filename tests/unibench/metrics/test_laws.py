@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.metrics import sector_table
 from affectgpt.unibench.metrics.hit_rate import HitRate
 from affectgpt.unibench.metrics.metric import f_score
@@ -143,7 +143,7 @@ texts = st.lists(st.text("ab,'\"[] \x1e", max_size=8), max_size=6)
 def test_cells_are_cut_at_once_as_one_by_one(cells: list[str]) -> None:
     table = SectorTable(WheelSet("t", (Wheel("w", {}, lambda word, level: word),), "", False, ""))
     try:
-        expected = [[label.lower().strip() for label in label_list(cell)] for cell in cells]
+        expected = [[label.lower().strip() for label in parse_labels(cell)] for cell in cells]
     except DataError:
         with pytest.raises(DataError):
             table.read(cells)
@@ -166,12 +166,12 @@ def test_a_column_of_more_sectors_than_a_word_has_bits() -> None:
 
 
 def test_what_is_remembered_of_labels_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sector_table, "_REMEMBERED", 10)
+    monkeypatch.setattr(sector_table, "_CACHE_SIZE", 10)
     table = SectorTable(WHEELS)
     for start in range(0, 200, 7):
         written = table.read([", ".join(f"word {i}" for i in range(start, start + 7)) + ", glad"])
         assert table.sizes(table.sets(written)).tolist() == [[1, 1, 1, 1]]
-        assert len(table._known) <= 10
+        assert len(table._row_cache) <= 10
 
 
 def hits(true: Sequence[str], said: Sequence[Any]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from affectgpt.unibench.report import latex, published
 from affectgpt.unibench.report.html import render_html
 from affectgpt.unibench.report.latex import render_latex
 from affectgpt.unibench.report.markdown import escape, render_markdown
-from affectgpt.unibench.report.plain_text import LABEL, TEXT, label, plain
+from affectgpt.unibench.report.plain_text import LABEL, TEXT, label, safe_text
 from affectgpt.unibench.report.terminal import print_result
 from affectgpt.unibench.result import BenchmarkResult
 
@@ -174,7 +174,7 @@ def test_no_text_is_an_address(text: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=0x4FFF), max_size=60))
 def test_markdown_gives_any_line_back(text: str) -> None:
-    shown = plain(text)
+    shown = safe_text(text)
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"| {escape(shown)} |\n| --- |\n")
     page = MarkdownPage(html)
     assert {tag for tag, _ in page.elements} == {"table", "thead", "tr", "th"}
@@ -251,7 +251,7 @@ def test_the_terminal_gets_no_codes_and_no_markup(with_texts: Make, case: str) -
 
 @given(st.text(max_size=200), st.integers(1, 100))
 def test_plain_text_is_one_short_line(text: str, limit: int) -> None:
-    shown = plain(text, limit)
+    shown = safe_text(text, limit)
     assert shown.isprintable() or not set(shown) & set("\n\r\t\x1b\u2028\u202e\ud800")
     assert shown.encode("utf-8").decode("utf-8") == shown
     assert len(shown.removesuffix(f" … [cut: {len(text):,} characters]")) <= limit
@@ -260,7 +260,7 @@ def test_plain_text_is_one_short_line(text: str, limit: int) -> None:
 
 def test_long_texts_are_cut_and_marked(with_texts: Make) -> None:
     text = "很" * 5000
-    assert plain(text) == "很" * TEXT + " … [cut: 5,000 characters]"
+    assert safe_text(text) == "很" * TEXT + " … [cut: 5,000 characters]"
     assert label(text) == "很" * (LABEL - 1) + "…"
     for document in (render_html(with_texts(text)), render_markdown(with_texts(text))):
         assert "很" * (TEXT + 1) not in document and "[cut: 5,000 characters]" in document.replace("\\", "")

@@ -76,7 +76,7 @@ def test_labels_stay_within_their_ring_and_upright() -> None:
         assert -90.01 <= (segment.turn + 180) % 360 - 180 <= 90.01
         radius, turn = math.hypot(segment.x, segment.y), math.radians(segment.turn)
         (inner, outer) = next(ring for ring in RINGS if ring[0] < radius < ring[1])
-        half = sunburst.wide(segment.text, segment.size) / 2
+        half = sunburst.text_width(segment.text, segment.size) / 2
         for end in (-half, 0, half):
             assert inner < math.hypot(segment.x + end * math.cos(turn), segment.y + end * math.sin(turn)) < outer
 
@@ -145,7 +145,7 @@ def test_an_arrow_between_sectors_passes_the_hub(leaves: float, way: float) -> N
 
 @given(COUNTS)
 def test_missed_shares_and_mistakes_agree(counts: dict[str, dict[str, float]]) -> None:
-    found = wheel_errors.mistakes(counts)
+    found = wheel_errors.sector_confusions(counts)
     assert [each.clips for each in found] == sorted((each.clips for each in found), reverse=True)
     for sector in ("a", "b", "c"):
         share = wheel_errors.missed_share(counts, sector)
@@ -201,7 +201,7 @@ def test_more_missed_is_darker(one: float, other: float) -> None:
 @given(st.one_of(st.none(), st.floats(0, 1)), st.sampled_from(sunburst.PALER))
 def test_labels_stand_out(share: float | None, paler: float) -> None:
     ground = colours.luminance(colours.missed_colour(share, paler))
-    ink = 1.0 if colours.ink_on(colours.missed_colour(share, paler)) == "#ffffff" else 0.0
+    ink = 1.0 if colours.text_color_on(colours.missed_colour(share, paler)) == "#ffffff" else 0.0
     assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench.wheels.custom import read_wheel_file
-from affectgpt.unibench.wheels.load import wheels_from
+from affectgpt.unibench.wheels.load import load_wheels
 from affectgpt.unibench.wheels.sector_lookup import SHIPPED
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 
@@ -178,17 +178,17 @@ def test_the_documented_example_is_read(write: Write) -> None:
 
 
 def test_choosing_wheels(write: Write, tmp_path: Path) -> None:
-    assert wheels_from(None) is shipped_wheels()
-    assert wheels_from(str(write(SMALL))).name == "mine"
+    assert load_wheels(None) is shipped_wheels()
+    assert load_wheels(str(write(SMALL))).name == "mine"
     upper = tmp_path / "x.YML"
     upper.write_text(SMALL)
-    assert wheels_from(upper).wheels[0].name == "small"
+    assert load_wheels(upper).wheels[0].name == "small"
     other = tmp_path / "wheels.json"
     other.write_text("{}")
     for value in (other, "", "nowhere", "a\0b", tmp_path, "\ud800", "x" * 10_000):
         with pytest.raises(DataError):
-            wheels_from(value)
+            load_wheels(value)
 
 
 def test_a_folder_is_the_official_wheels(shared: Path) -> None:
-    assert wheels_from(shared / "reference" / "emotion_wheel").official
+    assert load_wheels(shared / "reference" / "emotion_wheel").official

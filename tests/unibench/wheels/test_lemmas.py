@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.unibench.wheels.lemmas import LONGEST_WORD, root
-from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, MOST_FORMS, forms, plain
+from affectgpt.unibench.wheels.lemmas import LONGEST_WORD, word_family
+from affectgpt.unibench.wheels.reductions import LONGEST_LABEL, MOST_FORMS, lookup_forms, normalize_spelling
 from affectgpt.unibench.wheels.sector_lookup import shipped_synonyms
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 
@@ -39,7 +39,9 @@ from affectgpt.unibench.wheels.shipped import shipped_wheels
     ],
 )
 def test_a_family_has_one_root(family: str) -> None:
-    assert len({root(word) for word in family.split()}) == 1, {word: root(word) for word in family.split()}
+    assert len({word_family(word) for word in family.split()}) == 1, {
+        word: word_family(word) for word in family.split()
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_a_family_has_one_root(family: str) -> None:
     ],
 )
 def test_words_that_only_look_alike_stay_apart(one: str, other: str) -> None:
-    assert root(one) != root(other)
+    assert word_family(one) != word_family(other)
 
 
 def test_inflected_forms_of_listed_words_keep_the_sector() -> None:
@@ -90,22 +92,22 @@ def test_inflected_forms_of_listed_words_keep_the_sector() -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_has_a_root_and_forms(text: str) -> None:
-    assert root(text) == root(text)
-    found = list(forms(text))
+    assert word_family(text) == word_family(text)
+    found = list(lookup_forms(text))
     assert len(found) <= MOST_FORMS and all(found) and len(set(found)) == len(found)
-    assert not found or found[0] == plain(text)
+    assert not found or found[0] == normalize_spelling(text)
     assert len(text) <= LONGEST_LABEL or not found
 
 
 def test_the_root_of_a_root_is_itself() -> None:
     for group in shipped_synonyms():
         for word in group.words:
-            assert " " in word or root(root(word)) == root(word), word
+            assert " " in word or word_family(word_family(word)) == word_family(word), word
 
 
 def test_long_words_stand_for_themselves() -> None:
     word = "sad" + "ness" * LONGEST_WORD
-    assert root(word) == word
+    assert word_family(word) == word
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_long_words_stand_for_themselves() -> None:
     ],
 )
 def test_words_of_degree_are_dropped(label: str, word: str) -> None:
-    assert word in list(forms(label))
+    assert word in list(lookup_forms(label))
 
 
 @pytest.mark.parametrize(
@@ -154,4 +156,4 @@ def test_words_of_degree_are_dropped(label: str, word: str) -> None:
     ],
 )
 def test_a_denied_label_is_never_reduced_to_the_opposite(label: str) -> None:
-    assert list(forms(label)) == [label]
+    assert list(lookup_forms(label)) == [label]

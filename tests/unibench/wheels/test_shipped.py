@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.lexicon.families import lexicon
-from affectgpt.unibench.label_text import label_list
-from affectgpt.unibench.wheels.lemmas import root
+from affectgpt.unibench.label_text import parse_labels
+from affectgpt.unibench.wheels.lemmas import word_family
 from affectgpt.unibench.wheels.sector_lookup import shipped_synonyms
 from affectgpt.unibench.wheels.shipped import NAME, shipped_wheels
 from affectgpt.unibench.wheels.wheel_set import Wheel
@@ -79,11 +79,11 @@ def test_words_of_degree_do_not_move_a_word(wheel: Wheel) -> None:
 @each_wheel
 def test_synonyms_stand_where_the_nearest_word_of_their_group_stands(wheel: Wheel) -> None:
     """So adding a synonym of a label that is there already changes no set of sectors."""
-    roots = {root(word) for _, _, word in words(wheel)} | {root(name) for name in wheel.tree}
+    roots = {word_family(word) for _, _, word in words(wheel)} | {word_family(name) for name in wheel.tree}
     for group in shipped_synonyms():
-        nearest = next((word for word in (*group.near, *group.words) if root(word) in roots), None)
+        nearest = next((word for word in (*group.near, *group.words) if word_family(word) in roots), None)
         for word in group.words:
-            if root(word) not in roots and nearest is not None:
+            if word_family(word) not in roots and nearest is not None:
                 assert wheel.sector(word, 2) == wheel.sector(nearest, 2), word
 
 
@@ -255,7 +255,7 @@ def test_nearly_all_labels_of_the_shipped_lexicon_have_sectors(wheel: Wheel) -> 
 @each_wheel
 def test_19_of_20_human_labels_have_sectors(wheel: Wheel, shared: Path) -> None:
     with (shared / "reference" / "ovmerd" / "descriptions_dev.csv").open(encoding="utf-8-sig", newline="") as file:
-        counts = Counter(label.lower() for row in csv.DictReader(file) for label in label_list(row["openset"]))
+        counts = Counter(label.lower() for row in csv.DictReader(file) for label in parse_labels(row["openset"]))
     without = _without_sector(wheel, counts)
     assert sum(counts[label] for label in without) <= 0.05 * counts.total()
 
