@@ -11,17 +11,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from affectgpt._moved import old_names
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.pipeline import Pipeline, Question
-from affectgpt.core.saved.model import WEIGHTS, load, own_tensors, read_saved
+from affectgpt.core.saved.model import WEIGHTS, load, tensors_to_save, read_saved
 from affectgpt.core.saved.tensors import fill
 from affectgpt.registry.catalog import Catalog
 from affectgpt.serving.opened_files import OpenedFile, opened_files
 
+__getattr__ = old_names(__name__)
+
 
 @dataclass(frozen=True, eq=False)
-class Prompted:
+class ClipPrompt:
     """A clip's prompt: `embeds [T, D]` on the CPU in the LLM's dtype, or None and an `error`.
 
     `subtitle` is what was said, `notes` what a reader should know of the file.
@@ -45,10 +48,10 @@ def load_for_prompts(
     config = plan.llm.config.for_prompts()
     if config is plan.llm.config:
         return load(folder, catalog, on_node, allow_pickle=allow_pickle)
-    pipeline = assemble(replace(plan, llm=replace(plan.llm, config=config)), catalog, on_node)
-    own = own_tensors(pipeline)
-    needed = {name: tensor for name, tensor in tensors.items() if name in own or not name.startswith("llm.")}
-    fill(own, needed, str(folder / WEIGHTS))
+    pipeline = assemble(replace(plan, llm=replace(plan.llm, config=config)), on_node)
+    saved_names = tensors_to_save(pipeline)
+    needed = {name: tensor for name, tensor in tensors.items() if name in saved_names or not name.startswith("llm.")}
+    fill(saved_names, needed, str(folder / WEIGHTS))
     return pipeline.eval()
 
 
@@ -60,10 +63,10 @@ def prompt_embeds(pipeline: Pipeline, batch: Batch, question: Question = None) -
     batch up to rounding. Only the LLM's tokenizer and embedding table are used.
     """
     tokens = pipeline.fuse(pipeline.encode(batch, alone=True))
-    return [each.detach().cpu().contiguous() for each in pipeline.prompts(tokens, batch.subtitles, question)]
+    return [file.detach().cpu().contiguous() for file in pipeline.prompts(tokens, batch.subtitles, question)]
 
 
-def prompted(
+def prompts_of_files(
     pipeline: Pipeline,
     files: Sequence[Path],
     *,
@@ -71,7 +74,7 @@ def prompted(
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
-) -> Generator[Prompted]:
+) -> Generator[ClipPrompt]:
     """The prompts of files, in order; `batch_size` are encoded at a time, and read ahead by `workers` processes.
 
     A file that cannot be read, or that kills the process that reads it, has an error. Raises ConfigError, before a file
@@ -83,17 +86,17 @@ def prompted(
 
 def _prompted(
     pipeline: Pipeline, files: Sequence[Path], subtitle: str | None, question: str | None, batch_size: int, workers: int
-) -> Generator[Prompted]:
+) -> Generator[ClipPrompt]:
     with closing(opened_files(files, pipeline.prepare, subtitle, workers)) as opened:
-        while some := list(islice(opened, batch_size)):
-            clips = [each for each in some if isinstance(each, OpenedFile)]
+        while batch_of_files := list(islice(opened, batch_size)):
+            clips = [file for file in batch_of_files if isinstance(file, OpenedFile)]
             rows: list[Tensor] = []
             if clips:
                 batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips])
                 rows = prompt_embeds(pipeline, batch.to(pipeline.device), question)
-            found = iter(rows)
-            for each in some:
-                if isinstance(each, OpenedFile):
-                    yield Prompted(each.file, next(found), each.subtitle, each.notes)
+            rows_of_clips = iter(rows)
+            for file in batch_of_files:
+                if isinstance(file, OpenedFile):
+                    yield ClipPrompt(file.file, next(rows_of_clips), file.subtitle, file.notes)
                 else:
-                    yield Prompted(each.file, error=each.error)
+                    yield ClipPrompt(file.file, error=file.error)
