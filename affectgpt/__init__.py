@@ -106,7 +106,6 @@ _MODULE_OF = {
     "stream": "api.models",
     "synth": "api.training",
     "train": "api.training",
-    "unibench": "api.benchmark",
     "verify": "api.catalog",
     "write_model_card": "api.hub",
 }
@@ -121,7 +120,6 @@ if TYPE_CHECKING:
     from affectgpt.api.benchmark import PredictionFile as PredictionFile
     from affectgpt.api.benchmark import doctor as doctor
     from affectgpt.api.benchmark import predict as predict
-    from affectgpt.api.benchmark import unibench as unibench
     from affectgpt.api.catalog import CheckResult as CheckResult
     from affectgpt.api.catalog import build_extractor as build_extractor
     from affectgpt.api.catalog import discover as discover

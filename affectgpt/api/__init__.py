@@ -12,49 +12,56 @@ _MODULE_OF = {
     "BenchmarkScore": "scores",
     "BrokenClip": "training",
     "CheckResult": "catalog",
+    "Comparison": "comparison",
+    "ConversionReport": "conversion",
+    "DatasetHealth": "benchmark",
+    "Demo": "demonstration",
     "Description": "models",
+    "DoctorReport": "benchmark",
     "Encoded": "training",
-    "ExportedPrompt": "server",
-    "ServedDescription": "server",
-    "ServerRun": "server",
-    "describe_on_server": "server",
-    "export_prompts": "server",
     "Environment": "environment",
     "Example": "training",
+    "ExportedPrompt": "server",
     "PairedTest": "scores",
-    "DatasetHealth": "benchmark",
-    "DoctorReport": "benchmark",
     "PredictionFile": "benchmark",
     "Sample": "training",
     "Score": "scores",
+    "ServedDescription": "server",
+    "ServerRun": "server",
     "TrainResult": "training",
     "assemble": "deprecated",
     "build": "models",
     "build_extractor": "catalog",
     "check": "models",
+    "compare": "comparison",
+    "convert": "conversion",
     "describe": "models",
     "describe_files": "describe_run",
-    "Comparison": "comparison",
-    "compare": "comparison",
-    "Demo": "demonstration",
-    "run_demo": "demonstration",
+    "describe_on_server": "server",
     "discover": "catalog",
     "doctor": "benchmark",
     "encode": "training",
     "environment": "environment",
+    "export": "conversion",
+    "export_prompts": "server",
     "find_media_files": "describe_run",
+    "find_plugin": "catalog",
     "find_plugins": "catalog",
     "from_pretrained": "models",
     "list_plugins": "catalog",
     "load": "models",
     "load_config": "deprecated",
     "make_plan": "deprecated",
+    "model_card": "hub",
     "new_plugin": "catalog",
     "plan": "models",
     "predict": "benchmark",
+    "push_to_hub": "hub",
     "read_examples": "training",
     "read_samples": "training",
+    "run_demo": "demonstration",
     "save": "models",
+    "save_pretrained": "hub",
     "schema": "catalog",
     "score": "scores",
     "score_benchmark": "scores",
@@ -64,6 +71,7 @@ _MODULE_OF = {
     "unibench": "benchmark",
     "verify": "catalog",
     "verify_each": "catalog",
+    "write_model_card": "hub",
 }
 __all__ = [*_MODULE_OF]
 
@@ -77,6 +85,7 @@ if TYPE_CHECKING:
     from affectgpt.api.catalog import CheckResult as CheckResult
     from affectgpt.api.catalog import build_extractor as build_extractor
     from affectgpt.api.catalog import discover as discover
+    from affectgpt.api.catalog import find_plugin as find_plugin
     from affectgpt.api.catalog import find_plugins as find_plugins
     from affectgpt.api.catalog import list_plugins as list_plugins
     from affectgpt.api.catalog import new_plugin as new_plugin
@@ -85,6 +94,9 @@ if TYPE_CHECKING:
     from affectgpt.api.catalog import verify_each as verify_each
     from affectgpt.api.comparison import Comparison as Comparison
     from affectgpt.api.comparison import compare as compare
+    from affectgpt.api.conversion import ConversionReport as ConversionReport
+    from affectgpt.api.conversion import convert as convert
+    from affectgpt.api.conversion import export as export
     from affectgpt.api.demonstration import Demo as Demo
     from affectgpt.api.demonstration import run_demo as run_demo
     from affectgpt.api.deprecated import assemble as assemble
@@ -94,6 +106,10 @@ if TYPE_CHECKING:
     from affectgpt.api.describe_run import find_media_files as find_media_files
     from affectgpt.api.environment import Environment as Environment
     from affectgpt.api.environment import environment as environment
+    from affectgpt.api.hub import model_card as model_card
+    from affectgpt.api.hub import push_to_hub as push_to_hub
+    from affectgpt.api.hub import save_pretrained as save_pretrained
+    from affectgpt.api.hub import write_model_card as write_model_card
     from affectgpt.api.models import Description as Description
     from affectgpt.api.models import build as build
     from affectgpt.api.models import check as check

@@ -236,9 +236,9 @@ def _predict(
 
 def _write_synthetic(folder: Path, clips: int, workers: int, on_progress: OnProgress) -> Path:
     """The synthetic benchmark in `folder`, written unless it is there already."""
-    from affectgpt.synthetic.unibench import is_written, remove_leftovers, write_unibench
+    from affectgpt.synthetic.unibench import matches_request, remove_leftovers, write_unibench
 
-    if is_written(folder, clips_per_set=clips, seed=0):
+    if matches_request(folder, clips_per_set=clips, seed=0):
         return folder
     if (folder.parent / "predictions").exists():
         raise DataError(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectgpt.api.resolve import Plugins, catalog_for
-from affectgpt.registry.catalog import Catalog, Entry
+from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover as discover
+from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import ConfigError, PluginError, listed
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.registry.spec import SPEC_ATTRIBUTE, PluginSpec
-from affectgpt.registry.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from affectgpt.core.extraction import CheckedExtractor
@@ -48,7 +49,7 @@ def check_kind(kind: str, catalog: Catalog) -> None:
         )
 
 
-def find_plugins(name: str, catalog: Catalog) -> list[Entry]:
+def find_plugins(name: str, catalog: Catalog) -> list[PluginEntry]:
     """The plugins called `name`, one per kind at most. Raises PluginError when there is none."""
     entries = [entry for (_, other), entry in catalog.entries.items() if other == name]
     if not entries and catalog.deferred:
@@ -62,14 +63,14 @@ def find_plugins(name: str, catalog: Catalog) -> list[Entry]:
     return entries
 
 
-def find_plugin(name: str, kind: str | None, catalog: Catalog) -> Entry:
+def find_plugin(name: str, kind: str | None, catalog: Catalog) -> PluginEntry:
     """The plugin called `name`. Raises PluginError when there is none, or several and no `kind`."""
     if kind is not None:
         check_kind(kind, catalog)
         return catalog.get(kind, name)
     entry, *further = find_plugins(name, catalog)
     if further:
-        kinds = listed(each.spec.kind for each in (entry, *further))
+        kinds = listed(other.spec.kind for other in (entry, *further))
         raise PluginError(f"{name!r} is the name of several plugins", found=kinds, hint="rename one of them")
     return entry
 

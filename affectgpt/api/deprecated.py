@@ -73,29 +73,58 @@ def load_with_catalog(
     return load(folder, catalog, on_node, allow_pickle=allow_pickle)
 
 
+def push_with_catalog(folder: str | Path, repo_id: str, *, catalog: Catalog | None = None, **options: Any) -> str:
+    """`push_to_hub(folder, repo_id, catalog=catalog)` of 0.1."""
+    warn_deprecated("push_to_hub(..., catalog=...)", "push_to_hub(..., plugins=[...])", stacklevel=4)
+    from affectgpt.hub.saving import push_to_hub
+
+    return push_to_hub(folder, repo_id, catalog=catalog, **options)
+
+
+def save_pretrained_with_catalog(
+    pipeline: Pipeline,
+    folder: str | Path,
+    scores: str | Path | None = None,
+    *,
+    catalog: Catalog | None = None,
+    dtype: str = "float32",
+) -> Path:
+    """`save_pretrained(pipeline, folder, catalog=catalog)` of 0.1."""
+    warn_deprecated("save_pretrained(..., catalog=...)", "save_pretrained(..., plugins=[...])", stacklevel=4)
+    from affectgpt.hub.saving import save_pretrained
+
+    save_pretrained(pipeline, folder, scores, catalog=catalog, dtype=dtype)
+    return Path(folder)
+
+
 def load_config(
     path: str | Path, catalog: Catalog, overrides: Sequence[str] = (), *, allow_plugins: bool = True
-) -> tuple[PipelineConfig, Source]:
+) -> tuple[PipelineConfig, Source | None]:
     """The config of a pipeline file, and its source. Deprecated: `plan(path, *overrides).config`."""
     warn_deprecated("load_config", "plan(path, *changes).config")
     from affectgpt.core.load_config import load_config as read
 
-    return read(path, catalog, overrides, allow_plugins=allow_plugins)
+    config = read(path, catalog, overrides, allow_plugins=allow_plugins)
+    return config, config.source
 
 
-def make_plan(config: PipelineConfig, catalog: Catalog, source: Source | None = None) -> Plan:
+def make_plan(config: PipelineConfig, catalog: Catalog | None = None, source: Source | None = None) -> Plan:
     """The plan of a config. Deprecated: `plan(config)`."""
     warn_deprecated("make_plan", "plan(config)")
     from affectgpt.core.plan import make_plan as plan
 
-    return plan(config, catalog, source)
+    return plan(config)
 
 
 def assemble(
-    plan: Plan, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, without: Collection[str] = ()
+    plan: Plan,
+    catalog: Catalog | None = None,
+    on_node: Callable[[str], None] | None = None,
+    *,
+    without: Collection[str] = (),
 ) -> Pipeline:
     """The pipeline of a plan. Deprecated: `build(config)`."""
     warn_deprecated("assemble", "build(config)")
     from affectgpt.core.assembly import assemble as build
 
-    return build(plan, catalog, on_node, without=without)
+    return build(plan, on_node, skip_encoders=without)

@@ -14,7 +14,7 @@ from affectgpt.api.resolve import Plugins, Progress, catalog_for, choose_device
 from affectgpt.api.start import ConfigLike, plan_config
 from affectgpt.core.description import Description as Description
 from affectgpt.registry.errors import ConfigError, Problem
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 
 if TYPE_CHECKING:
     from affectgpt.core.describing import OneClip
@@ -175,7 +175,7 @@ def build(config: ConfigLike, *changes: str, plugins: Plugins = (), device: str 
     from affectgpt.core.assembly import assemble
 
     with _unchanged_seed():
-        return assemble(checked, catalog).to(location)
+        return assemble(checked).to(location)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def plan_config(config: ConfigLike, changes: Sequence[str], catalog: Catalog) ->
     else:
         path = Path(config)
         source = read_source(path if path.is_file() else _bundled_or_missing(str(config)), changes)
-    return make_plan(validate(source, catalog), catalog, source)
+    return make_plan(validate(source, catalog))
 
 
 def _bundled_or_missing(name: str) -> Path:
@@ -73,14 +73,14 @@ def find_saved_model(start: Start) -> Path | None:
 def starting_point(start: Start, changes: Sequence[str], catalog: Catalog, *, allow_pickle: bool) -> StartingPoint:
     """The plan and the weights that a training starts from. Raises ConfigError and CheckpointError."""
     from affectgpt.core.pipeline import Pipeline
-    from affectgpt.core.saved.initial import read_beginning
+    from affectgpt.core.saved.initial import read_initial_model
     from affectgpt.training.starting_point import StartingPoint
 
     if isinstance(start, Pipeline):
         return StartingPoint(_replan(start, changes, catalog), catalog, pipeline=start)
     folder = find_saved_model(start)
     if folder is not None:
-        saved = read_beginning(folder, catalog, list(changes), allow_pickle=allow_pickle)
+        saved = read_initial_model(folder, catalog, list(changes), allow_pickle=allow_pickle)
         return StartingPoint(saved.plan, catalog, saved=saved)
     if isinstance(start, str | Path):
         _check_not_of_model(Path(start))

@@ -16,25 +16,26 @@ from affectgpt.registry.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from affectgpt.core.tokens import Prepared
-    from affectgpt.data.feature_cache.fixed_encoders import FixedEncoders
-    from affectgpt.data.feature_cache.writer import Encoded as Encoded
+    from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
+    from affectgpt.data.feature_cache.writer import EncodeResult as Encoded
     from affectgpt.data.samples import BrokenClip as BrokenClip
     from affectgpt.data.samples import Sample as Sample
     from affectgpt.media.clip import Clip
     from affectgpt.training.train_result import TrainResult as TrainResult
 else:
     # These classes import torch.
-    _MODULE_OF = {
-        "BrokenClip": "affectgpt.data.samples",
-        "Encoded": "affectgpt.data.feature_cache.writer",
-        "Sample": "affectgpt.data.samples",
-        "TrainResult": "affectgpt.training.train_result",
+    _CLASS_OF = {
+        "BrokenClip": ("affectgpt.data.samples", "BrokenClip"),
+        "Encoded": ("affectgpt.data.feature_cache.writer", "EncodeResult"),
+        "Sample": ("affectgpt.data.samples", "Sample"),
+        "TrainResult": ("affectgpt.training.train_result", "TrainResult"),
     }
 
     def __getattr__(name: str) -> object:
-        if name not in _MODULE_OF:
+        if name not in _CLASS_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_MODULE_OF[name]), name)
+        module, attribute = _CLASS_OF[name]
+        return getattr(import_module(module), attribute)
 
 
 Data: TypeAlias = "str | Path | Sequence[Example] | Sequence[Sample]"
@@ -84,10 +85,10 @@ def synth(
             return folder
         if layout != "mer2025":
             raise ConfigError("unknown layout", where="layout", found=repr(layout), expected="mer2025 or unibench")
-        from affectgpt.synthetic.clips import generate
+        from affectgpt.synthetic.clips import write_clips
 
         name = split or "train"
-        generate(
+        write_clips(
             folder,
             clips=clips,
             seed=seed,
@@ -103,9 +104,9 @@ def read_examples(path: str | Path) -> list[Example]:
 
     Raises DataError when there is no such file or folder, or with every problem found in it.
     """
-    from affectgpt.data.datasets import read_clip_list
+    from affectgpt.data.datasets import read_examples
 
-    return read_clip_list(path)
+    return read_examples(path)
 
 
 def read_samples(
@@ -233,10 +234,10 @@ def encode(
     Raises ConfigError when an encoder is trained or does not exist, DataError when `out` holds something else or was
     begun with other settings, RunError when more than the share `allow_unreadable` of the clips cannot be read.
     """
-    from affectgpt.data.feature_cache.settings import refuse_foreign
+    from affectgpt.data.feature_cache.settings import check_folder
 
     out = Path(out)
-    refuse_foreign(out)
+    check_folder(out)
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     examples = read_data(data, "data")
@@ -269,13 +270,13 @@ def encode(
         "unreadable": [clip.name for clip in encoded.broken],
     }
     call_hooks(catalog, "affectgpt_after_run", command="encode", config=config, result=row)
-    encoded.refuse_broken(allow_unreadable)
+    encoded.check_broken_share(allow_unreadable)
     return encoded
 
 
 def _frozen_encoders(
     start: Start, changes: Sequence[str], catalog: Catalog, names: Sequence[str] | None, allow_pickle: bool
-) -> FixedEncoders:
+) -> FrozenEncoders:
     from affectgpt.api.start import find_saved_model, plan_config
     from affectgpt.core.pipeline import Pipeline
     from affectgpt.data.feature_cache.fixed_encoders import built_encoders, frozen_encoders, saved_encoders

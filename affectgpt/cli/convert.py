@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from affectgpt.cli.options import Json, catalog_of, progress
+from affectgpt import api
+from affectgpt.cli.options import Json, catalog_of, progress_bars
 from affectgpt.cli.printable import json_text, printable
-from affectgpt.core.saved.destination import check_place
-from affectgpt.registry.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from affectgpt.released.report import Account
+    from affectgpt.api import ConversionReport
 
 app = typer.Typer(no_args_is_help=True, help="Convert checkpoints of the released AffectGPT, and back.")
 _MODEL = "A model's folder, or its name."
@@ -49,20 +48,24 @@ def affectgpt(
     as_json: Json = False,
 ) -> None:
     """Make a saved model of a released checkpoint and three public model folders."""
-    catalog = catalog_of(context, [])
-    catalog.load_deferred()
-    _refuse_taken(out)
-    check_place(out)
-    with progress() as bar:
-        task = bar.add_task("converting", total=None, note="")
-        from affectgpt.released.convert import Request, convert
-        from affectgpt.released.pipeline_file import Models
-
-        models = Models(llm, vision, speech, dtype, allow_pickle)
-        request = Request(checkpoint, models, source, prompt, bert, face_or_frame, sample)
-        account = convert(request, out, catalog, lambda name: bar.update(task, note=name))
-        bar.update(task, total=1, completed=1, note="")
-    _tell(account, out, as_json)
+    with progress_bars() as bars:
+        report = api.convert(
+            checkpoint,
+            out,
+            source=source,
+            prompt=prompt,
+            llm=llm,
+            vision=vision,
+            speech=speech,
+            bert=bert,
+            dtype=dtype,
+            face_or_frame=face_or_frame,
+            sample=sample,
+            allow_pickle=allow_pickle,
+            plugins=catalog_of(context, []),
+            progress=bars,
+        )
+    _print(report, out, as_json)
 
 
 @app.command("back")
@@ -73,27 +76,19 @@ def back(
     as_json: Json = False,
 ) -> None:
     """Write a converted model, trained further or not, as a checkpoint of the original."""
-    from affectgpt.released.export import convert_back
-
-    catalog = catalog_of(context, [])
-    catalog.load_deferred()
-    _tell(convert_back(folder, out, catalog), out, as_json)
+    _print(api.export(folder, out, plugins=catalog_of(context, [])), out, as_json)
 
 
-def _refuse_taken(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new folder")
-
-
-def _tell(account: Account, out: Path, as_json: bool) -> None:
+def _print(report: ConversionReport, out: Path, as_json: bool) -> None:
+    facts = report.as_json()
     if as_json:
-        typer.echo(json_text({"out": str(out), **account.as_json()}, indent=1))
+        typer.echo(json_text({"out": str(out), **facts}, indent=1))
         return
-    counts = account.as_json()["counts"]
+    counts = facts["counts"]
     tensors = sum(counts.values()) - counts["not carried"]
     typer.echo(f"{tensors} tensors: {counts['mapped']} mapped, {counts['tied']} tied, {counts['kept']} kept beside")
-    for row in [*account.of("tied"), *account.of("kept"), *account.of("not carried")]:
+    for row in [*report.with_fate("tied"), *report.with_fate("kept"), *report.with_fate("not carried")]:
         typer.echo(printable(f"  {row.fate:<12}{row.name}" + (f": {row.why}" if row.why else "")))
-    for note in account.notes:
+    for note in report.notes:
         typer.echo(printable(f"note: {note}"))
     typer.echo(printable(f"wrote {out}"))

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from affectgpt import api
 from affectgpt.cli.options import Plugin, catalog_of
-from affectgpt.cli.printable import one_line, printable
+from affectgpt.cli.printable import one_line
 
 app = typer.Typer(no_args_is_help=True, help="Put saved models on the Hugging Face Hub.")
 
@@ -22,17 +23,14 @@ def card(
     folder: Folder,
     scores: Scores = None,
     show: Annotated[bool, typer.Option("--show", help="Print the card, write nothing.")] = False,
-    plugin: Plugin = [],
+    plugins: Plugin = [],
 ) -> None:
     """Write the model card (README.md) from the model's own files and its scores."""
-    catalog = catalog_of(context, plugin)
-    catalog.load_deferred()
-    from affectgpt.hub.card import card_of, write_card
-
+    catalog = catalog_of(context, plugins)
     if show:
-        typer.echo(card_of(folder, catalog, scores), nl=False)
+        typer.echo(api.model_card(folder, scores, plugins=catalog), nl=False)
     else:
-        typer.echo(str(write_card(folder, catalog, scores)))
+        typer.echo(str(api.write_model_card(folder, scores, plugins=catalog)))
 
 
 @app.command("push")
@@ -46,19 +44,16 @@ def push(
     scores: Scores = None,
     revision: Annotated[str | None, typer.Option(help="A branch that exists. Default: the main one.")] = None,
     pr: Annotated[bool, typer.Option("--pr", help="Propose the upload as a pull request.")] = False,
-    plugin: Plugin = [],
+    plugins: Plugin = [],
 ) -> None:
     """Check a saved model and upload it, with its card. The token is that of `hf auth login`, or in HF_TOKEN."""
-    catalog = catalog_of(context, plugin)
-    catalog.load_deferred()
-    from affectgpt.core.load_config import load_config
-    from affectgpt.core.saved.model import CONFIG
-    from affectgpt.hub.card_data import local_models
-    from affectgpt.hub.saving import push_to_hub
-
-    url = push_to_hub(folder, repo, private=private, revision=revision, create_pr=pr, scores=scores, catalog=catalog)
-    typer.echo(one_line(url))
-    config, _ = load_config(folder / CONFIG, catalog, allow_plugins=False)
-    for node, model in local_models(config).items():
-        note = f"note: the model of {node} is a folder of this machine, which others do not have: {model}"
-        typer.echo(printable(note), err=True)
+    address = api.push_to_hub(
+        folder,
+        repo,
+        private=private,
+        revision=revision,
+        create_pr=pr,
+        scores=scores,
+        plugins=catalog_of(context, plugins),
+    )
+    typer.echo(one_line(address))

@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from affectgpt import api
 from affectgpt.cli.options import Json, Plugin, catalog_of, console, plugin_options
 from affectgpt.cli.printable import json_text
-from affectgpt.registry.catalog import Catalog, Entry
-from affectgpt.registry.errors import PluginError, listed
-from affectgpt.registry.spec import KINDS
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.entry import PluginEntry
 
 app = typer.Typer(invoke_without_command=True, help="List plugins, or show one.")
 
@@ -20,14 +19,14 @@ app = typer.Typer(invoke_without_command=True, help="List plugins, or show one."
 @app.callback()
 def listing(
     context: typer.Context,
-    plugin: Plugin = [],
+    plugins: Plugin = [],
     as_json: Json = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Also load packages whose declaration imports torch.")
     ] = False,
 ) -> None:
     """List the plugins that can be used."""
-    catalog = catalog_of(context, plugin)
+    catalog = catalog_of(context, plugins)
     if context.invoked_subcommand is not None:
         return
     if everything:
@@ -40,7 +39,7 @@ def listing(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("kind", "name", "what it does", "from"):
         table.add_column(column, no_wrap=column in ("kind", "name"))
-    for kind in KINDS:
+    for kind in catalog.kinds:
         for name in catalog.names(kind):
             entry = catalog.entries[(kind, name)]
             table.add_row(kind, name, entry.spec.summary, str(entry.origin))
@@ -56,17 +55,17 @@ def listing(
 def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A plugin's name.")],
-    plugin: Plugin = [],
+    plugins: Plugin = [],
     as_json: Json = False,
 ) -> None:
     """Show one plugin: its interface, its options with their defaults, where it comes from."""
-    catalog = catalog_of(context, plugin)
-    found = _found(catalog, name)
+    catalog = catalog_of(context, plugins)
+    entries = api.find_plugins(name, catalog)
     if as_json:
-        typer.echo(json_text([_shown(catalog, entry) for entry in found], indent=1))
+        typer.echo(json_text([_shown(catalog, entry) for entry in entries], indent=1))
         return
     out = console()
-    for entry in found:
+    for entry in entries:
         facts = _shown(catalog, entry)
         out.print(f"[bold]{entry.spec.kind} {entry.spec.name}[/bold]: {entry.spec.summary}")
         for label in ("interface", "from", "config", "target", "citation", "requires"):
@@ -81,7 +80,7 @@ def show(
 def verify(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A plugin's name.")],
-    plugin: Plugin = [],
+    plugins: Plugin = [],
     as_json: Json = False,
     changes: Annotated[
         list[str], typer.Option("--set", help="Give the plugin an option, e.g. dim=64. May be repeated.")
@@ -89,15 +88,10 @@ def verify(
     slow: Annotated[bool, typer.Option("--slow", help="Also what takes seconds: torch.compile.")] = False,
 ) -> None:
     """Check that a plugin keeps what all plugins of its kind keep. Exits 1 when it breaks a promise."""
-    catalog = catalog_of(context, plugin)
-    (entry, *others) = _found(catalog, name)
-    if others:
-        kinds = listed(each.spec.kind for each in (entry, *others))
-        raise PluginError(f"{name!r} is the name of several plugins", found=kinds, hint="rename one of them")
-    from affectgpt.testing.verification import verify as run
-
+    catalog, options = catalog_of(context, plugins), plugin_options(changes)
+    spec = api.find_plugin(name, None, catalog).spec
     results, out = [], console()
-    for result in run(catalog, entry.spec.kind, name, plugin_options(changes), slow=slow):
+    for result in api.verify_each(name, kind=spec.kind, options=options, slow=slow, plugins=catalog):
         results.append(result)
         if not as_json:
             state = "FAILED" if result.failure else "ok"
@@ -108,23 +102,10 @@ def verify(
     if as_json:
         typer.echo(json_text([vars(result) for result in results], indent=1))
     else:
-        text = f"{entry.spec.kind} {name}: {len(results) - len(failed)} of {len(results)} checks passed"
-        out.print(text + ("" if slow or entry.spec.kind != "fuser" else "; --slow also compiles it"), markup=False)
+        text = f"{spec.kind} {name}: {len(results) - len(failed)} of {len(results)} checks passed"
+        out.print(text + ("" if slow or spec.kind != "fuser" else "; --slow also compiles it"), markup=False)
     if failed:
         raise typer.Exit(1)
-
-
-def _found(catalog: Catalog, name: str) -> list[Entry]:
-    found = [entry for (_, each), entry in catalog.entries.items() if each == name]
-    if not found:
-        catalog.load_deferred()
-        found = [entry for (_, each), entry in catalog.entries.items() if each == name]
-    if not found:
-        known = {each for _, each in catalog.entries}
-        raise PluginError(
-            f"there is no plugin {name!r}", expected=f"one of {listed(known)}", hint=did_you_mean(name, known)
-        )
-    return found
 
 
 def _listed(catalog: Catalog) -> dict[str, Any]:
@@ -138,7 +119,7 @@ def _listed(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
+def _shown(catalog: Catalog, entry: PluginEntry) -> dict[str, Any]:
     model = catalog.config_class(entry)
     options = {}
     properties = model.model_json_schema().get("properties", {})
@@ -149,16 +130,7 @@ def _shown(catalog: Catalog, entry: Entry) -> dict[str, Any]:
         if "enum" in properties.get(option, {}):
             kind = " | ".join(map(str, properties[option]["enum"]))
         options[option] = (default, kind, field.description or "")
-    if entry.spec.kind == "encoder":
-        interface = f"reads {' or '.join(model.streams)}, gives tokens [T, D]"
-    elif entry.spec.kind == "fuser":
-        least, most = model.arity
-        amount = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-        interface = f"{amount} input{'' if amount == '1' else 's'} [T, D] -> tokens [T, D]"
-    elif entry.spec.kind == "llm":
-        interface = "embeddings [T, D] -> text"
-    else:
-        interface = "text -> emotion labels, or a sentiment"
+    interface = catalog.interface(entry)
     spec = entry.spec
     return {
         "kind": spec.kind,
