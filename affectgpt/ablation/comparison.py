@@ -12,7 +12,7 @@ from affectgpt.ablation.jobs import JobResult
 from affectgpt.ablation.metrics import Metric, PairedDifference, evaluate, paired_differences
 from affectgpt.data.samples import Sample
 from affectgpt.registry.errors import ConfigError, PluginError, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.messages import did_you_mean
 
 if TYPE_CHECKING:
     import pandas

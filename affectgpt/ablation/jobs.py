@@ -21,8 +21,9 @@ from affectgpt.core.overrides import mapping_source
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample, batches
-from affectgpt.registry.catalog import Catalog, Entry
+from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover, load_ref
+from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import ConfigError, RunError
 from affectgpt.workers.main_guard import check_main_guard
 from affectgpt.workers.parent import exit_with_parent
@@ -93,7 +94,7 @@ def run_jobs(
 def _run_in_processes(
     jobs: Sequence[Job],
     sample_sets: Sequence[SampleSet],
-    plugins: Sequence[Entry],
+    plugins: Sequence[PluginEntry],
     workers: int,
     progress: OnProgress,
 ) -> Iterator[JobResult]:
@@ -132,7 +133,7 @@ _catalogs: list[Catalog] = []
 _messages: Any = None
 
 
-def _start(content: bytes, plugins: Sequence[Entry], messages: Any, parent: int) -> None:
+def _start(content: bytes, plugins: Sequence[PluginEntry], messages: Any, parent: int) -> None:
     import torch
 
     global _messages
@@ -165,9 +166,9 @@ def _run(job: Job, samples: SampleSet, catalog: Catalog, on_step: OnStep) -> Job
     from affectgpt.training.random_state import preserve_random_state
 
     source = mapping_source(job.config, [f"seed={job.seed}"], name=job.name)
-    plan = make_plan(validate(source, catalog), catalog, source)
+    plan = make_plan(validate(source, catalog))
     with preserve_random_state():
-        pipeline = assemble(plan, catalog)
+        pipeline = assemble(plan)
         history = train(pipeline, samples.train, on_step=on_step)
         texts = write_texts(pipeline, samples.test)
     if job.save_to is not None:
@@ -192,7 +193,7 @@ def write_texts(pipeline: Pipeline, samples: Sequence[Sample], batch_size: int =
     ]
 
 
-def _added_plugins(catalog: Catalog) -> list[Entry]:
+def _added_plugins(catalog: Catalog) -> list[PluginEntry]:
     """The plugins beside those that every process finds. Raises ConfigError for those of a notebook's cells."""
     installed = discover().entries
     added = [entry for key, entry in catalog.entries.items() if installed.get(key) != entry]
@@ -207,7 +208,7 @@ def _added_plugins(catalog: Catalog) -> list[Entry]:
     return added
 
 
-def _add_plugin(catalog: Catalog, plugin: Entry) -> None:
+def _add_plugin(catalog: Catalog, plugin: PluginEntry) -> None:
     path = Path(plugin.origin.source)
     if path.suffix == ".py" and path.is_file():
         load_ref(catalog, str(path))

@@ -88,7 +88,7 @@ def _build_encoders(group: _Group, catalog: Catalog) -> dict[str, Any]:
     encoders: dict[str, Any] = {}
     with preserve_random_state():
         for name, (plan, _) in group.encoders.items():
-            encoders[name] = build_encoders(plan, catalog, without=set(plan.encoders) - {name})[name]
+            encoders[name] = build_encoders(plan, skip_encoders=set(plan.encoders) - {name})[name]
     return encoders
 
 

@@ -23,8 +23,8 @@ TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 2500, 0.2
 def make_tokenizer() -> None:
     """Learn the tokenizer that `configs/tiny.yaml` names, of as many tokens as its model has embeddings."""
     catalog = discover()
-    config, source = load_config(bundled_config("tiny"), catalog)
-    plan = make_plan(config, catalog, source)
+    config = load_config(bundled_config("tiny"), catalog)
+    plan = make_plan(config)
     prompts = [part.value for part in plan.parts if part.kind == "text"] + [config.prompt.question]
     size = plan.llm.config.values()["vocab_size"]
     count = learn_tokenizer(script_texts(prompts), Path(plan.llm.config.tokenizer), size=size)
@@ -34,17 +34,17 @@ def make_tokenizer() -> None:
 def make_model() -> None:
     """Train the bundled model longer than the demonstration does, and on clips that lack something."""
 
-    def tell(what: str, done: int, total: int) -> None:
-        if done in (1, total) or done % 100 == 0:
-            print(f"{what}: {done}/{total}", flush=True)
+    def print_progress(what: str, count: int, total: int) -> None:
+        if count in (1, total) or count % 100 == 0:
+            print(f"{what}: {count}/{total}", flush=True)
 
     catalog = discover()
     with tempfile.TemporaryDirectory() as folder:
-        write_clips(Path(folder), train=TRAIN, test=TEST, seed=SEED, workers=2, progress=tell)
-        samples = read_clips(Path(folder), variant_plan("full model", catalog, SEED), catalog, 2, tell)
+        write_clips(Path(folder), train=TRAIN, test=TEST, seed=SEED, workers=2, progress=print_progress)
+        samples = read_clips(Path(folder), variant_plan("full model", catalog, SEED), catalog, 2, print_progress)
         longer = [f"training.steps={STEPS}", f"training.modality_dropout={DROPOUT}"]
         (row,) = run_variants(
-            [("full model", SEED)], samples, workers=1, overrides=longer, save_first=TINY, progress=tell
+            [("full model", SEED)], samples, workers=1, overrides=longer, save_first=TINY, progress=print_progress
         )
     print(f"{row.score.exact:.1%} of {row.score.clips} held-out clips right, saved in {TINY}")
 

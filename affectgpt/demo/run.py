@@ -18,15 +18,15 @@ from affectgpt.bundled import bundled_config
 from affectgpt.core.description import Description
 from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.saved.destination import check_place
+from affectgpt.core.saved.destination import check_destination
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.data.samples import Sample
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError, MediaError
-from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.clips import write_clips as write_synthetic_clips
 from affectgpt.synthetic.identity import Split
-from affectgpt.synthetic.score import Score, score_texts
+from affectgpt.synthetic.score import TextScore, score_texts
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
     "full model": (),
@@ -48,12 +48,12 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class VariantRow:
     """One trained variant on the held-out clips: its score, trained parameters, last loss and training seconds."""
 
     name: str
     seed: int
-    score: Score
+    score: TextScore
     parameters: int
     loss: float
     seconds: float
@@ -66,7 +66,7 @@ class Demo:
     `truth` is the true description of the held-out clip; `seconds` are those of all but the describing.
     """
 
-    rows: list[Row]
+    rows: list[VariantRow]
     described: list[Description]
     truth: str
     seconds: float
@@ -92,7 +92,7 @@ def run_demo(
         if not path.is_file():
             raise MediaError("there is no such file", where=str(path), expected="a media file")
     if out is not None:
-        check_place(out)
+        check_destination(out)
         if (out / "model").exists():
             raise CheckpointError(
                 "there is something at this place already", where=str(out / "model"), hint="choose a new folder"
@@ -122,8 +122,8 @@ def _describe(model: Path, held_out: Path, subtitle: str, clips: Sequence[Path],
 
 def tiny_plan(catalog: Catalog, seed: int, changes: Sequence[str] = ()) -> Plan:
     """The plan of `configs/tiny.yaml` with these overrides."""
-    config, source = load_config(bundled_config("tiny"), catalog, [f"seed={seed}", *changes])
-    return make_plan(config, catalog, source)
+    config = load_config(bundled_config("tiny"), catalog, [f"seed={seed}", *changes])
+    return make_plan(config)
 
 
 def variant_plan(name: str, catalog: Catalog, seed: int, overrides: Sequence[str] = ()) -> Plan:
@@ -135,7 +135,7 @@ def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int,
     """Write the training and held-out clips into `folder/train` and `folder/test`; the two share no identity."""
     splits: tuple[tuple[Split, int], ...] = (("train", train), ("test", test))
     for split, count in splits:
-        generate(
+        write_synthetic_clips(
             folder / split,
             clips=count,
             seed=seed,
@@ -152,7 +152,7 @@ def read_clips(
     from affectgpt.core.assembly import assemble
     from affectgpt.data.samples import read_samples
 
-    pipeline = assemble(plan, catalog)
+    pipeline = assemble(plan)
     return {
         split: read_samples(
             read_mer2025(folder / split),
@@ -173,7 +173,7 @@ def run_variants(
     overrides: Sequence[str] = (),
     save_first: Path | None = None,
     progress: OnProgress,
-) -> Iterator[Row]:
+) -> Iterator[VariantRow]:
     """Train and score (variant, seed) jobs on `samples["train"]` and `samples["test"]`; rows come as they finish.
 
     `variants` says what each changes in `configs/tiny.yaml`, `overrides` what all of them do. `save_first` is where
@@ -193,4 +193,4 @@ def run_variants(
     sample_set = SampleSet(samples["train"], samples["test"])
     for result in run_jobs(planned, [sample_set], catalog, workers=workers, progress=progress):
         score = score_texts(result.texts, truths)
-        yield Row(result.name, result.seed, score, result.parameters, result.loss, result.seconds)
+        yield VariantRow(result.name, result.seed, score, result.parameters, result.loss, result.seconds)

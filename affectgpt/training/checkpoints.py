@@ -1,4 +1,4 @@
-"""What a run keeps of itself while it goes on: checkpoints to resume from, and the best weights."""
+"""The checkpoints of a run: the newest ones, to resume from, and the one of the best weights."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from affectgpt.registry.errors import CheckpointError, ConfigError
-from affectgpt.training.checkpoint_files import Saved, write_checkpoint
+from affectgpt.training.checkpoint_files import CheckpointData, write_checkpoint
 from affectgpt.training.model_state import gather, restore
 from affectgpt.training.run_folder import RunFolder
-from affectgpt.training.run_settings import refuse_other
-from affectgpt.training.validation import Measured
+from affectgpt.training.run_settings import check_same_settings
+from affectgpt.training.validation import BestLoss
 
 
-class Saver:
-    """Writes and reads the checkpoints of one run; without a run folder only the best weights are kept, in memory.
+class Checkpoints:
+    """Writes and reads the checkpoints of one run; without a run folder it holds only the best weights, in memory.
 
-    All methods are called by every process. The first writes; all read, so the folder is one that all of them see.
+    All methods are called by every process. The first process writes and all read, so all need access to the folder.
     """
 
     def __init__(
@@ -35,86 +35,90 @@ class Saver:
         self.run, self.settings = run, settings
         self._best: Mapping[str, Tensor] = {}
 
-    def save(self, step: int, measured: Measured, keep: int) -> None:
-        """Write a checkpoint, of which the `keep` newest stay. Raises RunError when the disk refuses."""
+    def save(self, step: int, best_loss: BestLoss, keep: int) -> None:
+        """Write a checkpoint and remove all but the `keep` newest. Raises RunError when the disk refuses."""
         if self.run is not None:
-            self._write(self.run.checkpoints, step, measured, keep)
+            self._write(self.run.checkpoints, step, best_loss, keep)
 
-    def save_best(self, measured: Measured) -> None:
-        """Keep the present weights as the best. With a run folder it is a whole checkpoint: a run may go on from it."""
+    def save_best(self, best_loss: BestLoss) -> None:
+        """Save the current weights as the best; with a run folder, as a checkpoint that can be resumed."""
         if self.run is not None:
-            self._write(self.run.best, measured.step, measured, 1)
+            self._write(self.run.best, best_loss.step, best_loss, 1)
             return
-        together: list[Any] = [gather(self.model, self.optimizer)]
+        gathered: list[Any] = [gather(self.model, self.optimizer)]
         if self.accelerator.num_processes > 1:
-            broadcast_object_list(together)
-        self._best = together[0]
+            broadcast_object_list(gathered)
+        self._best = gathered[0]
 
-    def put_best_back(self, measured: Measured) -> None:
-        """Have the weights of the lowest held-out loss. Raises CheckpointError when they are not there any more."""
+    def restore_best(self, best_loss: BestLoss) -> None:
+        """Load the weights of the lowest held-out loss. Raises CheckpointError when they are missing."""
         tensors = self._best
         if self.run is not None:
             self.accelerator.wait_for_everyone()
-            tensors = self.run.best_weights(measured.step).tensors
+            tensors = self.run.best_weights(best_loss.step).tensors
         restore(self.model, self.optimizer, tensors)
 
-    def go_on(self) -> tuple[int, Measured, list[str]]:
-        """Continue from the newest checkpoint: the step it was written at, the measurements, what is to be told.
+    def resume(self) -> tuple[int, BestLoss, list[str]]:
+        """Load the newest checkpoint; return its step, the best loss, and notes for the user.
 
-        Raises ConfigError when the run was begun with other settings or the processes find different checkpoints,
+        Raises ConfigError when the run was started with other settings or the processes find different checkpoints,
         CheckpointError when it cannot be read or does not fit the model.
         """
         if self.run is None:
-            return 0, Measured(), []
-        saved, notes = self._newest(self.run)
-        if saved is None:
-            return 0, Measured(), [*notes, f"there is no checkpoint in {self.run.path}: training starts from nothing"]
+            return 0, BestLoss(), []
+        checkpoint, notes = self._newest(self.run)
+        if checkpoint is None:
+            return (
+                0,
+                BestLoss(),
+                [*notes, f"there is no checkpoint in {self.run.path}: training starts from the beginning"],
+            )
         where = str(self.run.path)
-        refuse_other(saved.facts.get("settings"), self.settings, where)
+        check_same_settings(checkpoint.facts.get("settings"), self.settings, where)
         try:
-            measured = Measured.of(saved.facts["measured"])
+            best_loss = BestLoss.from_state(checkpoint.facts["measured"])
             if self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(dict(saved.facts["scaler"]))
+                self.accelerator.scaler.load_state_dict(dict(checkpoint.facts["scaler"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                "the checkpoint lacks facts that this run needs",
+                "the checkpoint lacks values that this run needs",
                 where=where,
                 found=str(error)[:200],
-                hint="start again in another folder: --run",
+                hint="start again in another folder: run=",
             ) from None
-        if measured.step:
-            self.run.best_weights(measured.step)
-        restore(self.model, self.optimizer, saved.tensors)
-        return saved.step, measured, notes
+        if best_loss.step:
+            self.run.best_weights(best_loss.step)
+        restore(self.model, self.optimizer, checkpoint.tensors)
+        return checkpoint.step, best_loss, notes
 
-    def _newest(self, run: RunFolder) -> tuple[Saved | None, list[str]]:
-        # Each process reads for itself. Of different weights, training would make a mean without a word.
+    def _newest(self, run: RunFolder) -> tuple[CheckpointData | None, list[str]]:
+        # Each process reads for itself. From different weights, training would silently average them.
         failure: CheckpointError | None = None
         try:
-            saved, notes = run.newest()
-            seen = "no checkpoint" if saved is None else f"step {saved.step}"
+            checkpoint, notes = run.newest()
+            summary = "no checkpoint" if checkpoint is None else f"step {checkpoint.step}"
         except CheckpointError as error:
-            failure, seen = error, error.problems[0].what
-        everywhere: list[str] = gather_object([seen])
+            failure, summary = error, error.problems[0].what
+        summaries: list[str] = gather_object([summary])
         if failure is not None:
             raise failure
-        if len(set(everywhere)) > 1:
+        if len(set(summaries)) > 1:
             raise ConfigError(
                 "the processes do not see the same run folder",
                 where=str(run.path),
-                found="; ".join(f"process {number}: {each}" for number, each in enumerate(everywhere)),
-                hint="choose one that all of them see: --run",
+                found="; ".join(f"process {number}: {text}" for number, text in enumerate(summaries)),
+                hint="choose one that all of them see: run=",
             )
-        return saved, notes
+        return checkpoint, notes
 
-    def _write(self, folder: Any, step: int, measured: Measured, keep: int) -> None:
+    def _write(self, folder: Any, step: int, best_loss: BestLoss, keep: int) -> None:
         tensors = gather(self.model, self.optimizer)
         if not self.accelerator.is_main_process:
             return
         scaler = self.accelerator.scaler
         facts = {
             "settings": self.settings,
-            "measured": measured.facts(),
+            "measured": best_loss.state(),
             "scaler": scaler.state_dict() if scaler is not None else None,
         }
-        write_checkpoint(folder, Saved(step, tensors, facts), keep)
+        write_checkpoint(folder, CheckpointData(step, tensors, facts), keep)

@@ -1,6 +1,6 @@
 """The training loop: on Hugging Face Accelerate, for one process or several, with exact resume.
 
-Everything random is a function of the seed, the step and the micro-batch, never of what was drawn before.
+All random numbers depend on the seed, the step and the micro-batch only, never on earlier draws.
 """
 
 from __future__ import annotations
@@ -14,61 +14,61 @@ from typing import Any
 import torch
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.saved.model import fixed_tensors
-from affectgpt.data.feature_cache.keys import fingerprint
-from affectgpt.data.samples import refuse_untold
-from affectgpt.files.locks import alone
+from affectgpt.core.saved.model import untrained_tensors
+from affectgpt.data.feature_cache.keys import tensors_digest
+from affectgpt.data.samples import check_targets
+from affectgpt.files.locks import exclusive
 from affectgpt.registry.errors import ConfigError, DataError, RunError
-from affectgpt.training.accelerator import make_accelerator, prepare, release
-from affectgpt.training.batch_order import Order, split
-from affectgpt.training.checkpoints import Saver
-from affectgpt.training.micro_batches import MicroBatches, Samples, made, told_of_dead_readers
+from affectgpt.training.accelerator import make_accelerator, prepare, unwrap
+from affectgpt.training.batch_order import BatchOrder, split
+from affectgpt.training.checkpoints import Checkpoints
+from affectgpt.training.micro_batches import MicroBatchDataset, Samples, load_micro_batches, worker_death_as_error
 from affectgpt.training.parameter_groups import parameter_groups
-from affectgpt.training.recorder import Recording
+from affectgpt.training.recorder import Recorder
 from affectgpt.training.run_folder import RunFolder
-from affectgpt.training.run_settings import settings_of
+from affectgpt.training.run_settings import resume_settings
 from affectgpt.training.stepper import Stepper
-from affectgpt.training.stop_signals import Interruption, heeded
-from affectgpt.training.targets import Told, refuse_long_answers
-from affectgpt.training.validation import Measured, Validation
+from affectgpt.training.stop_signals import StopRequest, stop_on_signal
+from affectgpt.training.targets import LabelledClip, check_answer_lengths
+from affectgpt.training.validation import BestLoss, Validation
 
 OnStep = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
 class History:
-    """What a training run did: the `losses` per step (mean cross-entropy in nats) and the `seconds` it took.
+    """Result of a training run: the `losses` per step (mean cross-entropy in nats) and its duration in `seconds`.
 
     The losses are those since the first step, the seconds those since the run was `resumed` (at that step; 0: never).
-    `best` is the lowest held-out loss and its step, whose weights the pipeline then has; None without validation.
+    `best` is the lowest held-out loss and its step, whose weights the pipeline has afterwards; None without validation.
     """
 
     losses: list[float]
     seconds: float
     resumed: int = 0
-    best: Measured | None = None
+    best: BestLoss | None = None
 
 
 @dataclass(frozen=True)
-class _Clips:
-    """What is trained on and what is held out, each as samples, their texts, and which of them count."""
+class _TrainingData:
+    """The training and the held-out clips: samples, and the indices of those that count."""
 
     samples: Samples
-    among: Sequence[int]
-    held_samples: Samples
-    held: Sequence[int]
+    clip_indices: Sequence[int]
+    held_out_samples: Samples
+    held_out: Sequence[int]
 
-    def texts(self) -> list[Told]:
-        return [_texts(self.samples)[index] for index in self.among]
+    def texts(self) -> list[LabelledClip]:
+        return [_texts(self.samples)[index] for index in self.clip_indices]
 
-    def held_texts(self) -> list[Told]:
-        return [_texts(self.held_samples)[index] for index in self.held]
+    def held_out_texts(self) -> list[LabelledClip]:
+        return [_texts(self.held_out_samples)[index] for index in self.held_out]
 
     def name(self, index: int) -> str:
         return _texts(self.samples)[index].name
 
-    def held_name(self, index: int) -> str:
-        return _texts(self.held_samples)[index].name
+    def held_out_name(self, index: int) -> str:
+        return _texts(self.held_out_samples)[index].name
 
 
 def train(
@@ -81,135 +81,139 @@ def train(
     on_step: OnStep | None = None,
     on_note: Callable[[str], None] | None = None,
     validation: Samples | None = None,
-    began_with: str = "",
+    initial_weights: str = "",
 ) -> History:
     """Train what is not frozen on `samples`, as the config's `training` and `seed` say.
 
-    `samples` are a list of [Sample][], or anything with `__len__` and `__getitem__` that gives them, made ahead by
-    `workers` processes; where it has `examples`, names and texts are read there. The order is a seeded shuffle, anew
-    in every epoch. Held out are the clips of `validation`, or the config's `validation_share` of the samples.
+    `samples` is a list of [Sample][], or an object with `__len__` and `__getitem__` that returns them; `workers`
+    processes prefetch them. If it has `examples`, names and texts are read from those. The order is a seeded shuffle,
+    new in every epoch. Held out are the clips of `validation`, or the config's `validation_share` of the samples.
 
-    With a `run` folder there is a log, and checkpoints, from which `resume` goes on exactly; Ctrl-C then ends the step,
-    writes a checkpoint and raises RunError. `on_step(step, loss)` is called after each step, `on_note` with what a
-    user should know; `began_with`, a hash of what the weights were read from, has to be the same on resume. The
-    pipeline ends with the weights of the lowest held-out loss, or else with the last ones.
+    With a `run` folder there is a log, and checkpoints that `resume` continues exactly; Ctrl-C then ends the run after
+    the current step, with a checkpoint and RunError. `on_step(step, loss)` is called after each step, `on_note(text)`
+    for each note to the user. `initial_weights`, a digest of the weights that the pipeline was read from, must be the
+    same on resume. The pipeline ends with the weights of the lowest held-out loss, without validation with the last.
 
-    Raises ConfigError when this machine, this model or this run folder cannot do what is asked, DataError when there
+    Raises ConfigError when the machine, the model or the run folder does not support the config, DataError when there
     is no clip, an answer is missing or too long, or a clip cannot be read any more, CheckpointError when a checkpoint
-    does not fit, and RunError when a loss is not finite or the disk refuses.
+    does not fit, and RunError when a loss is not finite or a file cannot be written.
     """
     config = pipeline.plan.config
-    clips = _clips(pipeline, samples, validation)
+    clips = _training_data(pipeline, samples, validation)
     groups = parameter_groups(pipeline, config.training)
     _checkpoint_gradients(pipeline)
-    fixed = fingerprint(fixed_tensors(pipeline))
+    fixed = tensors_digest(untrained_tensors(pipeline))
     if run is not None and not resume:
-        run.refuse_used()
+        run.check_unused()
     accelerator = make_accelerator(config.training, run.trackers if run else None)
     optimizer: Any = torch.optim.AdamW(groups, lr=config.training.lr, betas=config.training.betas)
     model, optimizer = prepare(accelerator, pipeline, optimizer)
     model.train()
-    features = [getattr(each, "facts", None) for each in (clips.samples, clips.held_samples)]
-    settings = settings_of(
-        config, clips.texts(), clips.held_texts(), accelerator.num_processes, features, fixed, began_with
+    features = [getattr(source, "facts", None) for source in (clips.samples, clips.held_out_samples)]
+    settings = resume_settings(
+        config, clips.texts(), clips.held_out_texts(), accelerator.num_processes, features, fixed, initial_weights
     )
-    saver = Saver(accelerator, model, optimizer, run, settings)
+    checkpoints = Checkpoints(accelerator, model, optimizer, run, settings)
     with ExitStack() as stack:
         accelerator.wait_for_everyone()
         if run is not None and accelerator.is_main_process:
-            stack.enter_context(alone(run.path))
-        start, measured, notes = saver.go_on() if resume else (0, Measured(), [])
+            stack.enter_context(exclusive(run.path))
+        start, best_loss, notes = checkpoints.resume() if resume else (0, BestLoss(), [])
         if on_note:
             for note in notes:
                 on_note(note)
-        record = Recording(accelerator, run, start, config, stack)
-        order = Order(
-            clips.among,
+        recorder = Recorder(accelerator, run, start, config, stack)
+        order = BatchOrder(
+            clips.clip_indices,
             config.seed,
             config.training.batch_size,
             config.training.gradient_accumulation * accelerator.num_processes,
         )
-        wanted = order.wanted(range(start, config.training.steps), accelerator.process_index, accelerator.num_processes)
-        made_here = MicroBatches(clips.samples, pipeline.plan, config.training.modality_dropout)
-        batches = stack.enter_context(closing(made(made_here, wanted, workers)))
+        requests = order.requests(
+            range(start, config.training.steps), accelerator.process_index, accelerator.num_processes
+        )
+        dataset = MicroBatchDataset(clips.samples, pipeline.plan, config.training.modality_dropout)
+        batches = stack.enter_context(closing(load_micro_batches(dataset, requests, workers)))
         stepper = Stepper(accelerator, model, optimizer, config.training, order, batches, clips.name)
         held_out = None
-        if clips.held:
-            held_out = Validation(pipeline, clips.held_samples, clips.held, workers, clips.held_name)
-        interruption = stack.enter_context(heeded(run is not None))
-        with told_of_dead_readers():
-            _go(stepper, record, saver, held_out, measured, interruption, start, on_step)
-        if measured.step:
-            saver.put_best_back(measured)
-    release(accelerator, model, pipeline)
-    return History(record.losses, time.perf_counter() - record.began, start, measured if measured.step else None)
+        if clips.held_out:
+            held_out = Validation(pipeline, clips.held_out_samples, clips.held_out, workers, clips.held_out_name)
+        stop_request = stack.enter_context(stop_on_signal(run is not None))
+        with worker_death_as_error():
+            _train_steps(stepper, recorder, checkpoints, held_out, best_loss, stop_request, start, on_step)
+        if best_loss.step:
+            checkpoints.restore_best(best_loss)
+    unwrap(accelerator, model, pipeline)
+    return History(
+        recorder.losses, time.perf_counter() - recorder.start_time, start, best_loss if best_loss.step else None
+    )
 
 
-def _go(
+def _train_steps(
     stepper: Stepper,
-    record: Recording,
-    saver: Saver,
-    held_out: Validation | None,
-    measured: Measured,
-    interruption: Interruption,
+    recorder: Recorder,
+    checkpoints: Checkpoints,
+    validation: Validation | None,
+    best_loss: BestLoss,
+    stop_request: StopRequest,
     start: int,
     on_step: OnStep | None,
 ) -> None:
     config = stepper.config
     step = start
-    while step < config.steps and not measured.enough(config.patience):
-        taken = stepper.take(step, interruption)
+    while step < config.steps and not best_loss.should_stop(config.patience):
+        result = stepper.step(step, stop_request)
         step += 1
-        record.step(step, taken, stepper.order.micro_batches * stepper.order.batch_size)
+        recorder.step(step, result, stepper.order.micro_batches * stepper.order.batch_size)
         if on_step:
-            on_step(step, taken.loss)
-        if held_out is not None and (step % config.validate_every == 0 or step == config.steps):
-            loss = held_out.loss(stepper.accelerator, stepper.model, step, taken.lr)
-            lowest = measured.add(step, loss)
-            record.measurement(step, loss, lowest)
+            on_step(step, result.loss)
+        if validation is not None and (step % config.validate_every == 0 or step == config.steps):
+            loss = validation.loss(stepper.accelerator, stepper.model, step, result.lr)
+            lowest = best_loss.update(step, loss)
+            recorder.measurement(step, loss, lowest)
             if lowest:
-                record.settle()
-                saver.save_best(measured)
-        last = step == config.steps or measured.enough(config.patience)
+                recorder.flush()
+                checkpoints.save_best(best_loss)
+        last = step == config.steps or best_loss.should_stop(config.patience)
         due = config.checkpoint_every is not None and (last or step % config.checkpoint_every == 0)
-        if due or taken.asked:
-            record.settle()
-            saver.save(step, measured, config.keep_checkpoints)
-        if taken.asked and not last:
-            raise RunError(f"training was stopped after step {step}", hint="go on with --resume")
+        if due or result.stop_requested:
+            recorder.flush()
+            checkpoints.save(step, best_loss, config.keep_checkpoints)
+        if result.stop_requested and not last:
+            raise RunError(f"training was stopped after step {step}", hint="continue with resume=True")
 
 
-def _clips(pipeline: Pipeline, samples: Samples, validation: Samples | None) -> _Clips:
-    """What is trained on and what is held out. Raises ConfigError and DataError for what cannot be trained on."""
+def _training_data(pipeline: Pipeline, samples: Samples, validation: Samples | None) -> _TrainingData:
+    """Split the clips into training and held-out ones. Raises ConfigError and DataError when they cannot be used."""
     config = pipeline.plan.config
     training = config.training
     if not len(samples):
         raise DataError("there is nothing to train on", expected="at least one clip")
     if validation is not None and training.validation_share:
         raise ConfigError(
-            "clips for validation are given, and a share of the others is to be held out too",
+            "there are clips for validation, and a share of the training clips is to be held out too",
             where="training.validation_share",
             hint="set it to 0",
         )
     if validation is not None and not len(validation):
         raise DataError("there is nothing to validate on", expected="at least one clip")
-    among, held = split(len(samples), training, config.seed)
+    clip_indices, held_out = split(len(samples), training, config.seed)
     if validation is not None:
-        held = list(range(len(validation)))
-    if training.patience is not None and not held:
+        held_out = list(range(len(validation)))
+    if training.patience is not None and not held_out:
         raise ConfigError(
             "patience needs held-out clips",
             where="training.patience",
-            hint="set training.validation_share, or give clips for validation",
+            hint="set training.validation_share, or pass clips for validation",
         )
-    clips = _Clips(samples, among, samples if validation is None else validation, held)
-    told: list[Any] = [*clips.texts(), *clips.held_texts()]
-    refuse_untold(told, training.target)
-    refuse_long_answers(pipeline, told)
+    clips = _TrainingData(samples, clip_indices, samples if validation is None else validation, held_out)
+    labelled: list[Any] = [*clips.texts(), *clips.held_out_texts()]
+    check_targets(labelled, training.target)
+    check_answer_lengths(pipeline, labelled)
     return clips
 
 
-def _texts(samples: Samples) -> Sequence[Told]:
+def _texts(samples: Samples) -> Sequence[LabelledClip]:
     texts: Any = samples
     return getattr(samples, "examples", texts)  # type: ignore[no-any-return]
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from accelerate.utils import extract_model_from_parallel
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.saved.extras import copy_released
+from affectgpt.core.saved.extras import copy_sidecar
 from affectgpt.core.saved.model import save
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.reader import FeatureCache
@@ -88,7 +88,7 @@ class TrainingRun:
         self._progress = progress if is_main_process() else _no_progress
         self.cache = None if settings.features is None else FeatureCache.open(settings.features)
         if self.cache is not None:
-            self.cache.refuse_other(start.plan)
+            self.cache.check_plan(start.plan)
         self._initial_weights = start.digest()
         self._ending: ResultFile | None = None
         if settings.out is not None and settings.run is not None:
@@ -216,7 +216,7 @@ class TrainingRun:
         if self._ending is not None:
             self._ending.write(pipeline, summary)
         # With its released files, a model that was converted and trained further can be converted back.
-        released = None if self.start.folder is None else partial(copy_released, self.start.folder)
+        released = None if self.start.folder is None else partial(copy_sidecar, self.start.folder)
         save(pipeline, self.settings.out, also=released)
 
 
@@ -243,5 +243,5 @@ def _note(text: str) -> None:
         warnings.warn(text, stacklevel=2)
 
 
-def _no_progress(what: str, done: int, total: int | None) -> None:
+def _no_progress(what: str, count: int, total: int | None) -> None:
     pass

@@ -3,7 +3,7 @@
     {"step": 12, "loss": 2.31, "lr": 0.0001, "grad_norm": 0.84, "clips": 96, "seconds": 0.52}
     {"step": 12, "validation_loss": 2.48, "lowest": true, "seconds": 3.1}
 
-`seconds` is the only value that a run that was stopped and resumed does not repeat.
+After stop and resume, all values but `seconds` are those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from affectgpt.files.row_file import line_of
+from affectgpt.files.row_file import json_line
 from affectgpt.registry.errors import DataError, RunError
 
 
 class RunLog:
-    """The log, open for this process to write. Get one from [opened][]; `losses` are those of the steps kept."""
+    """The log, open for this process to write. Get one from [open_run_log][]; `losses` are those of its steps."""
 
     def __init__(self, path: Path, file: BinaryIO, steps: int) -> None:
         self.path, self._file = path, file
-        self.losses = self._keep(steps)
+        self.losses = self._cut_after(steps)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write a row; a killed process leaves it there. Raises RunError when the disk refuses."""
-        with _told(self.path):
-            self._file.write(line_of(row))
+        """Write a row, which is safe if the process is killed. Raises RunError when it cannot be written."""
+        with _disk_errors(self.path):
+            self._file.write(json_line(row))
             self._file.flush()
 
-    def settle(self) -> None:
-        """Have all rows on the disk, before a checkpoint counts on them."""
-        with _told(self.path):
+    def flush(self) -> None:
+        """Sync all rows to the disk, before a checkpoint relies on them."""
+        with _disk_errors(self.path):
             os.fsync(self._file.fileno())
 
-    def _keep(self, steps: int) -> list[float]:
-        """Cut off what follows step `steps`, and half a row at the end."""
+    def _cut_after(self, steps: int) -> list[float]:
+        """Cut off the rows after step `steps`, and half a row at the end."""
         losses: list[float] = []
-        place = 0
+        offset = 0
         self._file.seek(0)
         for number, line in enumerate(self._file, 1):
             if not line.endswith(b"\n"):
@@ -48,7 +48,7 @@ class RunLog:
             row = _row(line, f"{self.path}:{number}")
             if row["step"] > steps:
                 break
-            place += len(line)
+            offset += len(line)
             if "loss" in row:
                 losses.append(row["loss"])
         if len(losses) != steps:
@@ -57,26 +57,26 @@ class RunLog:
                 where=str(self.path),
                 found=f"rows of {len(losses)} steps",
                 expected=f"{steps}",
-                hint="put the whole log back, or start again in another folder: --run",
+                hint="put the whole log back, or start again in another folder: run=",
             )
-        self._file.truncate(place)
-        self._file.seek(place)
+        self._file.truncate(offset)
+        self._file.seek(offset)
         return losses
 
 
 @contextmanager
-def opened(path: Path, steps: int) -> Iterator[RunLog]:
-    """The log with the rows of the first `steps` steps, to be continued; what follows them is cut off.
+def open_run_log(path: Path, steps: int) -> Iterator[RunLog]:
+    """The log with the rows of the first `steps` steps, to append to; later rows are cut off.
 
-    Raises DataError when it does not hold those rows, and RunError when the disk refuses.
+    Raises DataError when it does not hold those rows, and RunError when it cannot be written.
     """
-    with _told(path):
+    with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab+")
     try:
         yield RunLog(path, file, steps)
     finally:
-        # Rows are on the disk when `append` returns; what it could not write, closing would only try again.
+        # `append` has flushed all rows; closing would only retry a failed write.
         with suppress(OSError):
             file.close()
 
@@ -109,13 +109,13 @@ def _row(line: bytes, where: str) -> dict[str, Any]:
             "this is no row of a run's log",
             where=where,
             found=str(error).splitlines()[0],
-            hint="start again in another folder: --run",
+            hint="start again in another folder: run=",
         ) from None
     return row
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from affectgpt.core.saved.destination import check_place
+from affectgpt.core.saved.destination import check_destination
 from affectgpt.registry.errors import CheckpointError, ConfigError
 
 
@@ -14,8 +14,8 @@ def check_run_places(start: Path | None, out: Path | None, run: Path | None) -> 
 
     Also raises CheckpointError when `out` or `run` cannot be made. None: there is no such folder.
     """
-    places = {"out": out, "run": run}
-    folders = {name: Path(os.path.realpath(place)) for name, place in places.items() if place is not None}
+    paths = {"out": out, "run": run}
+    folders = {name: Path(os.path.realpath(path)) for name, path in paths.items() if path is not None}
     if "out" in folders and Path.cwd().is_relative_to(folders["out"]):
         raise ConfigError("this folder holds the working folder", where="out", found=str(out), hint="name a new folder")
     if start is not None:
@@ -29,9 +29,9 @@ def check_run_places(start: Path | None, out: Path | None, run: Path | None) -> 
         )
     if start is not None and folders.get("run") == Path(os.path.realpath(start)):
         raise ConfigError("this is the model that is to be trained", where="run", found=str(run))
-    for place in places.values():
-        if place is not None:
-            check_place(place)
+    for path in paths.values():
+        if path is not None:
+            check_destination(path)
 
 
 def _check_outside_model(start: Path, folders: dict[str, Path]) -> None:

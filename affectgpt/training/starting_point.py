@@ -10,10 +10,10 @@ from affectgpt.core.assembly import assemble, build_encoders
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.core.saved.initial import Beginning
-from affectgpt.core.saved.model import WEIGHTS, fill_adapter, load, own_tensors, read_adapter, weights_to_save
+from affectgpt.core.saved.initial import InitialModel
+from affectgpt.core.saved.model import WEIGHTS, load_adapter, load, read_adapter, tensors_to_save, all_saved_tensors
 from affectgpt.core.saved.tensors import fill, read_tensors
-from affectgpt.data.feature_cache.keys import fingerprint
+from affectgpt.data.feature_cache.keys import tensors_digest
 from affectgpt.data.feature_cache.reader import FeatureCache
 from affectgpt.registry.catalog import Catalog
 
@@ -24,7 +24,7 @@ class StartingPoint:
 
     plan: Plan
     catalog: Catalog
-    saved: Beginning | None = None
+    saved: InitialModel | None = None
     pipeline: Pipeline | None = None
 
     @property
@@ -35,35 +35,35 @@ class StartingPoint:
     def digest(self) -> str:
         """A hash of the weights that are trained further; "" when they are new, because they follow from the seed."""
         if self.pipeline is not None:
-            return fingerprint(weights_to_save(self.pipeline))
+            return tensors_digest(all_saved_tensors(self.pipeline))
         if self.saved is not None:
-            return fingerprint({**self.saved.tensors, **read_adapter(self.saved.folder)})
+            return tensors_digest({**self.saved.tensors, **read_adapter(self.saved.folder)})
         return ""
 
     def build(self, cache: FeatureCache | None, on_node: Callable[[str], None]) -> Pipeline:
         """The pipeline to be trained; encoders whose features a `cache` holds may be left out of a new one.
 
-        Raises as [assemble][] and [Beginning.fill][], and ConfigError or CheckpointError when the features of `cache`
-        were made with other weights.
+        Raises as [assemble][] and [InitialModel.fill][], and ConfigError or CheckpointError when the features of
+        `cache` were made with other weights.
         """
         if self.pipeline is not None:
             if cache is not None:
-                cache.refuse_other_weights(self.pipeline)
+                cache.check_weights(self.pipeline)
             self.pipeline.plan = self.plan
             return self.pipeline
-        unbuilt = cache.without if cache is not None else ()
-        pipeline = assemble(self.plan, self.catalog, on_node, without=unbuilt)
+        unbuilt = cache.unbuilt if cache is not None else ()
+        pipeline = assemble(self.plan, on_node, skip_encoders=unbuilt)
         if self.saved is not None:
             self.saved.fill(pipeline)
         if cache is not None:
-            (cache.fill if self.saved is None else cache.refuse_other_weights)(pipeline)
+            (cache.load_weights if self.saved is None else cache.check_weights)(pipeline)
         return pipeline
 
     def complete(self, pipeline: Pipeline) -> Pipeline:
         """`pipeline` with the encoders that [StartingPoint.build][] left out, so that it reads clips that are files."""
         built = dict(pipeline.encoders.items())
         if built.keys() != self.plan.encoders.keys():
-            missing = build_encoders(self.plan, self.catalog, without=built.keys())
+            missing = build_encoders(self.plan, skip_encoders=built.keys())
             every = {**built, **dict(missing.eval().items())}
             pipeline.encoders = NodeModules({name: every[name] for name in self.plan.encoders}).to(pipeline.device)
         return pipeline
@@ -73,7 +73,7 @@ class StartingPoint:
         if self.pipeline is None:
             # The run's settings were compared with those of this call, which name the folders with pickles.
             return load(model, self.catalog, allow_pickle=True)
-        fill(own_tensors(self.pipeline), read_tensors(model / WEIGHTS), str(model / WEIGHTS))
-        fill_adapter(self.pipeline, model)
+        fill(tensors_to_save(self.pipeline), read_tensors(model / WEIGHTS), str(model / WEIGHTS))
+        load_adapter(self.pipeline, model)
         self.pipeline.plan = self.plan
         return self.pipeline.eval()

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.training.result import Best, Result
+from affectgpt.training.result import Best, RunResult
 
 
 class TrainResult:
@@ -28,7 +28,7 @@ class TrainResult:
 
     def __init__(
         self,
-        summary: Result,
+        summary: RunResult,
         *,
         pipeline: Callable[[], Pipeline],
         losses: Callable[[], list[float]],

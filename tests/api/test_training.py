@@ -54,7 +54,7 @@ def test_the_parts_of_a_built_pipeline_stay() -> None:
 def test_a_stopped_training_leaves_the_pipeline_usable() -> None:
     pipeline = api.build(CONFIG, *QUICK, "training.precision=bf16")
 
-    def stop(what: str, done: int, total: int | None) -> None:
+    def stop(what: str, count: int, total: int | None) -> None:
         if what == "training":
             raise KeyboardInterrupt
 
@@ -208,5 +208,5 @@ def _weights(pipeline: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in pipeline.state_dict().items()}
 
 
-def _equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def _equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)

@@ -110,10 +110,10 @@ def test_the_predictions_are_recognised(copy: Path) -> None:
 def test_the_predictions_have_the_same_scores(copy: Path) -> None:
     score = api.score_benchmark("predictions", "clips", resamples=0, progress=False)
     expected = json.loads((copy / "scores.json").read_text())
-    found = json.loads(json.dumps(score.to_dict()))
-    assert found["datasets"][0]["figures"] == expected["datasets"][0]["figures"]
+    row = json.loads(json.dumps(score.to_dict()))
+    assert row["datasets"][0]["figures"] == expected["datasets"][0]["figures"]
     # Later versions add rules; those of before have the same values.
-    assert expected["settings"].pop("rules").items() <= found["settings"]["rules"].items()
-    assert expected["settings"].items() <= found["settings"].items()
+    assert expected["settings"].pop("rules").items() <= row["settings"]["rules"].items()
+    assert expected["settings"].items() <= row["settings"].items()
     same = expected.keys() - {"datasets", "settings", "versions"}
-    assert {key: found[key] for key in same} == {key: expected[key] for key in same}
+    assert {key: row[key] for key in same} == {key: expected[key] for key in same}

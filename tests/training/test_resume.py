@@ -220,7 +220,7 @@ def test_other_weights_are_refused(build: Build, samples: list[Sample], stopped:
     with pytest.raises(ConfigError, match="other settings: frozen weights\n"):
         train(other, mixed(samples), run=run, resume=True)
     with pytest.raises(ConfigError, match="other settings: weights that it began with\n"):
-        train(build(*HARD), mixed(samples), run=stopped, resume=True, began_with="another model")
+        train(build(*HARD), mixed(samples), run=stopped, resume=True, initial_weights="another model")
 
 
 def test_other_clips_are_refused(build: Build, samples: list[Sample], stopped: RunFolder) -> None:
@@ -243,7 +243,7 @@ def test_a_used_folder_is_refused(build: Build, samples: list[Sample], stopped: 
     before = {path: path.read_bytes() for path in stopped.path.rglob("*") if path.is_file()}
     with pytest.raises(ConfigError, match="a run in this folder already") as caught:
         train(build(*HARD), mixed(samples), run=stopped)
-    assert "--resume" in str(caught.value)
+    assert "resume=True" in str(caught.value)
     assert before == {path: path.read_bytes() for path in stopped.path.rglob("*") if path.is_file()}
 
 

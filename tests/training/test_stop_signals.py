@@ -65,7 +65,7 @@ def test_ctrl_c_ends_the_step_and_writes_a_checkpoint(build: Build, samples: lis
 
     with pytest.raises(RunError, match="stopped after step 4") as caught:
         train(build(*settings), samples, run=run, on_step=press)
-    assert "--resume" in str(caught.value) and signal.getsignal(signal.SIGINT) is before
+    assert "resume=True" in str(caught.value) and signal.getsignal(signal.SIGINT) is before
     again = train(build(*settings), samples, run=run, resume=True)
     assert again.resumed == 4 and again.losses == history.losses
 
