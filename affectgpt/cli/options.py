@@ -115,16 +115,20 @@ def progress() -> Progress:
 
 
 class ProgressBars:
-    """Called with `(what, done, total)`: one bar per `what`."""
+    """Called with `(what, done, total)`: one bar per `what`. The display starts with the first call."""
 
     def __init__(self, display: Progress) -> None:
         self._display = display
+        self._is_live = False
         self._tasks: dict[str, TaskID] = {}
         self._last = ""
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         from rich.markup import escape
 
+        if not self._tasks:
+            self._display.start()
+            self._is_live = True
         if what not in self._tasks:
             self._tasks[what] = self._display.add_task(escape(one_line(what)), total=total, note="")
         self._last = what
@@ -132,7 +136,10 @@ class ProgressBars:
 
     def stop(self) -> None:
         """Leave the bars as they are and move them no more: something else is written from here on."""
-        self._display.stop()
+        # Without a display, stopping it would still write an empty line.
+        if self._is_live:
+            self._display.stop()
+        self._is_live = False
 
     def note(self, text: str) -> None:
         """Show `text` at the end of the bar that was updated last."""
@@ -143,8 +150,11 @@ class ProgressBars:
 @contextmanager
 def progress_bars() -> Iterator[ProgressBars]:
     """A callable `(what, done, total)` that shows one bar per `what`, on standard error."""
-    with progress() as display:
-        yield ProgressBars(display)
+    bars = ProgressBars(progress())
+    try:
+        yield bars
+    finally:
+        bars.stop()
 
 
 def plugin_options(changes: list[str]) -> dict[str, Any]:
