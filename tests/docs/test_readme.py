@@ -29,8 +29,8 @@ def test_the_fuser_in_the_readme_is_checked_built_and_run(tmp_path: Path, catalo
     (tmp_path / "strongest.py").write_text(code, encoding="utf-8")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "mine.yaml").write_text(block("yaml", "`mine.yaml`"), encoding="utf-8")
-    config, source = load_config(tmp_path / "mine.yaml", catalog)
-    node = make_plan(config, catalog, source).fusers["face_tokens"]
+    config = load_config(tmp_path / "mine.yaml", catalog)
+    node = make_plan(config).fusers["face_tokens"]
     assert node.entry.spec.name == "strongest"
     fuser = catalog.target_class(node.entry)(node.config, dict(node.inputs), node.output)
     values = torch.tensor([[[1.0, 5.0], [3.0, 2.0]], [[7.0, 7.0], [8.0, 8.0]]])
@@ -43,8 +43,8 @@ def test_the_fuser_in_the_readme_is_checked_built_and_run(tmp_path: Path, catalo
 def test_the_pipeline_in_the_readme_is_valid(tmp_path: Path, catalog: Catalog) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text(block("yaml", "## A pipeline is one YAML file"), encoding="utf-8")
-    config, source = load_config(path, catalog)
-    assert make_plan(config, catalog, source).output("multi").dim == 1024
+    config = load_config(path, catalog)
+    assert make_plan(config).output("multi").dim == 1024
 
 
 def test_every_hook_is_documented() -> None:
