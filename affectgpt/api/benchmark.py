@@ -215,8 +215,8 @@ def _predict(
     for source in sources:
         path = out / f"{source.key}.jsonl"
 
-        def on_rows(done: int, total: int, title: str = source.title) -> None:
-            on_progress(title, done, total)
+        def on_rows(count: int, total: int, title: str = source.title) -> None:
+            on_progress(title, count, total)
 
         new = write_predictions(
             pipeline,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
-from affectgpt.registry.errors import ConfigError, DataError, listed
+from affectgpt.registry.errors import ConfigError, DataError, join_names
 from affectgpt.unibench.score import BenchmarkScore as BenchmarkScore
 from affectgpt.unibench.score import PairedTest as PairedTest
 from affectgpt.unibench.score import Score as Score
@@ -113,12 +113,12 @@ def score(
 
     content = _content(read)
     true_values = open_values(truth, "truth", content="labels", column=truth_column, id_column=id_column)  # type: ignore[arg-type]
-    values, others = (
+    values, baseline = (
         None if data is None else open_values(data, name, content=content, column=column, id_column=id_column)
         for data, name in ((predictions, "predictions"), (against, "against"))
     )
     assert values is not None
-    pairs = value_pairs(values, true_values, others, name=name_of(truth, "truth"), task=task)
+    pairs = value_pairs(values, true_values, baseline, name=name_of(truth, "truth"), task=task)
     return run_scorer(scorer, pairs, predictions, against, system, out, progress)
 
 
@@ -236,7 +236,7 @@ def run_scorer(
 def check_choice(argument: str, value: object, choices: Sequence[str], *, optional: bool = False) -> None:
     """Raise ConfigError when `value` is none of `choices`, nor None where the argument is `optional`."""
     if value not in choices and not (optional and value is None):
-        raise ConfigError("there is no such choice", where=argument, found=repr(value), expected=listed(choices))
+        raise ConfigError("there is no such choice", where=argument, found=repr(value), expected=join_names(choices))
 
 
 def check_resamples(resamples: int, is_paired: bool) -> None:

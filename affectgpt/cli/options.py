@@ -12,7 +12,7 @@ import typer
 
 from affectgpt.cli.printable import one_line
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import load_ref
+from affectgpt.registry.discovery import load_plugins_from
 from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def catalog_of(context: typer.Context, refs: list[str]) -> Catalog:
     catalog = context.obj
     assert isinstance(catalog, Catalog)
     for ref in refs:
-        load_ref(catalog, ref)
+        load_plugins_from(catalog, ref)
     return catalog
 
 
@@ -115,7 +115,7 @@ def progress() -> Progress:
 
 
 class ProgressBars:
-    """Called with `(what, done, total)`: one bar per `what`. The display starts with the first call."""
+    """Called with `(what, count, total)`: one bar per `what`. The display starts with the first call."""
 
     def __init__(self, display: Progress) -> None:
         self._display = display
@@ -123,7 +123,7 @@ class ProgressBars:
         self._tasks: dict[str, TaskID] = {}
         self._last = ""
 
-    def __call__(self, what: str, done: int, total: int | None) -> None:
+    def __call__(self, what: str, count: int, total: int | None) -> None:
         from rich.markup import escape
 
         if not self._tasks:
@@ -132,7 +132,7 @@ class ProgressBars:
         if what not in self._tasks:
             self._tasks[what] = self._display.add_task(escape(one_line(what)), total=total, note="")
         self._last = what
-        self._display.update(self._tasks[what], completed=done, total=total)
+        self._display.update(self._tasks[what], completed=count, total=total)
 
     def stop(self) -> None:
         """Leave the bars as they are and move them no more: something else is written from here on."""
@@ -163,9 +163,9 @@ def plugin_options(changes: list[str]) -> dict[str, Any]:
 
     options = {}
     for change in changes:
-        key, given, value = change.partition("=")
+        key, separator, value = change.partition("=")
         try:
-            if not key or not given:
+            if not key or not separator:
                 raise ValueError("there is no KEY=")
             options[key] = yaml.safe_load(value)
         except (ValueError, yaml.YAMLError, RecursionError) as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.registry.messages import did_you_mean, short_repr
 from affectgpt.unibench.clip_values import ID_FIELDS, LABEL_FIELDS, TEXT_FIELDS, Content, ValueRow, guess_content
 
@@ -134,7 +134,7 @@ def _value_column(frame: Frame, name: str, column: str | None) -> str:
             raise DataError(
                 f"there is no column {column!r}",
                 where=name,
-                expected=f"one of {listed(columns)}",
+                expected=f"one of {join_names(columns)}",
                 hint=did_you_mean(column, columns),
             )
         return column
@@ -142,15 +142,15 @@ def _value_column(frame: Frame, name: str, column: str | None) -> str:
         matches = [field for field in fields if field in columns]
         if len(matches) > 1:
             raise DataError(
-                "several columns could hold the values", where=name, found=listed(matches), hint="pass column="
+                "several columns could hold the values", where=name, found=join_names(matches), hint="pass column="
             )
         if matches:
             return matches[0]
     raise DataError(
         "no column holds values",
         where=name,
-        found=f"columns {listed(columns)}",
-        expected=f"one of {listed((*LABEL_FIELDS, *TEXT_FIELDS))}",
+        found=f"columns {join_names(columns)}",
+        expected=f"one of {join_names((*LABEL_FIELDS, *TEXT_FIELDS))}",
         hint="pass column=",
     )
 
@@ -161,12 +161,12 @@ def _ids_of_frame(frame: Frame, name: str, id_column: str | None) -> tuple[list[
         raise DataError(
             f"there is no column {id_column!r}",
             where=name,
-            expected=f"one of {listed(columns)}",
+            expected=f"one of {join_names(columns)}",
             hint=did_you_mean(id_column, columns),
         )
     matches = [field for field in ((id_column,) if id_column in columns else ID_FIELDS) if field in columns]
     if len(matches) > 1:
-        raise DataError("several columns could be the id", where=name, found=listed(matches), hint="pass id_column=")
+        raise DataError("several columns could be the id", where=name, found=join_names(matches), hint="pass id_column=")
     if matches:
         return _items(frame[str(matches[0])]), False
     index = getattr(frame, "index", None)

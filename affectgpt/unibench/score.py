@@ -28,7 +28,7 @@ class PairedTest:
     that of an approximate randomization test (Noreen, 1989).
     """
 
-    other: str
+    baseline: str
     difference: float
     low: float | None
     high: float | None
@@ -189,10 +189,11 @@ class Score:
 
     def _tests(self) -> str:
         lines = [
-            f"{escape(dataset)}: {test.difference:+.4f} against {escape(test.other)}, p {texts.p_value(test.p_value)}"
+            f"{escape(dataset)}: {test.difference:+.4f} against {escape(test.baseline)}, "
+            f"p {texts.p_value(test.p_value)}"
             for dataset, test in self._comparisons().items()
         ]
-        return escape("") + "<br>".join(lines)
+        return "<br>".join(lines)
 
 
 class BenchmarkScore(Score):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from affectgpt.data.example import Example
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.registry.messages import count_and_first
 from affectgpt.unibench.clip_values import Content, ValueSource, open_clip_values
 from affectgpt.unibench.memory_values import MemoryValues, Values, memory_values
@@ -80,16 +80,16 @@ def data_set_pairs(
     def by_data_set(values: Values, argument: str) -> Mapping[str, ValueSource]:
         is_path = isinstance(values, str | PathLike)
         if len(truths) == 1 and not (is_path and Path(values).is_dir()):
-            found = open_values(values, argument, content=content, column=column, id_column=id_column)
-            return {truths[0].dataset: found}
+            values_of_set = open_values(values, argument, content=content, column=column, id_column=id_column)
+            return {truths[0].dataset: values_of_set}
         files = _prediction_files(Path(values) if is_path else None, truths, argument)
         return {
             key: open_values(path, argument, content=content, column=column, id_column=id_column)
             for key, path in files.items()
         }
 
-    others = by_data_set(against, "against") if against is not None else {}
-    return pair_files(truths, by_data_set(predictions, "predictions"), others)
+    baselines = by_data_set(against, "against") if against is not None else {}
+    return pair_files(truths, by_data_set(predictions, "predictions"), baselines)
 
 
 def data_sources(
@@ -109,17 +109,17 @@ def data_sources(
         raise DataError(
             "there are no clips" if not examples else "these are not examples",
             where="data",
-            found=listed(dict.fromkeys(wrong)),
+            found=join_names(dict.fromkeys(wrong)),
             expected="a folder, a manifest, or a list of Example",
         )
     return [DataSource.of_examples("examples", examples[:limit])]
 
 
 def _check_positions(values: ValueSource, truth: ValueSource, argument: str) -> None:
-    places = [isinstance(each, MemoryValues) and each.by_position for each in (values, truth)]
-    if not any(places):
+    is_list = [isinstance(inputs, MemoryValues) and inputs.by_position for inputs in (values, truth)]
+    if not any(is_list):
         return
-    ids, true_ids = ([row.id for row in each.rows()] for each in (values, truth))
+    ids, true_ids = ([row.id for row in inputs.rows()] for inputs in (values, truth))
     if len(ids) != len(true_ids):
         raise DataError(
             f"{argument} and truth are not of one length",
@@ -128,7 +128,7 @@ def _check_positions(values: ValueSource, truth: ValueSource, argument: str) -> 
             expected="one value per clip, in the same order",
         )
     if set(ids) != set(true_ids):
-        listing, named = (argument, true_ids) if places[0] else ("truth", ids)
+        listing, named = (argument, true_ids) if is_list[0] else ("truth", ids)
         raise DataError(
             "values by position cannot be matched with ids",
             where=listing,
@@ -151,7 +151,9 @@ def _prediction_files(folder: Path | None, truths: Sequence[Truth], argument: st
         matches = [path for suffix in SUFFIXES if (path := folder / f"{truth.dataset}{suffix}").is_file()]
         if len(matches) > 1:
             raise DataError(
-                "there are several files of predictions", where=truth.title, found=listed(path.name for path in matches)
+                "there are several files of predictions",
+                where=truth.title,
+                found=join_names(path.name for path in matches),
             )
         if matches:
             files[truth.dataset] = matches[0]

@@ -29,18 +29,18 @@ def test_predictions_of_a_name_and_of_a_pipeline_hold_the_same_texts(synthetic_f
         tmp_path / "out",
         limit=3,
         batch_size=2,
-        progress=lambda what, done, total: calls.append((what, done, total)),
+        progress=lambda *call: calls.append(call),
     )
     assert file == (tmp_path / "out" / f"{synthetic_folder.name}.jsonl", 3, 3)
     assert ("loading the model", 1, 1) in calls and calls[-1] == (synthetic_folder.name, 3, 3)
     assert predict("tiny", synthetic_folder, tmp_path / "out", limit=3, **QUICK)[0].new == 0
     examples = read_examples(synthetic_folder)
     pipeline = load("tiny")
-    (other,) = predict(pipeline, examples, tmp_path / "other", limit=3, **QUICK)
-    assert other.path.name == "examples.jsonl"
-    named, given = rows(file.path), rows(other.path)
-    assert [row["text"] for row in named] == [row["text"] for row in given]
-    assert named[0]["model"].startswith("tiny@") and given[0]["model"].startswith("pipeline@")
+    (file_of_list,) = predict(pipeline, examples, tmp_path / "other", limit=3, **QUICK)
+    assert file_of_list.path.name == "examples.jsonl"
+    named, unnamed = rows(file.path), rows(file_of_list.path)
+    assert [row["text"] for row in named] == [row["text"] for row in unnamed]
+    assert named[0]["model"].startswith("tiny@") and unnamed[0]["model"].startswith("pipeline@")
     assert list(named[0]) == ["id", "text", "attribution", "seconds", "model", "prompt", "seed"]
     with pytest.raises(DataError, match="question"):
         predict("tiny", synthetic_folder, tmp_path / "out", limit=3, question="Who?", **QUICK)
@@ -101,7 +101,7 @@ def test_a_doctor_finds_what_is_missing(synthetic_folder: Path, tmp_path: Path) 
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     (tmp_path / "mine.jsonl").write_text('{"clip": "clip.mp4"}\n')
     calls: list[tuple[str, int, int | None]] = []
-    report = doctor(tmp_path / "mine.jsonl", progress=lambda what, done, total: calls.append((what, done, total)))
+    report = doctor(tmp_path / "mine.jsonl", progress=lambda *call: calls.append(call))
     assert not report.healthy and len(report.sets[0].problems) == 1 and calls == [("decoding mine.jsonl", 1, 1)]
     with pytest.raises(DataError, match="no data set is found"):
         doctor(tmp_path / "nowhere")

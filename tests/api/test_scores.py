@@ -91,7 +91,7 @@ def on_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("said", "field", "true", "task"),
+    ("predicted", "field", "true", "task"),
     [
         (LABELS, "labels", TRUE, "fine-grained"),
         (TEXTS, "text", TRUE, "fine-grained"),
@@ -103,14 +103,14 @@ def test_every_form_of_the_inputs_gives_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    said: dict[str, Any],
+    predicted: dict[str, Any],
     field: str,
     true: dict[str, Any],
     task: Any,
 ) -> None:
     truth_file = tmp_path / "truth.json"
     truth_file.write_text(json.dumps(true))
-    predictions = in_all_forms(tmp_path, said, field)
+    predictions = in_all_forms(tmp_path, predicted, field)
     printed = on_command_line(monkeypatch, capsys, predictions["jsonl"], "--truth", truth_file, "--task", task)
     expected = printed["datasets"][0]
     for form, values in predictions.items():
@@ -235,17 +235,17 @@ def test_a_figure_without_a_value_is_not_a_number() -> None:
 
 def test_a_frame_of_the_figures_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     result = score(LABELS, TRUE, resamples=100)
-    made: list[tuple[Any, list[str]]] = []
+    frames: list[tuple[Any, list[str]]] = []
 
     class Pandas:
         @staticmethod
         def DataFrame(rows: Any, columns: list[str]) -> str:
-            made.append((rows, columns))
+            frames.append((rows, columns))
             return "frame"
 
     monkeypatch.setitem(sys.modules, "pandas", Pandas)
     assert result.to_frame() == "frame"
-    rows, columns = made[0]
+    rows, columns = frames[0]
     assert columns == ["figure", "value", "low", "high"] and rows[0][:2] == ("f1", float(result))
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(PluginError, match="pip install pandas"):
@@ -256,7 +256,7 @@ def test_two_systems_are_compared_in_pairs(tmp_path: Path) -> None:
     worse = {name: ["disgusted"] if int(name) % 2 else value for name, value in LABELS.items()}
     result = score(LABELS, TRUE, against=worse)
     test = result.comparison
-    assert test is not None and test.difference > 0 and test.other == "against" and test.clips == 40
+    assert test is not None and test.difference > 0 and test.baseline == "against" and test.clips == 40
     assert test.low is not None and test.high is not None and test.low < test.difference < test.high
     assert 0 < test.p_value < 0.2 and test.difference == pytest.approx(float(result) - float(score(worse, TRUE)))
     path = jsonl(tmp_path / "worse.jsonl", worse, "labels")
@@ -268,14 +268,14 @@ def test_two_systems_are_compared_in_pairs(tmp_path: Path) -> None:
 def test_labels_that_were_read_are_kept_and_not_read_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = score(TEXTS, TRUE, out=out)
-    kept = out / "labels" / "truth.predictions.jsonl"
-    assert len(kept.read_text().splitlines()) == 40 and first.files[0].name == "scores.json"
-    kept.write_text(kept.read_text().replace('"happy"', '"sad"'))
+    stored = out / "labels" / "truth.predictions.jsonl"
+    assert len(stored.read_text().splitlines()) == 40 and first.files[0].name == "scores.json"
+    stored.write_text(stored.read_text().replace('"happy"', '"sad"'))
     assert score(TEXTS, TRUE, out=out)["f1"] != first["f1"]
     with pytest.raises(DataError, match="other settings"):
         score({**TEXTS, "0": "Another text, of a man who seems calm."}, TRUE, out=out)
     with pytest.raises(DataError, match="not a folder"):
-        score(TEXTS, TRUE, out=kept)
+        score(TEXTS, TRUE, out=stored)
 
 
 def test_a_folder_of_the_benchmark_gives_one_score_per_data_set(benchmark_folder: Path, tmp_path: Path) -> None:
@@ -283,20 +283,20 @@ def test_a_folder_of_the_benchmark_gives_one_score_per_data_set(benchmark_folder
 
     for source in data_sources(benchmark_folder, media=False):
         truth = source.truth()
-        said = {
+        predicted = {
             name: ("positive" if value > 0 else "negative") if truth.task == "sentiment" else value
             for name, value in truth.values.items()
         }
-        jsonl(tmp_path / f"{truth.dataset}.jsonl", said, "labels")
+        jsonl(tmp_path / f"{truth.dataset}.jsonl", predicted, "labels")
     result = score(tmp_path, benchmark_folder)
     assert isinstance(result, BenchmarkScore) and len(result.datasets) == 9 and "9 data sets" in repr(result)
     assert float(result) == result["mean"] == pytest.approx(np.mean([float(each) for each in result.datasets.values()]))
     assert result["meld"] == float(result.datasets["meld"]) == 1.0
     assert result.datasets["meld"]["hit_rate"] == 1.0 and result.datasets["sims"].task == "sentiment"
-    some = score_benchmark(tmp_path, benchmark_folder, sets=["MELD", "sims"], resamples=0)
-    assert list(some.datasets) == ["meld", "sims"]  # type: ignore[attr-defined]
+    two = score_benchmark(tmp_path, benchmark_folder, sets=["MELD", "sims"], resamples=0)
+    assert list(two.datasets) == ["meld", "sims"]  # type: ignore[attr-defined]
     with pytest.raises(DataError, match="no mean"):
-        float(some)
+        float(two)
     one = score_benchmark(tmp_path, benchmark_folder, sets=["meld"], resamples=0)
     assert type(one) is Score and float(one) == 1.0
     with pytest.raises(ConfigError, match="leave it out"):
@@ -313,7 +313,7 @@ def test_examples_are_a_truth() -> None:
 
 def test_progress_is_reported_and_plugins_are_taken() -> None:
     calls: list[tuple[str, int, int | None]] = []
-    score(LABELS, TRUE, resamples=0, progress=lambda what, done, total: calls.append((what, done, total)))
+    score(LABELS, TRUE, resamples=0, progress=lambda *call: calls.append(call))
     assert calls[-1] == ("scoring truth", 40, 40)
 
 
@@ -322,8 +322,8 @@ def test_scoring_needs_no_torch() -> None:
         "import sys; from affectgpt.api import score\n"
         "print(float(score(['He looks really very sad today.'], [['sad']], resamples=0)), 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1.0", "False"]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["1.0", "False"]
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def test_the_texts_of_a_server_are_descriptions_and_rows(
         url,
         out=out,
         parallel=1,
-        progress=lambda what, done, total: calls.append((what, done, total)),
+        progress=lambda *call: calls.append(call),
     )
     first, broken, last = run
     assert run.files == files and run.failed == 1 and isinstance(first, Description)
