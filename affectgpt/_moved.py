@@ -165,4 +165,4 @@ def install() -> None:
     """Let old paths be imported in this process."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         # First: an old folder with a forgotten __pycache__ would be found as a namespace package.
-        sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder())

@@ -70,7 +70,7 @@ def measured(folder: Path, seed: int, workers: int) -> dict[str, Any]:
     plan, frozen = tiny_plan(catalog, seed), tiny_plan(catalog, seed, FROZEN)
     write_clips(folder, train=640, test=128, seed=seed, workers=workers, progress=_tell)
     samples = read_clips(folder, plan, catalog, workers, _tell)
-    whole = assemble(plan, catalog)
+    whole = assemble(plan)
     rows = {"everything trained": trained("everything trained", whole, samples["train"], samples["test"])}
     save(whole, folder / "model")
     begun = time.perf_counter()
@@ -78,12 +78,12 @@ def measured(folder: Path, seed: int, workers: int) -> dict[str, Any]:
     encode(saved_encoders(folder / "model", catalog), examples, folder / "cache", workers=workers)
     took = time.perf_counter() - begun
     cache = FeatureCache.open(folder / "cache")
-    cache.refuse_other(frozen)
+    cache.check_plan(frozen)
     stored, broken = cache.samples(examples)
     assert not broken
     for name, given in (("frozen, encoding every step", samples["train"]), ("frozen, from the cache", stored)):
-        pipeline = assemble(frozen, catalog, without=cache.without)
-        cache.fill(pipeline)
+        pipeline = assemble(frozen, skip_encoders=cache.unbuilt)
+        cache.load_weights(pipeline)
         rows[name] = trained(name, pipeline, given, samples["test"])
     encoding, reading = rows["frozen, encoding every step"], rows["frozen, from the cache"]
     apart = [abs(a - b) for a, b in zip(encoding["losses"], reading["losses"], strict=True)]

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.plan import Plan
-from affectgpt.demo.run import Row, read_clips, run_variants, tiny_plan, write_clips
+from affectgpt.demo.run import VariantRow, read_clips, run_variants, tiny_plan, write_clips
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.synthetic.score import score_texts
@@ -64,7 +64,7 @@ def milliseconds(catalog: Catalog, changes: Sequence[str], samples: Sequence[Any
     from affectgpt.data.samples import batches
 
     torch.set_num_threads(1)
-    pipeline = assemble(tiny_plan(catalog, 0, changes), catalog).eval()
+    pipeline = assemble(tiny_plan(catalog, 0, changes)).eval()
     batch, _ = next(iter(batches(samples, 32)))
     with torch.no_grad():
         encoded = pipeline.encode(batch)
@@ -110,7 +110,7 @@ def main() -> None:
     speed = {name: milliseconds(catalog, changes, samples["test"]) for name, changes in variants.items()}
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in names]
     steps = [f"training.steps={arguments.steps}"] if arguments.steps else []
-    rows: list[Row] = []
+    rows: list[VariantRow] = []
     for row in run_variants(
         jobs, samples, workers=arguments.workers, variants=variants, overrides=steps, progress=_tell
     ):

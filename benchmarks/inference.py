@@ -37,15 +37,15 @@ import yaml
 from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.batched_answers import like_lengths, window_of
-from affectgpt.core.load_config import load_config
+from affectgpt.core.batched_answers import group_by_length, window_size
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.core.saved.model import load
 from affectgpt.media.clip import Clip
 from affectgpt.registry.discovery import discover
 from affectgpt.serving.describe import describe
-from affectgpt.synthetic.clips import generate as write_clips
+from affectgpt.synthetic.clips import write_clips as write_clips
 from affectgpt.synthetic.difficulty import Difficulty
 
 SIZES = (1, 4, 16)
@@ -92,18 +92,18 @@ def middle(tokens: int, folder: Path) -> Pipeline:
     path = folder / "middle.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     catalog = discover()
-    loaded, source = load_config(path, catalog, [])
-    return assemble(make_plan(loaded, catalog, source), catalog)
+    loaded = read_config(path, catalog, [])
+    return assemble(make_plan(loaded))
 
 
 def answered(pipeline: Pipeline, clips: list[Read], size: int, *, sort: bool) -> list[str]:
     """Texts of `generate` alone, without measuring what counted."""
     texts = [""] * len(clips)
-    window = window_of(size) if sort else size
+    window = window_size(size) if sort else size
     for start in range(0, len(clips), window):
         some = clips[start : start + window]
         lengths = [pipeline.prompt_length(each.media, each.subtitle) if sort else 0 for each in some]
-        for indices in like_lengths(lengths, size):
+        for indices in group_by_length(lengths, size):
             batch = collate([some[index].media for index in indices], [some[index].subtitle for index in indices])
             for index, answer in zip(indices, pipeline.generate(batch), strict=True):
                 texts[start + index] = answer.text
@@ -184,11 +184,11 @@ def padding(pipeline: Pipeline, clips: list[Read]) -> dict[str, Any]:
     lengths = [pipeline.prompt_length(each.media, each.subtitle) for each in clips]
     found: dict[str, Any] = {"clips": len(clips), "tokens": {"least": min(lengths), "most": max(lengths)}}
     for size in (4, 8, 16):
-        for name, window in (("as given", size), ("like lengths", window_of(size))):
+        for name, window in (("as given", size), ("like lengths", window_size(size))):
             rows = 0
             for start in range(0, len(lengths), window):
                 some = lengths[start : start + window]
-                order = like_lengths(some, size) if name == "like lengths" else [list(range(len(some)))]
+                order = group_by_length(some, size) if name == "like lengths" else [list(range(len(some)))]
                 rows += sum(len(each) * max(some[index] for index in each) for each in order)
             found[f"batch {size}, {name}"] = round(1 - sum(lengths) / rows, 4)
     return found

@@ -25,7 +25,7 @@ import numpy as np
 from affectgpt.core.extraction import build_extractor
 from affectgpt.lexicon.families import lexicon
 from affectgpt.registry.discovery import discover
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.metrics.overlap import WheelOverlap
 from affectgpt.unibench.metrics.sector_table import SectorTable
 from affectgpt.unibench.wheels.official import read_official
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with arguments.descriptions.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    truth = [label_list(row["openset"]) for row in rows]
+    truth = [parse_labels(row["openset"]) for row in rows]
     wheels = read_official(arguments.wheels)
     overlap = WheelOverlap(SectorTable(wheels))
     results: dict[str, Any] = {"clips": len(rows), "wheels": wheels.fingerprint}

@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 
 from affectgpt.unibench.label_extraction import chunks
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.metrics.overlap import WheelOverlap
 from affectgpt.unibench.metrics.sector_table import SectorTable
-from affectgpt.unibench.resampling import Resampling, Tally
+from affectgpt.unibench.resampling import Resampling, TermSums
 from affectgpt.unibench.scoring import CHUNK
-from affectgpt.unibench.wheels.load import wheels_from
+from affectgpt.unibench.wheels.load import load_wheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, WheelSet
 
 RENDERINGS = ("[{}]", "{}", "['{}']")
@@ -67,8 +67,8 @@ def loop(maps: Maps, rows: list[tuple[str, str, str]]) -> dict[tuple[str, int], 
     for key, sector in maps.items():
         precision, recall = [], []
         for _, true, said in rows:
-            wanted = {sector[label] for each in label_list(true) if (label := each.lower().strip()) in sector}
-            given = {sector[label] for each in label_list(said) if (label := each.lower().strip()) in sector}
+            wanted = {sector[label] for each in parse_labels(true) if (label := each.lower().strip()) in sector}
+            given = {sector[label] for each in parse_labels(said) if (label := each.lower().strip()) in sector}
             if not wanted:
                 continue
             both = len(wanted & given)
@@ -79,10 +79,12 @@ def loop(maps: Maps, rows: list[tuple[str, str, str]]) -> dict[tuple[str, int], 
     return scores
 
 
-def vectorised(wheels: WheelSet, rows: Iterator[tuple[str, str, str]], replicates: int) -> tuple[WheelOverlap, Tally]:
+def vectorised(
+    wheels: WheelSet, rows: Iterator[tuple[str, str, str]], replicates: int
+) -> tuple[WheelOverlap, TermSums]:
     """The same by this project, in chunks."""
     metric = WheelOverlap(SectorTable(wheels))
-    tally = Tally(metric, Resampling(replicates))
+    tally = TermSums(metric, Resampling(replicates))
     for chunk in chunks(rows, CHUNK):
         names, true, said = zip(*chunk, strict=True)
         tally.add(names, metric.terms(true, said))
@@ -160,7 +162,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one-size", type=int, nargs=2, metavar=("CLIPS", "REPLICATES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    wheels = wheels_from(options.wheels)
+    wheels = load_wheels(options.wheels)
     if options.one_size:
         print(json.dumps(one_size(wheels, *options.one_size)))
         return

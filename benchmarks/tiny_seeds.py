@@ -18,7 +18,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from affectgpt.demo.run import VARIANTS, Row, read_clips, run_variants, variant_plan, write_clips
+from affectgpt.demo.run import VARIANTS, VariantRow, read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
 
 
@@ -75,7 +75,7 @@ def main() -> None:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _summary(rows: list[Row]) -> dict[str, float]:
+def _summary(rows: list[VariantRow]) -> dict[str, float]:
     exact = [row.score.exact for row in rows]
     return {
         "exact_mean": statistics.mean(exact),

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.core.tokens import Prepared
@@ -207,10 +207,10 @@ def built(arguments: argparse.Namespace, changes: Sequence[str], *, encoders: bo
     gpu = arguments.device.startswith("cuda")
     parts = (*REAL, *(ON_A_GPU if gpu else ()), *(QUICK if arguments.quick else ()))
     precision = () if gpu else ("llm.dtype=float32", "training.precision='no'")
-    config, source = load_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog, [*parts, *precision, *changes])
+    config = read_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog, [*parts, *precision, *changes])
     with torch.device(arguments.device):
         without = () if encoders else tuple(config.encoders)
-        pipeline = assemble(make_plan(config, catalog, source), catalog, without=without)
+        pipeline = assemble(make_plan(config), skip_encoders=without)
     return pipeline.to(arguments.device)
 
 

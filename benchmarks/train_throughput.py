@@ -30,7 +30,7 @@ from typing import Any
 import torch
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
@@ -39,7 +39,7 @@ from affectgpt.data.feature_cache.writer import encode
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.data.samples import Sample, read_samples
 from affectgpt.registry.discovery import discover
-from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.clips import write_clips
 from affectgpt.training.loop import train
 
 CONFIG = """\
@@ -74,8 +74,8 @@ def planned(folder: Path, llm: str, steps: int) -> Plan:
     path = folder / "pipeline.yaml"
     path.write_text(CONFIG + LLMS[llm].replace("TOKENIZER", json.dumps(str(TOKENIZER))), encoding="utf-8")
     catalog = discover()
-    config, source = load_config(path, catalog, [f"training.steps={steps}"])
-    return make_plan(config, catalog, source)
+    config = read_config(path, catalog, [f"training.steps={steps}"])
+    return make_plan(config)
 
 
 def seconds_of_steps(pipeline: Pipeline, plan: Plan, samples: Any) -> list[float]:
@@ -110,7 +110,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def measured(folder: Path, clips: int, repeats: int, keep: Callable[[dict[str, Any]], None]) -> None:
     """Measure with each language model; `keep` is given what is known after each."""
-    generate(folder / "clips", clips=clips, seed=0, workers=1)
+    write_clips(folder / "clips", clips=clips, seed=0, workers=1)
     examples = read_mer2025(folder / "clips")
     result: dict[str, Any] = {}
     begun = time.perf_counter()
@@ -127,9 +127,9 @@ def measured(folder: Path, clips: int, repeats: int, keep: Callable[[dict[str, A
     result["llms"] = {}
     for name in LLMS:
         plans = planned(folder, name, 1), planned(folder, name, CACHED_STEPS[name] + 1)
-        pipeline = assemble(plans[0], discover())
-        cache.refuse_other(plans[0])
-        cache.fill(pipeline)
+        pipeline = assemble(plans[0])
+        cache.check_plan(plans[0])
+        cache.load_weights(pipeline)
         trained = sum(each.numel() for each in pipeline.parameters() if each.requires_grad)
         print(f"{name}: {trained:,} trained parameters", flush=True)
         row = compared(pipeline, plans, prepared, stored, repeats)

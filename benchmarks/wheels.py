@@ -24,9 +24,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from affectgpt.data.csv_table import opened_text, rows
+from affectgpt.data.csv_table import open_text, rows
 from affectgpt.lexicon.families import lexicon
-from affectgpt.unibench.label_text import label_list
+from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.wheels.official import read_official
 from affectgpt.unibench.wheels.shipped import shipped_wheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, Wheel, WheelSet
@@ -73,8 +73,8 @@ def _alike(wheels: tuple[Wheel, ...], one: str, other: str) -> bool:
 
 
 def _counts(path: Path, column: str) -> Counter[str]:
-    with opened_text(path) as file:
-        return Counter(label.lower() for _, row in rows(file, path) for label in label_list(row[column]))
+    with open_text(path) as file:
+        return Counter(label.lower() for _, row in rows(file, path) for label in parse_labels(row[column]))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.core.saved.model import load, save
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer
@@ -71,8 +71,8 @@ def test_the_pipeline_trains_saves_loads_and_answers(
     from affectgpt.data.samples import Sample
 
     shorter = ["training.steps=1", "training.precision=no", "generation.max_new_tokens=8"]
-    config, source = load_config(ROOT / "configs" / f"{name}.yaml", catalog, shorter)
-    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    config = read_config(ROOT / "configs" / f"{name}.yaml", catalog, shorter)
+    pipeline = assemble(make_plan(config))
     assert pipeline.plan.output("face").dim == width and pipeline.llm.model.model.norm.weight.dtype == torch.bfloat16
     trained = {name.split(".")[0] for name, each in pipeline.named_parameters() if each.requires_grad}
     assert trained == {"fusers", "projectors", "llm"}
@@ -90,7 +90,7 @@ def test_the_pipeline_trains_saves_loads_and_answers(
 def test_a_missing_model_folder_is_named_with_what_to_do(catalog: Catalog) -> None:
     from affectgpt.registry.errors import CheckpointError
 
-    config, source = load_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog)
+    config = read_config(ROOT / "configs" / "affectgpt-paper.yaml", catalog)
     with pytest.raises(CheckpointError) as caught:
-        assemble(make_plan(config, catalog, source), catalog)
+        assemble(make_plan(config))
     assert "openai/clip-vit-large-patch14" in str(caught.value) and "AFFECTGPT_MODELS" in str(caught.value)

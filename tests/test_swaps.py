@@ -13,7 +13,7 @@ import yaml
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample
 from affectgpt.registry.catalog import Catalog
@@ -114,11 +114,11 @@ def test_a_swap_of_one_node_checks_trains_and_writes(kind: Kind, name: str, tmp_
     assert (kind, name) in OPTIONS, f"add a line to OPTIONS of {Path(__file__).name} for the {kind} {name!r}"
     torch.set_num_threads(1)
     path, node = swapped(tmp_path, catalog, kind, name)
-    config, source = load_config(path, catalog, QUICK)
-    plan = make_plan(config, catalog, source)
+    config = read_config(path, catalog, QUICK)
+    plan = make_plan(config)
     planned = {**plan.encoders, **plan.fusers, "llm": plan.llm}[node]
     assert planned.entry.spec.name == name
-    pipeline = assemble(plan, catalog)
+    pipeline = assemble(plan)
     module = pipeline.llm if kind == "llm" else (pipeline.encoders if kind == "encoder" else pipeline.fusers)[node]
     assert isinstance(module, catalog.target_class(planned.entry))
     assert planned.parameters in (None, sum(each.numel() for each in module.parameters()))

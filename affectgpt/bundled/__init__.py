@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from affectgpt.registry.errors import ConfigError, listed
+from affectgpt.registry.errors import ConfigError, join_names
 from affectgpt.registry.messages import did_you_mean
 
 _FOLDER = Path(__file__).resolve().parent
@@ -21,5 +21,5 @@ def bundled_config(name: str) -> Path:
             return folder / f"{name}.yaml"
     names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
     raise ConfigError(
-        f"there is no bundled pipeline {name!r}", expected=f"one of {listed(names)}", hint=did_you_mean(name, names)
+        f"there is no bundled pipeline {name!r}", expected=f"one of {join_names(names)}", hint=did_you_mean(name, names)
     )

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
 from affectgpt.registry.errors import PluginError
 
 
+@accepts_catalog
 def assemble(
     plan: Plan, on_node: Callable[[str], None] | None = None, *, skip_encoders: Collection[str] = ()
 ) -> Pipeline:

@@ -17,7 +17,7 @@ BATCHES, CLIPS = 4, 64
 """Batches in a window, as long as it holds no more than so many clips: clips are moved within a window, no further."""
 
 
-class ReadClip(Protocol):
+class PreparedClip(Protocol):
     """A clip that was read and prepared."""
 
     @property
@@ -30,19 +30,19 @@ Clip = TypeVar("Clip")
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerWithShares:
     """A clip's `answer`, and the share of each modality in it (see [influence][])."""
 
     answer: Answer
     counted: dict[str, float | None]
 
 
-def window_of(batch_size: int) -> int:
+def window_size(batch_size: int) -> int:
     """The number of clips among which batches of `batch_size` are made; one clip at a time has no company to choose."""
     return max(batch_size, min(batch_size * BATCHES, CLIPS)) if batch_size > 1 else 1
 
 
-def like_lengths(lengths: Sequence[int], size: int) -> list[list[int]]:
+def group_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
     """Indices in batches of `size` of like `lengths`, each index once; where all are full, none have less padding.
 
     The longest come first, so that memory that does not suffice is missed at once.
@@ -54,20 +54,22 @@ def like_lengths(lengths: Sequence[int], size: int) -> list[list[int]]:
 def windows(clips: Iterable[Clip], batch_size: int) -> Iterator[list[Clip]]:
     """The clips in order, a window at a time, read no further than that."""
     rest = iter(clips)
-    while window := list(islice(rest, window_of(batch_size))):
+    while window := list(islice(rest, window_size(batch_size))):
         yield window
 
 
-def answers(
-    pipeline: Pipeline, window: Sequence[ReadClip], batch_size: int, question: str | None = None
-) -> list[Answered]:
+def answer_window(
+    pipeline: Pipeline, window: Sequence[PreparedClip], batch_size: int, question: str | None = None
+) -> list[AnswerWithShares]:
     """Answer the clips of a window, `batch_size` at a time, and measure what counted; in the order of `window`."""
     lengths = [pipeline.prompt_length(clip.media, clip.subtitle, question) for clip in window]
-    found: dict[int, Answered] = {}
-    for indices in like_lengths(lengths, batch_size):
+    found: dict[int, AnswerWithShares] = {}
+    for indices in group_by_length(lengths, batch_size):
         chosen = [window[index] for index in indices]
         batch = collate([clip.media for clip in chosen], [clip.subtitle for clip in chosen]).to(pipeline.device)
         said = pipeline.generate(batch, question)
         shares = influence(pipeline, batch, [each.text for each in said], question)
-        found |= {index: Answered(*each) for index, each in zip(indices, zip(said, shares, strict=True), strict=True)}
+        found |= {
+            index: AnswerWithShares(*each) for index, each in zip(indices, zip(said, shares, strict=True), strict=True)
+        }
     return [found[index] for index in range(len(window))]

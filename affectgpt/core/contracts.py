@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from affectgpt.core.token_spec import TokenSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from affectgpt.core.config import GenerationConfig
     from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
     from affectgpt.media.clip import Clip
 
@@ -113,7 +114,7 @@ class LLMConfig(PluginConfig):
 class ExtractorConfig(PluginConfig):
     """Options of an extractor of labels from text."""
 
-    def llm_options(self) -> Mapping[str, Any] | None:
+    def llm_options(self) -> Mapping[str, object] | None:
         """The LLM plugin that this extractor wants to be given (`{"plugin": name, ...}`), or None."""
         return None
 
@@ -175,7 +176,7 @@ class LLM(Protocol):
         """Embeddings `[B, T, D]` and mask `[B, T]` bool (padding on either side) -> logits `[B, T, V]`."""
 
     def generate(
-        self, embeds: Tensor, mask: Tensor, settings: Any, *, seeds: Sequence[int] | None = None
+        self, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *, seeds: Sequence[int] | None = None
     ) -> list[list[int]]:
         """Continue left-padded embeddings `[B, T, D]`; the new ids of each row, end marker removed.
 
@@ -188,7 +189,7 @@ class LLM(Protocol):
         each row, None for a row that is done.
         """
 
-    def adapter(self) -> Any:
+    def adapter(self) -> nn.Module | None:
         """The PEFT model whose adapter is saved in PEFT's own format, or None."""
 
     def save_assets(self, folder: Path) -> dict[str, str]:

@@ -73,11 +73,11 @@ class CheckedExtractor:
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
         """The emotion words of each text. Raises PluginError for a wrong result, and what the plugin raises."""
-        return self._read("emotions", texts, fault_of_labels)
+        return self._read("emotions", texts, labels_problem)
 
     def sentiments(self, texts: Sequence[str]) -> list[Extraction]:
         """The sentiment of each text. Raises PluginError for a wrong result, and what the plugin raises."""
-        return self._read("sentiments", texts, fault_of_sentiment)
+        return self._read("sentiments", texts, sentiment_problem)
 
     def _read(self, method: str, texts: Sequence[str], fault: Callable[[Any], str]) -> list[Extraction]:
         where = f"{self.entry.location()}: {method}()"
@@ -99,7 +99,7 @@ class CheckedExtractor:
         return found
 
 
-def fault_of_labels(found: Any) -> str:
+def labels_problem(found: Any) -> str:
     """What is wrong with the [Extraction][] of emotions `found`, or ""."""
     if not isinstance(found, Extraction):
         return f"{type(found).__name__} instead of an Extraction"
@@ -117,9 +117,9 @@ def fault_of_labels(found: Any) -> str:
     return ""
 
 
-def fault_of_sentiment(found: Any) -> str:
+def sentiment_problem(found: Any) -> str:
     """What is wrong with the [Extraction][] of a sentiment `found`, or ""."""
-    wrong = fault_of_labels(found)
+    wrong = labels_problem(found)
     if wrong or found.error:
         return wrong
     known = len(found.labels) == 1 and found.labels[0] in SENTIMENTS

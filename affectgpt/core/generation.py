@@ -12,8 +12,7 @@ import torch
 
 from affectgpt.core.batch import Batch, pad
 from affectgpt.core.config import GenerationConfig, PipelineConfig
-from affectgpt.core.row_text import RowText
-from affectgpt.core.stopping import finished
+from affectgpt.core.stop_text import StreamedText, cut_at_stop
 from affectgpt.core.tokens import Tokens
 from affectgpt.registry.errors import ConfigError
 
@@ -31,7 +30,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextPiece:
     """The next `text` of the clip in `row` of the batch; with the last piece of a clip comes its whole `answer`."""
 
     row: int
@@ -39,7 +38,7 @@ class Piece:
     answer: Answer | None = None
 
 
-def settings_of(config: PipelineConfig) -> GenerationConfig:
+def generation_settings(config: PipelineConfig) -> GenerationConfig:
     """The config's `generation`, with the text that ends an answer among the stop texts."""
     end = config.prompt.answer_end
     stops = [*config.generation.stop, *([end] if end else [])]
@@ -49,19 +48,19 @@ def settings_of(config: PipelineConfig) -> GenerationConfig:
 @torch.no_grad()
 def generate(pipeline: Pipeline, batch: Batch, question: Question = None) -> list[Answer]:
     """See [Pipeline.generate][]."""
-    settings = settings_of(pipeline.plan.config)
+    settings = generation_settings(pipeline.plan.config)
     tokens, embeds, mask = _prompts(pipeline, batch, question)
     rows = pipeline.llm.generate(embeds, mask, settings, **_seeds(pipeline.llm.generate, pipeline, batch, question))
     return [
-        Answer(finished(pipeline.llm.decode(row), settings.stop), len(row), _attribution(pipeline, tokens, index))
+        Answer(cut_at_stop(pipeline.llm.decode(row), settings.stop), len(row), _attribution(pipeline, tokens, index))
         for index, row in enumerate(rows)
     ]
 
 
-def stream(pipeline: Pipeline, batch: Batch, question: Question = None) -> Iterator[Piece]:
+def stream(pipeline: Pipeline, batch: Batch, question: Question = None) -> Iterator[TextPiece]:
     """See [Pipeline.generate_pieces][]."""
     check_stream(pipeline)
-    return _pieces(pipeline, batch, question, settings_of(pipeline.plan.config))
+    return _pieces(pipeline, batch, question, generation_settings(pipeline.plan.config))
 
 
 def check_stream(pipeline: Pipeline) -> None:
@@ -85,17 +84,17 @@ def check_stream(pipeline: Pipeline) -> None:
 
 
 @torch.no_grad()
-def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: GenerationConfig) -> Iterator[Piece]:
+def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: GenerationConfig) -> Iterator[TextPiece]:
     tokens, embeds, mask = _prompts(pipeline, batch, question)
     steps = pipeline.llm.stream(embeds, mask, settings, **_seeds(pipeline.llm.stream, pipeline, batch, question))
-    texts = [RowText(pipeline.llm.decode, settings.stop) for _ in range(len(batch))]
+    texts = [StreamedText(pipeline.llm.decode, settings.stop) for _ in range(len(batch))]
     said = ["" for _ in texts]
     going = set(range(len(texts)))
 
-    def last(row: int, piece: str) -> Piece:
+    def last(row: int, piece: str) -> TextPiece:
         going.discard(row)
         piece += texts[row].end()
-        return Piece(row, piece, Answer(said[row] + piece, texts[row].tokens, _attribution(pipeline, tokens, row)))
+        return TextPiece(row, piece, Answer(said[row] + piece, texts[row].tokens, _attribution(pipeline, tokens, row)))
 
     for step in steps:
         for row in sorted(going):
@@ -105,7 +104,7 @@ def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: Gene
                 yield last(row, piece)
             elif piece:
                 said[row] += piece
-                yield Piece(row, piece)
+                yield TextPiece(row, piece)
         if not going:
             break
     for row in sorted(going):

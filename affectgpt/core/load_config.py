@@ -6,6 +6,7 @@ schema. A node that failed is still known by name, so that it does not set off f
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -28,8 +29,8 @@ from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig
 from affectgpt.core.overrides import read_source
 from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import load_ref
-from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
+from affectgpt.registry.discovery import load_plugins_from
+from affectgpt.registry.errors import ConfigError, PluginError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean
 from affectgpt.registry.spec import Kind
 
@@ -46,7 +47,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
-def load_config(
+def read_config(
     path: str | Path, catalog: Catalog, overrides: Sequence[str] = (), *, allow_plugins: bool = True
 ) -> PipelineConfig:
     """Read and validate a pipeline file; `.source` of the config knows the locations for messages.
@@ -57,6 +58,17 @@ def load_config(
     """
     source = read_source(path, overrides)
     return validate(source, catalog, allow_plugins=allow_plugins)
+
+
+def load_config(
+    path: str | Path, catalog: Catalog, overrides: Sequence[str] = (), *, allow_plugins: bool = True
+) -> tuple[PipelineConfig, Source]:
+    """The config of a pipeline file, and its source. Deprecated: use `affectgpt.plan(path, *overrides).config`."""
+    message = "load_config: use affectgpt.plan(path, *changes).config; goes in 0.3"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    config = read_config(path, catalog, overrides, allow_plugins=allow_plugins)
+    assert config.source is not None
+    return config, config.source
 
 
 def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) -> PipelineConfig:
@@ -111,13 +123,13 @@ class _Checker:
             self.add(
                 "this model's file wants to run plugin code",
                 ("plugins",),
-                found=listed(refs),
+                found=join_names(refs),
                 hint="read the files, then name them yourself with --plugin FILE",
             )
             return
         for index, ref in enumerate(refs):
             try:
-                load_ref(self.catalog, ref, self.source.base_dir)
+                load_plugins_from(self.catalog, ref, self.source.base_dir)
             except PluginError as error:
                 self._repeat(error, ("plugins", index))
 
@@ -128,12 +140,12 @@ class _Checker:
 
     def node(self, kind: Kind, path: YamlPath, raw: Any) -> Any:
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
-            found = repr(raw) if not isinstance(raw, dict) else listed(raw)
+            found = repr(raw) if not isinstance(raw, dict) else join_names(raw)
             self.add(
                 f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin",
                 path,
                 found=found,
-                expected=f"{{plugin: NAME, ...}} with NAME one of {listed(self.catalog.names(kind))}",
+                expected=f"{{plugin: NAME, ...}} with NAME one of {join_names(self.catalog.names(kind))}",
             )
             return None
         if kind in ("encoder", "fuser") and path[-1] in (*RESERVED, "llm"):
@@ -167,7 +179,7 @@ class _Checker:
                 f"{raw['plugin']!r} cannot read this stream",
                 (*path, "input"),
                 found=config.input,
-                expected=f"one of {listed(streams)}",
+                expected=f"one of {join_names(streams)}",
             )
             return None
         return node_class(plugin=raw["plugin"], config=config).with_entry(entry)
@@ -186,7 +198,7 @@ class _Checker:
                 self.add(
                     f"there is no setting {key!r}",
                     (key,),
-                    expected=f"one of {listed(fields)}",
+                    expected=f"one of {join_names(fields)}",
                     hint=did_you_mean(key, fields),
                 )
         for key in ("encoders", "llm", "prompt"):
@@ -209,11 +221,11 @@ class _Checker:
                 self.add(
                     f"there is no setting {loc[-1]!r}",
                     here,
-                    expected=f"one of {listed(known)}",
+                    expected=f"one of {join_names(known)}",
                     hint=did_you_mean(str(loc[-1]), known),
                 )
             elif wrong["type"] == "missing":
-                self.add(f"the setting {loc[-1]!r} is missing", here, expected=_described(model, loc))
+                self.add(f"the setting {loc[-1]!r} is missing", here, expected=_field_description(model, loc))
             else:
                 found = repr(wrong.get("input")) if not isinstance(wrong.get("input"), dict | BaseModel) else ""
                 message = wrong["msg"].removeprefix("Value error, ")
@@ -230,6 +242,6 @@ def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def _described(model: Any, loc: tuple[Any, ...]) -> str:
+def _field_description(model: Any, loc: tuple[Any, ...]) -> str:
     field = getattr(model, "model_fields", {}).get(loc[-1])
     return (field.description or "") if field is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,16 +13,17 @@ from torch.nn import functional
 from affectgpt.core.batch import Batch, pad
 from affectgpt.core.describing import OneClip, load_describer
 from affectgpt.core.description import Description
-from affectgpt.core.generation import Answer, Piece, generate, stream
+from affectgpt.core.generation import Answer, TextPiece, generate, stream
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
 from affectgpt.core.prompt_ids import PromptIds
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 
 if TYPE_CHECKING:
+    from affectgpt.media.clip import Clip
     from affectgpt.workers.progress import Progress
 
-IGNORED = -100
+IGNORE_INDEX = -100
 Question = str | Sequence[str] | None
 """What is asked: of all clips, of each one, or (None) what the config says."""
 
@@ -55,7 +57,7 @@ class Pipeline(nn.Module):
                 encoder.eval()
         return self
 
-    def prepare(self, clip: Any) -> dict[str, Prepared | None]:
+    def prepare(self, clip: Clip) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
         return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}  # type: ignore[operator]
 
@@ -150,10 +152,10 @@ class Pipeline(nn.Module):
         answered = self._embed([[row] for row in ids])
         embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answered, strict=True)], "right")
         labels = [
-            torch.cat([torch.full((len(prompt),), IGNORED), torch.tensor(row)])
+            torch.cat([torch.full((len(prompt),), IGNORE_INDEX), torch.tensor(row)])
             for prompt, row in zip(prompts, ids, strict=True)
         ]
-        targets = torch.full(mask.shape, IGNORED)
+        targets = torch.full(mask.shape, IGNORE_INDEX)
         for index, label in enumerate(labels):
             targets[index, : len(label)] = label
         return self.llm.logits(embeds, mask)[:, :-1], targets[:, 1:].to(embeds.device)
@@ -161,14 +163,14 @@ class Pipeline(nn.Module):
     def forward(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:
         """The training loss: mean cross-entropy over the answers' tokens, end marker included (a scalar)."""
         logits, targets = self._answer_logits(batch, answers, question, training=True)
-        return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+        return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX)
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:
         """The log-probability of each answer given its clip, `[B]` float32, in nats."""
         logits, targets = self._answer_logits(batch, answers, question, training=False)
         losses = functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
         )
         return -losses.view(targets.shape).sum(dim=1)
 
@@ -180,7 +182,7 @@ class Pipeline(nn.Module):
         """
         return generate(self, batch, question)
 
-    def generate_pieces(self, batch: Batch, question: Question = None) -> Iterator[Piece]:
+    def generate_pieces(self, batch: Batch, question: Question = None) -> Iterator[TextPiece]:
         """The text of [Pipeline.generate][] while it is written: the pieces of a clip, put together, are its text.
 
         Pieces hold whole characters and no part of a stop text; with a clip's last one comes its answer. Raises
@@ -255,6 +257,27 @@ class Pipeline(nn.Module):
         A clip's last pair holds its [Description][]; its pieces, put together, are the text. Pieces of the clips of one
         batch come mixed. Raises ConfigError as `describe`, with beams, and when the LLM's plugin cannot stream.
         """
+        if isinstance(what, Batch):
+            return self._stream_batch(what, question)
         return load_describer().stream(
             self, what, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers
         )
+
+    def _stream_batch(self, batch: Batch, question: str | None) -> Any:
+        warnings.warn(
+            "affectgpt.Pipeline.stream(batch): use Pipeline.generate_pieces(batch); goes in 0.3",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        return self.generate_pieces(batch, question)
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self._summary()})\n{self.plan!r}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._summary()}</p>{self.plan._repr_html_()}"
+
+    def _summary(self) -> str:
+        count = sum(weight.numel() for weight in self.parameters())
+        trained = sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+        return f"{count:,} parameters, {trained:,} of them trained, on {self.device}"

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from affectgpt.core.config import LLMNode, PipelineConfig
+from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.entry import PluginEntry
-from affectgpt.registry.errors import AffectGPTError, ConfigError, Problem, listed
+from affectgpt.registry.errors import AffectGPTError, ConfigError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, one_line
 
 
@@ -26,7 +29,7 @@ class PlannedNode:
 
     name: str
     entry: PluginEntry
-    config: Any
+    config: BaseModel
     inputs: Mapping[str, TokenSpec]
     output: TokenSpec
     parameters: int | None
@@ -68,7 +71,7 @@ class Plan:
         """Weights and biases of the linear layer from a node's width to the LLM's."""
         return (self.output(name).dim + 1) * self.llm.output.dim
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The plan as values of JSON: `nodes`, `trained` (parameters, None: unknown), `prompt` and `notes`."""
         return plan_facts(self)
 
@@ -79,6 +82,7 @@ class Plan:
         return plan_html(self)
 
 
+@accepts_catalog
 def make_plan(config: PipelineConfig) -> Plan:
     """Check how the nodes of a validated config fit together. Raises ConfigError holding every problem found."""
     planner = _Planner(config)
@@ -186,7 +190,7 @@ class _Planner(_NodePlanner):
                     self.add(
                         f"there is no node {given!r}",
                         path,
-                        expected=f"one of {listed(known - {name})}",
+                        expected=f"one of {join_names(known - {name})}",
                         hint=did_you_mean(given, known - {name}),
                     )
                 if node.config.inputs.index(given) != index:

@@ -9,12 +9,12 @@ from typing import Literal
 
 from affectgpt.core.config import RESERVED, PromptConfig
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.registry.errors import ConfigError, listed
+from affectgpt.registry.errors import ConfigError, join_names
 from affectgpt.registry.messages import did_you_mean
 
 TEMPLATES = ("affectgpt",)
 _OPENING, _CLOSING = "Human: ", " {question}\nAssistant: "
-_WORDS = {
+_SECTION_TEXTS = {
     "audio": "Voice: <Audio>{%s}</Audio>. ",
     "face": "Face: <Video>{%s}</Video>. ",
     "frame": "Picture: <Video>{%s}</Video>. ",
@@ -49,7 +49,7 @@ def build_parts(prompt: PromptConfig, specs: Mapping[str, TokenSpec]) -> list[Pa
     if prompt.template not in TEMPLATES:
         raise ConfigError(
             f"there is no prompt template {prompt.template!r}",
-            expected=f"one of {listed(TEMPLATES)}, or a text with placeholders such as {{question}}",
+            expected=f"one of {join_names(TEMPLATES)}, or a text with placeholders such as {{question}}",
             hint=did_you_mean(prompt.template, TEMPLATES),
         )
     parts = [Part("text", _OPENING)]
@@ -58,10 +58,10 @@ def build_parts(prompt: PromptConfig, specs: Mapping[str, TokenSpec]) -> list[Pa
             parts += _parse(_SUBTITLE, specs, "subtitle", needs_question=False)
             continue
         modality = specs[name].modality if name in specs else "fused"
-        words = _WORDS.get(modality, _WORDS["fused"]) % name
+        words = _SECTION_TEXTS.get(modality, _SECTION_TEXTS["fused"]) % name
         parts += _parse(words, specs, name, needs_question=False)
     parts += _parse(_CLOSING, specs, "")
-    _refuse_repeats([part.value for part in parts if part.kind in ("node", "subtitle")])
+    _check_repeats([part.value for part in parts if part.kind in ("node", "subtitle")])
     return parts
 
 
@@ -83,17 +83,17 @@ def _parse(text: str, specs: Mapping[str, TokenSpec], section: str, *, needs_que
             known = [*specs, *RESERVED]
             raise ConfigError(
                 f"the prompt names {piece!r}, which is no node of this pipeline",
-                expected=f"one of {listed(known)}",
+                expected=f"one of {join_names(known)}",
                 hint=did_you_mean(piece, known),
             )
     if needs_question and not any(part.kind == "question" for part in parts):
         raise ConfigError("the template has no {question}", hint="write {question} where the question belongs")
     if section == "":
-        _refuse_repeats([part.value for part in parts if part.kind != "text"])
+        _check_repeats([part.value for part in parts if part.kind != "text"])
     return parts
 
 
-def _refuse_repeats(names: list[str]) -> None:
+def _check_repeats(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"the prompt holds {name!r} twice", hint="remove one of them")

@@ -14,7 +14,7 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Prepared
 from affectgpt.registry.errors import ConfigError
 
-Piece = list[int] | Tensor
+PromptPiece = list[int] | Tensor
 """Token ids, or a node's tokens in the LLM's width `[T, D]`."""
 
 
@@ -35,7 +35,7 @@ class PromptIds:
         questions: Sequence[str],
         *,
         training: bool = False,
-    ) -> list[list[Piece]]:
+    ) -> list[list[PromptPiece]]:
         """One row of pieces per clip; `projected[name] [B, T, D]` where `valid[name] [B, T]`.
 
         Sections of what a clip lacks are left out. `training` puts the config's `training_prefix` before each.
@@ -45,7 +45,7 @@ class PromptIds:
             absent = {name for name in projected if not bool(valid[name][row].any())}
             if not subtitle.strip():
                 absent.add("subtitle")
-            pieces: list[Piece] = []
+            pieces: list[PromptPiece] = []
             if training and self.prompt.training_prefix:
                 pieces.append(self._text(self.prompt.training_prefix))
             for run in self._runs(absent):
@@ -60,11 +60,11 @@ class PromptIds:
     def length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str) -> int:
         """Tokens of a clip's prompt, told before it is encoded; of a node without an exact number, the most."""
         tokens = {
-            name: _at_most(node.output, 0 if (given := media[name]) is None else len(given.values))
+            name: _token_bound(node.output, 0 if (given := media[name]) is None else len(given.values))
             for name, node in self.plan.encoders.items()
         }
         for name, node in self.plan.fusers.items():
-            tokens[name] = _at_most(node.output, sum(tokens[given] for given in node.inputs))
+            tokens[name] = _token_bound(node.output, sum(tokens[given] for given in node.inputs))
         absent = {name for name, count in tokens.items() if not count} | (set() if subtitle.strip() else {"subtitle"})
         return sum(
             tokens[run[0].value] if run[0].kind == "node" else len(self._run(run, subtitle, question))
@@ -167,5 +167,5 @@ class PromptIds:
         return self._known[text]
 
 
-def _at_most(spec: TokenSpec, given: int) -> int:
+def _token_bound(spec: TokenSpec, given: int) -> int:
     return spec.tokens if given and spec.exact else min(spec.tokens, given)

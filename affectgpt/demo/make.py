@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from affectgpt.bundled import TINY, bundled_config
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.demo.run import read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
@@ -23,7 +23,7 @@ TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 2500, 0.2
 def make_tokenizer() -> None:
     """Learn the tokenizer that `configs/tiny.yaml` names, of as many tokens as its model has embeddings."""
     catalog = discover()
-    config = load_config(bundled_config("tiny"), catalog)
+    config = read_config(bundled_config("tiny"), catalog)
     plan = make_plan(config)
     prompts = [part.value for part in plan.parts if part.kind == "text"] + [config.prompt.question]
     size = plan.llm.config.values()["vocab_size"]

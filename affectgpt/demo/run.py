@@ -16,7 +16,7 @@ from affectgpt.ablation.jobs import Job, OnProgress, SampleSet, plain_config, ru
 from affectgpt.ablation.jobs import write_texts as write_texts
 from affectgpt.bundled import bundled_config
 from affectgpt.core.description import Description
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.saved.destination import check_destination
 from affectgpt.data.mer2025 import read_mer2025
@@ -122,7 +122,7 @@ def _describe(model: Path, held_out: Path, subtitle: str, clips: Sequence[Path],
 
 def tiny_plan(catalog: Catalog, seed: int, changes: Sequence[str] = ()) -> Plan:
     """The plan of `configs/tiny.yaml` with these overrides."""
-    config = load_config(bundled_config("tiny"), catalog, [f"seed={seed}", *changes])
+    config = read_config(bundled_config("tiny"), catalog, [f"seed={seed}", *changes])
     return make_plan(config)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
+from html import escape
 from types import ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
 
 import pluggy
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from affectgpt.registry import hooks
 from affectgpt.registry.entry import BrokenPlugin, PluginEntry
-from affectgpt.registry.errors import PluginError, listed
+from affectgpt.registry.errors import PluginError, join_names
 from affectgpt.registry.kinds import PluginKind
 from affectgpt.registry.messages import did_you_mean, one_line
 from affectgpt.registry.spec import KIND_ATTRIBUTE, SPEC_ATTRIBUTE, SUPPORTED, Kind, Origin, PluginSpec
@@ -95,7 +96,8 @@ class Catalog:
             )
         self.entries[key] = entry
         if isinstance(plugin, type):
-            _LATEST_CLASSES[(*key, spec.target, origin)] = plugin
+            definition = (*key, spec.target, origin)
+            _LATEST_CLASSES[definition] = plugin
 
     def _check_spec(self, spec: PluginSpec, origin: Origin) -> None:
         if spec.api_version not in SUPPORTED:
@@ -111,7 +113,7 @@ class Catalog:
             raise PluginError(
                 f"there is no plugin kind {spec.kind!r}",
                 where=f"plugin {spec.name!r} from {origin}",
-                expected=f"one of {listed(self.kinds)}",
+                expected=f"one of {join_names(self.kinds)}",
                 hint=did_you_mean(spec.kind, self.kinds) or "load the package that brings the kind, too",
             )
 
@@ -190,7 +192,7 @@ class Catalog:
                     f"module {module.__name__!r} implements a hook that does not exist",
                     where=str(origin),
                     found=caller.name,
-                    expected=f"one of {listed(names)}",
+                    expected=f"one of {join_names(names)}",
                     hint=did_you_mean(caller.name, names),
                 )
 
@@ -198,9 +200,23 @@ class Catalog:
         """Record a plugin that could not be taken in, for listings and for the messages of [get][]."""
         self.broken.append(BrokenPlugin(name, origin, cause))
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.names(kind))} {kind}" for kind in self.kinds)
+        return f"Catalog({counts}{f'; {len(self.broken)} broken' if self.broken else ''})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(kind)}</td><td>{escape(name)}</td><td>{escape(self.entries[kind, name].spec.summary)}</td>"
+            f"<td>{escape(str(self.entries[kind, name].origin))}</td></tr>"
+            for kind in self.kinds
+            for name in self.names(kind)
+        )
+        broken = "".join(f"<li>{escape(f'{each.name} from {each.origin}: {each.cause}')}</li>" for each in self.broken)
+        return f"<table><tr><th>kind</th><th>name</th><th>summary</th><th>from</th></tr>{rows}</table><ul>{broken}</ul>"
+
     # -- looking up
 
-    def call_each(self, hook: str, **arguments: Any) -> list[BrokenPlugin]:
+    def call_each(self, hook: str, **arguments: object) -> list[BrokenPlugin]:
         """Call every implementation of a hook; one that fails is recorded in `broken`, and the next is called.
 
         Returns the implementations that failed in this call.
@@ -218,7 +234,7 @@ class Catalog:
         if name not in self.kinds:
             raise PluginError(
                 f"there is no plugin kind {name!r}",
-                expected=f"one of {listed(self.kinds)}",
+                expected=f"one of {join_names(self.kinds)}",
                 hint=did_you_mean(name, self.kinds),
             )
         return self.kinds[name]
@@ -244,7 +260,7 @@ class Catalog:
         raise PluginError(
             f"there is no {kind} plugin {name!r}",
             found=repr(name),
-            expected=f"one of {listed(names)}",
+            expected=f"one of {join_names(names)}",
             hint="; ".join(part for part in (hint, f"these failed to load: {failed}" if failed else "") if part),
         )
 
@@ -254,18 +270,20 @@ class Catalog:
             _, load = self.deferred.popitem()
             load()
 
-    def config_class(self, entry: PluginEntry) -> Any:
+    def config_class(self, entry: PluginEntry) -> type[BaseModel]:
         """The plugin's config class (torch-free for the plugins of this project)."""
-        return entry.config_class()
+        model: type[BaseModel] = entry.config_class()
+        return model
 
     def interface(self, entry: PluginEntry) -> str:
         """What the plugin reads and gives, in a line; "" when its kind does not say."""
         kind = self.kinds[entry.spec.kind]
         return str(kind.load("interface")(self.config_class(entry))) if kind.interface else ""
 
-    def target_class(self, entry: PluginEntry) -> Any:
+    def target_class(self, entry: PluginEntry) -> Callable[..., object]:
         """The plugin's module class; importing it usually imports torch."""
-        return entry.target_class()
+        target: Callable[..., object] = entry.target_class()
+        return target
 
 
 def _is_marked(value: object, module: ModuleType) -> bool:

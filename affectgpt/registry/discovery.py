@@ -43,7 +43,7 @@ def discover(refs: Sequence[str] = (), *, points: Iterable[EntryPoint] | None = 
         for point, origin, module in loaded:
             _add_or_report(catalog, add, point, origin, module)
     for ref in refs:
-        load_ref(catalog, ref)
+        load_plugins_from(catalog, ref)
     return catalog
 
 
@@ -51,7 +51,7 @@ def _builtin_first(point: EntryPoint) -> tuple[bool, str]:
     return (point.name != "builtin", point.name)
 
 
-def load_ref(catalog: Catalog, ref: str, base: Path | None = None) -> None:
+def load_plugins_from(catalog: Catalog, ref: str, base: Path | None = None) -> None:
     """Add the plugins of a Python file (`./my_fuser.py`, relative to `base`) or of a module (`my.fusers`).
 
     A file whose content changed since it was loaded is run again. Raises PluginError when the file or module does not
@@ -126,7 +126,7 @@ def _load_entry_point(
 ) -> ModuleType | None:
     """The module of an entry point. None when it is broken, or deferred because it imports torch."""
     try:
-        with _torch_allowed(allow_torch or "torch" in sys.modules):
+        with _defer_torch(allow_torch or "torch" in sys.modules):
             module: ModuleType = point.load()
         return module
     except _TorchImported:
@@ -173,7 +173,7 @@ class _TorchGuard:
 
 
 @contextmanager
-def _torch_allowed(allowed: bool) -> Iterator[None]:
+def _defer_torch(allowed: bool) -> Iterator[None]:
     """Listing plugins costs no torch: a package that imports it to declare itself is loaded when it is needed."""
     guard = _TorchGuard()
     if not allowed:

@@ -80,6 +80,6 @@ class RunError(AffectGPTError):
     exit_code = 1
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """`names`, sorted and joined for a message; "none" when there are none."""
     return ", ".join(sorted(names)) or "none"

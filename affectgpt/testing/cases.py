@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import torch
+from pydantic import BaseModel
+from torch import nn
 
+from affectgpt.core.contracts import Extractor
 from affectgpt.core.extraction import build_extractor
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
@@ -29,16 +32,16 @@ class Case:
     catalog: Catalog = field(repr=False)
     kind: Kind
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return ", ".join(f"{key}={value}" for key, value in self.options.items()) or "defaults"
 
-    def config(self) -> Any:
+    def config(self) -> BaseModel:
         """The plugin's config. Raises pydantic's ValidationError when the options are wrong."""
         return self.catalog.config_class(self.catalog.get(self.kind, self.name)).model_validate(self.options)
 
-    def target(self) -> Any:
+    def target(self) -> Callable[..., object]:
         """The plugin's class."""
         return self.catalog.target_class(self.catalog.get(self.kind, self.name))
 
@@ -46,7 +49,7 @@ class Case:
         """Raise pydantic's ValidationError or an AffectGPTError when the options do not fit."""
         self.config()
 
-    def build(self, seed: int = 0) -> Any:
+    def build(self, seed: int = 0) -> object:
         """The plugin's object, built as `target(config)`."""
         return self.target()(self.config())
 
@@ -60,20 +63,22 @@ class ModuleCase(Case):
 
     def output_spec(self) -> TokenSpec:
         """What the config's `infer` declares."""
-        spec: TokenSpec = self.config().infer()
+        config: Any = self.config()
+        spec: TokenSpec = config.infer()
         return spec
 
-    def build(self, seed: int = 0) -> Any:
+    def build(self, seed: int = 0) -> nn.Module:
         """The module with random weights from `seed`, in evaluation mode."""
         torch.manual_seed(seed)
-        return self.target()(self.config(), self.output_spec()).eval()
+        module: Any = self.target()(self.config(), self.output_spec())
+        return cast(nn.Module, module.eval())
 
 
 @dataclass(frozen=True)
 class ExtractorCase(Case):
     """An extractor of labels."""
 
-    def build(self, seed: int = 0) -> Any:
+    def build(self, seed: int = 0) -> Extractor:
         """The extractor; its results are not checked."""
         return build_extractor(self.name, self.options, self.catalog).plugin
 
@@ -93,7 +98,7 @@ class FuserCase(Case):
         """The names of the inputs."""
         return INPUTS[: self.count]
 
-    def config(self) -> Any:
+    def config(self) -> BaseModel:
         model = self.catalog.config_class(self.catalog.get(self.kind, self.name))
         return model.model_validate({"inputs": list(self.names), **self.options})
 
@@ -102,13 +107,14 @@ class FuserCase(Case):
 
     def specs(self, length: int = 7) -> dict[str, TokenSpec]:
         """The inputs' types, of different widths where the fuser takes that, `length` tokens each."""
+        config: Any = self.config()
         for widths in WIDTHS:
             specs = {
                 name: TokenSpec(modality=name, dim=width, tokens=length)
                 for name, width in zip(self.names, widths, strict=False)
             }
             try:
-                self.config().infer(specs)
+                config.infer(specs)
             except InterfaceError as error:
                 refusal = error
                 continue
@@ -117,13 +123,15 @@ class FuserCase(Case):
 
     def output_spec(self, length: int = 7) -> TokenSpec:
         """What the config's `infer` declares for inputs of `length` tokens."""
-        spec: TokenSpec = self.config().infer(self.specs(length))
+        config: Any = self.config()
+        spec: TokenSpec = config.infer(self.specs(length))
         return spec
 
-    def build(self, seed: int = 0, length: int = 7) -> Any:
+    def build(self, seed: int = 0, length: int = 7) -> nn.Module:
         """The module with random weights from `seed`, in evaluation mode."""
         torch.manual_seed(seed)
-        return self.target()(self.config(), self.specs(length), self.output_spec(length)).eval()
+        module: Any = self.target()(self.config(), self.specs(length), self.output_spec(length))
+        return cast(nn.Module, module.eval())
 
     def tokens(
         self,
@@ -152,7 +160,7 @@ class FuserCase(Case):
 def fuser_cases(
     catalog: Catalog,
     name: str,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     counts: Sequence[int] | None = None,
     variants: bool = True,
 ) -> Iterator[FuserCase]:
@@ -160,7 +168,8 @@ def fuser_cases(
 
     Raises PluginError for an unknown name, InterfaceError when it takes none of these numbers.
     """
-    config, options = catalog.config_class(catalog.get("fuser", name)), dict(options or {})
+    config: Any = catalog.config_class(catalog.get("fuser", name))
+    options = dict(options or {})
     least, most = config.arity
     fitting = [count for count in counts or (1, 2, 3) if count >= least and (most is None or count <= most)]
     fitting = fitting or ([least] if least <= len(INPUTS) else [])
@@ -177,10 +186,10 @@ def fuser_cases(
             yield FuserCase(catalog, "fuser", name, {**options, key: value}, fitting[-1])
 
 
-def encoder_case(catalog: Catalog, name: str, options: Mapping[str, Any]) -> ModuleCase:
+def encoder_case(catalog: Catalog, name: str, options: Mapping[str, object]) -> ModuleCase:
     """The encoder with `options`; it reads the first of its streams unless they name an `input`."""
-    streams = catalog.config_class(catalog.get("encoder", name)).streams
-    return ModuleCase(catalog, "encoder", name, {"input": streams[0], **options})
+    config: Any = catalog.config_class(catalog.get("encoder", name))
+    return ModuleCase(catalog, "encoder", name, {"input": config.streams[0], **options})
 
 
 def _other_values(config: Any) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.contracts import Extraction
-from affectgpt.core.extraction import fault_of_labels, fault_of_sentiment
+from affectgpt.core.extraction import labels_problem, sentiment_problem
 from affectgpt.testing.cases import ExtractorCase
 from affectgpt.testing.kind_checks import KindChecks, by_name
 from affectgpt.testing.round_trips import config_round_trip
@@ -40,10 +40,10 @@ _IMPORTS_TORCH = """
 import importlib, sys
 from affectgpt.core.kinds import KINDS
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import load_ref
+from affectgpt.registry.discovery import load_plugins_from
 path, file = sys.argv[1:]
 if file:
-    load_ref(Catalog(KINDS), file)
+    load_plugins_from(Catalog(KINDS), file)
 else:
     importlib.import_module(path)
 sys.exit(int("torch" in sys.modules))
@@ -55,7 +55,7 @@ def emotion_labels(case: ExtractorCase) -> None:
     found = case.build().emotions(list(TEXTS))
     _one_per_text(found, len(TEXTS), "emotions")
     for text, each in zip(TEXTS, found, strict=True):
-        assert not (wrong := fault_of_labels(each)), f"emotions([{text!r}]): {wrong}"
+        assert not (wrong := labels_problem(each)), f"emotions([{text!r}]): {wrong}"
 
 
 def one_sentiment(case: ExtractorCase) -> None:
@@ -63,7 +63,7 @@ def one_sentiment(case: ExtractorCase) -> None:
     found = case.build().sentiments(list(TEXTS))
     _one_per_text(found, len(TEXTS), "sentiments")
     for text, each in zip(TEXTS, found, strict=True):
-        assert not (wrong := fault_of_sentiment(each)), f"sentiments([{text!r}]): {wrong}"
+        assert not (wrong := sentiment_problem(each)), f"sentiments([{text!r}]): {wrong}"
 
 
 def each_by_itself(case: ExtractorCase) -> None:

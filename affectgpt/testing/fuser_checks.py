@@ -32,7 +32,7 @@ def declared_interface(case: FuserCase) -> None:
             if not masked:
                 inputs = {name: Tokens(each.values) for name, each in inputs.items()}
             at = f"batch {batch}, {length} tokens per input, mask {'given' if masked else 'None'}"
-            out = run(fuser, inputs)
+            out = run_seeded(fuser, inputs)
             assert isinstance(out, Tokens), f"{at}: forward() gives {type(out).__name__}; expected Tokens"
             count = out.values.shape[1] if out.values.ndim == 3 else -1
             expected = [batch, declared.tokens if declared.exact else count, declared.dim]
@@ -42,13 +42,13 @@ def declared_interface(case: FuserCase) -> None:
             assert count <= declared.tokens, f"{at}: {count} tokens; infer() declares at most {declared.tokens}"
             assert out.values.dtype is torch.float32, f"{at}: values are {out.values.dtype}; expected float32"
             assert out.values.isfinite().all(), f"{at}: values are not finite"
-            _fits(out.mask, [batch, count], torch.bool, f"{at}: mask")
+            _check_optional(out.mask, [batch, count], torch.bool, f"{at}: mask")
             assert out.valid().all() or not declared.exact, f"{at}: real tokens are masked, yet infer() says exact"
-            _fits(out.times, [batch, count], torch.float32, f"{at}: times")
-            _fits(out.attribution, [batch, case.count], torch.float32, f"{at}: attribution")
+            _check_optional(out.times, [batch, count], torch.float32, f"{at}: times")
+            _check_optional(out.attribution, [batch, case.count], torch.float32, f"{at}: attribution")
 
 
-def _fits(value: Tensor | None, shape: list[int], dtype: torch.dtype, what: str) -> None:
+def _check_optional(value: Tensor | None, shape: list[int], dtype: torch.dtype, what: str) -> None:
     if value is not None:
         found = f"{list(value.shape)} {value.dtype}"
         assert list(value.shape) == shape and value.dtype is dtype, f"{what} {found}; expected {shape} {dtype} or None"
@@ -64,41 +64,46 @@ def declared_parameters(case: FuserCase) -> None:
 def padding_content(case: FuserCase) -> None:
     """What padded positions hold changes nothing, be it NaN."""
     fuser, clean = case.build(), case.tokens()
-    expected = run(fuser, clean)
+    expected = run_seeded(fuser, clean)
     for rubbish in (float("nan"), 1e30, float("-inf")):
-        out = run(fuser, case.tokens(padding=rubbish))
-        same(out, expected, f"padding that holds {rubbish} instead of 0 changes", "use tokens.zeroed()")
+        out = run_seeded(fuser, case.tokens(padding=rubbish))
+        assert_same(out, expected, f"padding that holds {rubbish} instead of 0 changes", "use tokens.zeroed()")
 
 
 def more_padding(case: FuserCase) -> None:
     """Longer padding changes nothing."""
     fuser = case.build()
-    expected = run(fuser, case.tokens())
-    same(run(fuser, case.tokens(longest=20)), expected, "padding to 20 tokens changes", "count with tokens.valid()")
+    expected = run_seeded(fuser, case.tokens())
+    assert_same(
+        run_seeded(fuser, case.tokens(longest=20)),
+        expected,
+        "padding to 20 tokens changes",
+        "count with tokens.valid()",
+    )
 
 
 def input_order(case: FuserCase) -> None:
     """The order in which the inputs' mapping lists them changes nothing."""
     fuser, inputs = case.build(), case.tokens()
-    expected = run(fuser, inputs)
+    expected = run_seeded(fuser, inputs)
     try:
-        out = run(fuser, dict(reversed(inputs.items())))
+        out = run_seeded(fuser, dict(reversed(inputs.items())))
     except Exception as error:
         raise AssertionError(f"a mapping in another order fails: {error}; read the inputs by name") from error
-    same(out, expected, "a mapping in another order changes", "read the inputs by name")
+    assert_same(out, expected, "a mapping in another order changes", "read the inputs by name")
 
 
 def batch_rows(case: FuserCase) -> None:
     """A clip's result does not depend on the other clips of its batch, nor on their order."""
     fuser, inputs = case.build(), case.tokens()
-    together = run(fuser, inputs)
+    together = run_seeded(fuser, inputs)
     for order in (torch.tensor([2, 0, 1]), *torch.arange(len(RAGGED)).split(1)):
-        out = run(fuser, {name: _rows(each, order) for name, each in inputs.items()})
+        out = run_seeded(fuser, {name: _select_clips(each, order) for name, each in inputs.items()})
         what = f"clips {order.tolist()} of a batch by themselves change"
-        same(out, _rows(together, order), what, "no statistics over the batch")
+        assert_same(out, _select_clips(together, order), what, "no statistics over the batch")
 
 
-def _rows(tokens: Tokens, index: Tensor) -> Tokens:
+def _select_clips(tokens: Tokens, index: Tensor) -> Tokens:
     given = (None if each is None else each[index] for each in (tokens.mask, tokens.times, tokens.attribution))
     return Tokens(tokens.values[index], *given)
 
@@ -107,7 +112,7 @@ def absent_input(case: FuserCase) -> None:
     """A clip that lacks inputs gives finite tokens and gradients; one that lacks all gives a False mask."""
     fuser = case.build()
     inputs = case.tokens(ABSENT, grad=True)
-    out = run(fuser, inputs)
+    out = run_seeded(fuser, inputs)
     finite = out.values.isfinite().all() and (out.times is None or out.times.isfinite().all())
     assert finite, "values or times are not finite for a clip that lacks an input"
     there = [any(row[: case.count]) for row in ABSENT]
@@ -121,15 +126,15 @@ def absent_input(case: FuserCase) -> None:
     for name, each in _gradients(fuser, inputs).items():
         assert each is None or each.isfinite().all(), f"the gradient of {name} is not finite with an absent input"
     filled = case.tokens(ABSENT, padding=3.0)
-    same(run(fuser, filled), out, "what an absent input's positions hold changes", "use tokens.zeroed()")
+    assert_same(run_seeded(fuser, filled), out, "what an absent input's positions hold changes", "use tokens.zeroed()")
     nobody = case.tokens(((0,) * 4,) * 2)
-    assert run(fuser, nobody).values.isfinite().all(), "values are not finite when all clips lack all inputs"
+    assert run_seeded(fuser, nobody).values.isfinite().all(), "values are not finite when all clips lack all inputs"
 
 
 def every_input_counts(case: FuserCase) -> None:
     """Each input changes the result and gets a gradient, at its real tokens only."""
     fuser, inputs = case.build(), case.tokens(grad=True)
-    out = run(fuser, inputs)
+    out = run_seeded(fuser, inputs)
     weights = torch.randn(out.values.shape, generator=torch.Generator().manual_seed(5))
     (out.values * weights * out.valid()[..., None]).sum().backward()
     for name, each in inputs.items():
@@ -137,13 +142,13 @@ def every_input_counts(case: FuserCase) -> None:
         assert grad is not None and grad[each.valid()].any(), f"the input {name!r} gets no gradient"
         assert not grad[~each.valid()].any(), f"padding of the input {name!r} gets a gradient"
         other = {**inputs, name: Tokens(each.values.detach() * 0.5 + 0.7, each.mask, each.times)}
-        assert not torch.equal(run(fuser, other).values, out.values), f"the input {name!r} changes nothing"
+        assert not torch.equal(run_seeded(fuser, other).values, out.values), f"the input {name!r} changes nothing"
 
 
 def parameter_gradients(case: FuserCase) -> None:
     """Every trainable parameter gets a finite gradient, and some of them one that is not 0."""
     fuser, grads = case.build().train(), {}
-    out = run(fuser, case.tokens())
+    out = run_seeded(fuser, case.tokens())
     trained = {name: each for name, each in fuser.named_parameters() if each.requires_grad}
     if not trained:
         return
@@ -163,7 +168,7 @@ def repeated_backward(case: FuserCase) -> None:
     for _ in range(2):
         fuser.zero_grad()
         inputs = case.tokens(grad=True)
-        run(fuser, inputs).values.square().sum().backward()
+        run_seeded(fuser, inputs).values.square().sum().backward()
         results.append({name: grad for name, grad in _gradients(fuser, inputs).items() if grad is not None})
     first, second = results
     for name, grad in first.items():
@@ -190,7 +195,7 @@ def untouched_inputs(case: FuserCase) -> None:
     fuser = case.build()
     inputs, before = case.tokens(padding=3.0), case.tokens(padding=3.0)
     with torch.no_grad():
-        run(fuser, inputs)
+        run_seeded(fuser, inputs)
     for name, each in before.items():
         same_values = torch.equal(inputs[name].values, each.values) and torch.equal(inputs[name].valid(), each.valid())
         assert same_values, f"forward() writes into the input {name!r}"
@@ -200,7 +205,7 @@ def state_dict(case: FuserCase) -> None:
     """A state dict loaded into another module of the same config gives the same results."""
     first, second = case.build(seed=0), case.build(seed=1)
     inputs = case.tokens()
-    state_round_trip(first, second, lambda module: run(module, inputs).values)
+    state_round_trip(first, second, lambda module: run_seeded(module, inputs).values)
 
 
 def config_json(case: FuserCase) -> None:
@@ -211,10 +216,10 @@ def config_json(case: FuserCase) -> None:
 def bfloat16_autocast(case: FuserCase) -> None:
     """Forward and backward run under bfloat16 autocast and stay near float32."""
     fuser, inputs = case.build(), case.tokens(grad=True)
-    expected = run(fuser, inputs)
+    expected = run_seeded(fuser, inputs)
     try:
         with torch.autocast("cpu", torch.bfloat16):
-            out = run(fuser, inputs)
+            out = run_seeded(fuser, inputs)
         out.values.float().square().sum().backward()
     except RuntimeError as error:
         raise AssertionError(f"it fails under bfloat16 autocast: {error}") from error
@@ -226,7 +231,7 @@ def bfloat16_autocast(case: FuserCase) -> None:
 
 def attribution_shares(case: FuserCase) -> None:
     """Attributions, where given, are shares: not negative, 1 in sum, without a gradient."""
-    share = run(case.build(), case.tokens()).attribution
+    share = run_seeded(case.build(), case.tokens()).attribution
     if share is None:
         return
     assert not share.requires_grad, "attribution has a gradient; detach it"
@@ -245,7 +250,7 @@ def compiled(case: FuserCase) -> None:
     except Exception as error:
         first = str(error).strip().split("\n")[0]
         raise AssertionError(f"torch.compile(fullgraph=True) fails: {first}") from error
-    same(out, run(fuser, inputs), "compiled, it changes", "", tolerance=1e-4)
+    assert_same(out, run_seeded(fuser, inputs), "compiled, it changes", "", tolerance=1e-4)
 
 
 CHECKS = by_name(
@@ -277,14 +282,14 @@ KIND_CHECKS = KindChecks(
 )
 
 
-def run(fuser: Any, inputs: Mapping[str, Tokens]) -> Tokens:
+def run_seeded(fuser: Any, inputs: Mapping[str, Tokens]) -> Tokens:
     """`fuser(inputs)` from a fixed seed, so that chance is left to the check that is about it."""
     torch.manual_seed(3)
     out: Tokens = fuser(inputs)
     return out
 
 
-def same(found: Tokens, expected: Tokens, what: str, hint: str, tolerance: float = 1e-5) -> None:
+def assert_same(found: Tokens, expected: Tokens, what: str, hint: str, tolerance: float = 1e-5) -> None:
     """Assert that all that may be read is equal: real tokens, their times, attributions."""
     hint = f"; {hint}" if hint else ""
     for name in ("values", "times", "attribution"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import PluginError
@@ -21,12 +20,12 @@ class KindChecks:
     - `slow`: names of the checks that take seconds.
     """
 
-    checks: Mapping[str, Callable[[Any], None]]
-    cases: Callable[[Catalog, str, Mapping[str, Any], bool], Sequence[Case]] | None = None
+    checks: Mapping[str, Callable[..., None]]
+    cases: Callable[[Catalog, str, Mapping[str, object], bool], Sequence[Case]] | None = None
     slow: tuple[str, ...] = ()
 
 
-def by_name(*functions: Callable[[Any], None]) -> dict[str, Callable[[Any], None]]:
+def by_name(*functions: Callable[..., None]) -> dict[str, Callable[..., None]]:
     """The checks by their names: `declared_interface` is "declared-interface"."""
     return {function.__name__.replace("_", "-"): function for function in functions}
 

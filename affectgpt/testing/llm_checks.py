@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from affectgpt.core.config import GenerationConfig
-from affectgpt.core.stopping import finished
+from affectgpt.core.stop_text import cut_at_stop
 from affectgpt.testing.cases import ModuleCase
 from affectgpt.testing.kind_checks import KindChecks, by_name
 from affectgpt.testing.round_trips import config_round_trip, state_round_trip
@@ -128,7 +128,7 @@ def stop_texts(case: ModuleCase) -> None:
         with torch.no_grad():
             rows = llm.generate(*prompts, GenerationConfig(max_new_tokens=12, stop=[stop]))
         for row, text in zip(rows, texts, strict=True):
-            found, wanted = finished(llm.decode(row), [stop]), finished(text, [stop])
+            found, wanted = cut_at_stop(llm.decode(row), [stop]), cut_at_stop(text, [stop])
             assert found == wanted, f"before {stop!r} stands {found!r}; without a stop text it is {wanted!r}"
 
 

@@ -27,7 +27,7 @@ class CheckResult:
 
 
 def cases_of(
-    catalog: Catalog, kind: Kind, name: str, options: Mapping[str, Any] | None = None, variants: bool = True
+    catalog: Catalog, kind: Kind, name: str, options: Mapping[str, object] | None = None, variants: bool = True
 ) -> list[Case]:
     """The cases in which a plugin is checked. Raises ConfigError when its options do not fit."""
     options = dict(options or {})
@@ -51,7 +51,7 @@ def cases_of(
 
 
 def verify(
-    catalog: Catalog, kind: Kind, name: str, options: Mapping[str, Any] | None = None, *, slow: bool = False
+    catalog: Catalog, kind: Kind, name: str, options: Mapping[str, object] | None = None, *, slow: bool = False
 ) -> Iterator[CheckResult]:
     """Run every check of the plugin's kind, one result each as they finish; a check stops at its first failure.
 
@@ -62,10 +62,10 @@ def verify(
     checks = checks_of_kind(catalog, kind)
     for check, function in checks.checks.items():
         if check not in checks.slow or slow:
-            yield CheckResult(check, promise_of(function), len(cases), _failure(function, cases))
+            yield CheckResult(check, check_summary(function), len(cases), _failure(function, cases))
 
 
-def promise_of(function: Callable[..., Any]) -> str:
+def check_summary(function: Callable[..., Any]) -> str:
     """The first line of a check's docstring."""
     return (function.__doc__ or "").strip().split("\n")[0]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.core.saved.model import save
 from affectgpt.registry.catalog import Catalog
@@ -95,7 +95,7 @@ def clip() -> Callable[..., ArrayClip]:
 @pytest.fixture
 def saved(small: Path, catalog: Catalog, tmp_path: Path) -> Path:
     """The folder of a saved model with shaken weights."""
-    config = load_config(small, catalog)
+    config = read_config(small, catalog)
     pipeline = assemble(make_plan(config))
     with torch.no_grad():
         for parameter in pipeline.parameters():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.batched_answers import answers, like_lengths, window_of, windows
-from affectgpt.core.load_config import load_config
+from affectgpt.core.batched_answers import answer_window, group_by_length, window_size, windows
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
@@ -28,7 +28,7 @@ class Read:
 
 @pytest.fixture
 def pipeline(small: Path, catalog: Catalog) -> Pipeline:
-    config = load_config(small, catalog, [])
+    config = read_config(small, catalog, [])
     return assemble(make_plan(config))
 
 
@@ -42,7 +42,7 @@ def clips(pipeline: Pipeline, clip: Callable) -> list[Read]:
 
 @given(st.lists(st.integers(0, 99), max_size=70), st.integers(1, 9))
 def test_each_clip_is_in_one_batch_and_full_ones_pad_no_more_than_as_given(lengths: list[int], size: int) -> None:
-    batches = like_lengths(lengths, size)
+    batches = group_by_length(lengths, size)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     assert all(0 < len(batch) <= size for batch in batches)
 
@@ -54,7 +54,7 @@ def test_each_clip_is_in_one_batch_and_full_ones_pad_no_more_than_as_given(lengt
 
 
 def test_a_window_is_some_batches_and_bounded() -> None:
-    assert [window_of(size) for size in (1, 2, 8, 16, 32, 100)] == [1, 8, 32, 64, 64, 100]
+    assert [window_size(size) for size in (1, 2, 8, 16, 32, 100)] == [1, 8, 32, 64, 64, 100]
     taken: list[int] = []
     some = windows((taken.append(index) or index for index in range(10_000)), 2)
     assert next(some) == list(range(8)) and len(taken) == 8
@@ -70,7 +70,7 @@ def test_the_length_that_is_told_is_the_prompts(pipeline: Pipeline, clips: list[
 def test_answers_come_in_order_as_if_each_clip_were_alone(
     pipeline: Pipeline, clips: list[Read], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = [answers(pipeline, [each], 1)[0] for each in clips]
+    alone = [answer_window(pipeline, [each], 1)[0] for each in clips]
     seen: list[list[int]] = []
     known = pipeline.generate
 
@@ -79,7 +79,7 @@ def test_answers_come_in_order_as_if_each_clip_were_alone(
         return known(batch, question)
 
     monkeypatch.setattr(pipeline, "generate", watched)
-    together = answers(pipeline, clips, 4)
+    together = answer_window(pipeline, clips, 4)
     assert [each.answer.text for each in together] == [each.answer.text for each in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.counted == pytest.approx(other.counted, abs=1e-3)
@@ -87,4 +87,4 @@ def test_answers_come_in_order_as_if_each_clip_were_alone(
             name: pytest.approx(each, abs=1e-5) for name, each in other.answer.attribution.items()
         }
     assert list(map(len, seen)) == [4, 4, 1] and seen[0][0] == 60
-    assert answers(pipeline, [], 4) == []
+    assert answer_window(pipeline, [], 4) == []

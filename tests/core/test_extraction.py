@@ -247,10 +247,10 @@ def test_what_fails_at_work_is_named_and_what_is_meant_passes(words: Catalog, mo
 
 
 def test_a_pipeline_node_that_names_an_extractor_is_told_its_kind(small: Path, words: Catalog) -> None:
-    from affectgpt.core.load_config import load_config
+    from affectgpt.core.load_config import read_config
 
     with pytest.raises(ConfigError, match="'words' is a plugin of kind extractor"):
-        load_config(small, words, ["fusers.multi={plugin: words, inputs: [face, audio]}"])
+        read_config(small, words, ["fusers.multi={plugin: words, inputs: [face, audio]}"])
 
 
 def test_the_schema_of_pipelines_knows_no_extractor(words: Catalog) -> None:

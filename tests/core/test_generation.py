@@ -16,11 +16,11 @@ from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.generation import _seed
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.core.saved.model import load
-from affectgpt.core.stopping import finished
+from affectgpt.core.stop_text import cut_at_stop
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 from affectgpt.testing.noise_clip import NoiseClip
@@ -30,7 +30,7 @@ SUBTITLES = ["one", "a much longer subtitle than all of the others have, by far"
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
     # Wide weights: what is written then depends on the whole prompt.
-    config = load_config(path, catalog, ["llm.architecture.initializer_range=0.3", *overrides])
+    config = read_config(path, catalog, ["llm.architecture.initializer_range=0.3", *overrides])
     return assemble(make_plan(config))
 
 
@@ -146,7 +146,7 @@ def test_an_answer_is_cut_before_a_stop_text(small: Path, catalog: Catalog, clip
     changed = config.model_copy(update={section: getattr(config, section).model_copy(update={option: value})})
     pipeline.plan.__dict__["config"] = changed
     found = pipeline.generate(batch)
-    assert [answer.text for answer in found] == [finished(text, [stop]) for text in free]
+    assert [answer.text for answer in found] == [cut_at_stop(text, [stop]) for text in free]
     assert min(answer.tokens for answer in found) < 12 == max(answer.tokens for answer in found)
     # A plugin that knows nothing of stop texts.
     known = pipeline.llm.generate

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 
@@ -17,22 +17,22 @@ Edited = Callable[..., Path]
 
 def problems(path: Path, catalog: Catalog, *overrides: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load_config(path, catalog, overrides)
+        read_config(path, catalog, overrides)
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_a_valid_file_loads_with_defaults_filled_in(small: Path, catalog: Catalog) -> None:
-    config = load_config(small, catalog)
+    config = read_config(small, catalog)
     assert config.encoders["audio"].config.input == "audio"
     assert config.fusers["multi"].config.inputs == ["face", "audio"]
     assert config.generation.sample is False
 
 
 def test_the_dump_of_a_config_loads_as_the_same_config(small: Path, catalog: Catalog, tmp_path: Path) -> None:
-    config = load_config(small, catalog)
+    config = read_config(small, catalog)
     again = tmp_path / "again.yaml"
     again.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
-    assert load_config(again, catalog) == config
+    assert read_config(again, catalog) == config
 
 
 def test_six_mistakes_are_all_reported_each_with_its_line(edited: Edited, catalog: Catalog) -> None:
@@ -70,14 +70,14 @@ def test_a_malformed_override_is_an_error(small: Path, catalog: Catalog, overrid
 
 def test_swapping_a_plugin_keeps_inputs_and_drops_the_old_options(edited: Edited, catalog: Catalog) -> None:
     path = edited(("modality-attention, inputs", "modality-attention, normalize: none, inputs"))
-    config = load_config(path, catalog, ["fusers.multi.dim=24", "fusers.multi.plugin=concat"])
+    config = read_config(path, catalog, ["fusers.multi.dim=24", "fusers.multi.plugin=concat"])
     assert config.fusers["multi"].config.inputs == ["face", "audio"]
     assert config.fusers["multi"].config.dim == 24
     assert config.source is not None and "normalize" in config.source.notes[0]
 
 
 def test_null_removes_an_inherited_node(small: Path, catalog: Catalog) -> None:
-    config = load_config(small, catalog, ["fusers.multi=null", "encoders.face=null", "prompt.order=[audio_tokens]"])
+    config = read_config(small, catalog, ["fusers.multi=null", "encoders.face=null", "prompt.order=[audio_tokens]"])
     assert list(config.fusers) == ["audio_tokens"] and list(config.encoders) == ["audio"]
 
 
@@ -87,7 +87,7 @@ def test_extends_merges_one_level_and_keeps_places(small: Path, catalog: Catalog
     (found,) = problems(child, catalog)
     assert "child.yaml:4" in found
     child.write_text("extends: small.yaml\nseed: 9\nfusers:\n  multi: {plugin: concat}\n", encoding="utf-8")
-    config = load_config(child, catalog)
+    config = read_config(child, catalog)
     assert config.seed == 9 and config.fusers["multi"].plugin == "concat" and "face" in config.encoders
 
 
@@ -104,7 +104,7 @@ def test_relative_paths_are_meant_from_the_file_that_holds_them(
     (tmp_path / "below").mkdir()
     child = tmp_path / "below" / "child.yaml"
     child.write_text(f"extends: ../{path.name}\n", encoding="utf-8")
-    config = load_config(child, catalog)
+    config = read_config(child, catalog)
     assert config.llm.config.tokenizer == str(tmp_path / "words")
 
 
@@ -155,10 +155,10 @@ def test_plugins_named_in_the_file_are_loaded_from_beside_it(edited: Edited, cat
         encoding="utf-8",
     )
     path = edited(("seed: 3", "seed: 3\nplugins: [./mine.py]"), ("temporal-attention", "mine"))
-    config = load_config(path, catalog)
+    config = read_config(path, catalog)
     assert config.fusers["audio_tokens"].plugin == "mine"
     with pytest.raises(ConfigError, match="--plugin"):
-        load_config(path, catalog, allow_plugins=False)
+        read_config(path, catalog, allow_plugins=False)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_settings_that_contradict_each_other_are_refused(
 @pytest.mark.parametrize("override", ["training.max_grad_norm=null", "training.max_grad_norm=0.5"])
 def test_null_is_a_value_of_a_setting_not_its_removal(edited: Edited, catalog: Catalog, override: str) -> None:
     path = edited(("lr: 1.0e-3", "lr: 1.0e-3, max_grad_norm: null"))
-    assert load_config(path, catalog).training.max_grad_norm is None
-    config = load_config(path, catalog, [override])
+    assert read_config(path, catalog).training.max_grad_norm is None
+    config = read_config(path, catalog, [override])
     assert config.training.max_grad_norm == (None if "null" in override else 0.5)
 
 
@@ -194,6 +194,6 @@ def test_a_deep_override_is_an_error(small: Path, catalog: Catalog) -> None:
 
 def test_a_rate_can_be_taken_away(edited: Callable[..., Path], catalog: Catalog) -> None:
     path = edited(("training: {steps: 5,", "training: {rates: {llm: 0.1, fusers.multi: 0.2}, steps: 5,"))
-    assert load_config(path, catalog, ["training.rates.llm=null"]).training.rates == {"fusers.multi": 0.2}
+    assert read_config(path, catalog, ["training.rates.llm=null"]).training.rates == {"fusers.multi": 0.2}
     with pytest.raises(ConfigError, match=r"training\.lr"):
-        load_config(path, catalog, ["training.lr=null"])
+        read_config(path, catalog, ["training.lr=null"])

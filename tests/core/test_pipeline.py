@@ -11,7 +11,7 @@ import torch
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate, pad
 from affectgpt.core.influence import influence
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
@@ -19,7 +19,7 @@ from affectgpt.registry.errors import ConfigError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
-    config = load_config(path, catalog, overrides)
+    config = read_config(path, catalog, overrides)
     return assemble(make_plan(config))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.registry.catalog import Catalog
@@ -17,7 +17,7 @@ Edited = Callable[..., Path]
 
 
 def plan_of(path: Path, catalog: Catalog, *overrides: str) -> Plan:
-    config = load_config(path, catalog, overrides)
+    config = read_config(path, catalog, overrides)
     return make_plan(config)
 
 
@@ -83,7 +83,7 @@ def test_all_graph_problems_come_at_once(small: Path, catalog: Catalog) -> None:
 
 
 def test_a_failed_node_does_not_set_off_more_errors(small: Path, catalog: Catalog) -> None:
-    config = load_config(small, catalog, ["encoders.face.model=no_such_model", "encoders.face.features=null"])
+    config = read_config(small, catalog, ["encoders.face.model=no_such_model", "encoders.face.features=null"])
     with pytest.raises(ConfigError) as caught:
         make_plan(config)
     assert len(caught.value.problems) == 1

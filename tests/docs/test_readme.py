@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.core.tokens import Tokens
 from affectgpt.registry import hooks
@@ -29,7 +29,7 @@ def test_the_fuser_in_the_readme_is_checked_built_and_run(tmp_path: Path, catalo
     (tmp_path / "strongest.py").write_text(code, encoding="utf-8")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "mine.yaml").write_text(block("yaml", "`mine.yaml`"), encoding="utf-8")
-    config = load_config(tmp_path / "mine.yaml", catalog)
+    config = read_config(tmp_path / "mine.yaml", catalog)
     node = make_plan(config).fusers["face_tokens"]
     assert node.entry.spec.name == "strongest"
     fuser = catalog.target_class(node.entry)(node.config, dict(node.inputs), node.output)
@@ -43,7 +43,7 @@ def test_the_fuser_in_the_readme_is_checked_built_and_run(tmp_path: Path, catalo
 def test_the_pipeline_in_the_readme_is_valid(tmp_path: Path, catalog: Catalog) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text(block("yaml", "## A pipeline is one YAML file"), encoding="utf-8")
-    config = load_config(path, catalog)
+    config = read_config(path, catalog)
     assert make_plan(config).output("multi").dim == 1024
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import GROUP, discover, load_ref
+from affectgpt.registry.discovery import GROUP, discover, load_plugins_from
 from affectgpt.registry.errors import PluginError
 
 FUSER = """
@@ -79,10 +79,10 @@ def test_a_clash_of_two_packages_is_listed_and_the_name_refused(packages: Path) 
 def test_a_file_is_loaded_and_its_classes_resolve(tmp_path: Path) -> None:
     write(tmp_path, "mine", FUSER.format(name="mine"))
     catalog = Catalog()
-    load_ref(catalog, "./mine.py", tmp_path)
+    load_plugins_from(catalog, "./mine.py", tmp_path)
     entry = catalog.get("fuser", "mine")
     assert catalog.target_class(entry).__name__ == "Fuser"
-    load_ref(catalog, str(tmp_path / "mine.py"))
+    load_plugins_from(catalog, str(tmp_path / "mine.py"))
     assert catalog.names("fuser") == ["mine"]
 
 
@@ -92,20 +92,20 @@ def test_two_files_of_one_name_do_not_shadow_each_other(tmp_path: Path) -> None:
         write(tmp_path / folder, "fuser", FUSER.format(name=f"from-{folder}"))
     catalog = Catalog()
     for folder in ("one", "two"):
-        load_ref(catalog, "./fuser.py", tmp_path / folder)
+        load_plugins_from(catalog, "./fuser.py", tmp_path / folder)
     assert catalog.names("fuser") == ["from-one", "from-two"]
 
 
 def test_an_edited_file_is_run_again_and_former_classes_stay_usable(tmp_path: Path) -> None:
     path = write(tmp_path, "edited", FUSER.format(name="first").replace("Fuser: ...", "Fuser: size = 1"))
     catalog = Catalog()
-    load_ref(catalog, str(path))
+    load_plugins_from(catalog, str(path))
     former = catalog.target_class(catalog.get("fuser", "first"))
-    load_ref(catalog, str(path))
+    load_plugins_from(catalog, str(path))
     assert catalog.target_class(catalog.get("fuser", "first")) is former, "an unchanged file is not run again"
     write(tmp_path, "edited", FUSER.format(name="first").replace("Fuser: ...", "Fuser: size = 2"))
     with pytest.warns(UserWarning, match="defined again"):
-        load_ref(catalog, str(path))
+        load_plugins_from(catalog, str(path))
     assert catalog.target_class(catalog.get("fuser", "first")).size == 2
     assert former().size == 1
     assert discover([str(path)], points=[]).names("fuser") == ["first"]
@@ -114,19 +114,19 @@ def test_an_edited_file_is_run_again_and_former_classes_stay_usable(tmp_path: Pa
 def test_a_plugin_that_an_edited_file_no_longer_holds_is_gone(tmp_path: Path) -> None:
     path = write(tmp_path, "renamed", FUSER.format(name="old"))
     catalog = Catalog()
-    load_ref(catalog, str(path))
+    load_plugins_from(catalog, str(path))
     write(tmp_path, "renamed", FUSER.format(name="new"))
-    load_ref(catalog, str(path))
+    load_plugins_from(catalog, str(path))
     assert catalog.names("fuser") == ["new"]
 
 
 def test_a_file_that_was_broken_by_an_edit_leaves_the_former_plugin(tmp_path: Path) -> None:
     path = write(tmp_path, "fragile", FUSER.format(name="fragile"))
     catalog = Catalog()
-    load_ref(catalog, str(path))
+    load_plugins_from(catalog, str(path))
     write(tmp_path, "fragile", "1 / 0")
     with pytest.raises(PluginError, match="ZeroDivisionError"):
-        load_ref(catalog, str(path))
+        load_plugins_from(catalog, str(path))
     assert catalog.target_class(catalog.get("fuser", "fragile")).__name__ == "Fuser"
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_was_broken_by_an_edit_leaves_the_former_plugin(tmp_path: Pa
 def test_a_broken_file_says_cause_and_line(tmp_path: Path, text: str, cause: str, line: int) -> None:
     path = write(tmp_path, "broken", text)
     with pytest.raises(PluginError) as caught:
-        load_ref(Catalog(), str(path))
+        load_plugins_from(Catalog(), str(path))
     assert cause in str(caught.value) and f"broken.py:{line}" in str(caught.value)
 
 
@@ -145,18 +145,18 @@ def test_a_file_or_module_that_ends_the_program_is_an_error(packages: Path) -> N
     write(packages, "ends_at_once", "import sys\nsys.exit()")
     for ref in ("ends_at_once", str(packages / "ends_at_once.py")):
         with pytest.raises(PluginError, match="SystemExit"):
-            load_ref(Catalog(), ref)
+            load_plugins_from(Catalog(), ref)
 
 
 @pytest.mark.parametrize("ref", ["./absent.py", "no.such.module"])
 def test_a_missing_file_or_module_is_an_error(ref: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"absent|no\.such\.module"):
-        load_ref(Catalog(), ref, tmp_path)
+        load_plugins_from(Catalog(), ref, tmp_path)
 
 
 def test_a_module_can_be_named() -> None:
     catalog = Catalog()
-    load_ref(catalog, "affectgpt.plugins")
+    load_plugins_from(catalog, "affectgpt.plugins")
     assert "mean" in catalog.names("fuser")
     assert catalog.get("fuser", "mean").origin.source == "affectgpt"
 

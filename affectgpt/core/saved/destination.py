@@ -9,7 +9,7 @@ from pathlib import Path
 from affectgpt.registry.errors import CheckpointError
 
 
-def check_place(folder: Path) -> None:
+def check_destination(folder: Path) -> None:
     """Raise CheckpointError unless `folder` can be made: tried in the nearest of its parents that exists.
 
     What is tried is removed again. Whether `folder` itself is there already does not matter here.
@@ -23,32 +23,32 @@ def check_place(folder: Path) -> None:
             where=str(folder),
             hint="choose another folder: safetensors could not read it",
         ) from None
-    nearest = _nearest(folder)
+    nearest = _existing_parent(folder)
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".affectgpt-", dir=nearest))
         for part in folder.relative_to(nearest).parts:
-            _look_up(nearest / part)
-        _look_up(folder)
+            _check_path_length(nearest / part)
+        _check_path_length(folder)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise error_unwritable(folder, error) from error
 
 
-def unwritable(folder: Path, error: OSError) -> CheckpointError:
+def error_unwritable(folder: Path, error: OSError) -> CheckpointError:
     """The error for a place that the system refuses."""
     return CheckpointError(
         "the model cannot be saved at this place",
         where=str(folder),
-        found=f"{_nearest(folder)}: {error.strerror or error}",
+        found=f"{_existing_parent(folder)}: {error.strerror or error}",
         expected="a place where a folder can be made",
         hint="choose another folder",
     )
 
 
-def _nearest(folder: Path) -> Path:
+def _existing_parent(folder: Path) -> Path:
     return next((parent for parent in folder.parents if os.path.lexists(parent)), folder)
 
 
-def _look_up(path: Path) -> None:
+def _check_path_length(path: Path) -> None:
     # The file system says here, before anything is made, that a name is too long.
     try:
         os.lstat(path)

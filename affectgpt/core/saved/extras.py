@@ -6,19 +6,19 @@ released/    plain files
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
 from pathlib import Path
 
-from affectgpt.core.saved.card_mark import is_generated
 from affectgpt.registry.errors import CheckpointError
 
 CARD, RELEASED = "README.md", "released"
 EXTRAS = (CARD, RELEASED)
 
 
-def refuse_odd_extras(folder: Path) -> None:
+def check_extras(folder: Path) -> None:
     """Raise CheckpointError when the card or what is in `released/` of a saved model is anything but a plain file.
 
     A link in a folder that somebody else made could lead anywhere.
@@ -45,20 +45,35 @@ def refuse_odd_extras(folder: Path) -> None:
         )
 
 
-def copy_released(folder: Path, made: Path) -> None:
-    """Copy `released/` of the saved model `folder`, if it has one, into `made`. Raises as [refuse_odd_extras][]."""
-    refuse_odd_extras(folder)
+def copy_sidecar(folder: Path, made: Path) -> None:
+    """Copy `released/` of the saved model `folder`, if it has one, into `made`. Raises as [check_extras][]."""
+    check_extras(folder)
     if (folder / RELEASED).is_dir():
         (made / RELEASED).mkdir()
         for path in (folder / RELEASED).iterdir():
             shutil.copyfile(path, made / RELEASED / path.name, follow_symlinks=False)
 
 
-def keep_extras(folder: Path, made: Path) -> None:
+def copy_extras(folder: Path, made: Path) -> None:
     """Copy into `made` what stands beside the saved model `folder`, that is to be replaced, and `made` has not."""
     if not (made / RELEASED).exists():
-        copy_released(folder, made)
+        copy_sidecar(folder, made)
     card = folder / CARD
     # A generated card tells of the weights that are replaced.
     if card.is_file() and not (made / CARD).exists() and not is_generated(card):
         shutil.copyfile(card, made / CARD)
+
+
+def add_mark(text: str) -> str:
+    """`text` with its mark."""
+    return f"{text}<!-- affectgpt card {hashlib.sha256(text.encode()).hexdigest()[:16]} -->\n"
+
+
+def is_generated(path: Path) -> bool:
+    """Whether `path` holds a marked text, not changed since."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    body, _, _ = text.rpartition("<!-- ")
+    return bool(body) and text == add_mark(body)

@@ -12,14 +12,14 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
 from affectgpt.core.saved.config import load_saved_config
-from affectgpt.core.saved.extras import refuse_odd_extras
-from affectgpt.core.saved.model import WEIGHTS, fill_adapter, own_tensors, read_saved
-from affectgpt.core.saved.tensors import fill
+from affectgpt.core.saved.extras import check_extras
+from affectgpt.core.saved.model import WEIGHTS, load_adapter, read_saved, tensors_to_save
+from affectgpt.core.saved.tensors import copy_into
 from affectgpt.registry.catalog import Catalog
 
 
 @dataclass(frozen=True)
-class Beginning:
+class InitialModel:
     """The plan of another training, and what the saved model in `folder` holds: its `tensors` and own config."""
 
     folder: Path
@@ -36,8 +36,8 @@ class Beginning:
         """
         adapted = pipeline.llm.adapter() is not None
         if not adapted:
-            fill_adapter(pipeline, self.folder)
-        own, stored = own_tensors(pipeline), self.tensors
+            load_adapter(pipeline, self.folder)
+        own, stored = tensors_to_save(pipeline), self.tensors
         fresh = adapted and getattr(self.before.llm.config, "lora", None) is None
         if fresh:
             # PEFT calls a layer so that it has put an adapter on.
@@ -45,9 +45,9 @@ class Beginning:
             stored = {names.get(name, name): tensor for name, tensor in stored.items()}
         elsewhere = tuple(f"{name}." for name in self._in_model_folders(pipeline))
         wanted = {name: each for name, each in own.items() if name in stored or not name.startswith(elsewhere)}
-        fill(wanted, stored, str(self.folder / WEIGHTS))
+        copy_into(wanted, stored, str(self.folder / WEIGHTS))
         if adapted and not fresh:
-            fill_adapter(pipeline, self.folder)
+            load_adapter(pipeline, self.folder)
 
     def _in_model_folders(self, pipeline: Pipeline) -> list[str]:
         encoders = [
@@ -59,11 +59,11 @@ class Beginning:
         return [*encoders, "llm"] if llm else encoders
 
 
-def read_beginning(
+def read_initial_model(
     folder: Path, catalog: Catalog, changes: Sequence[str] = (), *, allow_pickle: bool = False
-) -> Beginning:
-    """The saved model in `folder`, with `changes` to its config as in [load_config][]. Raises as [load][]."""
+) -> InitialModel:
+    """The saved model in `folder`, with `changes` to its config as in [read_config][]. Raises as [load][]."""
     plan, tensors = read_saved(folder, catalog, changes, allow_pickle=allow_pickle)
-    refuse_odd_extras(folder)
+    check_extras(folder)
     before = load_saved_config(folder, catalog)
-    return Beginning(folder, plan, tensors, before)
+    return InitialModel(folder, plan, tensors, before)

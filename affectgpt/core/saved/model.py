@@ -32,9 +32,9 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.saved.config import CONFIG, PLUGINS, load_saved_config
-from affectgpt.core.saved.destination import unwritable
-from affectgpt.core.saved.extras import EXTRAS, keep_extras, refuse_odd_extras
-from affectgpt.core.saved.tensors import compare, fill, read_tensors
+from affectgpt.core.saved.destination import error_unwritable
+from affectgpt.core.saved.extras import EXTRAS, check_extras, copy_extras
+from affectgpt.core.saved.tensors import check_tensors, copy_into, read_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 
@@ -43,7 +43,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
+def tensors_to_save(pipeline: Pipeline) -> dict[str, Tensor]:
     """The tensors that a saved model must hold: all but those read from a model folder and left frozen.
 
     Adapter tensors are not among them; they are saved beside, in PEFT's format.
@@ -55,20 +55,20 @@ def own_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
     kept = {}
     for name, tensor in state.items():
         trained = name in parameters and parameters[name].requires_grad
-        buffer_of_trained = name not in parameters and _trained_beside(name, parameters)
+        buffer_of_trained = name not in parameters and _has_trained_sibling(name, parameters)
         if not _is_adapter(pipeline, name) and (trained or buffer_of_trained or not name.startswith(tuple(foreign))):
             kept[name] = tensor
     return kept
 
 
-def fixed_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
-    """Those of [own_tensors][] that training leaves as they are: frozen, and in no model folder."""
+def untrained_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
+    """Those of [tensors_to_save][] that training leaves as they are: frozen, and in no model folder."""
     # A tied parameter has several names.
     parameters = dict(pipeline.named_parameters(remove_duplicate=False))
     return {
         name: tensor
-        for name, tensor in own_tensors(pipeline).items()
-        if not (parameters[name].requires_grad if name in parameters else _trained_beside(name, parameters))
+        for name, tensor in tensors_to_save(pipeline).items()
+        if not (parameters[name].requires_grad if name in parameters else _has_trained_sibling(name, parameters))
     }
 
 
@@ -76,7 +76,7 @@ def _is_adapter(pipeline: Pipeline, name: str) -> bool:
     return pipeline.llm.adapter() is not None and name.startswith("llm.") and ".lora_" in name
 
 
-def _trained_beside(name: str, parameters: Mapping[str, Any]) -> bool:
+def _has_trained_sibling(name: str, parameters: Mapping[str, Any]) -> bool:
     prefix = name.rpartition(".")[0] + "."
     return any(each.startswith(prefix) and parameter.requires_grad for each, parameter in parameters.items())
 
@@ -92,18 +92,18 @@ def save(
     is not finite, in `dtype`, or the disk refuses.
     """
     folder = Path(os.path.realpath(folder))
-    tensors = _stored(pipeline, _FLOATS[dtype])
+    tensors = _copy_to_cpu(pipeline, _FLOATS[dtype])
     try:
-        _refuse_other(folder)
+        _check_folder(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=folder.parent))
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise error_unwritable(folder, error) from error
     try:
         _write(pipeline, made, tensors)
         if also is not None:
             also(made)
-        keep_extras(folder, made)
+        copy_extras(folder, made)
         # mkdtemp and safetensors let nobody else read what they make.
         for path in (made, *made.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -119,7 +119,7 @@ def save(
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _refuse_other(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     own = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
     ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= own
@@ -130,7 +130,7 @@ def _refuse_other(folder: Path) -> None:
             expected="a new folder or a saved model",
             hint="choose another folder",
         )
-    refuse_odd_extras(folder)
+    check_extras(folder)
 
 
 def _replace(made: Path, folder: Path) -> None:
@@ -150,10 +150,10 @@ def _replace(made: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _stored(pipeline: Pipeline, dtype: torch.dtype) -> dict[str, Tensor]:
+def _copy_to_cpu(pipeline: Pipeline, dtype: torch.dtype) -> dict[str, Tensor]:
     tensors = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
-        for name, tensor in own_tensors(pipeline).items()
+        for name, tensor in tensors_to_save(pipeline).items()
     }
     adapters = {name: tensor for name, tensor in pipeline.state_dict().items() if _is_adapter(pipeline, name)}
     wrong = [name for name, tensor in (tensors | adapters).items() if not bool(torch.isfinite(tensor).all())]
@@ -202,8 +202,8 @@ def load(
     folder = Path(folder)
     plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
     pipeline = assemble(plan, on_node)
-    fill(own_tensors(pipeline), tensors, str(folder / WEIGHTS))
-    fill_adapter(pipeline, folder)
+    copy_into(tensors_to_save(pipeline), tensors, str(folder / WEIGHTS))
+    load_adapter(pipeline, folder)
     return pipeline.eval()
 
 
@@ -213,22 +213,22 @@ def read_adapter(folder: Path) -> dict[str, Tensor]:
     return read_tensors(path) if path.is_file() else {}
 
 
-def weights_to_save(pipeline: Pipeline) -> dict[str, Tensor]:
+def all_saved_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
     """What a saved `pipeline` has in `model.safetensors` and as [read_adapter][], in the pipeline's own dtypes."""
     from peft import get_peft_model_state_dict
 
     adapter = pipeline.llm.adapter()
-    return {**own_tensors(pipeline), **(get_peft_model_state_dict(adapter) if adapter is not None else {})}
+    return {**tensors_to_save(pipeline), **(get_peft_model_state_dict(adapter) if adapter is not None else {})}
 
 
-def fill_adapter(pipeline: Pipeline, folder: Path) -> None:
+def load_adapter(pipeline: Pipeline, folder: Path) -> None:
     """Give `pipeline` the adapter of a saved model. Raises CheckpointError unless it fits, or both have none."""
     if pipeline.llm.adapter() is not None:
         from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-        _refuse_other_lora(pipeline, folder / ADAPTER / "adapter_config.json")
+        _check_lora(pipeline, folder / ADAPTER / "adapter_config.json")
         stored = read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS)
-        compare(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
+        check_tensors(get_peft_model_state_dict(pipeline.llm.adapter()), stored, str(folder / ADAPTER))
         set_peft_model_state_dict(pipeline.llm.adapter(), stored)
     elif (folder / ADAPTER).exists():
         raise CheckpointError(
@@ -243,7 +243,7 @@ def read_saved(
 ) -> tuple[Plan, dict[str, Tensor]]:
     """The plan of a saved model and the tensors of its `model.safetensors`; no module is built.
 
-    `changes` are to its config, as in [load_config][]. Raises as [load][].
+    `changes` are to its config, as in [read_config][]. Raises as [load][].
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
@@ -255,11 +255,11 @@ def read_saved(
             )
     config = load_saved_config(folder, catalog, changes)
     if not allow_pickle:
-        _refuse_pickles(config)
+        _check_pickles(config)
     return make_plan(config), read_tensors(folder / WEIGHTS)
 
 
-def _refuse_pickles(config: PipelineConfig) -> None:
+def _check_pickles(config: PipelineConfig) -> None:
     problems = [
         Problem(
             "this model's config reads weights from a pickle",
@@ -273,7 +273,7 @@ def _refuse_pickles(config: PipelineConfig) -> None:
         raise ConfigError.of(problems)
 
 
-def _refuse_other_lora(pipeline: Pipeline, path: Path) -> None:
+def _check_lora(pipeline: Pipeline, path: Path) -> None:
     """The adapter's own settings must be those of the pipeline: another alpha would scale it without a word."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))

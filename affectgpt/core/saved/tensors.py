@@ -29,15 +29,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def fill(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+def copy_into(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
     """Copy `stored` into the tensors `own`, strictly. Raises CheckpointError that names every misfit."""
-    compare(own, stored, where)
+    check_tensors(own, stored, where)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(stored[name])
 
 
-def compare(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+def check_tensors(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
     """Raise CheckpointError that names every tensor of `stored` that is missing, extra, misshapen or not finite."""
     problems = []
     missing, extra = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt.core.saved.card_mark import marked
-from affectgpt.core.saved.extras import copy_released, keep_extras, refuse_odd_extras
+from affectgpt.core.saved.extras import add_mark, check_extras, copy_extras, copy_sidecar
 from affectgpt.registry.errors import CheckpointError
 
 
@@ -64,7 +63,7 @@ def test_odd_things_are_refused_and_nothing_outside_is_touched(
     (outside / "secret.txt").write_text("mine")
     (outside / "secret.txt").chmod(0o600)
     odd(model, outside)
-    for act in (lambda: refuse_odd_extras(model), lambda: copy_released(model, made), lambda: keep_extras(model, made)):
+    for act in (lambda: check_extras(model), lambda: copy_sidecar(model, made), lambda: copy_extras(model, made)):
         with pytest.raises(CheckpointError, match="not what a conversion leaves") as caught:
             act()
         assert str(model / "released") in str(caught.value)
@@ -82,7 +81,7 @@ def test_a_card_that_is_no_file_is_refused(card: str, tmp_path: Path) -> None:
         (model / "README.md" / "notes").write_text("years of work")
     else:
         (model / "README.md").symlink_to(tmp_path / ("secret.txt" if card == "a link" else "nothing"))
-    for act in (lambda: refuse_odd_extras(model), lambda: keep_extras(model, made)):
+    for act in (lambda: check_extras(model), lambda: copy_extras(model, made)):
         with pytest.raises(CheckpointError, match="not a model card"):
             act()
     assert list(made.iterdir()) == []
@@ -92,17 +91,17 @@ def test_plain_files_are_copied_and_a_generated_card_is_not(tmp_path: Path) -> N
     model, made = tmp_path / "model", tmp_path / "made"
     (model / "released").mkdir(parents=True)
     made.mkdir()
-    refuse_odd_extras(made)
-    copy_released(made, made)
+    check_extras(made)
+    copy_sidecar(made, made)
     (model / "released" / "checkpoint.json").write_text("{}")
-    (model / "README.md").write_text(marked("# made\n"))
-    keep_extras(model, made)
+    (model / "README.md").write_text(add_mark("# made\n"))
+    copy_extras(model, made)
     assert [path.relative_to(made).as_posix() for path in sorted(made.rglob("*"))] == [
         "released",
         "released/checkpoint.json",
     ]
     (model / "README.md").write_text("# mine\n")
     (model / "released" / "checkpoint.json").write_text("[]")
-    keep_extras(model, made)
+    copy_extras(model, made)
     assert (made / "README.md").read_text() == "# mine\n"
     assert (made / "released" / "checkpoint.json").read_text() == "{}", "what is new stays"

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
-from affectgpt.core.saved.initial import read_beginning
+from affectgpt.core.saved.initial import read_initial_model
 from affectgpt.core.saved.model import load, save
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError
@@ -23,12 +23,12 @@ LORA = "llm.lora={r: 2, alpha: 4}"
 
 
 def built(path: Path, catalog: Catalog, *changes: str) -> Pipeline:
-    config = load_config(path, catalog, changes)
+    config = read_config(path, catalog, changes)
     return assemble(make_plan(config))
 
 
 def begun(folder: Path, catalog: Catalog, *changes: str) -> Pipeline:
-    beginning = read_beginning(folder, catalog, changes)
+    beginning = read_initial_model(folder, catalog, changes)
     pipeline = assemble(beginning.plan)
     beginning.fill(pipeline)
     return pipeline

@@ -17,19 +17,19 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
-from affectgpt.core.saved.card_mark import marked
-from affectgpt.core.saved.destination import check_place
-from affectgpt.core.saved.model import fixed_tensors, load, own_tensors, save
+from affectgpt.core.saved.destination import check_destination
+from affectgpt.core.saved.extras import add_mark
+from affectgpt.core.saved.model import load, save, tensors_to_save, untrained_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError, RunError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
-    config = load_config(path, catalog, overrides)
+    config = read_config(path, catalog, overrides)
     return assemble(make_plan(config))
 
 
@@ -95,17 +95,17 @@ def test_saving_over_a_saved_model_keeps_what_stands_beside_it(small: Path, save
     assert (saved / "released" / "checkpoint.json").read_text() == "{}"
     assert (saved / "README.md").read_text() == "# My own words\n"
     # A generated card tells of the weights that are gone.
-    (saved / "README.md").write_text(marked("# Made\n"))
+    (saved / "README.md").write_text(add_mark("# Made\n"))
     save(built(small, catalog, "seed=9"), saved, also=lambda made: (made / "released").mkdir())
     assert not (saved / "README.md").exists() and list((saved / "released").iterdir()) == []
 
 
 def test_what_training_leaves_as_it_is(small: Path, catalog: Catalog) -> None:
     pipeline = built(small, catalog, "encoders.face.frozen=true")
-    fixed = fixed_tensors(pipeline)
-    assert fixed.keys() == {name for name in own_tensors(pipeline) if name.startswith("encoders.face.")} != set()
+    fixed = untrained_tensors(pipeline)
+    assert fixed.keys() == {name for name in tensors_to_save(pipeline) if name.startswith("encoders.face.")} != set()
     tied = "llm.architecture.tie_word_embeddings=true"
-    assert fixed_tensors(built(small, catalog, "encoders.face.frozen=false", tied)) == {}
+    assert untrained_tensors(built(small, catalog, "encoders.face.frozen=false", tied)) == {}
 
 
 def test_a_save_that_fails_leaves_the_old_model_and_no_litter(
@@ -163,7 +163,7 @@ def test_a_readme_that_is_no_file_keeps_the_model_from_being_replaced(
 
 def test_a_place_whose_path_is_no_text_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not UTF-8"):
-        check_place(tmp_path / os.fsdecode(b"m\xff"))
+        check_destination(tmp_path / os.fsdecode(b"m\xff"))
 
 
 @pytest.mark.parametrize("place", ["small.yaml/model", "small.yaml/deep/model", "n" * 300])
@@ -171,14 +171,14 @@ def test_a_place_that_cannot_be_written_is_an_error(small: Path, catalog: Catalo
     with pytest.raises(CheckpointError, match="cannot be saved at this place"):
         save(built(small, catalog), tmp_path / place)
     with pytest.raises(CheckpointError, match="cannot be saved at this place"):
-        check_place(tmp_path / place)
+        check_destination(tmp_path / place)
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for place in ("model", "deep/er/model", tmp_path / "model", ".", "/"):
-        check_place(Path(place))
+        check_destination(Path(place))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +215,7 @@ def test_weights_read_from_a_model_folder_are_not_saved_again(
     text = path.read_text()
     path.write_text("\n".join(line for line in text.splitlines() if "architecture" not in line))
     pipeline = built(path, catalog)
-    assert not [name for name in own_tensors(pipeline) if name.startswith("llm.")]
+    assert not [name for name in tensors_to_save(pipeline) if name.startswith("llm.")]
     save(pipeline, tmp_path / "model")
     again = load(tmp_path / "model", discover())
     assert torch.equal(again.llm.model.model.norm.weight, source.llm.model.model.norm.weight)
@@ -260,11 +260,11 @@ def test_a_changed_adapter_setting_is_refused(edited: Callable, catalog: Catalog
 
 
 def test_an_adapter_on_random_weights_is_stored_once(edited: Callable, catalog: Catalog) -> None:
-    names = own_tensors(built(edited(LORA), catalog))
+    names = tensors_to_save(built(edited(LORA), catalog))
     assert not [name for name in names if "_peft" in name or ".lora_" in name]
     assert [name for name in names if name.startswith("llm.model.")]
 
 
 def test_a_node_whose_weights_are_called_lora_is_saved(edited: Callable, catalog: Catalog, tmp_path: Path) -> None:
     path = edited(("audio_tokens: {", "lora_a: {"), ("multi, audio_tokens", "multi, lora_a"))
-    assert "fusers.lora_a.score.weight" in own_tensors(built(path, catalog))
+    assert "fusers.lora_a.score.weight" in tensors_to_save(built(path, catalog))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
 from affectgpt.bundled import TINY
-from affectgpt.core.row_text import HALF, RowText
-from affectgpt.core.stopping import finished
+from affectgpt.core.stop_text import REPLACEMENT, StreamedText, cut_at_stop, find_stop, possible_stop_length
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer, read_tokenizer
 
 BYTES, WORDS = byte_tokenizer(), read_tokenizer(str(TINY / "tokenizer"))
@@ -21,10 +20,10 @@ def shown(tokenizer: object, ids: list[int], stops: list[str]) -> list[str]:
     def decode(row: list[int]) -> str:
         return str(tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False))  # type: ignore[attr-defined]
 
-    row = RowText(decode, stops)
+    row = StreamedText(decode, stops)
     pieces = [row.add(token) for token in ids]
     pieces.append(row.end())
-    assert "".join(pieces) == finished(decode(ids), stops)
+    assert "".join(pieces) == cut_at_stop(decode(ids), stops)
     return pieces
 
 
@@ -34,7 +33,7 @@ def shown(tokenizer: object, ids: list[int], stops: list[str]) -> list[str]:
 def test_pieces_make_up_the_finished_text(tokenizer: object, text: str, stops: list[str]) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
     pieces = shown(tokenizer, ids, stops)
-    assert HALF not in "".join(pieces)
+    assert REPLACEMENT not in "".join(pieces)
     known = "".join(pieces)
     assert not any(stop in known for stop in stops if stop == stop.strip())
 
@@ -69,9 +68,9 @@ PARTS = st.one_of(
 @given(parts=st.lists(PARTS, max_size=6), stops=st.lists(st.text("悲しé", min_size=1, max_size=3), max_size=2))
 def test_a_window_does_not_begin_within_a_character(parts: list[list[int]], stops: list[str]) -> None:
     ids = [token for part in parts for token in part]
-    row = RowText(FALLBACK.decode, stops)
+    row = StreamedText(FALLBACK.decode, stops)
     pieces = [row.add(token) for token in ids] + [row.end()]
-    assert "".join(pieces) == finished(FALLBACK.decode(ids), stops)
+    assert "".join(pieces) == cut_at_stop(FALLBACK.decode(ids), stops)
 
 
 @pytest.mark.parametrize("lead", range(50, 80))
@@ -84,8 +83,8 @@ def test_the_window_is_cut_wherever_the_characters_are(lead: int) -> None:
         longest = max(longest, len(row))
         return str(FALLBACK.decode(row))
 
-    row = RowText(decode, [])
-    assert "".join([row.add(token) for token in ids] + [row.end()]) == finished(FALLBACK.decode(ids), [])
+    row = StreamedText(decode, [])
+    assert "".join([row.add(token) for token in ids] + [row.end()]) == cut_at_stop(FALLBACK.decode(ids), [])
     assert longest < 100
 
 
@@ -98,7 +97,7 @@ def test_a_tokens_text_may_depend_on_tokens_before_it() -> None:
 
     for lead in range(40, 80):
         ids = [97] * lead + [0, *map(ord, "1234")] * 3 + [0, *map(ord, "12bc"), 97, 97]
-        row = RowText(decode, [])
+        row = StreamedText(decode, [])
         assert "".join([row.add(token) for token in ids] + [row.end()]) == decode(ids)
 
 
@@ -108,8 +107,8 @@ def test_tokens_without_text_do_not_cost_the_blank_after_them(lead: int) -> None
         return str(FALLBACK.decode([token for token in row if token < 900]))
 
     ids = [257] * lead + [900] * 30 + [257] * 2
-    row = RowText(decode, [])
-    assert "".join([row.add(token) for token in ids] + [row.end()]) == finished(decode(ids), [])
+    row = StreamedText(decode, [])
+    assert "".join([row.add(token) for token in ids] + [row.end()]) == cut_at_stop(decode(ids), [])
 
 
 def test_text_comes_as_early_as_it_can() -> None:
@@ -125,5 +124,42 @@ def test_a_long_answer_is_decoded_in_a_window() -> None:
         longest = max(longest, len(row))
         return "".join(map(chr, row))
 
-    row = RowText(decode, [])
+    row = StreamedText(decode, [])
     assert "".join(row.add(97 + index % 20) for index in range(3000)) != "" and longest < 100
+
+
+SHORT_TEXTS = st.text("ab\n", max_size=12)
+SHORT_STOPS = st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3)
+
+
+@given(SHORT_TEXTS, SHORT_STOPS)
+@example("aabb", ["abb", "b"])
+@example("aab", ["b", "ab"])
+def test_the_stop_that_is_complete_first_counts(text: str, stops: list[str]) -> None:
+    complete = (
+        min(start for stop in stops if (start := end - len(stop)) >= 0 and text[start:end] == stop)
+        for end in range(len(text) + 1)
+        if any(text[:end].endswith(stop) for stop in stops)
+    )
+    assert find_stop(text, stops) == next(complete, None)
+
+
+@given(SHORT_TEXTS, SHORT_TEXTS, SHORT_STOPS)
+def test_what_follows_does_not_change_where_a_text_stops(text: str, more: str, stops: list[str]) -> None:
+    at = find_stop(text, stops)
+    if at is not None:
+        assert find_stop(text + more, stops) == at
+
+
+@given(SHORT_TEXTS, SHORT_TEXTS, SHORT_STOPS)
+def test_only_what_is_held_back_may_become_part_of_a_stop(text: str, more: str, stops: list[str]) -> None:
+    if find_stop(text, stops) is None:
+        held = possible_stop_length(text, stops)
+        at = find_stop(text + more, stops)
+        assert at is None or at >= len(text) - held
+        assert held == 0 or any(stop.startswith(text[len(text) - held :]) for stop in stops)
+
+
+def test_an_answer_is_cut_and_stripped() -> None:
+    assert cut_at_stop("\n They smile. ### more", ["###", "more"]) == "They smile."
+    assert cut_at_stop("They smile.\n", []) == "They smile."

@@ -1,18 +1,41 @@
-"""The text of one answer while its tokens come: what can be shown for good."""
+"""An answer's text up to its stop text: of a whole text, and of one that is still being generated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from affectgpt.core.stopping import held_back, stop_at
-
-HALF = "\ufffd"
+REPLACEMENT = "\ufffd"
 """What a decoder gives for a part of a character."""
 _LONGEST, _KEPT, _MORE = 64, 8, 16
 
 
-class RowText:
-    """Gives the text of ids as they come; all that was given, together, is [finished][] of the whole text.
+def find_stop(text: str, stops: Sequence[str]) -> int | None:
+    """Where in `text` the stop text begins that is complete first (of several, the longest); None without one.
+
+    What is complete first does not depend on how the text came in pieces.
+    """
+    found = [(start + len(stop), start) for stop in stops if (start := text.find(stop)) >= 0]
+    return min(found)[1] if found else None
+
+
+def possible_stop_length(text: str, stops: Sequence[str]) -> int:
+    """The number of characters at the end of `text` with which one of `stops` may begin."""
+    lengths = (
+        length
+        for stop in stops
+        for length in range(min(len(stop) - 1, len(text)), 0, -1)
+        if text.endswith(stop[:length])
+    )
+    return max(lengths, default=0)
+
+
+def cut_at_stop(text: str, stops: Sequence[str]) -> str:
+    """An answer's text: cut before the stop text, without blanks around it."""
+    return text[: find_stop(text, stops)].strip()
+
+
+class StreamedText:
+    """Gives the text of ids as they come; all that was given, together, is [cut_at_stop][] of the whole text.
 
     Kept back until it is settled: half a character, what may be the beginning of a stop text, and blanks that may
     turn out to be the last. Ids are decoded in a window, so that a token of a long answer costs no more than one of a
@@ -33,7 +56,7 @@ class RowText:
         self.tokens += 1
         self._window.append(token)
         text = self._decode(self._window)
-        whole = text.rstrip(HALF)
+        whole = text.rstrip(REPLACEMENT)
         self._pending += whole[self._taken :]
         self._taken = max(self._taken, len(whole))
         if len(self._window) > _LONGEST and whole == text:
@@ -56,10 +79,10 @@ class RowText:
     def _settled(self, *, last: bool) -> str:
         if self.stopped:
             return ""
-        at = stop_at(self._pending, self._stops)
+        at = find_stop(self._pending, self._stops)
         self.stopped = at is not None or last
         if at is None:
-            at = len(self._pending) - (0 if last else held_back(self._pending, self._stops))
+            at = len(self._pending) - (0 if last else possible_stop_length(self._pending, self._stops))
         text = self._blank + self._pending[:at]
         self._pending = self._pending[at:]
         shown = text.rstrip()
