@@ -300,14 +300,15 @@ def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]
     """The clips of `data`, read when it is a path. Raises DataError, also for a list of anything else."""
     if isinstance(data, str | Path):
         return read_examples(data)
-    clips = list(data)
-    if all(isinstance(clip, Example) for clip in clips):
-        return clips
+    examples = [clip for clip in data if isinstance(clip, Example)]
+    if len(examples) == len(data):
+        return examples
     from affectgpt.data.samples import Sample
 
-    if all(isinstance(clip, Sample) for clip in clips):
-        return clips
-    kinds = sorted({type(clip).__name__ for clip in clips})
+    samples = [clip for clip in data if isinstance(clip, Sample)]
+    if len(samples) == len(data):
+        return samples
+    kinds = sorted({type(clip).__name__ for clip in data})
     raise DataError(
         "these are not clips with labels",
         where=argument,

@@ -34,7 +34,7 @@ def make_tokenizer() -> None:
 def make_model() -> None:
     """Train the bundled model longer than the demonstration does, and on clips that lack something."""
 
-    def print_progress(what: str, count: int, total: int) -> None:
+    def print_progress(what: str, count: int, total: int | None) -> None:
         if count in (1, total) or count % 100 == 0:
             print(f"{what}: {count}/{total}", flush=True)
 

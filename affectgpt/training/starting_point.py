@@ -11,8 +11,8 @@ from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
 from affectgpt.core.saved.initial import InitialModel
-from affectgpt.core.saved.model import WEIGHTS, load_adapter, load, read_adapter, tensors_to_save, all_saved_tensors
-from affectgpt.core.saved.tensors import fill, read_tensors
+from affectgpt.core.saved.model import WEIGHTS, all_saved_tensors, load, load_adapter, read_adapter, tensors_to_save
+from affectgpt.core.saved.tensors import copy_into, read_tensors
 from affectgpt.data.feature_cache.keys import tensors_digest
 from affectgpt.data.feature_cache.reader import FeatureCache
 from affectgpt.registry.catalog import Catalog
@@ -73,7 +73,7 @@ class StartingPoint:
         if self.pipeline is None:
             # The run's settings were compared with those of this call, which name the folders with pickles.
             return load(model, self.catalog, allow_pickle=True)
-        fill(tensors_to_save(self.pipeline), read_tensors(model / WEIGHTS), str(model / WEIGHTS))
+        copy_into(tensors_to_save(self.pipeline), read_tensors(model / WEIGHTS), str(model / WEIGHTS))
         load_adapter(self.pipeline, model)
         self.pipeline.plan = self.plan
         return self.pipeline.eval()
