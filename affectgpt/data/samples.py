@@ -168,7 +168,7 @@ def check_broken_share(broken: Sequence[BrokenClip], count: int, allowed: float)
                     f"{len(broken)} of {count} clips cannot be read",
                     found=share,
                     expected=f"at most {allowed:.1%}",
-                    hint="mend them, or leave out more: --allow-unreadable 0.2 is a fifth of them",
+                    hint="mend them, or leave out more: allow_unreadable=0.2 is a fifth of them",
                 ),
                 *(each.problem for each in broken[:20]),
             ]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from affectgpt.registry.errors import DataError, RunError, listed
+from affectgpt.registry.errors import DataError, RunError, join_names
 from affectgpt.synthetic.clip import ClipPlan
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.identity import Split
@@ -53,7 +53,7 @@ def check_replaceable(out: Path, layout: Layout = MER2025) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise DataError("the place for the clips is not a folder", where=str(out), hint="choose another --out")
+        raise DataError("the place for the clips is not a folder", where=str(out), hint="choose another folder")
     present = {entry.name for entry in out.iterdir()}
     if not present:
         return
@@ -86,7 +86,7 @@ def _is_marked(path: Path, layout: Layout) -> bool:
 
 def _some(names: set[str]) -> str:
     shown = sorted(names)[:5]
-    return listed(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
+    return join_names(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
 @contextmanager

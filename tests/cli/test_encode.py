@@ -89,7 +89,7 @@ def test_too_many_unreadable_clips_are_listed_and_the_cache_is_kept(run: Callabl
         (["--config", str(TINY)], "encoders.face.frozen"),
         (["--config", str(TINY), *FROZEN, "--encoders", "face,audoi"], "did you mean 'audio'"),
         (["--config", "none.yaml"], "none.yaml"),
-        (["--model", "none"], "not a saved model"),
+        (["--model", "none"], "the folder of a saved model"),
         (["--config", str(TINY), *FROZEN, "--dtype", "int8"], "int8"),
         (["--config", str(TINY), *FROZEN, "--allow-unreadable", "2"], "--allow-unreadable"),
     ],

@@ -113,7 +113,7 @@ def test_broken_clips_are_counted_and_named(example: Callable[..., Example], wor
     with pytest.raises(DataError, match="2 of 4") as caught:
         read_samples(examples, prepare, workers=workers)
     message = str(caught.value)
-    assert "bad2" in message and "bad4" in message and "one1" not in message and "--allow-unreadable" in message
+    assert "bad2" in message and "bad4" in message and "one1" not in message and "allow_unreadable=" in message
     samples, broken = read_samples(examples, prepare, workers=workers, allow_unreadable=1.0)
     assert [sample.name for sample in samples] == ["one1", "three3"]
     assert [each.name for each in broken] == ["bad2", "bad4"]

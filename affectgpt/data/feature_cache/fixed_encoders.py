@@ -15,10 +15,10 @@ from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
 from affectgpt.core.saved.model import WEIGHTS, read_saved
-from affectgpt.core.saved.tensors import fill
+from affectgpt.core.saved.tensors import copy_into
 from affectgpt.core.tokens import Prepared, Tokens, stack
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import ConfigError, PluginError, Problem, listed
+from affectgpt.registry.errors import ConfigError, PluginError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean
 
 FeatureTensors = tuple[Tensor, Tensor]
@@ -63,7 +63,7 @@ class FrozenEncoders:
             raise PluginError(
                 "this encoder does not say when its tokens are: they cannot be kept",
                 where=name,
-                hint="leave it out with --encoders, or let it give times",
+                hint="leave it out of encoders=, or let it give times",
             )
         features: list[FeatureTensors | None] = []
         for values, times, valid in zip(tokens.values, tokens.times, tokens.valid(), strict=True):
@@ -114,10 +114,10 @@ def saved_encoders(
             raise ConfigError(
                 "this encoder was trained on from a model folder, and cannot be frozen as it is now",
                 where=f"{folder}: encoders.{name}",
-                hint="choose others with --encoders",
+                hint="choose others: encoders=",
             )
         expected = {} if built[name].pretrained else built[name].state_dict(prefix=prefix)
-        fill(expected, stored, str(folder / WEIGHTS))
+        copy_into(expected, stored, str(folder / WEIGHTS))
     return _fixed(plan, built, selected)
 
 
@@ -126,8 +126,8 @@ def _select(plan: Plan, names: Collection[str] | None) -> list[str]:
     if unknown:
         raise ConfigError(
             f"there is no encoder {unknown[0]!r}",
-            where="--encoders",
-            expected=f"any of {listed(plan.encoders)}",
+            where="encoders",
+            expected=f"any of {join_names(plan.encoders)}",
             hint=did_you_mean(unknown[0], plan.encoders),
         )
     return [name for name in plan.encoders if names is None or name in names]
@@ -143,8 +143,8 @@ def _check_frozen(plan: Plan, selected: Collection[str]) -> None:
                     where=f"encoders.{name}.frozen",
                     found="frozen: false",
                     expected="frozen: true",
-                    hint=f"--set encoders.{name}.frozen=true keeps its weights as they are, --encoders chooses others, "
-                    "--model takes those of a trained model",
+                    hint=f"encoders.{name}.frozen=true keeps its weights as they are, encoders= chooses others; "
+                    "or start from the folder of a saved model",
                 )
                 for name in trained
             ]

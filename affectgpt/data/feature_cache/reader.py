@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
-from affectgpt.core.saved.tensors import fill, read_tensors
+from affectgpt.core.saved.tensors import copy_into, read_tensors
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
@@ -30,7 +30,7 @@ from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writer import WEIGHTS
 from affectgpt.data.samples import BrokenClip, Sample
-from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, listed
+from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, join_names
 from affectgpt.registry.messages import count_and_first
 
 HINT_OTHER_FOLDER = "run encode with this config, into another folder"
@@ -90,7 +90,7 @@ class FeatureCache:
                 Problem(
                     "this encoder is not in the feature cache",
                     where,
-                    f"{self.folder} has {listed(self.encoders)}",
+                    f"{self.folder} has {join_names(self.encoders)}",
                     hint=HINT_OTHER_FOLDER,
                 )
             ]
@@ -188,7 +188,7 @@ class FeatureCache:
             return
         path = self.folder / WEIGHTS
         stored = {key: tensor for key, tensor in read_tensors(path).items() if key.partition(".")[0] in names}
-        fill(expected, stored, str(path))
+        copy_into(expected, stored, str(path))
         differing = self._of_other_weights(pipeline)
         if differing:
             raise CheckpointError(
@@ -205,7 +205,7 @@ class FeatureCache:
                 "the feature cache was made with other weights of an encoder",
                 where=str(self.folder),
                 found=", ".join(differing),
-                hint="encode the clips with this model: --model",
+                hint="encode the clips with the encoders of this model",
             )
 
     def _of_other_weights(self, pipeline: Pipeline) -> list[str]:

@@ -80,7 +80,7 @@ class EncodeResult:
                         f"{len(self.broken)} of {total} clips cannot be read",
                         found=f"{len(self.broken) / total:.1%}",
                         expected=f"at most {allowed:.1%}",
-                        hint="mend them and run again, which encodes only these; or use --allow-unreadable",
+                        hint="mend them and run again, which encodes only these; or pass allow_unreadable=",
                     ),
                     *(each.problem for each in self.broken),
                 ]
@@ -254,7 +254,7 @@ class _Run:
                 where=clip,
                 found=f"in {str(self.dtype).removeprefix('torch.')}",
                 expected="finite values",
-                hint="use --dtype float32" if self.dtype != torch.float32 else "leave this clip out",
+                hint='store it as dtype="float32"' if self.dtype != torch.float32 else "leave this clip out",
             )
         names = tensor_names(key, encoder)
         self.tensors.update(zip(names, (values, times), strict=True))

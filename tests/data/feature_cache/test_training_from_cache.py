@@ -153,5 +153,5 @@ def test_an_encoder_trained_on_from_a_model_folder_is_refused(
     save(trained, tmp_path / "model")
     with pytest.raises(ConfigError, match=r"encoders\.face") as caught:
         saved_encoders(tmp_path / "model", discover())
-    assert "--encoders" in caught.value.problems[0].hint
+    assert "encoders=" in caught.value.problems[0].hint
     assert list(saved_encoders(tmp_path / "model", discover(), ["audio"]).modules) == ["audio"]
