@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from affectgpt.registry.catalog import Catalog
     from affectgpt.unibench.memory_values import Values
     from affectgpt.unibench.score_inputs import DataSets
-    from affectgpt.unibench.score_run import Pair, Scorer
+    from affectgpt.unibench.score_run import Scorer, ScoringPair
 
 Task: TypeAlias = Literal["fine-grained", "basic", "sentiment"]
 Reading: TypeAlias = Literal["auto", "labels", "text"]
@@ -210,7 +210,7 @@ def scorer_for(
 
 def run_scorer(
     scorer: Scorer,
-    pairs: Sequence[Pair],
+    pairs: Sequence[ScoringPair],
     predictions: Values,
     against: Values | None,
     system: str | None,

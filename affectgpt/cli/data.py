@@ -11,7 +11,7 @@ from affectgpt.cli.options import Json, console, progress_bars
 from affectgpt.cli.printable import json_text, one_line, printable
 
 if TYPE_CHECKING:
-    from affectgpt.api.benchmark import DatasetHealth, DoctorReport
+    from affectgpt.api import DatasetHealth, DoctorReport
 
 app = typer.Typer(no_args_is_help=True, help="Look at folders of data.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -72,7 +72,7 @@ def command(
     from affectgpt import api
 
     with progress_bars() as progress:
-        options = {
+        options: dict[str, Any] = {
             "column": column,
             "id_column": id_column,
             "read": read,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ from affectgpt.cli.printable import json_text, one_line, printable
 from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
-    from affectgpt.api.server import ExportedPrompt, ServedDescription
+    from affectgpt.api import ExportedPrompt, ServedDescription, ServerRun
 
 
 def command(
@@ -65,7 +65,7 @@ def command(
     from affectgpt import api
 
     with progress_bars() as progress:
-        options = {
+        options: dict[str, Any] = {
             "subtitle": subtitle,
             "question": question,
             "batch_size": batch_size,
@@ -75,6 +75,7 @@ def command(
             "plugins": catalog_of(context, plugins),
             "progress": progress,
         }
+        run: ServerRun[ExportedPrompt] | ServerRun[ServedDescription]
         if export is not None:
             run = api.export_prompts(model, paths, export, **options)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.files.row_file import RowFile, open_row_file
@@ -37,7 +37,8 @@ class ServerRun(Generic[Row]):
     ) -> None:
         self.files = files
         # Closed here from now on, and no more by the caller, whose stack is empty afterwards.
-        self._clips, self._rows, self._stack = clips, rows, stack.pop_all()
+        self._clips: Generator[Row] = clips
+        self._rows, self._stack = rows, stack.pop_all()
         self._failed = 0
         self._on_progress = on_progress
 
@@ -82,7 +83,7 @@ def serve_files(
         settings = _settings("affectgpt served texts", pipeline, model, server.model, files, subtitle, text)
         rows = _open_rows(stack, out, settings, files)
     remaining = files[rows.done if rows else 0 :]
-    options = {"subtitle": subtitle, "question": question, "batch_size": batch_size, "workers": workers}
+    options: dict[str, Any] = {"subtitle": subtitle, "question": question, "batch_size": batch_size, "workers": workers}
     clips = stack.enter_context(closing(prompts_of_files(pipeline, remaining, **options)))
 
     def described() -> Generator[ServedDescription]:
@@ -113,7 +114,7 @@ def export_files(
     text = _checked_question(pipeline, question)
     settings = _settings("affectgpt prompts", pipeline, model, None, files, subtitle, text)
     rows = _open_rows(stack, folder / "index.jsonl", settings, files)
-    options = {"subtitle": subtitle, "question": question, "batch_size": batch_size, "workers": workers}
+    options: dict[str, Any] = {"subtitle": subtitle, "question": question, "batch_size": batch_size, "workers": workers}
     remaining = files[rows.done :]
     clips = stack.enter_context(closing(prompts_of_files(pipeline, remaining, **options)))
     exported = stack.enter_context(closing(export_prompts(pipeline, clips, folder, rows)))

@@ -78,11 +78,11 @@ def data_set_pairs(
     truths = [source.truth() for source in data_sources(data, sets, media=False)]
 
     def by_data_set(values: Values, argument: str) -> Mapping[str, ValueSource]:
-        is_path = isinstance(values, str | PathLike)
-        if len(truths) == 1 and not (is_path and Path(values).is_dir()):
+        location = Path(values) if isinstance(values, str | PathLike) else None
+        if len(truths) == 1 and not (location is not None and location.is_dir()):
             values_of_set = open_values(values, argument, content=content, column=column, id_column=id_column)
             return {truths[0].dataset: values_of_set}
-        files = _prediction_files(Path(values) if is_path else None, truths, argument)
+        files = _prediction_files(location, truths, argument)
         return {
             key: open_values(path, argument, content=content, column=column, id_column=id_column)
             for key, path in files.items()
