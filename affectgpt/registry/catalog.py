@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
-from html import escape
 from types import ModuleType
-from typing import Any
 from weakref import WeakValueDictionary
 
 import pluggy
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from affectgpt.registry import hooks
+from affectgpt.registry.catalog_table import catalog_html, catalog_text
+from affectgpt.registry.declaration import call_declaration
 from affectgpt.registry.entry import BrokenPlugin, PluginEntry
 from affectgpt.registry.errors import PluginError, join_names
 from affectgpt.registry.kinds import PluginKind
@@ -154,7 +154,7 @@ class Catalog:
         """Take in the kinds of a module only. Raises PluginError when its hook fails or a name is taken."""
         declare = getattr(module, "affectgpt_kinds", None)
         if declare is not None and hasattr(declare, f"{hooks.PROJECT}_impl"):
-            for kind in _call_declaration(module, "affectgpt_kinds", origin):
+            for kind in call_declaration(module, "affectgpt_kinds", origin):
                 self.add_kind(kind, origin)
 
     def _add_declarations(self, module: ModuleType, origin: Origin) -> None:
@@ -164,7 +164,7 @@ class Catalog:
         self.add_kinds_of(module, origin)
         specs: list[PluginSpec | type] = [value for value in vars(module).values() if _is_marked(value, module)]
         if "affectgpt_plugins" in hook_names:
-            specs += _call_declaration(module, "affectgpt_plugins", origin)
+            specs += call_declaration(module, "affectgpt_plugins", origin)
         if not specs and not callers:
             raise PluginError(
                 f"module {module.__name__!r} declares no plugin",
@@ -201,18 +201,10 @@ class Catalog:
         self.broken.append(BrokenPlugin(name, origin, cause))
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(self.names(kind))} {kind}" for kind in self.kinds)
-        return f"Catalog({counts}{f'; {len(self.broken)} broken' if self.broken else ''})"
+        return catalog_text(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(kind)}</td><td>{escape(name)}</td><td>{escape(self.entries[kind, name].spec.summary)}</td>"
-            f"<td>{escape(str(self.entries[kind, name].origin))}</td></tr>"
-            for kind in self.kinds
-            for name in self.names(kind)
-        )
-        broken = "".join(f"<li>{escape(f'{each.name} from {each.origin}: {each.cause}')}</li>" for each in self.broken)
-        return f"<table><tr><th>kind</th><th>name</th><th>summary</th><th>from</th></tr>{rows}</table><ul>{broken}</ul>"
+        return catalog_html(self)
 
     # -- looking up
 
@@ -293,21 +285,3 @@ def _is_marked(value: object, module: ModuleType) -> bool:
 def _key(plugin: PluginSpec | type) -> tuple[Kind, str] | None:
     spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, SPEC_ATTRIBUTE, None)
     return (spec.kind, spec.name) if isinstance(spec, PluginSpec) else None
-
-
-def _call_declaration(module: ModuleType | type, hook: str, origin: Origin) -> list[Any]:
-    try:
-        return list(getattr(module, hook)())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PluginError(
-            f"module {module.__name__!r} declares a malformed plugin",
-            where=str(origin),
-            found=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-        ) from error
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{hook}() of {module.__name__!r} failed", where=str(origin), found=one_line(error)
-        ) from error
