@@ -29,9 +29,11 @@ _MODULE_OF = {
     "ServedDescription": "server",
     "ServerRun": "server",
     "TrainResult": "training",
+    "add_plugins": "resolve",
     "assemble": "deprecated",
     "build": "models",
     "build_extractor": "catalog",
+    "catalog_facts": "plugin_facts",
     "check": "models",
     "compare": "comparison",
     "convert": "conversion",
@@ -54,7 +56,9 @@ _MODULE_OF = {
     "make_plan": "deprecated",
     "model_card": "hub",
     "new_plugin": "catalog",
+    "parse_options": "option_texts",
     "plan": "models",
+    "plugin_facts": "plugin_facts",
     "predict": "benchmark",
     "push_to_hub": "hub",
     "read_examples": "training",
@@ -119,6 +123,10 @@ if TYPE_CHECKING:
     from affectgpt.api.models import plan as plan
     from affectgpt.api.models import save as save
     from affectgpt.api.models import stream as stream
+    from affectgpt.api.option_texts import parse_options as parse_options
+    from affectgpt.api.plugin_facts import catalog_facts as catalog_facts
+    from affectgpt.api.plugin_facts import plugin_facts as plugin_facts
+    from affectgpt.api.resolve import add_plugins as add_plugins
     from affectgpt.api.scores import BenchmarkScore as BenchmarkScore
     from affectgpt.api.scores import PairedTest as PairedTest
     from affectgpt.api.scores import Score as Score

@@ -11,7 +11,7 @@ from affectgpt.api.resolve import Plugins, catalog_for
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover as discover
 from affectgpt.registry.entry import PluginEntry
-from affectgpt.registry.errors import ConfigError, PluginError, listed
+from affectgpt.registry.errors import ConfigError, PluginError, join_names
 from affectgpt.registry.messages import did_you_mean
 from affectgpt.registry.spec import SPEC_ATTRIBUTE, PluginSpec
 
@@ -44,7 +44,7 @@ def check_kind(kind: str, catalog: Catalog) -> None:
             "there is no such kind of plugin",
             where="kind",
             found=repr(kind),
-            expected=f"one of {listed(catalog.kinds)}",
+            expected=f"one of {join_names(catalog.kinds)}",
             hint=did_you_mean(kind, catalog.kinds),
         )
 
@@ -58,7 +58,7 @@ def find_plugins(name: str, catalog: Catalog) -> list[PluginEntry]:
     if not entries:
         names = {other for _, other in catalog.entries}
         raise PluginError(
-            f"there is no plugin {name!r}", expected=f"one of {listed(names)}", hint=did_you_mean(name, names)
+            f"there is no plugin {name!r}", expected=f"one of {join_names(names)}", hint=did_you_mean(name, names)
         )
     return entries
 
@@ -70,7 +70,7 @@ def find_plugin(name: str, kind: str | None, catalog: Catalog) -> PluginEntry:
         return catalog.get(kind, name)
     entry, *further = find_plugins(name, catalog)
     if further:
-        kinds = listed(other.spec.kind for other in (entry, *further))
+        kinds = join_names(other.spec.kind for other in (entry, *further))
         raise PluginError(f"{name!r} is the name of several plugins", found=kinds, hint="rename one of them")
     return entry
 

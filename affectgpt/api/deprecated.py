@@ -102,7 +102,7 @@ def load_config(
 ) -> tuple[PipelineConfig, Source | None]:
     """The config of a pipeline file, and its source. Deprecated: `plan(path, *overrides).config`."""
     warn_deprecated("load_config", "plan(path, *changes).config")
-    from affectgpt.core.load_config import load_config as read
+    from affectgpt.core.load_config import read_config as read
 
     config = read(path, catalog, overrides, allow_plugins=allow_plugins)
     return config, config.source

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import discover, load_ref
+from affectgpt.registry.discovery import discover, load_plugins_from
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.spec import PluginSpec
 from affectgpt.workers.progress import OnProgress as OnProgress
@@ -31,10 +31,14 @@ def catalog_for(plugins: Plugins = ()) -> Catalog:
         return plugins
     if isinstance(plugins, str | Path | type | PluginSpec):
         plugins = [plugins]
-    catalog = discover()
+    return add_plugins(discover(), plugins)
+
+
+def add_plugins(catalog: Catalog, plugins: Iterable[PluginRef]) -> Catalog:
+    """`catalog` itself, with `plugins` added. Raises PluginError as [catalog_for][]."""
     for plugin in plugins:
         if isinstance(plugin, str | Path):
-            load_ref(catalog, str(plugin))
+            load_plugins_from(catalog, str(plugin))
         else:
             catalog.add(plugin)
     return catalog

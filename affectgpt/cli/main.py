@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from affectgpt import __version__
+from affectgpt import __version__, api
 from affectgpt.cli import (
     check,
     convert,
@@ -32,7 +32,6 @@ from affectgpt.cli import (
 )
 from affectgpt.cli.arguments import options_of, show_log_as_notes, show_warnings_as_lines, with_options
 from affectgpt.cli.printable import json_text, printable
-from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError
 
 # Typer has its own copy of Click from some version on, and exports this class of it only.
@@ -95,8 +94,8 @@ def main() -> None:
     arguments = [*(["--debug"] if debug else []), *(each for each in arguments if each != "--debug")]
     as_json = "--json" in arguments
     try:
-        catalog = discover()
-        catalog.call_each("affectgpt_cli", app=app)
+        catalog = api.discover()
+        catalog.call_hook("affectgpt_cli", app=app)
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
     except AffectGPTError as error:

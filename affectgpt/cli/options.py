@@ -6,14 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from affectgpt import Catalog, api
 from affectgpt.cli.printable import one_line
-from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import load_plugins_from
-from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,22 +69,7 @@ def catalog_of(context: typer.Context, refs: list[str]) -> Catalog:
     """The catalog that `main` discovered, with the plugins named on the command line."""
     catalog = context.obj
     assert isinstance(catalog, Catalog)
-    for ref in refs:
-        load_plugins_from(catalog, ref)
-    return catalog
-
-
-def saved_model(name: Path) -> Path:
-    """The folder of a saved model; one on the Hub, `owner/name[@revision]`, is fetched, and its commit is told."""
-    from affectgpt.hub.loading import local_folder
-
-    return local_folder(name, tell=lambda line: typer.echo(f"note: {line}", err=True))
-
-
-def call_hooks(catalog: Catalog, hook: str, **arguments: Any) -> None:
-    """Call a hook of every plugin; one that fails costs a warning on standard error, not the work."""
-    for broken in catalog.call_each(hook, **arguments):
-        typer.echo(f"warning: hook {broken.name} of {broken.origin}: {broken.cause}", err=True)
+    return api.add_plugins(catalog, refs)
 
 
 def console(*, err: bool = False) -> Console:
@@ -155,24 +138,3 @@ def progress_bars() -> Iterator[ProgressBars]:
         yield bars
     finally:
         bars.stop()
-
-
-def plugin_options(changes: list[str]) -> dict[str, Any]:
-    """The options in `KEY=VALUE` texts, values as in YAML. Raises ConfigError for a text that is none."""
-    import yaml
-
-    options = {}
-    for change in changes:
-        key, separator, value = change.partition("=")
-        try:
-            if not key or not separator:
-                raise ValueError("there is no KEY=")
-            options[key] = yaml.safe_load(value)
-        except (ValueError, yaml.YAMLError, RecursionError) as error:
-            raise ConfigError(
-                "this is not an option",
-                where="--set",
-                found=f"{change} ({str(error).splitlines()[0]})",
-                expected="KEY=VALUE, the value as in a YAML file",
-            ) from None
-    return options

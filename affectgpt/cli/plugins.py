@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from affectgpt import api
-from affectgpt.cli.options import Json, Plugin, catalog_of, console, plugin_options
+from affectgpt.cli.options import Json, Plugin, catalog_of, console
 from affectgpt.cli.printable import json_text
-from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.entry import PluginEntry
 
 app = typer.Typer(invoke_without_command=True, help="List plugins, or show one.")
 
@@ -32,7 +29,7 @@ def listing(
     if everything:
         catalog.load_deferred()
     if as_json:
-        typer.echo(json_text(_listed(catalog), indent=1))
+        typer.echo(json_text(api.catalog_facts(catalog), indent=1))
         return
     from rich.table import Table
 
@@ -59,15 +56,13 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one plugin: its interface, its options with their defaults, where it comes from."""
-    catalog = catalog_of(context, plugins)
-    entries = api.find_plugins(name, catalog)
+    rows = api.plugin_facts(name, catalog_of(context, plugins))
     if as_json:
-        typer.echo(json_text([_shown(catalog, entry) for entry in entries], indent=1))
+        typer.echo(json_text(rows, indent=1))
         return
     out = console()
-    for entry in entries:
-        facts = _shown(catalog, entry)
-        out.print(f"[bold]{entry.spec.kind} {entry.spec.name}[/bold]: {entry.spec.summary}")
+    for facts in rows:
+        out.print(f"[bold]{facts['kind']} {facts['name']}[/bold]: {facts['summary']}")
         for label in ("interface", "from", "config", "target", "citation", "requires"):
             if facts[label]:
                 out.print(f"  {label:10} {facts[label]}", markup=False)
@@ -88,7 +83,7 @@ def verify(
     slow: Annotated[bool, typer.Option("--slow", help="Also what takes seconds: torch.compile.")] = False,
 ) -> None:
     """Check that a plugin keeps what all plugins of its kind keep. Exits 1 when it breaks a promise."""
-    catalog, options = catalog_of(context, plugins), plugin_options(changes)
+    catalog, options = catalog_of(context, plugins), api.parse_options(changes)
     spec = api.find_plugin(name, None, catalog).spec
     results, out = [], console()
     for result in api.verify_each(name, kind=spec.kind, options=options, slow=slow, plugins=catalog):
@@ -106,41 +101,3 @@ def verify(
         out.print(text + ("" if slow or spec.kind != "fuser" else "; --slow also compiles it"), markup=False)
     if failed:
         raise typer.Exit(1)
-
-
-def _listed(catalog: Catalog) -> dict[str, Any]:
-    return {
-        "plugins": [
-            {**entry.spec.model_dump(mode="json"), "from": entry.origin.source, "version": entry.origin.version}
-            for entry in catalog.entries.values()
-        ],
-        "deferred": list(catalog.deferred),
-        "broken": [{"name": each.name, "from": str(each.origin), "cause": each.cause} for each in catalog.broken],
-    }
-
-
-def _shown(catalog: Catalog, entry: PluginEntry) -> dict[str, Any]:
-    model = catalog.config_class(entry)
-    options = {}
-    properties = model.model_json_schema().get("properties", {})
-    for option, field in model.model_fields.items():
-        value = "" if field.is_required() else field.get_default(call_default_factory=True)
-        default = "(required)" if field.is_required() else json.dumps(value, default=str)
-        kind = str(getattr(field.annotation, "__name__", field.annotation)).replace("typing.", "")
-        if "enum" in properties.get(option, {}):
-            kind = " | ".join(map(str, properties[option]["enum"]))
-        options[option] = (default, kind, field.description or "")
-    interface = catalog.interface(entry)
-    spec = entry.spec
-    return {
-        "kind": spec.kind,
-        "name": spec.name,
-        "summary": spec.summary,
-        "interface": interface,
-        "from": str(entry.origin),
-        "config": spec.config,
-        "target": spec.target,
-        "citation": spec.citation,
-        "requires": " ".join(spec.requires),
-        "options": options,
-    }

@@ -19,7 +19,6 @@ from affectgpt.cli.options import (
     Wheels,
     catalog_of,
     console,
-    plugin_options,
     progress_bars,
 )
 from affectgpt.cli.printable import json_text
@@ -78,7 +77,7 @@ def command(
             "read": read,
             "wheels": wheels,
             "extractor": extractor,
-            "extractor_options": plugin_options(extractor_options),
+            "extractor_options": api.parse_options(extractor_options),
             "resamples": resamples,
             "seed": seed,
             "missing": missing,

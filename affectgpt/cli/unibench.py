@@ -25,7 +25,6 @@ from affectgpt.cli.options import (
     Wheels,
     Workers,
     catalog_of,
-    plugin_options,
     progress_bars,
 )
 from affectgpt.cli.score import show
@@ -73,7 +72,7 @@ def command(
             allow_pickle=allow_pickle,
             wheels=wheels,
             extractor=extractor,
-            extractor_options=plugin_options(extractor_options),
+            extractor_options=api.parse_options(extractor_options),
             unreadable=unreadable,
             resamples=resamples,
             seed=seed,
