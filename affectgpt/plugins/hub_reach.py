@@ -1,4 +1,4 @@
-"""Ask once whether the Hugging Face hub answers, before a client that tries again for a minute is sent to it."""
+"""Check that the Hugging Face hub answers, before its client retries for a minute."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from affectgpt.registry.errors import CheckpointError
 SECONDS = 5
 
 
-def reach_hub(name: str) -> None:
-    """Raise CheckpointError when the hub, which is to give the model `name`, cannot be reached.
+def check_hub(name: str) -> None:
+    """Raise CheckpointError when the hub, from which the model `name` is needed, cannot be reached.
 
-    Nothing is asked where the cache holds some of its files, which the client can do with, and with HF_HUB_OFFLINE
-    set: the client then says so itself, at once.
+    No request is made when the cache holds files of the model, which may be enough, or when HF_HUB_OFFLINE is set,
+    which the client reports itself.
     """
     from huggingface_hub import constants, get_session
     from huggingface_hub.errors import HfHubHTTPError
 
     if constants.HF_HUB_OFFLINE or (Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}").is_dir():
         return
-    no_answer: Any = HfHubHTTPError.__mro__[1]  # of httpx, or of what the installed client has instead
+    no_answer: Any = HfHubHTTPError.__mro__[1]  # httpx's error, or that of an older client's library
     try:
         get_session().head(constants.ENDPOINT, timeout=SECONDS)
     except no_answer as error:

@@ -1,4 +1,4 @@
-"""Where a model lies on this machine, and what its `config.json` says. No torch, no network.
+"""Find a model on this machine and read its `config.json`. No torch, no network.
 
 A few models are described in `known_models.json`, so that a pipeline that names one of them can be checked,
 and built with random weights, on a machine that has never downloaded it.
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from affectgpt.registry.errors import InterfaceError, listed
+from affectgpt.registry.errors import InterfaceError, join_names
 
 MODELS_VARIABLE = "AFFECTGPT_MODELS"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
@@ -26,11 +26,6 @@ _LARGEST_CONFIG = 4 * 1024 * 1024
 def _table() -> dict[str, dict[str, Any]]:
     entries: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
     return entries
-
-
-def known_names() -> tuple[str, ...]:
-    """The names of the models in `known_models.json`, in the order of the file."""
-    return tuple(_table())
 
 
 def is_repository(name: str) -> bool:
@@ -45,7 +40,7 @@ def find_model(name: str) -> Path | None:
     2. `$AFFECTGPT_MODELS/<name>`, then `$AFFECTGPT_MODELS/<last part of name>`;
     3. the newest snapshot in the Hugging Face cache.
     """
-    for folder in _places(name):
+    for folder in _candidate_folders(name):
         if folder.is_dir():
             return folder
     return _cached(name) if is_repository(name) else None
@@ -65,7 +60,8 @@ def model_config(name: str) -> dict[str, Any]:
         return values
     raise InterfaceError(
         f"the model {name!r} is not on this machine and not among the known models",
-        found="nothing in " + ", ".join([*map(str, _places(name)), *["the Hugging Face cache"] * is_repository(name)]),
+        found="nothing in "
+        + ", ".join([*map(str, _candidate_folders(name)), *["the Hugging Face cache"] * is_repository(name)]),
         expected=_expected(name) if is_repository(name) else "a folder",
         hint=f"download it (hf download {name}), or put its folder under ${MODELS_VARIABLE}"
         if is_repository(name)
@@ -85,23 +81,23 @@ def known_parameters(name: str) -> int | None:
     return int(entry["parameters"])
 
 
-def _agrees(table: Any, found: Any) -> bool:
+def _agrees(table: Any, config: Any) -> bool:
     if isinstance(table, dict):
-        return isinstance(found, dict) and all(_agrees(value, found.get(key, value)) for key, value in table.items())
-    return bool(table == found)
+        return isinstance(config, dict) and all(_agrees(value, config.get(key, value)) for key, value in table.items())
+    return bool(table == config)
 
 
-def _places(name: str) -> list[Path]:
-    places = [Path(name)]
+def _candidate_folders(name: str) -> list[Path]:
+    folders = [Path(name)]
     root = os.environ.get(MODELS_VARIABLE)
-    if root and name and not places[0].is_absolute():
-        places += dict.fromkeys([Path(root) / name, Path(root) / places[0].name])
-    return places
+    if root and name and not folders[0].is_absolute():
+        folders += dict.fromkeys([Path(root) / name, Path(root) / folders[0].name])
+    return folders
 
 
 def _cached(name: str) -> Path | None:
-    # By hand: importing huggingface_hub.file_download takes 0.13 s, and the check of a pipeline is to take less
-    # than a second in all. The constants alone take 0.01 s.
+    # Not by huggingface_hub.file_download: its import takes 0.13 s, that of the constants 0.01 s, and the check of a
+    # pipeline must stay below a second.
     from huggingface_hub import constants
 
     repository = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
@@ -135,10 +131,10 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _expected(name: str) -> str:
-    by_last_part = {known.rsplit("/", 1)[-1].lower(): known for known in _table()}
-    wanted = name.rsplit("/", 1)[-1].lower()
-    near = [by_last_part[part] for part in difflib.get_close_matches(wanted, by_last_part, n=3, cutoff=0.7)]
-    return f"did you mean {' or '.join(near)}?" if near else f"one of {listed(_table())}, or a folder"
+    by_last_part = {name.rsplit("/", 1)[-1].lower(): name for name in _table()}
+    last_part = name.rsplit("/", 1)[-1].lower()
+    near = [by_last_part[part] for part in difflib.get_close_matches(last_part, by_last_part, n=3, cutoff=0.7)]
+    return f"did you mean {' or '.join(near)}?" if near else f"one of {join_names(_table())}, or a folder"
 
 
 def config_size(values: dict[str, Any], key: str, default: int, *, where: str) -> int:

@@ -120,11 +120,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 16 short clips in the MER2025 layout. Not to be changed by a test."""
-    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.clips import write_clips
     from affectgpt.synthetic.difficulty import Difficulty
 
     folder = tmp_path_factory.mktemp("clips") / "train"
-    generate(folder, clips=CLIPS, seed=1, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
+    write_clips(folder, clips=CLIPS, seed=1, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
     return folder
 
 
@@ -135,7 +135,7 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Its weights are then shaken, because after 3 steps it would give every clip the same text.
     """
     from affectgpt.core.assembly import assemble
-    from affectgpt.core.load_config import load_config
+    from affectgpt.core.load_config import read_config
     from affectgpt.core.plan import make_plan
     from affectgpt.core.saved.model import save
     from affectgpt.data.mer2025 import read_mer2025
@@ -145,8 +145,8 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)
     catalog = discover()
-    config, source = load_config(TINY, catalog, QUICK)
-    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    config = read_config(TINY, catalog, QUICK)
+    pipeline = assemble(make_plan(config))
     train(pipeline, read_samples(read_mer2025(clips), pipeline.prepare, workers=0)[0])
     torch.manual_seed(0)
     with torch.no_grad():

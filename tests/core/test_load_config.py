@@ -157,7 +157,7 @@ def test_plugins_named_in_the_file_are_loaded_from_beside_it(edited: Edited, cat
     path = edited(("seed: 3", "seed: 3\nplugins: [./mine.py]"), ("temporal-attention", "mine"))
     config = read_config(path, catalog)
     assert config.fusers["audio_tokens"].plugin == "mine"
-    with pytest.raises(ConfigError, match="--plugin"):
+    with pytest.raises(ConfigError, match="plugins="):
         read_config(path, catalog, allow_plugins=False)
 
 

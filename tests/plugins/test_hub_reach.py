@@ -10,11 +10,11 @@ import pytest
 
 from affectgpt.plugins.encoders.loading import load_pretrained
 from affectgpt.plugins.encoders.open_clip_vision import _file
-from affectgpt.plugins.encoders.timm_config import TimmConfig
+from affectgpt.plugins.encoders.timm_base import TimmConfig
 from affectgpt.plugins.encoders.timm_model import _weights
-from affectgpt.plugins.hub_reach import reach_hub
+from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.llms.causal_lm import _pretrained
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 from affectgpt.plugins.llms.tokenizer import read_tokenizer
 from affectgpt.registry.errors import CheckpointError
 
@@ -57,17 +57,17 @@ NEEDS: dict[str, Callable[[], object]] = {
 def test_a_hub_that_does_not_answer_is_one_error_without_waiting(who: str) -> None:
     with pytest.raises(CheckpointError) as raised:
         NEEDS[who]()
-    told = str(raised.value)
-    assert "cannot be reached" in told and NOWHERE in told and "hf download" in told
+    message = str(raised.value)
+    assert "cannot be reached" in message and NOWHERE in message and "hf download" in message
 
 
 def test_files_in_the_cache_are_left_to_the_client(unreachable: Path) -> None:
     (unreachable / "models--some--model" / "snapshots").mkdir(parents=True)
-    reach_hub("some/model")
+    check_hub("some/model")
 
 
 def test_offline_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    reach_hub("some/model")
+    check_hub("some/model")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from affectgpt.plugins.known_models import config_size, find_model, known_names, known_parameters, model_config
+from affectgpt.plugins.known_models import _table, config_size, find_model, known_parameters, model_config
 from affectgpt.registry.errors import InterfaceError
 
 CLIP = "openai/clip-vit-large-patch14"
@@ -29,7 +29,7 @@ def put(folder: Path, text: str = '{"hidden_size": 3}') -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", known_names())
+@pytest.mark.parametrize("name", _table())
 def test_the_table_builds_the_real_architecture(name: str) -> None:
     from transformers import (
         AutoConfig,
@@ -145,10 +145,11 @@ def test_the_table_cannot_be_changed_by_a_reader() -> None:
 
 def test_no_torch_is_imported() -> None:
     code = (
-        "import sys, affectgpt.plugins.encoders.vision_configs as v, affectgpt.plugins.encoders.audio_configs as a;"
-        f"v.ClipVisionConfig(input='face', model={CLIP!r}).infer();"
-        "v.OpenClipVisionConfig(input='face', model='ViT-B-32').infer();"
+        "import sys, affectgpt.plugins.encoders.clip_vision_config as c;"
+        "import affectgpt.plugins.encoders.open_clip_vision_config as o;"
+        f"c.ClipVisionConfig(input='face', model={CLIP!r}).infer();"
+        "o.OpenClipVisionConfig(input='face', model='ViT-B-32').infer();"
         "print([m for m in ('torch', 'transformers', 'timm', 'open_clip', 'torchaudio', 'PIL') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

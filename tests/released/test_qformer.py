@@ -12,10 +12,10 @@ from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.attention_configs import QFormerConfig
 from affectgpt.plugins.fusers.qformer import QFormer
-from affectgpt.released.checkpoint_config import facts_of
-from affectgpt.released.tensor_names import POSITIONS, Sizes, names_of
+from affectgpt.plugins.fusers.qformer_config import QFormerConfig
+from affectgpt.released.checkpoint_config import parse_config
+from affectgpt.released.tensor_names import POSITIONS, Sizes, expected_tensors
 
 WIDTH, HEADS, WIDE, LAYERS = 32, 4, 48, 2
 BRANCHES = {"video": ("face",), "audio": ("audio",), "multi": ("face", "audio")}
@@ -51,10 +51,10 @@ def make(branch: str) -> QFormer:
 def load(ours: QFormer, state: Mapping[str, Tensor], branch: str) -> None:
     """The tensors of `state` that the table of names gives to this Q-Former: all of its own, and each once."""
     prefix = f"fusers.{NODES[branch]}."
-    found = {}
-    for name, each in names_of(facts_of(CONFIG, "test"), Sizes(48, 64, 96, WIDTH, WIDE), None).items():
-        found |= {own.removeprefix(prefix): state[name] for own in each.ours if own.startswith(prefix)}
-    ours.load_state_dict(found)
+    result = {}
+    for name, expected_tensor in expected_tensors(parse_config(CONFIG, "test"), Sizes(48, 64, 96, WIDTH, WIDE), None).items():
+        result |= {own.removeprefix(prefix): state[name] for own in expected_tensor.ours if own.startswith(prefix)}
+    ours.load_state_dict(result)
 
 
 def original(branch: str) -> Blip2QFormerModel:
@@ -103,8 +103,8 @@ def expected(branch: str, model: Blip2QFormerModel, state: Mapping[str, Tensor],
     """What the facts say: project (several inputs only), concatenate, add the position, read."""
     if branch == "multi":
         hidden = [
-            each @ state[f"multi_{theirs}_embs.weight"].T + state[f"multi_{theirs}_embs.bias"]
-            for theirs, each in zip(("video", "audio"), hidden, strict=True)
+            item @ state[f"multi_{theirs}_embs.weight"].T + state[f"multi_{theirs}_embs.bias"]
+            for theirs, item in zip(("video", "audio"), hidden, strict=True)
         ]
     joined = torch.cat(hidden, dim=1)
     table = next(value for name, value in state.items() if "_position_embedding" in name)

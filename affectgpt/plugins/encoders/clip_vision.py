@@ -10,10 +10,10 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+from affectgpt.plugins.encoders.clip_vision_config import ClipVisionConfig
 from affectgpt.plugins.encoders.loading import build_random, load_pretrained
 from affectgpt.plugins.encoders.pictures import normalise, pixel_statistics, prepare_pictures
-from affectgpt.plugins.encoders.unpadded import encode_real_rows
-from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig
+from affectgpt.plugins.encoders.unpadded import encode_unpadded
 from affectgpt.plugins.known_models import config_size, find_model
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ClipVision(nn.Module):
         super().__init__()
         values = config.vision_values()
         self.config, self.output, self.per_picture = config, output, config.per_picture()
-        self.size = config_size(values, "image_size", 224, where=config.place())
+        self.size = config_size(values, "image_size", 224, where=config.display_name())
         self.pretrained = config.init == "pretrained"
         self.mean, self.std = pixel_statistics(find_model(config.model) if config.model else None)
         architecture = CLIPVisionConfig(**values)
@@ -56,7 +56,7 @@ class ClipVision(nn.Module):
 
     def forward(self, batch: MediaBatch) -> Tokens:
         """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T * P, D]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed, self.per_picture)
+        return encode_unpadded(batch, self.output.dim, self._embed, self.per_picture)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         values = normalise(pixels, self.mean, self.std).to(getattr(torch, self.config.dtype))

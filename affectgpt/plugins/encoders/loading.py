@@ -1,4 +1,4 @@
-"""Building a transformers model, with weights from a folder or the hub, strictly and quietly."""
+"""Build a transformers model with weights from a folder or the hub, strictly and without its output."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging
 
-from affectgpt.plugins.hub_reach import reach_hub
+from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository
 from affectgpt.registry.errors import CheckpointError
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Meanwhile transformers neither lists the tensors of a checkpoint that are not used nor draws a progress bar."""
+def silence_transformers() -> Iterator[None]:
+    """Suppress transformers' list of unused tensors and its progress bars."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -57,9 +57,9 @@ def load_pretrained(
     if folder is not None:
         _check_files(folder, allow_pickle)
     else:
-        reach_hub(name)
+        check_hub(name)
     try:
-        with quiet():
+        with silence_transformers():
             model, report = model_class.from_pretrained(
                 str(folder or name),
                 config=config,
@@ -79,13 +79,13 @@ def load_pretrained(
             else f"download it where there is a network (hf download {name}), or put its folder under "
             f"${MODELS_VARIABLE}; a model without safetensors needs allow_pickle: true",
         ) from None
-    missing = [key for key in report["missing_keys"] if not any(re.fullmatch(each, key) for each in optional)]
+    missing = [key for key in report["missing_keys"] if not any(re.fullmatch(pattern, key) for pattern in optional)]
     if missing:
-        shown = ", ".join(sorted(missing)[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        examples = ", ".join(sorted(missing)[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
         raise CheckpointError(
             f"{len(missing)} weights are missing from {name!r}",
             where=str(folder or name),
-            found=f"no {shown}",
+            found=f"no {examples}",
             hint="this checkpoint is of another model, or is not complete",
         )
     loaded: nn.Module = model.eval()

@@ -8,7 +8,7 @@ import torchaudio
 from numpy.typing import NDArray
 from torch import Tensor
 
-from affectgpt.plugins.encoders.windows import RATE
+from affectgpt.plugins.encoders.option_types import RATE
 
 _FLOOR = 1e-6
 # Speech lies between about -5 and 8 on this scale and silence at -13.8; this brings it to about -2 .. 2.

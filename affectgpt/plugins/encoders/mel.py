@@ -11,9 +11,9 @@ from torch import nn
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
-from affectgpt.plugins.encoders.audio_configs import MelConfig
 from affectgpt.plugins.encoders.log_mel import LogMel
-from affectgpt.plugins.encoders.windows import RATE
+from affectgpt.plugins.encoders.mel_config import MelConfig
+from affectgpt.plugins.encoders.option_types import RATE
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip

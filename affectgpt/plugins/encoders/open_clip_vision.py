@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+from affectgpt.plugins.encoders.open_clip_vision_config import OpenClipVisionConfig
 from affectgpt.plugins.encoders.pictures import normalise, prepare_pictures
-from affectgpt.plugins.encoders.unpadded import encode_real_rows
-from affectgpt.plugins.encoders.vision_configs import OpenClipVisionConfig
-from affectgpt.plugins.hub_reach import reach_hub
+from affectgpt.plugins.encoders.unpadded import encode_unpadded
+from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
@@ -41,18 +41,18 @@ class OpenClipVision(nn.Module):
         self.pretrained = config.checkpoint is not None
         try:
             with _without_notice():
-                whole = open_clip.create_model(
+                model = open_clip.create_model(
                     config.model, load_weights=False, pretrained_image=False, pretrained_text=False
                 )
         except (RuntimeError, OSError, ValueError, ImportError) as error:
             raise InterfaceError(
                 "open_clip cannot build this model here", where=config.model, found=str(error).split("\n")[0]
             ) from None
-        preprocessing = open_clip.get_model_preprocess_cfg(whole)
+        preprocessing = open_clip.get_model_preprocess_cfg(model)
         size = preprocessing["size"]
         self.size: int = min(size) if isinstance(size, list | tuple) else size
         self.mean, self.std = tuple(preprocessing["mean"]), tuple(preprocessing["std"])
-        self.model: nn.Module = whole.visual
+        self.model: nn.Module = model.visual
         if config.checkpoint is not None:
             _load(self.model, _file(config.checkpoint))
         self.eval()
@@ -63,7 +63,7 @@ class OpenClipVision(nn.Module):
 
     def forward(self, batch: MediaBatch) -> Tokens:
         """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T, embed_dim]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed)
+        return encode_unpadded(batch, self.output.dim, self._embed)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         embeds: Tensor = self.model(normalise(pixels, self.mean, self.std))
@@ -95,7 +95,7 @@ def _file(checkpoint: str) -> Path:
     elif is_repository(checkpoint) and "/" in checkpoint:
         from huggingface_hub import hf_hub_download
 
-        reach_hub(checkpoint)
+        check_hub(checkpoint)
         try:
             return Path(hf_hub_download(checkpoint, _FILES[0]))
         except (OSError, ValueError) as error:

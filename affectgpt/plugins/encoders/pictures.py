@@ -1,4 +1,4 @@
-"""From the pictures of a clip to square uint8 tensors, and from those to normalised floats."""
+"""Resize the pictures of a clip to square uint8 tensors, and normalise those."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """`[H, W, 3]` uint8 -> `[size, size, 3]`: the shorter edge resized to `size` (bicubic), then the middle.
 
-    As CLIP's own preprocessing. Only the middle is ever computed, so a picture of 1 x 100000 costs no more than
-    another.
+    As CLIP's own preprocessing. Only the middle is computed, so a picture of 1 x 100000 is as
+    cheap as another.
     """
     height, width = picture.shape[:2]
     short = min(height, width)
     if height == width == size:
         return picture
     wide, high = int(size * width / short), int(size * height / short)
-    left, top = (wide - size) // 2, (high - size) // 2
+    x0, y0 = (wide - size) // 2, (high - size) // 2
     across, down = width / wide, height / high
-    box = (left * across, top * down, min((left + size) * across, width), min((top + size) * down, height))
+    box = (x0 * across, y0 * down, min((x0 + size) * across, width), min((y0 + size) * down, height))
     resized = Image.fromarray(np.ascontiguousarray(picture)).resize((size, size), Image.Resampling.BICUBIC, box=box)
     return np.asarray(resized, dtype=np.uint8)
 
 
-def squashed(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """`[H, W, 3]` uint8 -> `[size, size, 3]`: the whole picture, its aspect given up, bilinear without smoothing.
+def resize_to_square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """`[H, W, 3]` uint8 -> `[size, size, 3]`: the aspect ratio is lost; bilinear, not smoothed.
 
-    By OpenCV, whose fixed-point arithmetic the released AffectGPT's face pictures went through.
+    By OpenCV, because the released AffectGPT's face pictures were resized with its fixed-point arithmetic.
     """
     import cv2
 
@@ -63,11 +63,11 @@ def prepare_pictures(
     pictures = read(count, "released") if spread == "released" else read(count)
     if pictures is None or not len(pictures.images):
         return None
-    fit = squashed if resize == "squash" else square
+    fit = resize_to_square if resize == "squash" else square
     squares, times = np.stack([fit(image, size) for image in pictures.images]), np.array(pictures.times, np.float32)
     if spread == "released":
-        places = np.minimum(np.arange(count), len(squares) - 1)
-        squares, times = squares[places], times[places]
+        indices = np.minimum(np.arange(count), len(squares) - 1)
+        squares, times = squares[indices], times[indices]
     if channel_order == "bgr":
         squares = squares[..., ::-1]
     return Prepared(torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2))), torch.from_numpy(times))

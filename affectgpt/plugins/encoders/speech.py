@@ -12,10 +12,11 @@ from transformers import AutoConfig, AutoModel
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
-from affectgpt.plugins.encoders.audio_configs import SpeechConfig
 from affectgpt.plugins.encoders.loading import build_random, load_pretrained
-from affectgpt.plugins.encoders.unpadded import encode_real_rows
-from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
+from affectgpt.plugins.encoders.option_types import RATE
+from affectgpt.plugins.encoders.speech_config import SpeechConfig
+from affectgpt.plugins.encoders.unpadded import encode_unpadded
+from affectgpt.plugins.encoders.windows import centres, cut_windows, window_starts
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
@@ -69,7 +70,7 @@ class Speech(nn.Module):
             return None
         samples, scope = waveform.shape[0], self.config.normalize
         starts = window_starts(samples, self.length, self.config.clips, self.config.spread)
-        windows = cut(waveform, self.length, starts)
+        windows = cut_windows(waveform, self.length, starts)
         heard = windows[:, : min(samples, self.length)]
         if scope == "window":
             heard[:] = np.stack([_standard(row) for row in heard])
@@ -79,7 +80,7 @@ class Speech(nn.Module):
 
     def forward(self, batch: MediaBatch) -> Tokens:
         """Windows `[B, T, L]` float32 -> tokens `[B, T * F, hidden_size]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed, self.per_window, self.config.seconds)
+        return encode_unpadded(batch, self.output.dim, self._embed, self.per_window, self.config.seconds)
 
     def _embed(self, windows: Tensor) -> Tensor:
         if self.config.normalize == "batch":

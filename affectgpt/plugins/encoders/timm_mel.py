@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
-from affectgpt.plugins.encoders.audio_configs import TimmMelConfig
 from affectgpt.plugins.encoders.log_mel import LogMel
+from affectgpt.plugins.encoders.option_types import RATE
+from affectgpt.plugins.encoders.timm_mel_config import TimmMelConfig
 from affectgpt.plugins.encoders.timm_model import build_timm, features
-from affectgpt.plugins.encoders.unpadded import encode_real_rows
-from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
+from affectgpt.plugins.encoders.unpadded import encode_unpadded
+from affectgpt.plugins.encoders.windows import centres, cut_windows, window_starts
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
@@ -39,13 +40,13 @@ class TimmMel(nn.Module):
         if waveform is None or waveform.shape[0] == 0:
             return None
         starts = window_starts(waveform.shape[0], self.length, self.config.windows)
-        mel = self.log_mel(cut(waveform, self.length, starts))[:, None]
+        mel = self.log_mel(cut_windows(waveform, self.length, starts))[:, None]
         # Half precision: |values| < 6, so the error is below 0.002, and a cached clip is half as large.
         return Prepared(mel.half(), torch.from_numpy(centres(waveform.shape[0], self.length, starts)))
 
     def forward(self, batch: MediaBatch) -> Tokens:
         """Spectrograms `[B, T, 1, n_mels, frames]` -> tokens `[B, T * positions, features]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed, self.config.per_picture())
+        return encode_unpadded(batch, self.output.dim, self._embed, self.config.per_picture())
 
     def _embed(self, pictures: Tensor) -> Tensor:
         return features(self.model, self.config, pictures.float())

@@ -1,4 +1,4 @@
-"""Building a timm model as a feature extractor, and checking that it is as wide as declared."""
+"""Build a timm model as a feature extractor and check its width."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from timm.data.config import resolve_model_data_config
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from affectgpt.plugins.encoders.timm_config import TimmConfig
-from affectgpt.plugins.hub_reach import reach_hub
+from affectgpt.plugins.encoders.timm_base import TimmConfig
+from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
@@ -22,7 +22,7 @@ from affectgpt.registry.errors import CheckpointError, InterfaceError
 def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | None, dim: int) -> nn.Module:
     """The timm model of `config` without its classifier, in evaluation mode.
 
-    `size` (height, width) is what it will be given, None for its own. Raises InterfaceError when timm does not know
+    `size` is the (height, width) of its input, None for its default. Raises InterfaceError when timm does not know
     the model or its arguments, when it cannot read pictures of that size, and when its features are not `dim` wide;
     CheckpointError when pretrained weights are missing or do not fit.
     """
@@ -50,7 +50,7 @@ def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | Non
             raise CheckpointError(
                 f"{len(missing)} weights are missing", where=where, found=f"no {', '.join(missing[:8])}"
             )
-    _check_features(model, config, channels, size or own_format(model)[:2], dim, where)
+    _check_features(model, config, channels, size or picture_format(model)[:2], dim, where)
     return model
 
 
@@ -72,8 +72,8 @@ class PictureFormat(NamedTuple):
     std: tuple[float, ...]
 
 
-def own_format(model: nn.Module) -> PictureFormat:
-    """What timm says of the pictures that `model` reads."""
+def picture_format(model: nn.Module) -> PictureFormat:
+    """The picture format in timm's config of `model`."""
     data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     _, height, width = data["input_size"]
     return PictureFormat(height, width, tuple(data["mean"]), tuple(data["std"]))
@@ -85,7 +85,7 @@ def _check_features(
     shape = f"{channels} x {size[0]} x {size[1]}"
     try:
         with torch.no_grad():
-            found = list(features(model, config, torch.zeros(1, channels, *size)).shape[1:])
+            shape_found = list(features(model, config, torch.zeros(1, channels, *size)).shape[1:])
     except (RuntimeError, AssertionError, ValueError) as error:
         raise InterfaceError(
             f"this model does not read pictures of {shape}",
@@ -94,16 +94,18 @@ def _check_features(
             hint="give another size, or the model's own argument for it (model_args: {img_size: ...})",
         ) from None
     expected = [dim] if config.tokens == "pooled" else [config.per_picture(), dim]
-    if found == expected:
+    if shape_found == expected:
         return
-    if len(found) != len(expected):
+    if len(shape_found) != len(expected):
         hint = "the model must pool: global_pool: avg" if config.tokens == "pooled" else "the model must not pool"
     else:
-        hint = f"features: {found[-1]}" + (f", positions: {found[0]}" if config.tokens == "all" else "")
+        hint = f"features: {shape_found[-1]}" + (f", positions: {shape_found[0]}" if config.tokens == "all" else "")
     raise InterfaceError(
-        "the declared width is not the model's" if found[-1] != dim else "the declared positions are not the model's",
+        "the declared width is not the model's"
+        if shape_found[-1] != dim
+        else "the declared positions are not the model's",
         where=where,
-        found=f"features of shape {found}",
+        found=f"features of shape {shape_found}",
         expected=str(expected),
         hint=hint,
     )
@@ -113,14 +115,14 @@ def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
     described = get_pretrained_cfg(config.model)
     repository = getattr(described, "hf_hub_id", None)
     names = list(dict.fromkeys(name for name in (repository, f"timm/{config.model}") if name))
-    folder = next((found for found in map(find_model, names) if found), None)
+    folder = next((folder for folder in map(find_model, names) if folder), None)
     try:
         if folder is not None:
             file = folder / "model.safetensors"
         elif repository:
             from huggingface_hub import hf_hub_download
 
-            reach_hub(repository)
+            check_hub(repository)
             file = Path(hf_hub_download(repository, "model.safetensors"))
         else:
             raise OSError("timm names no weights for it")

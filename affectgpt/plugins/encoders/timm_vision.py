@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.pictures import normalise, prepare_pictures
-from affectgpt.plugins.encoders.timm_model import build_timm, features, own_format
-from affectgpt.plugins.encoders.unpadded import encode_real_rows
-from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
+from affectgpt.plugins.encoders.timm_model import build_timm, features, picture_format
+from affectgpt.plugins.encoders.timm_vision_config import TimmVisionConfig
+from affectgpt.plugins.encoders.unpadded import encode_unpadded
 from affectgpt.registry.errors import InterfaceError
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class TimmVision(nn.Module):
         super().__init__()
         self.config, self.output = config, output
         self.pretrained = config.init == "pretrained"
-        asked = (config.size, config.size) if config.size else None
-        self.model = build_timm(config, channels=3, size=asked, dim=output.dim)
-        own = own_format(self.model)
-        height, width = asked or own[:2]
+        size = (config.size, config.size) if config.size else None
+        self.model = build_timm(config, channels=3, size=size, dim=output.dim)
+        expected_format = picture_format(self.model)
+        height, width = size or expected_format[:2]
         if height != width:
             raise InterfaceError(
                 "this model reads pictures that are not square",
@@ -40,7 +40,7 @@ class TimmVision(nn.Module):
                 hint="give size",
             )
         self.size = height
-        self.mean, self.std = own.mean, own.std
+        self.mean, self.std = expected_format.mean, expected_format.std
 
     def prepare(self, clip: Clip) -> Prepared | None:
         """Pixels `[T, 3, S, S]` uint8, T at most `frames`; None when the clip has no such pictures."""
@@ -48,7 +48,7 @@ class TimmVision(nn.Module):
 
     def forward(self, batch: MediaBatch) -> Tokens:
         """Pixels `[B, T, 3, S, S]` uint8 -> tokens `[B, T * positions, features]` float32."""
-        return encode_real_rows(batch, self.output.dim, self._embed, self.config.per_picture())
+        return encode_unpadded(batch, self.output.dim, self._embed, self.config.per_picture())
 
     def _embed(self, pixels: Tensor) -> Tensor:
         return features(self.model, self.config, normalise(pixels, self.mean, self.std))

@@ -1,4 +1,4 @@
-"""Running a network on the real rows of a padded batch only."""
+"""Run a network on the real rows of a padded batch only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from torch import Tensor
 from affectgpt.core.tokens import MediaBatch, Tokens
 
 
-def encode_real_rows(
+def encode_unpadded(
     batch: MediaBatch, dim: int, encode: Callable[[Tensor], Tensor], per_row: int = 1, seconds: float = 0.0
 ) -> Tokens:
     """Tokens `[B, T * per_row, dim]` float32 of `batch`, `encode` mapping the N real rows to `[N, per_row * dim]`.
 
-    `encode` may as well give `[N, per_row, dim]`. The tokens of a row that lasts `seconds` lie evenly in it, around
-    the row's own time. Padding costs nothing, cannot reach a batch norm's statistics, and comes out as 0 whatever it
-    held.
+    `encode` may also return `[N, per_row, dim]`. The times of a row's tokens are spread evenly over its `seconds`,
+    around the row's time. Padding costs nothing, does not enter batch norm statistics, and becomes 0.
     """
     rows = batch.values[batch.mask]
     shape = (*batch.mask.shape, per_row * dim)

@@ -7,12 +7,12 @@ from typing import Any
 
 from affectgpt.core.contracts import Extraction
 from affectgpt.lexicon.families import lexicon
-from affectgpt.lexicon.tokens import Finder
+from affectgpt.lexicon.tokens import LexiconTokenizer
 from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
 from affectgpt.plugins.extractors.lexicon_evidence import evidence
 from affectgpt.plugins.extractors.lexicon_grammar import GRAMMAR
-from affectgpt.plugins.extractors.lexicon_json import spoken
-from affectgpt.plugins.extractors.lexicon_lists import listed
+from affectgpt.plugins.extractors.lexicon_json import json_as_text
+from affectgpt.plugins.extractors.lexicon_lists import parse_label_list
 from affectgpt.plugins.extractors.lexicon_negators import ASSERTION
 from affectgpt.plugins.extractors.lexicon_sentiment import sentiment
 
@@ -25,7 +25,7 @@ class Lexicon:
     def __init__(self, config: LexiconConfig, llm: Any = None) -> None:
         self.config = config
         self.table = lexicon()
-        self.finder = Finder(GRAMMAR | ASSERTION)
+        self.finder = LexiconTokenizer(GRAMMAR | ASSERTION)
 
     def emotions(self, texts: Sequence[str]) -> list[Extraction]:
         """The labels of each text, in order of appearance; none for a text that names no emotion."""
@@ -41,8 +41,8 @@ class Lexicon:
 
     def _weighed(self, text: str) -> Mapping[str, float]:
         """The kept labels with their evidence."""
-        text = spoken(text)
-        labels = listed(text, self.finder)
+        text = json_as_text(text)
+        labels = parse_label_list(text, self.finder)
         if labels is not None:
             return dict.fromkeys(labels, 1.0)
         weighed = evidence(self.finder.tokens(text), self.table, signs=self.config.signs)

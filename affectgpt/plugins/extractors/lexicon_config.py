@@ -5,6 +5,16 @@ from __future__ import annotations
 from pydantic import Field
 
 from affectgpt.core.contracts import ExtractorConfig
+from affectgpt.registry.spec import PluginSpec
+
+SPEC = PluginSpec(
+    kind="extractor",
+    name="lexicon",
+    config=f"{__name__}:LexiconConfig",
+    target="affectgpt.plugins.extractors.lexicon:Lexicon",
+    summary="rules over a list of emotion words, English and Chinese, no model (simplemma)",
+    citation="lemmas: simplemma, Barbaresi, doi:10.5281/zenodo.4673264",
+)
 
 
 class LexiconConfig(ExtractorConfig):

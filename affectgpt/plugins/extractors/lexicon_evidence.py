@@ -18,13 +18,13 @@ from affectgpt.plugins.extractors.lexicon_grammar import (
     SITUATIONS,
     TURNS,
 )
-from affectgpt.plugins.extractors.lexicon_others import of_another
-from affectgpt.plugins.extractors.lexicon_scope import denied, says
+from affectgpt.plugins.extractors.lexicon_others import about_others
+from affectgpt.plugins.extractors.lexicon_scope import label_after_negation, negation
 from affectgpt.plugins.extractors.lexicon_sentences import clauses, sentences
 
 _CONCLUSION = 3.0
 _CITED = 0.75
-"""What "Based on ..." repeats of the clues; a clue itself counts 1."""
+"""Weight of a clue repeated after "Based on ..."; a clue itself counts 1."""
 _SIGN = 0.4
 _SITUATION = 0.3
 _CONCEDED = 0.3
@@ -33,43 +33,43 @@ _OPENING = 0.7
 _KIND = {"emotion": 1.0, "attitude": 0.7, "tone": 0.5, "state": 0.5}
 _INTENSE, _FAINT = 1.2, 0.8
 _REPEATED = 0.5
-"""What each further mention of a family adds, as a share of its own weight."""
+"""Share of its weight that each further mention of a family adds."""
 _AHEAD = 4
 """Tokens between an adjective and the noun that it stands before."""
 
 
 def evidence(tokens: Sequence[Token], lexicon: Lexicon, *, signs: bool = True) -> dict[str, float]:
-    """Label -> how strongly the text says it, in the order of first mention. Above 0; a plain mention counts 1."""
+    """Label -> its evidence in the text, in the order of first mention. Above 0; a plain mention counts 1."""
     best: dict[str, float] = {}
     total: dict[str, float] = {}
     for sentence in sentences(tokens):
         if sentence[-1].text in {"?", "？"}:
             continue
-        for label, weight in _of_sentence(sentence, lexicon, signs):
+        for label, weight in _sentence_evidence(sentence, lexicon, signs):
             best[label] = max(best.get(label, 0.0), weight)
             total[label] = total.get(label, 0.0) + weight
     return {label: _REPEATED * total[label] + (1 - _REPEATED) * top for label, top in best.items()}
 
 
-def _of_sentence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool) -> Iterator[tuple[str, float]]:
-    place = _CITED if any(token.text in EVIDENCE for token in sentence[:3]) else 1.0
+def _sentence_evidence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool) -> Iterator[tuple[str, float]]:
+    position_weight = _CITED if any(token.text in EVIDENCE for token in sentence[:3]) else 1.0
     opening = _OPENING if any(token.text in OPENING for token in sentence) else 1.0
     parts = list(clauses(sentence))
     for number, clause in enumerate(parts):
         outweighed = clause[0].text in CONCESSIONS or (number + 1 < len(parts) and parts[number + 1][0].text in TURNS)
         conceded = _CONCEDED if outweighed else 1.0
         generic = 1.0
-        fates, others = denied(clause), of_another(clause)
+        negations, about_other = negation(clause), about_others(clause)
         for at, token in enumerate(clause):
             if token.text in CONCLUDING:
-                place = _CONCLUSION
+                position_weight = _CONCLUSION
             if token.text in GENERIC:
                 generic = _GENERIC
-            if not token.label or others[at] or (token.sign and not signs):
+            if not token.label or about_other[at] or (token.sign and not signs):
                 continue
-            if label := says(token.label, fates[at], lexicon):
+            if label := label_after_negation(token.label, negations[at], lexicon):
                 manner = _manner(clause, at) * _KIND[lexicon.families[label].kind]
-                yield label, place * opening * conceded * generic * manner
+                yield label, position_weight * opening * conceded * generic * manner
 
 
 def _manner(clause: Sequence[Token], at: int) -> float:

@@ -1,4 +1,4 @@
-"""Answers that are a JSON object: what is said of emotions in it, without its keys and other fields."""
+"""Answers that are a JSON object: extract the fields about emotions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _DECODER = json.JSONDecoder()
 _HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
 
 
-def spoken(text: str) -> str:
-    """`text` with its JSON objects read: one "emotion: ..." line per field that a heading names, and nothing else.
+def json_as_text(text: str) -> str:
+    """Replace JSON objects in `text`: one "emotion: ..." line per field with a heading key, and nothing else.
 
-    Where no heading names a field, the text without the objects. Objects may stand in a list or between other words
-    (a code fence). Malformed JSON is text as any other.
+    Without such a field, the text without the objects. Objects may be in a list or between words (a code fence).
+    Malformed JSON stays as text.
     """
-    said: list[str] = []
+    lines: list[str] = []
     around: list[str] = []
     at = 0
     while (start := text.find("{", at)) >= 0:
@@ -27,24 +27,24 @@ def spoken(text: str) -> str:
             value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             break
-        said.extend(f"emotion: {words}" for words in _said(value))
+        lines.extend(f"emotion: {words}" for words in _texts_under_headings(value))
         around.append(text[at:start])
         at = end
-    return "\n".join(said or [*around, text[at:]])
+    return "\n".join(lines or [*around, text[at:]])
 
 
-def _said(value: Any) -> Iterator[str]:
+def _texts_under_headings(value: Any) -> Iterator[str]:
     """The texts under the heading keys of a JSON value, in order, at any depth."""
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
+    stack = [value]
+    while stack:
+        value = stack.pop()
         if isinstance(value, list):
-            waiting.extend(reversed(value))
+            stack.extend(reversed(value))
         elif isinstance(value, dict):
             for key, inner in value.items():
                 if is_heading(_HUMP.sub(" ", key).lower()) and (texts := _texts(inner)):
                     yield ", ".join(texts)
-            waiting.extend(inner for inner in reversed(value.values()) if isinstance(inner, dict | list))
+            stack.extend(inner for inner in reversed(value.values()) if isinstance(inner, dict | list))
 
 
 def _texts(value: Any) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from affectgpt.lexicon.tokens import Finder
+from affectgpt.lexicon.tokens import LexiconTokenizer
 from affectgpt.plugins.extractors.lexicon_grammar import DIMINISHERS, INTENSIFIERS
 from affectgpt.plugins.extractors.lexicon_negators import ALTERNATIVES, BETWEEN, BOUND_NEGATORS, NEGATORS
-from affectgpt.plugins.extractors.lexicon_scope import Fate, denied, says
+from affectgpt.plugins.extractors.lexicon_scope import Negation, label_after_negation, negation
 
 _SEPARATOR = re.compile(r"[,;|/&\n、，；和]+|\band\b", re.IGNORECASE)
 _JOINING = re.compile(r"[、和]|\band\b", re.IGNORECASE)
@@ -69,20 +69,20 @@ _HEADS = frozenset(
     }
 )
 _AROUND = INTENSIFIERS | DIMINISHERS | NEGATORS | BOUND_NEGATORS | ALTERNATIVES | BETWEEN
-"""What may stand in an item beside its emotion word."""
+"""Words that an item may hold next to its emotion word."""
 _LONGEST_HEAD = 60
 _LONGEST_ITEM = 60
 
 
-def listed(text: str, finder: Finder) -> list[str] | None:
+def parse_label_list(text: str, finder: LexiconTokenizer) -> list[str] | None:
     """The labels of `text` when it is a list, or of the lists in it that a heading announces; None without one."""
-    if (whole := _items(text, finder)) is not None:
-        return whole
+    if (labels := _items(text, finder)) is not None:
+        return labels
     announced = [label for part in _announced(text) for label in _items(part, finder) or ()]
     return list(dict.fromkeys(announced)) or None
 
 
-def _items(text: str, finder: Finder) -> list[str] | None:
+def _items(text: str, finder: LexiconTokenizer) -> list[str] | None:
     labels: dict[str, None] = {}
     start = 0
     negated = False
@@ -94,25 +94,25 @@ def _items(text: str, finder: Finder) -> list[str] | None:
         item = _item(piece, finder)
         if item is None:
             return None
-        label, fate = item
-        negated = negated or bool(fate)
-        if said := says(label, fate, finder.table):
-            labels[said] = None
+        label, negation_kind = item
+        negated = negated or bool(negation_kind)
+        if remaining := label_after_negation(label, negation_kind, finder.table):
+            labels[remaining] = None
     # "no anger and fear" negates both: that is prose, where "not angry, calm" is two items
     if negated and _JOINING.search(text):
         return None
     return list(labels) or None
 
 
-def _item(piece: str, finder: Finder) -> tuple[str, Fate] | None:
-    """The label of an item that is one emotion word, perhaps with "very" or "not", and its fate; None for all else."""
+def _item(piece: str, finder: LexiconTokenizer) -> tuple[str, Negation] | None:
+    """The label of an item that is one emotion word, perhaps with "very" or "not", and its negation; None otherwise."""
     if len(piece) > _LONGEST_ITEM:
         return None
     tokens = finder.tokens(_NUMBER.sub("", piece, count=1))
     named = [at for at, token in enumerate(tokens) if token.label or token.text not in _AROUND]
     if len(named) != 1 or not tokens[named[0]].label or tokens[named[0]].sign:
         return None
-    return tokens[named[0]].label, denied(tokens)[named[0]]
+    return tokens[named[0]].label, negation(tokens)[named[0]]
 
 
 def _announced(text: str) -> Iterator[str]:

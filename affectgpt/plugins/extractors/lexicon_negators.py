@@ -96,7 +96,7 @@ WISHES = closed_class(
     "advising, ask, asks, asking, avoid, avoids, avoiding, prevent, prevents, so as not to, 希望, 想要, 想让, 劝, "
     "避免, 以免, 防止, 请求"
 )
-SHOWN = closed_class(
+DISPLAY_WORDS = closed_class(
     "feel, feels, be, show, express, display, look, seem, appear, have, find, become, get, hold, 感到, 感受到, 感受, "
     "感觉到, 表现, 表现出, 流露, 流露出, 露出, 显露, 显露出, 显示出, 显得, 表达, 表达出, 带有, 带, 含, 像, 让, 使, "
     "令, 再, 太, 很, 那么, 这么, 怎么, 如此, 真的, 明显, 任何, 什么, 一点, 丝毫, 多么"
@@ -128,7 +128,7 @@ ASSERTION = frozenset().union(
     NOT_NEGATING,
     PRETENCE,
     WISHES,
-    SHOWN,
+    DISPLAY_WORDS,
     ONLY,
     OF_NOUNS,
 )

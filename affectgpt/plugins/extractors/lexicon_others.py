@@ -1,4 +1,4 @@
-"""Which emotion words a clause says of another person than the one described."""
+"""Emotion words that a clause attributes to a person other than the one described."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NEAR = 5
 """How many tokens the other person reaches."""
 
 
-def of_another(clause: Sequence[Token]) -> list[bool]:
-    """Per token: True for an emotion word that the clause says of another person than the one described.
+def about_others(clause: Sequence[Token]) -> list[bool]:
+    """Per token: True for an emotion word that the clause attributes to another person.
 
     So in "the other person's anger", "the other person is angry" and "makes the other person angry", but not in
     "angry at the other person" or "accuses the other person angrily".
     """
-    found = [False] * len(clause)
+    flags = [False] * len(clause)
     reach = 0
     for at, token in enumerate(clause):
         word = token.text.removesuffix("'s")
@@ -26,13 +26,13 @@ def of_another(clause: Sequence[Token]) -> list[bool]:
             owner = word != token.text or (at + 1 < len(clause) and clause[at + 1].text == "的")
             reach = _NEAR if owner or not _governed(clause, at) else 0
         elif token.label and reach:
-            found[at] = not word.endswith("ly")
+            flags[at] = not word.endswith("ly")
             reach = 1
         elif word in PAUSES:
             reach = 0
         elif word not in FEELING and word not in COORDINATORS:
             reach = max(reach - 2, 0)
-    return found
+    return flags
 
 
 def _governed(clause: Sequence[Token], at: int) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a clause asserts an emotion word: negation, doubt, wishes, pretence, conditions, what is no longer so."""
+"""Whether a clause asserts an emotion word: negation, doubt, wishes, pretence, conditions, the past."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from affectgpt.plugins.extractors.lexicon_negators import (
     BOUND_NEGATORS,
     CONDITIONED,
     CONDITIONS,
+    DISPLAY_WORDS,
     FACTS,
     HIDING,
     NEGATORS,
@@ -33,7 +34,6 @@ from affectgpt.plugins.extractors.lexicon_negators import (
     POTENTIAL,
     PRETENCE,
     REASONS,
-    SHOWN,
     SUCH,
     UNDECIDED,
     UNREACHED,
@@ -41,7 +41,7 @@ from affectgpt.plugins.extractors.lexicon_negators import (
     WISHES,
 )
 
-Fate = Literal["", "dropped", "opposite"]
+Negation = Literal["", "dropped", "opposite"]
 _REACH = {
     "negator": 5,
     "bound": 5,
@@ -82,19 +82,19 @@ _ROLES: dict[str, str] = {
 }
 _NEGATING = frozenset({"negator", "bound", "alternative", "nobody"})
 _OPENING = _NEGATING | {"than", "pretence", "unreached", "doubt"}
-_AT_ONCE = SHOWN | FEELING | BETWEEN | HIDING | INTENSIFIERS | DIMINISHERS
+_NEXT_WORDS = DISPLAY_WORDS | FEELING | BETWEEN | HIDING | INTENSIFIERS | DIMINISHERS
 _LIST_ENDS = frozenset({"or", "nor", "and/or", "和", "或", "或者", "以及", "及", "与"})
 _MORE = frozenset({"more", "更", "更加"})
 
 
-def denied(clause: Sequence[Token]) -> list[Fate]:
+def negation(clause: Sequence[Token]) -> list[Negation]:
     """Per token: "" when asserted, "opposite" when plainly negated ("not very happy"), else "dropped"."""
-    return _Reading(clause).fates
+    return _Reading(clause).negations
 
 
-def says(label: str, fate: Fate, lexicon: Lexicon) -> str:
-    """The label that a word of this fate leaves, "" for none."""
-    return lexicon.families[label].opposite if fate == "opposite" else "" if fate else label
+def label_after_negation(label: str, negation_kind: Negation, lexicon: Lexicon) -> str:
+    """The label of a word after negation, "" for none."""
+    return lexicon.families[label].opposite if negation_kind == "opposite" else "" if negation_kind else label
 
 
 class _Reading:
@@ -102,7 +102,7 @@ class _Reading:
 
     def __init__(self, clause: Sequence[Token]) -> None:
         self.clause = clause
-        self.fates: list[Fate] = [""] * len(clause)
+        self.negations: list[Negation] = [""] * len(clause)
         self.list_ends: list[str] | None = None
         self._lift()
         conditional = less = False
@@ -113,19 +113,19 @@ class _Reading:
             if role in _OPENING:
                 self._open(role, at, less)
             elif role == "potential":
-                self._not_done(at)
+                self._open_potential(at)
             elif self.reach and not self._closes(role, at):
                 self._deny(at, token)
         if conditional:
             self._unreal()
 
     def _lift(self) -> None:
-        self.reach, self.kind, self.cause, self.since, self.plain, self.spent = 0, "", "", 0, False, False
+        self.reach, self.kind, self.cause, self.start, self.plain, self.spent = 0, "", "", 0, False, False
 
     def _open(self, role: str, at: int, less: bool) -> None:
         word = self.clause[at].text
         negating = role in _NEGATING
-        if role == "bound" and not self._at_once(at):
+        if role == "bound" and not self._reaches_next(at):
             return
         if self.reach and negating and self.kind == "doubt":
             return
@@ -135,20 +135,20 @@ class _Reading:
         if (negating and role != "alternative" and cancels) or (role == "than" and less):
             self._lift()
             return
-        self.reach, self.kind, self.cause, self.since = _REACH[role], role, word, at
+        self.reach, self.kind, self.cause, self.start = _REACH[role], role, word, at
         self.plain, self.spent = word in PLAIN_NOT, False
 
-    def _at_once(self, at: int) -> bool:
+    def _reaches_next(self, at: int) -> bool:
         """An emotion word, a degree or a verb of feeling stands right behind: 不高兴, 不太高兴, but not 不同的快乐."""
         if at + 1 == len(self.clause):
             return False
         after = self.clause[at + 1]
-        return bool(after.label) or after.text in _AT_ONCE
+        return bool(after.label) or after.text in _NEXT_WORDS
 
-    def _not_done(self, at: int) -> None:
-        """V不C: 压抑不住 says that nothing is held back, 高兴不起来 that there is no joy."""
+    def _open_potential(self, at: int) -> None:
+        """V不C: 压抑不住 means a feeling is not suppressed, 高兴不起来 that there is no joy."""
         if at and self.clause[at - 1].label:
-            self.fates[at - 1] = "opposite" if self.clause[at].text == "不起来" else "dropped"
+            self.negations[at - 1] = "opposite" if self.clause[at].text == "不起来" else "dropped"
 
     def _closes(self, role: str, at: int) -> bool:
         """Whether what was opened ends at this token."""
@@ -156,10 +156,10 @@ class _Reading:
         if role == "pause":
             ends = self.kind != "doubt" and not self._list_goes_on(at)
         elif role == "hiding":
-            ends = negating and at - self.since <= _HIDDEN_BY
-            self.fates[at] = "dropped" if ends and self.clause[at].label else ""
+            ends = negating and at - self.start <= _HIDDEN_BY
+            self.negations[at] = "dropped" if ends and self.clause[at].label else ""
         elif role == "reason":
-            ends = negating and at - self.since > 1
+            ends = negating and at - self.start > 1
         elif self.cause in NEVER and self.clause[at].text in SUCH:
             ends = True
         else:
@@ -176,7 +176,7 @@ class _Reading:
             self._lift()
         else:
             if not (self.kind == "unreached" and token.sign):
-                self.fates[at] = "opposite" if self.plain else "dropped"
+                self.negations[at] = "opposite" if self.plain else "dropped"
             self.reach = self.reach - 1 if self.kind == "doubt" else _LISTED
             self.plain, self.spent = False, True
 
@@ -199,7 +199,7 @@ class _Reading:
         marks = [at for at, token in enumerate(self.clause) if token.text in CONDITIONS or token.text in CONDITIONED]
         if any(self.clause[at].text in CONDITIONED for at in marks):
             for at in range(marks[0], len(self.clause)):
-                self.fates[at] = "dropped"
+                self.negations[at] = "dropped"
 
 
 def _list_ends(clause: Sequence[Token]) -> list[str]:

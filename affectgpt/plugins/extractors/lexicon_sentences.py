@@ -65,18 +65,18 @@ def _names_a_word(tokens: Sequence[Token], opening: int, closing: int) -> bool:
 
 def _closings(tokens: Sequence[Token]) -> dict[int, int]:
     """Opening mark -> its closing mark, by position. A quotation does not go over a blank line."""
-    found: dict[int, int] = {}
-    opened, wanted = -1, ""
+    closing: dict[int, int] = {}
+    opened, closing_mark = -1, ""
     for at, token in enumerate(tokens):
         mark = token.text
-        if opened >= 0 and mark == wanted:
-            found[opened] = at
+        if opened >= 0 and mark == closing_mark:
+            closing[opened] = at
             opened = -1
-        elif mark in _PAIRS and (opened < 0 or (wanted == _PAIRS[_SINGLE] and mark != _SINGLE)):
-            opened, wanted = at, _PAIRS[mark]
+        elif mark in _PAIRS and (opened < 0 or (closing_mark == _PAIRS[_SINGLE] and mark != _SINGLE)):
+            opened, closing_mark = at, _PAIRS[mark]
         elif mark.startswith("\n\n"):
             opened = -1
-    return found
+    return closing
 
 
 def clauses(sentence: Sequence[Token]) -> Iterator[list[Token]]:

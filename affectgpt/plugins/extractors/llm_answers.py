@@ -1,6 +1,6 @@
-"""Reading what an LLM answered: labels or a sentiment, or the reason why it is neither. No torch.
+"""Read labels or a sentiment from an LLM's answer, or say why there is none. No torch.
 
-Nothing is guessed: an answer that is not in the form that was asked for is an error, never an empty list.
+Nothing is guessed: an answer in another form is an error, never an empty list.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _REPLY = re.compile(
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model wrote; `cut` when it had not ended at the longest length.
+class LLMAnswer:
+    """The text of an answer; `cut` when it reached the longest length without an end.
 
-    `refused` is why a server did not take the question; there is no text then.
+    `refused` is the server's reason for refusing the question; the text is then empty.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Answer:
     refused: str = ""
 
 
-def read_emotions(answer: Answer) -> Extraction:
+def read_emotions(answer: LLMAnswer) -> Extraction:
     """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:"."""
     if answer.refused:
         return _refusal(answer)
@@ -83,18 +83,18 @@ def read_emotions(answer: Answer) -> Extraction:
     if not text:
         return _unreadable("the answer is empty", answer)
     is_list = text[0] == "["
-    items = _listed(text) if is_list else _separated(text)
+    items = _parse_list(text) if is_list else _split_at_commas(text)
     if items is None:
         return _unreadable("the answer is no list of emotion words", answer)
     written = [" ".join(item.lower().split()) for item in items]
     labels = [label for label in written if not _NONE.fullmatch(label)]
     for label in labels:
-        if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label) or _says_nothing(label, is_list):
+        if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label) or _is_no_label(label, is_list):
             return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", answer)
     return Extraction(tuple(dict.fromkeys(labels)))
 
 
-def read_sentiment(answer: Answer) -> Extraction:
+def read_sentiment(answer: LLMAnswer) -> Extraction:
     """Exactly one of the three words; case, quotes and punctuation around it do not count."""
     if answer.refused:
         return _refusal(answer)
@@ -106,18 +106,18 @@ def read_sentiment(answer: Answer) -> Extraction:
     return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", answer)
 
 
-def _says_nothing(label: str, is_list: bool) -> bool:
+def _is_no_label(label: str, is_list: bool) -> bool:
     return bool(_NO_LABEL.fullmatch(label) or (not is_list and _REPLY.fullmatch(label)))
 
 
-def _listed(text: str) -> list[str] | None:
+def _parse_list(text: str) -> list[str] | None:
     if not text.endswith("]"):
         return None
     try:
-        found = json.loads(text)
+        items = json.loads(text)
     except (ValueError, RecursionError):
         return _loose_list(text[1:-1])
-    return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None
+    return items if isinstance(items, list) and all(isinstance(item, str) for item in items) else None
 
 
 def _loose_list(inside: str) -> list[str] | None:
@@ -133,21 +133,21 @@ def _loose_list(inside: str) -> list[str] | None:
     return items
 
 
-def _separated(text: str) -> list[str] | None:
+def _split_at_commas(text: str) -> list[str] | None:
     items = [item.strip() for item in re.split(r"[,，、]", text)]
     words = [item.lower().split() for item in items]
     sentence = set(_SENTENCE.split())
-    is_prose = any(len(each) >= MOST_WORDS or sentence & set(each) for each in words)
+    is_prose = any(len(item_words) >= MOST_WORDS or sentence & set(item_words) for item_words in words)
     # Chinese sentences have no blanks between words.
     is_prose = is_prose or any(len(_IDEOGRAPH.findall(item)) > LONGEST_CHINESE for item in items)
     return None if is_prose or "\n" in text else items
 
 
-def _refusal(answer: Answer) -> Extraction:
+def _refusal(answer: LLMAnswer) -> Extraction:
     return Extraction(error=f"the server refuses the question: {answer.refused}")
 
 
-def _unreadable(why: str, answer: Answer) -> Extraction:
+def _unreadable(why: str, answer: LLMAnswer) -> Extraction:
     head = answer.text.strip()
     head = head if len(head) <= _HEAD else head[: _HEAD - 3] + "..."
     return Extraction(error=f"{why}: {head!r}")

@@ -1,4 +1,4 @@
-"""Answers already given, one small file each, by the hash of everything that made them. No torch."""
+"""Cached answers, one small file each, keyed by a hash of all that determines them. No torch."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from affectgpt.plugins.extractors.llm_answers import Answer
+from affectgpt.plugins.extractors.llm_answers import LLMAnswer
 from affectgpt.registry.errors import ConfigError, RunError
 
 _LARGEST = 1 << 20
 
 
 def default_folder() -> Path:
-    """Where the user's programs keep what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`."""
+    """The user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "affectgpt" / "extraction"
 
 
-def key_of(asked: Mapping[str, Any]) -> str:
-    """The SHA-256 of a question and of all that decides its answer."""
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode("ascii")).hexdigest()
+def answer_key(request: Mapping[str, Any]) -> str:
+    """The SHA-256 of a question and of all settings that determine its answer."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, ensure_ascii=True).encode("ascii")).hexdigest()
 
 
 class AnswerCache:
-    """A folder of answers that several processes may use at once; None keeps nothing.
+    """A folder of answers that several processes may use at once; None stores nothing.
 
-    Files appear whole or not at all, and one that is damaged counts as absent. Raises ConfigError when the folder
+    Writes are atomic, and a damaged file counts as absent. Raises ConfigError when the folder
     cannot be made.
     """
 
@@ -41,13 +41,13 @@ class AnswerCache:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except (OSError, ValueError) as error:
                 raise ConfigError(
-                    "answers cannot be kept in this folder",
+                    "answers cannot be stored in this folder",
                     where=str(self.folder),
                     found=getattr(error, "strerror", None) or str(error),
-                    hint="choose another with `cache: FOLDER`, or keep none with `cache: off`",
+                    hint="choose another with `cache: FOLDER`, or store none with `cache: off`",
                 ) from error
 
-    def find(self, key: str) -> Answer | None:
+    def find(self, key: str) -> LLMAnswer | None:
         """The answer of `key`, or None."""
         if self.folder is None:
             return None
@@ -60,9 +60,9 @@ class AnswerCache:
         if not isinstance(row, dict) or row.get("key") != key:
             return None
         text, cut = row.get("text"), row.get("cut")
-        return Answer(text, cut) if isinstance(text, str) and isinstance(cut, bool) else None
+        return LLMAnswer(text, cut) if isinstance(text, str) and isinstance(cut, bool) else None
 
-    def keep(self, key: str, answer: Answer) -> None:
+    def store(self, key: str, answer: LLMAnswer) -> None:
         """Write the answer of `key`. Raises RunError when it cannot be written."""
         if self.folder is None:
             return
@@ -75,10 +75,10 @@ class AnswerCache:
             part.replace(path)
         except OSError as error:
             raise RunError(
-                "an answer cannot be kept",
+                "an answer cannot be stored",
                 where=str(path),
                 found=error.strerror or str(error),
-                hint="make room, choose another folder with `cache: FOLDER`, or keep none with `cache: off`",
+                hint="make room, choose another folder with `cache: FOLDER`, or store none with `cache: off`",
             ) from error
         finally:
             with suppress(OSError):

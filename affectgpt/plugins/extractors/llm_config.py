@@ -10,6 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from affectgpt.core.contracts import ExtractorConfig, ModelPath
 from affectgpt.plugins.extractors.llm_prompts import check_template
+from affectgpt.registry.spec import PluginSpec
+
+SPEC = PluginSpec(
+    kind="extractor",
+    name="llm",
+    config=f"{__name__}:LLMExtractorConfig",
+    target="affectgpt.plugins.extractors.llm:LLMExtractor",
+    summary="a language model is asked: any LLM plugin, or an OpenAI-compatible server",
+    citation="AffectGPT: Lian et al., 2025, arXiv:2501.16566",
+)
 
 OFF = "off"
 

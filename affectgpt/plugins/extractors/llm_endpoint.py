@@ -1,4 +1,4 @@
-"""Questions to a server that speaks OpenAI's chat completions, several at a time. No torch."""
+"""Send questions to an OpenAI-compatible server, several at a time. No torch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from affectgpt.plugins.extractors.llm_answers import Answer
+from affectgpt.plugins.extractors.llm_answers import LLMAnswer
 from affectgpt.plugins.extractors.llm_config import Endpoint
 from affectgpt.registry.errors import PluginError, RunError
 
 _LONGEST = 100_000
 _REFUSED = (400, 413, 422)
-"""What servers say of one question that they do not take, such as one longer than the model's context."""
+"""Status codes for a question that the server refuses, such as one longer than the model's context."""
 
 
-class Server:
-    """A model behind an address, asked at temperature 0 through OpenAI's client, which also sends again.
+class ChatServer:
+    """A model behind an address, asked at temperature 0 through OpenAI's client, which also retries.
 
     Raises PluginError when that client is not installed.
     """
@@ -36,34 +36,34 @@ class Server:
         self.endpoint, self.max_new_tokens = endpoint, max_new_tokens
 
     def identity(self) -> dict[str, Any]:
-        """What decides its answers beside the question, as far as this side knows."""
+        """All that determines its answers except the question, as far as the client knows."""
         return {"url": self.endpoint.url, "model": self.endpoint.model}
 
-    def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, LLMAnswer]]:
         """Index and answer of every question, as they come.
 
-        After a question that failed, no other is begun; what was under way is still given, then RunError is raised.
-        An interruption (Ctrl-C, or closing this iterator) waits for nothing.
+        After a failed question no new one is sent; answers under way are still returned, then RunError is raised.
+        An interruption (Ctrl-C, or closing this iterator) does not wait.
         """
         if not questions:
             return
         failure: Exception | None = None
-        waiting, running = iter(enumerate(questions)), 0
-        done = SimpleQueue[tuple[int, Answer | Exception]]()
+        queue, running = iter(enumerate(questions)), 0
+        results = SimpleQueue[tuple[int, LLMAnswer | Exception]]()
         with self._client() as client:
             while True:
-                for index, question in islice(waiting, self.endpoint.parallel - running if failure is None else 0):
-                    # Not a pool: Python waits for the threads of one when it ends, a daemon ends with it.
-                    Thread(target=self._put, args=(client, index, question, done), daemon=True).start()
+                for index, question in islice(queue, self.endpoint.parallel - running if failure is None else 0):
+                    # Not a pool: Python waits for its threads at exit, but not for daemon threads.
+                    Thread(target=self._put, args=(client, index, question, results), daemon=True).start()
                     running += 1
                 if not running:
                     break
-                index, found = done.get()
+                index, answer = results.get()
                 running -= 1
-                if isinstance(found, Answer):
-                    yield index, found
+                if isinstance(answer, LLMAnswer):
+                    yield index, answer
                 else:
-                    failure = failure or found
+                    failure = failure or answer
         if failure is not None:
             raise failure
 
@@ -71,12 +71,12 @@ class Server:
         """Raises RunError when the server refuses `question`, or gives no answer."""
         for _, answer in self.answers([question]):
             if answer.refused:
-                raise self._failure(answer.refused, "the server refuses every question: see what it said")
+                raise self._failure(answer.refused, "the server refuses every question: see its message")
 
     def _client(self) -> Any:
         import openai
 
-        # The client insists on a key; servers of one's own usually want none.
+        # The client requires a key; local servers usually need none.
         return openai.OpenAI(
             base_url=self.endpoint.url,
             api_key=os.environ.get(self.endpoint.api_key_env) or "none",
@@ -84,17 +84,19 @@ class Server:
             max_retries=self.endpoint.retries,
         )
 
-    def _put(self, client: Any, index: int, question: str, done: SimpleQueue[tuple[int, Answer | Exception]]) -> None:
+    def _put(
+        self, client: Any, index: int, question: str, results: SimpleQueue[tuple[int, LLMAnswer | Exception]]
+    ) -> None:
         try:
-            done.put((index, self._ask(client, question)))
-        except Exception as error:  # it is raised where the answers are waited for
-            done.put((index, error))
+            results.put((index, self._ask(client, question)))
+        except Exception as error:  # raised in `answers`
+            results.put((index, error))
 
-    def _ask(self, client: Any, question: str) -> Answer:
+    def _ask(self, client: Any, question: str) -> LLMAnswer:
         import openai
 
         try:
-            found: Any = client.chat.completions.create(
+            completion: Any = client.chat.completions.create(
                 model=self.endpoint.model,
                 messages=[{"role": "user", "content": question}],
                 temperature=0,
@@ -102,28 +104,30 @@ class Server:
             )
         except openai.OpenAIError as error:
             if getattr(error, "status_code", None) in _REFUSED:
-                return Answer("", refused=_said(error))
-            raise self._failure(_said(error), _advice(error, self.endpoint)) from error
+                return LLMAnswer("", refused=_error_text(error))
+            raise self._failure(_error_text(error), _advice(error, self.endpoint)) from error
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            # The client trusts that what is called JSON is JSON, of the right form.
+            # The client does not check that a JSON reply has the right form.
             raise self._failure(f"an answer that is none: {type(error).__name__}", _ADVICE) from error
-        return self._answer(found)
+        return self._answer(completion)
 
-    def _answer(self, found: Any) -> Answer:
-        choices = getattr(found, "choices", None)
+    def _answer(self, completion: Any) -> LLMAnswer:
+        choices = getattr(completion, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
         text = getattr(message, "content", None)
         if message is None or not isinstance(text, str | None):
-            raise self._failure(f"{found!r:.200}", _ADVICE)
+            raise self._failure(f"{completion!r:.200}", _ADVICE)
         text = text or ""
-        return Answer(text[:_LONGEST], cut=getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST)
+        return LLMAnswer(
+            text[:_LONGEST], cut=getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST
+        )
 
-    def _failure(self, found: str, hint: str) -> RunError:
+    def _failure(self, problem: str, hint: str) -> RunError:
         return RunError(
             "the server gave no answer",
             where=f"{self.endpoint.url} (model {self.endpoint.model!r})",
-            found=found,
+            found=problem,
             expected="a chat completion in OpenAI's form",
             hint=hint,
         )
@@ -132,7 +136,7 @@ class Server:
 _ADVICE = "check that `endpoint.url` is the address of an OpenAI-compatible server, with /v1 where it has one"
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
     return " ".join(f"{type(error).__name__}: {error}{cause}".split())[:300]
 

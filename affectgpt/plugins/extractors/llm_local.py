@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from affectgpt.core.config import GenerationConfig
-from affectgpt.plugins.extractors.llm_answers import Answer
+from affectgpt.plugins.extractors.llm_answers import LLMAnswer
 from affectgpt.registry.errors import ConfigError, RunError
 
 _PLACE = "AFFECTGPT_QUESTION"
@@ -30,28 +30,28 @@ class LocalModel:
         self, llm: Any, options: Mapping[str, Any], *, device: str, batch_size: int, max_new_tokens: int
     ) -> None:
         self.llm, self.options = llm, options
-        self.device = _place(llm, device)
+        self.device = _move_to_device(llm, device)
         self.batch_size, self.settings = batch_size, GenerationConfig(max_new_tokens=max_new_tokens)
         self.before, self.after = _chat_frame(getattr(llm, "tokenizer", None))
 
     def identity(self) -> dict[str, Any]:
-        """What decides its answers beside the question: options, weights, and how it reads text."""
+        """All that determines its answers except the question: options, weights, tokenizer."""
         probe = self._ids('A probe: 你好, naïve <|im_end|> ["x"]\n')
-        return {"llm": dict(self.options), "weights": _weights_print(self.llm), "reads": probe}
+        return {"llm": dict(self.options), "weights": _weights_digest(self.llm), "reads": probe}
 
-    def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[str]) -> Iterator[tuple[int, LLMAnswer]]:
         """Index and answer of every question, batch by batch. Raises RunError when memory does not suffice."""
-        # Questions of like length side by side leave little padding.
+        # Questions of similar length in a batch need little padding.
         order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             yield from zip(chosen, self._batch([questions[index] for index in chosen]), strict=True)
 
     @torch.inference_mode()
-    def _batch(self, questions: list[str]) -> list[Answer]:
+    def _batch(self, questions: list[str]) -> list[LLMAnswer]:
         limit = self.settings.max_new_tokens
         try:
-            rows = [self.llm.embed(torch.tensor(self._ids(each), device=self.device)) for each in questions]
+            rows = [self.llm.embed(torch.tensor(self._ids(question), device=self.device)) for question in questions]
             written = self.llm.generate(*_left_padded(rows), self.settings)
         except torch.OutOfMemoryError as error:
             raise RunError(
@@ -59,19 +59,19 @@ class LocalModel:
                 found=f"{len(questions)} questions at once",
                 hint="lower `batch_size`, or give the LLM `dtype: bfloat16`",
             ) from error
-        # An end marker takes one of the tokens, so that a full row never came to its end.
-        return [Answer(self.llm.decode(ids), cut=len(ids) >= limit) for ids in written]
+        # An end marker takes one of the tokens, so a full row has not ended.
+        return [LLMAnswer(self.llm.decode(ids), cut=len(ids) >= limit) for ids in written]
 
     def _ids(self, question: str) -> list[int]:
         encode = self.llm.encode
         return [*encode(self.before, special=True), *encode(question, special=False), *encode(self.after, special=True)]
 
 
-def _place(llm: Any, device: str) -> torch.device:
+def _move_to_device(llm: Any, device: str) -> torch.device:
     try:
         if device == "auto":
-            found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-            chosen = found or torch.device("cpu")
+            accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+            chosen = accelerator or torch.device("cpu")
         else:
             chosen = torch.device(device)
         llm.to(chosen)
@@ -90,7 +90,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _chat_frame(tokenizer: Any) -> tuple[str, str]:
-    """What stands before and after a user's turn, up to the place of the answer; nothing without a chat template."""
+    """The chat template's text before and after the user's turn; empty without a chat template."""
     if not getattr(tokenizer, "chat_template", None):
         return "", "\n"
     try:
@@ -115,12 +115,12 @@ def _left_padded(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
     return embeds, mask
 
 
-def _weights_print(llm: nn.Module) -> str:
-    """A hash of some values of every weight: other weights under the same name are another model."""
-    found = hashlib.sha256()
-    for name, each in sorted(llm.named_parameters()):
-        flat = each.detach().flatten()
+def _weights_digest(llm: nn.Module) -> str:
+    """A hash of some values of every weight, to detect other weights under the same name."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(llm.named_parameters()):
+        flat = parameter.detach().flatten()
         picked = flat[:: max(1, len(flat) // _SAMPLES)].to("cpu", torch.float32)
-        found.update(f"{name} {tuple(each.shape)} {each.dtype}".encode())
-        found.update(picked.numpy().tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
+        digest.update(picked.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""What an LLM is asked for labels, and how a text that nobody vouches for is put into the question. No torch.
+"""Prompts that ask an LLM for labels, with an untrusted text inside. No torch.
 
-The texts are descriptions that a model wrote from a video: what they hold is data, also where it reads like an order.
+The texts are descriptions that a model wrote from a video: their content is data, even if it reads like an instruction.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 VERSION = 1
-"""Raised with every change of the words below, so that no answer to other words is taken from a cache."""
+"""Increased with every change of the prompts, so that cached answers to other prompts are not used."""
 
 EMOTIONS = """\
 Your task is to list emotion words. Below, between <description> and </description>, is a description of a person in \
@@ -34,18 +34,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def check_template(template: str, name: str) -> str:
-    """`template` as it is. Raises ValueError unless `{name}` is its only placeholder, there once."""
-    found = _PLACEHOLDER.findall(template)
-    if found.count(name) != 1:
-        raise ValueError(f"must hold {{{name}}} once; it is there {found.count(name)} times")
-    others = sorted(set(found) - {name})
-    if others:
-        raise ValueError(f"holds {', '.join(f'{{{other}}}' for other in others)}; {{{name}}} is all that is filled in")
+    """Return `template`. Raises ValueError unless `{name}` is its only placeholder and occurs once."""
+    placeholders = _PLACEHOLDER.findall(template)
+    if placeholders.count(name) != 1:
+        raise ValueError(f"must hold {{{name}}} once; it is there {placeholders.count(name)} times")
+    extras = sorted(set(placeholders) - {name})
+    if extras:
+        raise ValueError(f"holds {', '.join(f'{{{extra}}}' for extra in extras)}; {{{name}}} is all that is filled in")
     return template
 
 
 def plain(text: str) -> str:
-    """`text` without what is no character: lone surrogates and control characters."""
+    """`text` without lone surrogates and control characters."""
     return _CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -55,11 +55,11 @@ def is_blank(text: str) -> bool:
 
 
 def ask_emotions(template: str, text: str) -> str:
-    """The question about one text, which cannot end the place it is put in."""
+    """The question about one text, which cannot close its tag."""
     inside = _OWN_TAG.sub("‹", plain(text)).strip()
     return template.replace("{text}", f"<description>\n{inside}\n</description>")
 
 
 def ask_sentiment(template: str, labels: Sequence[str]) -> str:
-    """The question about the labels of one text; the text itself has no part in it."""
+    """The question about the labels of one text, without the text itself."""
     return template.replace("{labels}", json.dumps(list(labels), ensure_ascii=False))

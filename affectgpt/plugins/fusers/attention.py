@@ -1,4 +1,4 @@
-"""What the fusers that attend share: multi-head attention, a transformer layer, and tokens made ready for them."""
+"""Layers of the fusers that attend: multi-head attention, a transformer layer, and the embedding of tokens."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch.nn import functional
 
 from affectgpt.core.tokens import Tokens
 from affectgpt.kernels.cross_modal_attention.api import cross_modal_attention
-from affectgpt.plugins.fusers.attention_configs import SINES
+from affectgpt.plugins.fusers.bases import SINES
 
 
 class Attention(nn.Module):
     """Multi-head attention of queries `[B, Q, D]` over tokens `[B, T, R]` (Vaswani et al. 2017, arXiv 1706.03762)."""
 
-    def __init__(self, width: int, heads: int, read: int | None = None) -> None:
+    def __init__(self, width: int, heads: int, source_width: int | None = None) -> None:
         super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value = (nn.Linear(size, width) for size in (width, read or width, read or width))
+        self.heads, source_width = heads, source_width or width
+        self.query, self.key, self.value = (nn.Linear(size, width) for size in (width, source_width, source_width))
         self.out = nn.Linear(width, width)
 
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
-        """`mask [B, T]`, True = real. A clip without a real token gets zeros. For any number of queries."""
-        some = None
+        """Attend to the tokens where `mask [B, T]` is True. A clip without a token gets zeros."""
+        present = None
         if mask is not None:
-            some = mask.any(dim=1)
-            mask = (mask | ~some[:, None])[:, None, None]
+            present = mask.any(dim=1)
+            # Softmax over no key is NaN: a clip without a real token attends to all, and is zeroed below.
+            mask = (mask | ~present[:, None])[:, None, None]
         attended = functional.scaled_dot_product_attention(
             self._split(self.query(queries)),
             self._split(self.key(tokens)),
@@ -37,14 +38,16 @@ class Attention(nn.Module):
             dropout_p=dropout,
         )
         out: Tensor = self.out(rearrange(attended, "b h q d -> b q (h d)"))
-        return out if some is None else out.masked_fill(~some[:, None, None], 0.0)
+        return out if present is None else out.masked_fill(~present[:, None, None], 0.0)
 
-    def over(self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    def attend_sequences(
+        self, queries: Tensor, tokens: Sequence[Tensor], masks: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
         """At most 128 queries over several token sequences under one softmax -> `[B, Q, D]`, mass `[B, H, Q, M]`."""
         attended, mass = cross_modal_attention(
             self._split(self.query(queries)),
-            [self._split(self.key(each)) for each in tokens],
-            [self._split(self.value(each)) for each in tokens],
+            [self._split(self.key(source)) for source in tokens],
+            [self._split(self.value(source)) for source in tokens],
             masks=masks,
         )
         out: Tensor = self.out(rearrange(attended, "b h q d -> b q (h d)"))
@@ -56,11 +59,11 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """LayerNorm, Linear, GELU, Linear: what is added to `[B, T, D]` after attention."""
+    """LayerNorm, Linear, GELU, Linear on `[B, T, D]`, without the residual sum."""
 
     def __init__(self, width: int, expansion: int = 4) -> None:
-        wide = expansion * width
-        super().__init__(nn.LayerNorm(width), nn.Linear(width, wide), nn.GELU(), nn.Linear(wide, width))
+        inner = expansion * width
+        super().__init__(nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
 
 
 class Layer(nn.Module):
@@ -71,7 +74,7 @@ class Layer(nn.Module):
         self.norm, self.attention, self.feed_forward = nn.LayerNorm(width), Attention(width, heads), FeedForward(width)
 
     def forward(self, values: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
-        """`values [B, T, D]` among themselves, `mask [B, T]`; or over `context [B, S, D]`, then `mask [B, S]`."""
+        """Self-attention of `values [B, T, D]`, or attention over `context [B, S, D]`; `mask`: `[B, T]` or `[B, S]`."""
         normed = self.norm(values)
         values = values + self.attention(normed, normed if context is None else self.norm(context), mask)
         result: Tensor = values + self.feed_forward(values)
@@ -79,11 +82,11 @@ class Layer(nn.Module):
 
 
 class Embed(nn.Module):
-    """Tokens `[B, T, given]` -> LayerNorm, Linear to `[B, T, width]`, plus a linear image of their times' sines."""
+    """Tokens `[B, T, source_width]` -> Linear(LayerNorm(tokens)) + Linear(sines of their times), `[B, T, width]`."""
 
-    def __init__(self, given: int, width: int) -> None:
+    def __init__(self, source_width: int, width: int) -> None:
         super().__init__()
-        self.norm, self.read = nn.LayerNorm(given), nn.Linear(given, width)
+        self.norm, self.read = nn.LayerNorm(source_width), nn.Linear(source_width, width)
         self.when = nn.Linear(SINES, width, bias=False)
 
     def forward(self, tokens: Tokens) -> Tensor:
@@ -95,7 +98,7 @@ class Embed(nn.Module):
 def time_sines(tokens: Tokens) -> Tensor:
     """Sines and cosines of each token's time at 8 wavelengths from 0.1 to 1000 seconds, `[B, T, 16]` float32.
 
-    A token without a time has its place among the clip's real tokens instead, as if it were seconds.
+    Where times are unknown, a token's index among the clip's real tokens counts as its time in seconds.
     """
     valid = tokens.valid()
     times = tokens.times if tokens.times is not None else (valid.cumsum(dim=1) - 1).float()

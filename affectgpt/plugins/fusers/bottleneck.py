@@ -1,4 +1,4 @@
-"""`mbt`: modalities that exchange what they know through a few bottleneck tokens."""
+"""`mbt`: modalities that exchange information through a few bottleneck tokens."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.attention import Embed, Layer
-from affectgpt.plugins.fusers.attention_configs import BottleneckConfig
-from affectgpt.plugins.fusers.pooling import present
+from affectgpt.plugins.fusers.bottleneck_config import BottleneckConfig
+from affectgpt.plugins.fusers.pooling import present_inputs
 
 
 class Bottleneck(nn.Module):
     """Inputs `[B, T_m, D_m]` -> bottleneck tokens `[B, queries, dim]`.
 
     In every layer each modality's tokens and the bottleneck tokens attend to one another in a transformer layer of the
-    modality's own; the bottleneck tokens then become the mean of what the modalities that are there made of them
+    modality's own; the bottleneck tokens then become the mean of their versions from the modalities that are present
     (Nagrani et al. 2021, arXiv 2107.00135, section 3.2, equations 8 and 9). The paper classifies from one token per
     modality; here the bottleneck tokens are the result.
     """
@@ -33,21 +33,20 @@ class Bottleneck(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
-        given = [inputs[name] for name in self.names]
-        streams = [embed(each) for embed, each in zip(self.embed, given, strict=True)]
-        there = torch.stack([present(each) for each in given], dim=1)
-        share = there.to(streams[0].dtype) / there.sum(dim=1, keepdim=True).clamp(min=1)
-        between = self.bottleneck.expand(there.shape[0], -1, -1)
-        count = between.shape[1]
-        always = there.new_ones(there.shape[0], count)
-        masks = [torch.cat([each.valid(), always], dim=1) for each in given]
-        for layer in self.layers:
-            assert isinstance(layer, nn.ModuleList)
-            own = [
-                each(torch.cat([stream, between], dim=1), mask)
-                for each, stream, mask in zip(layer, streams, masks, strict=True)
+        sources, present = present_inputs(inputs, self.names)
+        streams = [embed(source) for embed, source in zip(self.embed, sources, strict=True)]
+        share = present.to(streams[0].dtype) / present.sum(dim=1, keepdim=True).clamp(min=1)
+        bottleneck = self.bottleneck.expand(present.shape[0], -1, -1)
+        count = bottleneck.shape[1]
+        always = present.new_ones(present.shape[0], count)
+        masks = [torch.cat([source.valid(), always], dim=1) for source in sources]
+        for layers in self.layers:
+            assert isinstance(layers, nn.ModuleList)
+            attended = [
+                layer(torch.cat([stream, bottleneck], dim=1), mask)
+                for layer, stream, mask in zip(layers, streams, masks, strict=True)
             ]
-            streams = [each[:, :-count] for each in own]
-            said = torch.stack([each[:, -count:] for each in own], dim=1)
-            between = (share[..., None, None] * said).sum(dim=1)
-        return Tokens(self.norm(between), there.any(dim=1, keepdim=True).expand(-1, count))
+            streams = [values[:, :-count] for values in attended]
+            updates = torch.stack([values[:, -count:] for values in attended], dim=1)
+            bottleneck = (share[..., None, None] * updates).sum(dim=1)
+        return Tokens(self.norm(bottleneck), present.any(dim=1, keepdim=True).expand(-1, count))

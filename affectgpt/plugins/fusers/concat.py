@@ -10,7 +10,7 @@ from torch import nn
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.configs import ConcatConfig
+from affectgpt.plugins.fusers.concat_config import ConcatConfig
 
 
 class Concat(nn.Module):
@@ -31,9 +31,9 @@ class Concat(nn.Module):
             values.append(self.widen[name](zeroed) if name in self.widen else zeroed)
             masks.append(tokens.valid())
             times.append(tokens.times)
-        known = [each for each in times if each is not None]
+        known_times = [source for source in times if source is not None]
         return Tokens(
             torch.cat(values, dim=1),
             torch.cat(masks, dim=1),
-            torch.cat(known, dim=1) if len(known) == len(times) else None,
+            torch.cat(known_times, dim=1) if len(known_times) == len(times) else None,
         )

@@ -11,8 +11,9 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights, absorbed_cross_modal_attention
 from affectgpt.plugins.fusers.attention import FeedForward, time_sines
-from affectgpt.plugins.fusers.attention_configs import SINES, CrossAttentionConfig
-from affectgpt.plugins.fusers.pooling import present
+from affectgpt.plugins.fusers.bases import SINES
+from affectgpt.plugins.fusers.cross_attention_config import CrossAttentionConfig
+from affectgpt.plugins.fusers.pooling import present_inputs
 
 
 class CrossAttention(nn.Module):
@@ -42,12 +43,12 @@ class CrossAttention(nn.Module):
         self.fold = Fold()
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
-        given = [inputs[name] for name in self.names]
-        values = [norm(each.zeroed()) for norm, each in zip(self.norms, given, strict=True)]
+        tokens, present = present_inputs(inputs, self.names)
+        values = [norm(source.zeroed()) for norm, source in zip(self.norms, tokens, strict=True)]
         if self.times:
             values = [
-                value + when(time_sines(each).to(value.dtype))
-                for value, when, each in zip(values, self.when, given, strict=True)
+                value + when(time_sines(source).to(value.dtype))
+                for value, when, source in zip(values, self.when, tokens, strict=True)
             ]
         weights = FusionWeights(
             inputs=tuple(_tensors(self.read, "weight")),
@@ -61,20 +62,20 @@ class CrossAttention(nn.Module):
             out=self.out.weight,
             out_bias=self.out.bias,
         )
-        read, mass = absorbed_cross_modal_attention(
+        attended, mass = absorbed_cross_modal_attention(
             self.queries,
             values,
             weights,
             num_heads=self.heads,
-            masks=[each.mask for each in given],
+            masks=[source.mask for source in tokens],
             gates=self.gates,
             cache=self.fold,
         )
-        fused = self.queries + read
+        fused = self.queries + attended
         fused = self.norm(fused + self.feed_forward(fused))
-        there = torch.stack([present(each) for each in given], dim=1).any(dim=1)
         share = mass.detach().mean(dim=(1, 2)) if len(self.names) > 1 else None
-        return Tokens(fused, there[:, None].expand(-1, fused.shape[1]), None, share)
+        mask = present.any(dim=1, keepdim=True).expand(-1, fused.shape[1])
+        return Tokens(fused, mask, None, share)
 
 
 def _tensors(layers: nn.ModuleList, name: str) -> list[Tensor]:

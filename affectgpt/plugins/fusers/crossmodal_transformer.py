@@ -10,17 +10,17 @@ from torch import nn
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.attention import Embed, Layer
-from affectgpt.plugins.fusers.attention_configs import CrossmodalConfig
-from affectgpt.plugins.fusers.pooling import masked_mean, present
+from affectgpt.plugins.fusers.crossmodal_transformer_config import CrossmodalConfig
+from affectgpt.plugins.fusers.pooling import masked_mean, present_inputs
 
 
 class CrossmodalTransformer(nn.Module):
     """Inputs `[B, T_m, D_m]` -> one token per input, `[B, M, dim]`, in the order of the inputs.
 
-    For every ordered pair, the tokens of the one attend to those of the other in `layers` layers; what a modality
-    learnt from all others is put side by side, brought back to `dim`, goes through a layer of self-attention and is
-    averaged over time (Tsai et al. 2019, arXiv 1906.00295, sections 3.1 and 3.2, which takes the last step instead of
-    the average and keeps the width of all sides). A token is real where its modality is.
+    For every ordered pair, the tokens of the one attend to those of the other in `layers` layers; the results of a
+    modality for all other modalities are concatenated, brought back to `dim`, goes through a layer of self-attention
+    and is averaged over time (Tsai et al. 2019, arXiv 1906.00295, sections 3.1 and 3.2, which takes the last step
+    instead of the average and keeps the width of all sides). A token is real where its modality is.
     """
 
     def __init__(self, config: CrossmodalConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
@@ -41,19 +41,19 @@ class CrossmodalTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
-        given = [inputs[name] for name in self.names]
-        streams = [embed(each) for embed, each in zip(self.embed, given, strict=True)]
-        masks = [each.valid() for each in given]
+        sources, present = present_inputs(inputs, self.names)
+        streams = [embed(source) for embed, source in zip(self.embed, sources, strict=True)]
+        masks = [source.valid() for source in sources]
         pooled = []
-        for target, (join, among) in enumerate(zip(self.join, self.among, strict=True)):
-            learnt = []
-            for source in range(len(given)):
+        for target, (join, self_attention) in enumerate(zip(self.join, self.among, strict=True)):
+            attended = []
+            for source in range(len(sources)):
                 if source != target:
                     values, layers = streams[target], self.pairs[f"{target}_from_{source}"]
                     assert isinstance(layers, nn.ModuleList)
                     for layer in layers:
                         values = layer(values, masks[source], streams[source])
-                    learnt.append(values)
-            pooled.append(masked_mean(Tokens(among(join(torch.cat(learnt, dim=-1)), masks[target]), masks[target])))
-        there = torch.stack([present(each) for each in given], dim=1)
-        return Tokens(self.norm(torch.stack(pooled, dim=1)), there)
+                    attended.append(values)
+            joined = self_attention(join(torch.cat(attended, dim=-1)), masks[target])
+            pooled.append(masked_mean(Tokens(joined, masks[target])))
+        return Tokens(self.norm(torch.stack(pooled, dim=1)), present)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.pooled_configs import LowRankConfig
-from affectgpt.plugins.fusers.pooling import masked_mean, present
+from affectgpt.plugins.fusers.low_rank_fusion_config import LowRankConfig
+from affectgpt.plugins.fusers.pooling import masked_mean, present_inputs
 
 
 class LowRankFusion(nn.Module):
@@ -27,17 +27,16 @@ class LowRankFusion(nn.Module):
         self.names, self.rank = tuple(inputs), config.rank
         self.factors = nn.ModuleList(nn.Linear(spec.dim, config.rank * output.dim) for spec in inputs.values())
         for factor in self.factors:
-            # A factor around 1: the product of several small ones would start out as nothing.
+            # Factors start around 1: the product of several small ones would be close to 0.
             nn.init.ones_(factor.get_parameter("bias"))
         self.weights = nn.Parameter(torch.full((config.rank,), config.rank**-0.5))
         self.bias = nn.Parameter(torch.zeros(output.dim))
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
-        given = [inputs[name] for name in self.names]
-        there = torch.stack([present(tokens) for tokens in given], dim=1)
+        tokens, present = present_inputs(inputs, self.names)
         product: Tensor | float = 1.0
-        for factor, tokens in zip(self.factors, given, strict=True):
-            product = product * rearrange(factor(masked_mean(tokens)), "b (r d) -> b r d", r=self.rank)
+        for factor, source in zip(self.factors, tokens, strict=True):
+            product = product * rearrange(factor(masked_mean(source)), "b (r d) -> b r d", r=self.rank)
         assert isinstance(product, Tensor)
         fused = (self.weights[:, None] * product).sum(dim=1) + self.bias
-        return Tokens(fused[:, None], there.any(dim=1, keepdim=True))
+        return Tokens(fused[:, None], present.any(dim=1, keepdim=True))

@@ -1,7 +1,8 @@
-"""Averages over time that look at real tokens only."""
+"""Averages over the real tokens, and which inputs are present."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,9 +18,15 @@ def masked_mean(tokens: Tokens) -> Tensor:
     return tokens.zeroed().sum(dim=1) / count.to(tokens.values.dtype)
 
 
-def present(tokens: Tokens) -> Tensor:
-    """Which clips have the modality at all, `[B]` bool."""
+def has_tokens(tokens: Tokens) -> Tensor:
+    """Which clips have a real token, `[B]` bool."""
     return tokens.valid().any(dim=1)
+
+
+def present_inputs(inputs: Mapping[str, Tokens], names: Sequence[str]) -> tuple[list[Tokens], Tensor]:
+    """The tokens of the inputs `names`, in that order, and which clips have them, `[B, M]` bool."""
+    tokens = [inputs[name] for name in names]
+    return tokens, torch.stack([has_tokens(source) for source in tokens], dim=1)
 
 
 def mean_time(tokens: Tokens) -> Tensor | None:
@@ -31,8 +38,8 @@ def mean_time(tokens: Tokens) -> Tensor | None:
     return times.sum(dim=1, keepdim=True) / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-def repeated(tokens: Tokens, copies: int) -> Tokens:
-    """One token per clip, `[B, 1, D]`, given `copies` times: `[B, copies, D]`, its mask and time likewise."""
+def repeat_token(tokens: Tokens, copies: int) -> Tokens:
+    """Repeat the one token of each clip `[B, 1, D]`, its mask and its time: `[B, copies, D]`."""
     if copies == 1:
         return tokens
     return replace(

@@ -9,8 +9,8 @@ from torch import nn
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.configs import TemporalAttentionConfig
-from affectgpt.plugins.fusers.pooling import mean_time, present, repeated
+from affectgpt.plugins.fusers.pooling import has_tokens, mean_time, repeat_token
+from affectgpt.plugins.fusers.temporal_attention_config import TemporalAttentionConfig
 
 
 class TemporalAttention(nn.Module):
@@ -18,7 +18,7 @@ class TemporalAttention(nn.Module):
 
     `normalize: softmax` takes w = softmax over the real tokens; `normalize: none` takes w = s, which is what
     the released AffectGPT computes (AffectGPT, arXiv 2501.16566, section 3; the released model's weights need it).
-    A clip without the modality gives 0 and a False mask. The token is given `copies` times.
+    A clip without the modality gives 0 and a False mask. The token is repeated `copies` times.
     """
 
     def __init__(self, config: TemporalAttentionConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:
@@ -37,4 +37,4 @@ class TemporalAttention(nn.Module):
             scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(dim=1)
         weights = scores.masked_fill(~valid, 0.0)
         fused = (weights * values).sum(dim=1, keepdim=True)
-        return repeated(Tokens(fused, present(tokens)[:, None], mean_time(tokens)), self.copies)
+        return repeat_token(Tokens(fused, has_tokens(tokens)[:, None], mean_time(tokens)), self.copies)

@@ -1,4 +1,4 @@
-"""A transformers decoder continues embeddings: greedily, sampling or with beams, up to end markers and stop texts."""
+"""Generate from embeddings with a transformers decoder: greedy, sampling or beams, up to end markers and stop texts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from transformers import GenerationConfig as TransformersGeneration
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, StoppingCriteria, StoppingCriteriaList
 
 from affectgpt.core.config import GenerationConfig
-from affectgpt.core.row_text import HALF
+from affectgpt.core.stop_text import REPLACEMENT
 
 Decode = Callable[[Sequence[int]], str]
 Step = list[int | None]
 """The next id of each row; None for a row that is done."""
 
 
-def steps(
+def decode_steps(
     model: Any,
     embeds: Tensor,
     mask: Tensor,
@@ -31,20 +31,20 @@ def steps(
 ) -> Iterator[Step]:
     """Continue left-padded `embeds [B, T, D]` by one token of each row at a time, without beams.
 
-    transformers prepares (positions, cache, processors, criteria); the loop is [_decoded][]. With sampling each row
+    transformers prepares (positions, cache, processors, criteria); the loop is [_decode_loop][]. With sampling each row
     draws from its own seed.
     """
     draws = None
     if settings.sample:
         seeds = torch.randint(2**48, (len(embeds),)).tolist() if seeds is None else seeds
         draws = [random.Random(seed) for seed in seeds]
-    made: Iterator[Step] = model.generate(
-        **_inputs(embeds, mask), **_how(settings, ends, decode), custom_generate=_decoded, draws=draws
+    steps: Iterator[Step] = model.generate(
+        **_inputs(embeds, mask), **_generate_options(settings, ends, decode), custom_generate=_decode_loop, draws=draws
     )
-    return made
+    return steps
 
 
-def best_beams(
+def beam_search(
     model: Any,
     embeds: Tensor,
     mask: Tensor,
@@ -59,22 +59,22 @@ def best_beams(
     With `seeds`, the rows are searched one after the other: transformers draws for all rows from one generator.
     """
     if not settings.sample or seeds is None:
-        rows = model.generate(**_inputs(embeds, mask), **_how(settings, ends, decode)).tolist()
+        rows = model.generate(**_inputs(embeds, mask), **_generate_options(settings, ends, decode)).tolist()
         return [_cut(row, ends) for row in rows]
-    found = []
-    for row, there, seed in zip(embeds, mask, seeds, strict=True):
+    rows = []
+    for row, real, seed in zip(embeds, mask, seeds, strict=True):
         torch.manual_seed(seed)
-        alone = (row[there][None], there[there][None])
-        found += best_beams(model, *alone, settings, ends=ends, decode=decode, seeds=None)
-    return found
+        single = (row[real][None], real[real][None])
+        rows += beam_search(model, *single, settings, ends=ends, decode=decode, seeds=None)
+    return rows
 
 
 def _inputs(embeds: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    # Attention leaves padding out by a weight of 0, and 0 times NaN is NaN.
+    # Attention gives padding a weight of 0, and 0 times NaN is NaN.
     return {"inputs_embeds": embeds.masked_fill(~mask[..., None], 0.0), "attention_mask": mask.long()}
 
 
-def _how(settings: GenerationConfig, ends: Sequence[int], decode: Decode) -> dict[str, Any]:
+def _generate_options(settings: GenerationConfig, ends: Sequence[int], decode: Decode) -> dict[str, Any]:
     sampling = (
         {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
         if settings.sample
@@ -83,7 +83,7 @@ def _how(settings: GenerationConfig, ends: Sequence[int], decode: Decode) -> dic
     make: Any = TransformersGeneration  # has no annotations
     processors = LogitsProcessorList()
     if settings.repetition_penalty != 1.0:
-        # Not by transformers' own setting: it leaves out as many of the first new tokens as the row has padding.
+        # Not by transformers' own setting: it ignores as many of the first new tokens as the row has padding.
         processors.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
     criteria = StoppingCriteriaList([_StopTexts(settings.stop, decode)] if settings.stop else [])
     return {
@@ -105,18 +105,18 @@ class _StopTexts(StoppingCriteria):
 
     def __init__(self, stops: Sequence[str], decode: Decode) -> None:
         self.stops, self.decode = stops, decode
-        # Up to 4 tokens a character, as much again for tokens that have no text.
+        # Up to 4 tokens a character, and as many again for tokens without text.
         self.tail = 8 * max(map(len, stops)) + 16
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
-        done = [self._near_the_end(row[-self.tail :]) and self._in(self.decode(row)) for row in input_ids.tolist()]
-        return torch.tensor(done, device=input_ids.device)
+        has_stop = [self._near_the_end(row[-self.tail :]) and self._in(self.decode(row)) for row in input_ids.tolist()]
+        return torch.tensor(has_stop, device=input_ids.device)
 
     def _near_the_end(self, tail: Sequence[int]) -> bool:
-        # Where the tail begins within a character, some decoders read none of the bytes up to the next other token.
+        # If the tail starts inside a character, some decoders drop the bytes up to the next complete token.
         for skipped in range(4):
             text = self.decode(tail[skipped:])
-            if self._in(text) or not text.startswith(HALF):
+            if self._in(text) or not text.startswith(REPLACEMENT):
                 break
         return self._in(text)
 
@@ -125,7 +125,7 @@ class _StopTexts(StoppingCriteria):
 
 
 @torch.no_grad()
-def _decoded(
+def _decode_loop(
     model: Any,
     input_ids: Tensor,
     logits_processor: Any,
@@ -134,25 +134,27 @@ def _decoded(
     draws: Sequence[random.Random] | None = None,
     **inputs: Any,
 ) -> Iterator[Step]:
-    """The decoding loop that `generate` is given; `input_ids [B, 0]` grows by what is chosen."""
+    """The decoding loop for `generate`; `input_ids [B, 0]` grows by the chosen tokens."""
     ends = torch.tensor(generation_config.eos_token_id, device=input_ids.device)
-    going = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    active = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
     while True:
         out = model(**inputs)
         scores = logits_processor(input_ids, out.logits[:, -1].float())
-        chosen = scores.argmax(dim=-1) if draws is None else _drawn(scores, draws)
+        chosen = scores.argmax(dim=-1) if draws is None else _sample(scores, draws)
         input_ids = torch.cat([input_ids, chosen[:, None]], dim=1)
-        shown = going & ~torch.isin(chosen, ends)
-        yield [token if there else None for token, there in zip(chosen.tolist(), shown.tolist(), strict=True)]
-        going = going & ~stopping_criteria(input_ids, None)
-        if not going.any():
+        visible = active & ~torch.isin(chosen, ends)
+        yield [
+            token if is_visible else None for token, is_visible in zip(chosen.tolist(), visible.tolist(), strict=True)
+        ]
+        active = active & ~stopping_criteria(input_ids, None)
+        if not active.any():
             return
         inputs = _next_inputs(inputs, chosen, out.past_key_values)
 
 
 def _next_inputs(inputs: dict[str, Any], chosen: Tensor, cache: Any) -> dict[str, Any]:
-    """Only the chosen tokens are read next: all before them is in the cache."""
-    following = {name: each for name, each in inputs.items() if name != "inputs_embeds"}
+    """The next step reads only the chosen tokens; all earlier ones are in the cache."""
+    following = {name: value for name, value in inputs.items() if name != "inputs_embeds"}
     following |= {"input_ids": chosen[:, None], "past_key_values": cache}
     mask, positions = inputs.get("attention_mask"), inputs.get("position_ids")
     if mask is not None:
@@ -162,11 +164,11 @@ def _next_inputs(inputs: dict[str, Any], chosen: Tensor, cache: Any) -> dict[str
     return following
 
 
-def _drawn(scores: Tensor, draws: Sequence[random.Random]) -> Tensor:
+def _sample(scores: Tensor, draws: Sequence[random.Random]) -> Tensor:
     """One id per row by inverting the cumulative distribution at the row's own next random number."""
-    below = scores.softmax(dim=-1).double().cumsum(dim=-1)
-    place = below.new_tensor([each.random() for each in draws])[:, None] * below[:, -1:]
-    return torch.searchsorted(below, place, right=True)[:, 0].clamp(max=scores.shape[-1] - 1)
+    cumulative = scores.softmax(dim=-1).double().cumsum(dim=-1)
+    threshold = cumulative.new_tensor([generator.random() for generator in draws])[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=scores.shape[-1] - 1)
 
 
 def _cut(row: list[int], ends: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""`causal-lm`: a transformers decoder that continues embeddings, with LoRA by PEFT when asked."""
+"""`causal-lm`: a transformers decoder that continues embeddings, with optional LoRA by PEFT."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.encoders.loading import quiet
-from affectgpt.plugins.hub_reach import reach_hub
+from affectgpt.plugins.encoders.loading import silence_transformers
+from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import find_model
-from affectgpt.plugins.llms.causal_generation import best_beams, steps
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_generation import beam_search, decode_steps
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer, read_tokenizer
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
@@ -36,27 +36,27 @@ class CausalLM(nn.Module):
         self.tokenizer = _tokenizer(config)
         model = _pretrained(config) if self.pretrained else _random(config, len(self.tokenizer))
         rows = model.get_input_embeddings().weight.shape[0]
-        used = max(self.tokenizer.get_vocab().values()) + 1
-        if not self.pretrained and used > rows:
+        needed = max(self.tokenizer.get_vocab().values()) + 1
+        if not self.pretrained and needed > rows:
             raise InterfaceError(
                 "the tokenizer does not fit the model",
-                found=f"{used} token ids",
+                found=f"{needed} token ids",
                 expected=f"at most {rows}",
                 hint="raise architecture.vocab_size",
             )
         self.rows = rows
-        self._own_ends = _ends(model) if self.pretrained else []
-        # transformers fills what a call leaves open from these: a model's own sampling must not apply unseen.
+        self._model_end_ids = _end_ids(model) if self.pretrained else []
+        # transformers takes missing arguments from here: the model's own sampling settings must not apply silently.
         model.generation_config = type(model.generation_config)()
         model.requires_grad_(not config.frozen)
         self.model = model
-        # Out of the module tree: PEFT puts its adapters into `model` itself, and nothing must be there twice.
+        # Not in the module tree: PEFT puts its adapters into `model` itself, and no parameter may appear twice.
         object.__setattr__(self, "_peft", None)
         if config.lora is not None:
             from peft import LoraConfig, get_peft_model
 
             lora = config.lora
-            with _names_that_change():
+            with _ignore_renames():
                 peft = get_peft_model(
                     model,
                     LoraConfig(
@@ -72,7 +72,7 @@ class CausalLM(nn.Module):
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`; with `special=False` a marker such as `<|im_end|>` is read as plain text."""
-        # A command line can hold bytes that are no text; they become the replacement mark.
+        # Bytes of a command line that are not text become the replacement mark.
         text = text.encode("utf-8", "replace").decode("utf-8")
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special)["input_ids"]
         if ids and max(ids) >= self.rows:
@@ -90,7 +90,7 @@ class CausalLM(nn.Module):
     def end_ids(self) -> list[int]:
         """The tokenizer's end marker, then others that the model's own generation settings name."""
         first = int(self.tokenizer.eos_token_id)
-        return [first, *(each for each in self._own_ends if each != first and each < self.rows)]
+        return [first, *(token for token in self._model_end_ids if token != first and token < self.rows)]
 
     def embed(self, ids: Tensor) -> Tensor:
         """Ids `[T]` -> embeddings `[T, D]`."""
@@ -113,7 +113,7 @@ class CausalLM(nn.Module):
     ) -> list[list[int]]:
         """New ids per row of left-padded `embeds`, cut before the end marker; a row is done with a stop text."""
         if settings.beams > 1:
-            return best_beams(self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds)
+            return beam_search(self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds)
         rows: list[list[int]] = [[] for _ in embeds]
         for step in self.stream(embeds, mask, settings, seeds=seeds):
             for row, token in zip(rows, step, strict=True):
@@ -125,11 +125,11 @@ class CausalLM(nn.Module):
         self, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *, seeds: Sequence[int] | None = None
     ) -> Iterator[list[int | None]]:
         """The next id of each row, step by step; None for a row that is done. Not with beams."""
-        return steps(self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds)
+        return decode_steps(self.model, embeds, mask, settings, ends=self.end_ids(), decode=self.decode, seeds=seeds)
 
     def checkpoint_gradients(self) -> None:
-        """In training, keep each layer's input only and compute the rest again in the backward pass."""
-        with _names_that_change():
+        """In training, store only each layer's input and recompute the other activations in the backward pass."""
+        with _ignore_renames():
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def adapter(self) -> Any:
@@ -143,16 +143,20 @@ class CausalLM(nn.Module):
 
 
 @contextmanager
-def _names_that_change() -> Iterator[None]:
-    # transformers 5 tells peft, and us, that these will have other names in version 6.
+def _ignore_renames() -> Iterator[None]:
+    # transformers 5 warns that these are renamed in version 6.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
         yield
 
 
-def _ends(model: Any) -> list[int]:
-    own = getattr(model.generation_config, "eos_token_id", None)
-    return [each for each in (own if isinstance(own, list) else [own]) if isinstance(each, int)]
+def _end_ids(model: Any) -> list[int]:
+    ids_of_model = getattr(model.generation_config, "eos_token_id", None)
+    return [
+        token
+        for token in (ids_of_model if isinstance(ids_of_model, list) else [ids_of_model])
+        if isinstance(token, int)
+    ]
 
 
 def _tokenizer(config: CausalLMConfig) -> Any:
@@ -171,8 +175,8 @@ def _random(config: CausalLMConfig, vocabulary: int) -> Any:
     values.setdefault("vocab_size", vocabulary)
     kind = values.pop("model_type")
     try:
-        made = AutoConfig.for_model(kind, **values)
-        return family.from_config(made, dtype=getattr(torch, config.dtype))
+        architecture = AutoConfig.for_model(kind, **values)
+        return family.from_config(architecture, dtype=getattr(torch, config.dtype))
     except (ValueError, TypeError, KeyError) as error:
         raise InterfaceError(
             "the architecture cannot be built",
@@ -188,10 +192,10 @@ def _pretrained(config: CausalLMConfig) -> Any:
     folder = find_model(str(config.model))
     name = str(folder or config.model)
     if folder is None:
-        reach_hub(name)
+        check_hub(name)
     fewer = {} if config.layers is None else {"num_hidden_layers": config.layers}
     try:
-        with quiet():
+        with silence_transformers():
             model, report = family.from_pretrained(
                 name,
                 dtype=getattr(torch, config.dtype),

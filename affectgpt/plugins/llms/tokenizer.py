@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from affectgpt.plugins.hub_reach import reach_hub
+from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.registry.errors import CheckpointError
 
 END = "<|im_end|>"
@@ -24,7 +24,7 @@ def read_tokenizer(name: str) -> Any:
             from transformers import AutoTokenizer
 
             if not folder.exists():
-                reach_hub(name)
+                check_hub(name)
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(
@@ -33,7 +33,7 @@ def read_tokenizer(name: str) -> Any:
             found=str(error).splitlines()[0],
             expected="a folder with tokenizer.json, or a model name that can be reached",
         ) from error
-    # transformers gives an empty tokenizer, without a word, for a folder that has none.
+    # For a folder without a tokenizer, transformers silently returns an empty one.
     if len(tokenizer.get_vocab()) < 16:
         raise CheckpointError(
             "the tokenizer has no vocabulary",

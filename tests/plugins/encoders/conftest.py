@@ -34,8 +34,8 @@ class FakeClip:
     def frames(self, count: int, spread: str = "middles") -> FakePictures | None:
         if self.pictures is None:
             return None
-        shown = self.pictures[:count]
-        return FakePictures(shown, np.arange(len(shown), dtype=np.float32) / 2)
+        text = self.pictures[:count]
+        return FakePictures(text, np.arange(len(text), dtype=np.float32) / 2)
 
     faces = frames
 

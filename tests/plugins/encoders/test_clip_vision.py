@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.core.tokens import stack
 from affectgpt.plugins.encoders.clip_vision import ClipVision
-from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig
+from affectgpt.plugins.encoders.clip_vision_config import ClipVisionConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
 

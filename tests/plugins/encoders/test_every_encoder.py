@@ -13,8 +13,12 @@ from torch import nn
 
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.tokens import MediaBatch, stack
-from affectgpt.plugins.encoders.audio_configs import MelConfig, SpeechConfig, TimmMelConfig
-from affectgpt.plugins.encoders.vision_configs import ClipVisionConfig, OpenClipVisionConfig, TimmVisionConfig
+from affectgpt.plugins.encoders.clip_vision_config import ClipVisionConfig
+from affectgpt.plugins.encoders.mel_config import MelConfig
+from affectgpt.plugins.encoders.open_clip_vision_config import OpenClipVisionConfig
+from affectgpt.plugins.encoders.speech_config import SpeechConfig
+from affectgpt.plugins.encoders.timm_mel_config import TimmMelConfig
+from affectgpt.plugins.encoders.timm_vision_config import TimmVisionConfig
 
 CLIP = {
     "hidden_size": 16,
@@ -42,24 +46,24 @@ def clip_vision(**options: Any) -> ClipVisionConfig:
 
 
 def speech(family: str, **options: Any) -> SpeechConfig:
-    given = {
+    values = {
         "input": "audio",
         "clips": 3,
         "seconds": 0.5,
         "layers": 2,
         "architecture": {**SPEECH, "model_type": family},
     }
-    return SpeechConfig(init="random", **{**given, **options})
+    return SpeechConfig(init="random", **{**values, **options})
 
 
 def timm_vision(**options: Any) -> TimmVisionConfig:
-    given = {"input": "frame", "model": "resnet10t", "model_args": RESNET, "features": 24, "frames": 3, "size": 32}
-    return TimmVisionConfig(**{"init": "random", **given, **options})
+    values = {"input": "frame", "model": "resnet10t", "model_args": RESNET, "features": 24, "frames": 3, "size": 32}
+    return TimmVisionConfig(**{"init": "random", **values, **options})
 
 
 def timm_mel(**options: Any) -> TimmMelConfig:
-    given = {"input": "audio", "model": "resnet10t", "model_args": RESNET, "features": 24, "n_mels": 32, "seconds": 0.5}
-    return TimmMelConfig(**{"init": "random", **given, **options})
+    values = {"input": "audio", "model": "resnet10t", "model_args": RESNET, "features": 24, "n_mels": 32, "seconds": 0.5}
+    return TimmMelConfig(**{"init": "random", **values, **options})
 
 
 def build(config: EncoderConfig) -> Any:
@@ -147,11 +151,11 @@ def test_what_padding_holds_does_not_matter(encoder: Any, noise: Any) -> None:
         spoiled = batch.values.clone()
         spoiled[~batch.mask] = garbage
         got = encoder(replace(batch, values=spoiled))
-        alone = encoder(empty)
+        single = encoder(empty)
     assert not batch.mask.all()
     torch.testing.assert_close(got.values, expected, rtol=0, atol=0)
     assert torch.isfinite(got.values).all() and (got.values[~got.mask] == 0).all()
-    torch.testing.assert_close(alone.values[0], expected[0], rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(single.values[0], expected[0], rtol=2e-2, atol=2e-2)
     with torch.no_grad():
         nothing = encoder(replace(batch, mask=torch.zeros_like(batch.mask)))
     assert (nothing.values == 0).all() and nothing.values.shape == expected.shape
@@ -176,10 +180,10 @@ def test_gradients_are_finite(encoder: Any, noise: Any) -> None:
     try:
         batch = batch_of(encoder, noise(1, pictures=1, seconds=0.4), noise(0, pictures=9, seconds=4.0))
         encoder(batch).values.square().sum().backward()
-        found = [weight.grad for weight in weights if weight.grad is not None]
-        assert len(found) > len(weights) // 2
-        assert all(torch.isfinite(grad).all() for grad in found)
-        assert sum(float(grad.abs().sum()) for grad in found) > 0
+        results = [weight.grad for weight in weights if weight.grad is not None]
+        assert len(results) > len(weights) // 2
+        assert all(torch.isfinite(grad).all() for grad in results)
+        assert sum(float(grad.abs().sum()) for grad in results) > 0
     finally:
         encoder.zero_grad()
         encoder.eval()
@@ -234,12 +238,12 @@ def test_the_mean_of_all_tokens_is_the_pooled_one(make: Callable[..., EncoderCon
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"tokens": "all"}, "needs positions"),
         ({"positions": 2}, "tokens: all only"),
     ],
 )
-def test_positions_go_with_all_tokens(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_positions_go_with_all_tokens(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         timm_mel(**options)

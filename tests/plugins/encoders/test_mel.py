@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.encoders.audio_configs import MelConfig, TimmMelConfig
 from affectgpt.plugins.encoders.log_mel import LogMel
 from affectgpt.plugins.encoders.mel import Mel
+from affectgpt.plugins.encoders.mel_config import MelConfig
 from affectgpt.plugins.encoders.timm_mel import TimmMel
+from affectgpt.plugins.encoders.timm_mel_config import TimmMelConfig
 
 
 def tone(hertz: float, seconds: float = 1.0) -> np.ndarray:
@@ -29,8 +30,8 @@ def test_a_tone_lies_in_its_band_and_at_its_time() -> None:
     low, high = front(tone(300)), front(tone(3000))
     assert low.shape == (64, 100)
     mel = [2595 * np.log10(1 + hertz / 700) for hertz in (300, 3000, 8000)]
-    for found, expected in ((low, mel[0]), (high, mel[1])):
-        band = int(found.mean(1).argmax())
+    for result, expected in ((low, mel[0]), (high, mel[1])):
+        band = int(result.mean(1).argmax())
         assert abs(band - (expected / mel[2] * 65 - 1)) <= 1
     silent_then_tone = front(np.concatenate([np.zeros(8000, np.float32), tone(300, 0.5)]))
     level = silent_then_tone.amax(0)
@@ -63,8 +64,8 @@ def test_stacking_keeps_the_order(noise: Callable[..., Any]) -> None:
 
 
 def test_windows_are_spectrograms_of_the_pieces(noise: Callable[..., Any]) -> None:
-    given = {"model": "resnet10t", "model_args": {"channels": [8, 8, 16, 24], "stem_width": 8}, "features": 24}
-    config = TimmMelConfig(input="audio", init="random", windows=3, **given)
+    values = {"model": "resnet10t", "model_args": {"channels": [8, 8, 16, 24], "stem_width": 8}, "features": 24}
+    config = TimmMelConfig(input="audio", init="random", windows=3, **values)
     encoder = TimmMel(config, config.infer())
     clip = noise(0, pictures=0, seconds=3.0)
     prepared = encoder.prepare(clip)

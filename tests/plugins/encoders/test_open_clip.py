@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from affectgpt.plugins.encoders.vision_configs import OpenClipVisionConfig
+from affectgpt.plugins.encoders.open_clip_vision_config import OpenClipVisionConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
 pytest.importorskip("open_clip")

@@ -7,7 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from affectgpt.plugins.encoders.pictures import CLIP_MEAN, CLIP_STD, normalise, prepare_pictures, square, squashed
+from affectgpt.plugins.encoders.pictures import (
+    CLIP_MEAN,
+    CLIP_STD,
+    normalise,
+    prepare_pictures,
+    resize_to_square,
+    square,
+)
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -17,26 +24,26 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 def test_a_picture_of_the_right_size_is_not_touched() -> None:
-    given = picture(224, 224)
-    assert square(given, 224) is given
+    inputs = picture(224, 224)
+    assert square(inputs, 224) is inputs
 
 
 @pytest.mark.parametrize("shape", [(300, 300), (240, 320), (641, 360), (97, 130), (500, 224), (225, 999)])
 def test_equal_to_resizing_and_cropping_the_whole(shape: tuple[int, int]) -> None:
     from transformers import CLIPImageProcessorPil
 
-    given = picture(*shape)
+    inputs = picture(*shape)
     processor = CLIPImageProcessorPil(do_normalize=False, do_rescale=False)
-    expected = processor(given, return_tensors="np")["pixel_values"][0].astype(int)
-    difference = np.abs(square(given, 224).transpose(2, 0, 1).astype(int) - expected)
+    expected = processor(inputs, return_tensors="np")["pixel_values"][0].astype(int)
+    difference = np.abs(square(inputs, 224).transpose(2, 0, 1).astype(int) - expected)
     assert difference.max() <= 2 and difference.mean() < 0.01
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40_000), (40_000, 1), (3, 2)])
 def test_extreme_shapes_cost_little(shape: tuple[int, int]) -> None:
-    given = np.full((*shape, 3), 77, np.uint8)
+    inputs = np.full((*shape, 3), 77, np.uint8)
     tracemalloc.start()
-    result = square(given, 64)
+    result = square(inputs, 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.shape == (64, 64, 3) and (result == 77).all()
@@ -46,9 +53,9 @@ def test_extreme_shapes_cost_little(shape: tuple[int, int]) -> None:
 def test_normalise_equals_the_reference_processor() -> None:
     from transformers import CLIPImageProcessorPil
 
-    given = picture(224, 224)
-    expected = CLIPImageProcessorPil()(given, return_tensors="pt")["pixel_values"]
-    pixels = torch.from_numpy(given.transpose(2, 0, 1).copy())[None]
+    inputs = picture(224, 224)
+    expected = CLIPImageProcessorPil()(inputs, return_tensors="pt")["pixel_values"]
+    pixels = torch.from_numpy(inputs.transpose(2, 0, 1).copy())[None]
     torch.testing.assert_close(normalise(pixels, CLIP_MEAN, CLIP_STD), expected, rtol=0, atol=1e-6)
 
 
@@ -67,20 +74,20 @@ class Shown:
 
 @pytest.mark.parametrize(("stored", "levels"), [(3, [0, 1, 2, 2, 2]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])])
 def test_the_last_picture_is_repeated_where_the_released_model_does(stored: int, levels: list[int]) -> None:
-    found = prepare_pictures(Shown(stored), "face", 5, 16, "rgb", "released", "squash")  # type: ignore[arg-type]
-    assert found is not None and found.values.shape == (5, 3, 16, 16)
-    assert found.values[:, 0, 0, 0].tolist() == levels and found.times.tolist() == [level / 2 for level in levels]
+    result = prepare_pictures(Shown(stored), "face", 5, 16, "rgb", "released", "squash")  # type: ignore[arg-type]
+    assert result is not None and result.values.shape == (5, 3, 16, 16)
+    assert result.values[:, 0, 0, 0].tolist() == levels and result.times.tolist() == [level / 2 for level in levels]
     turned = prepare_pictures(Shown(stored), "face", 5, 16, "bgr", "released", "squash")  # type: ignore[arg-type]
-    assert turned is not None and torch.equal(turned.values, found.values.flip(1))
+    assert turned is not None and torch.equal(turned.values, result.values.flip(1))
     plain = prepare_pictures(Shown(stored), "face", 5, 16, "rgb")  # type: ignore[arg-type]
     assert plain is not None and len(plain.values) == 1
 
 
 def test_squashed_shows_the_whole_picture() -> None:
-    given = np.zeros((40, 80, 3), np.uint8)
-    given[:, :8] = 200
-    result = squashed(given, 20)
+    inputs = np.zeros((40, 80, 3), np.uint8)
+    inputs[:, :8] = 200
+    result = resize_to_square(inputs, 20)
     assert result.shape == (20, 20, 3) and (result[:, :2] == 200).all() and not result[:, 3:].any()
     # The middle that a crop takes does not reach the left.
-    assert not square(given, 20)[:, :2].all()
-    assert np.array_equal(squashed(given[:20, :20], 20), given[:20, :20])
+    assert not square(inputs, 20)[:, :2].all()
+    assert np.array_equal(resize_to_square(inputs[:20, :20], 20), inputs[:20, :20])

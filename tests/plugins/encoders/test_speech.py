@@ -13,8 +13,8 @@ import torchaudio
 from safetensors.torch import load_file, save_file
 
 from affectgpt.core.tokens import stack
-from affectgpt.plugins.encoders.audio_configs import SpeechConfig
 from affectgpt.plugins.encoders.speech import Speech
+from affectgpt.plugins.encoders.speech_config import SpeechConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
 
@@ -44,11 +44,11 @@ def test_equal_to_the_released_encoder(
     clips = [fake_clip(sound=read(oracle / "media" / "audio" / f"{name}.wav")) for name in ("s0", "s1")]
     batch = stack([encoder.prepare(clip) for clip in clips])
     assert batch is not None and batch.values.shape == (2, 8, 32000)
-    seen: list[torch.Tensor] = []
-    encoder.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    calls: list[torch.Tensor] = []
+    encoder.model.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
     with torch.no_grad():
         tokens = encoder(batch)
-    torch.testing.assert_close(seen[0], shared["hubert_input_values"], rtol=0, atol=2e-5)
+    torch.testing.assert_close(calls[0], shared["hubert_input_values"], rtol=0, atol=2e-5)
     torch.testing.assert_close(tokens.values, shared["audio_encoder_hidden"], rtol=0, atol=1e-5)
     assert capfd.readouterr() == ("", "")
 
@@ -80,11 +80,11 @@ def test_scopes_of_the_normalisation(hubert: Path, noise: Callable[..., Any], fa
     loud = fake_clip(sound=clip.sound * 3 + 1)
     for scope, dims in (("window", 1), ("clip", None)):
         encoder = build(hubert, normalize=scope)
-        values, other = (encoder.prepare(each).values.double() for each in (clip, loud))  # type: ignore[union-attr]
+        values, second = (encoder.prepare(each).values.double() for each in (clip, loud))  # type: ignore[union-attr]
         mean, var = (f(values) if dims is None else f(values, dim=dims) for f in (torch.mean, torch.var))
         torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-4)
         torch.testing.assert_close(var, torch.ones_like(var), rtol=0, atol=2e-2)
-        torch.testing.assert_close(values, other, rtol=0, atol=1e-2)
+        torch.testing.assert_close(values, second, rtol=0, atol=1e-2)
     raw = build(hubert, normalize="none").prepare(clip)
     assert raw is not None and torch.equal(raw.values[0], torch.from_numpy(clip.sound[:32000]))
 
@@ -96,11 +96,11 @@ def test_only_the_batch_scope_depends_on_the_other_clips(hubert: Path, noise: Ca
     for scope in ("clip", "batch"):
         encoder = build(hubert, normalize=scope, clips=2)
         with torch.no_grad():
-            alone, both = (
+            single, both = (
                 encoder(stack([encoder.prepare(each) for each in clips])).values[0]  # type: ignore[arg-type]
                 for clips in ([quiet], [quiet, loud])
             )
-        change[scope] = float((alone - both).abs().max())
+        change[scope] = float((single - both).abs().max())
     assert change["clip"] < 1e-5 and change["batch"] > 1e-3
 
 

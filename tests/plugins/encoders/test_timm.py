@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from affectgpt.core.tokens import stack
-from affectgpt.plugins.encoders.timm_config import FEATURES
+from affectgpt.plugins.encoders.timm_base import FEATURES
 from affectgpt.plugins.encoders.timm_vision import TimmVision
-from affectgpt.plugins.encoders.vision_configs import TimmVisionConfig
+from affectgpt.plugins.encoders.timm_vision_config import TimmVisionConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
 SMALL = {"channels": [8, 8, 16, 24], "stem_width": 8}

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.plugins.encoders.windows import RATE, centres, cut, window_starts
+from affectgpt.plugins.encoders.option_types import RATE
+from affectgpt.plugins.encoders.windows import centres, cut_windows, window_starts
 
 
 @given(st.integers(1, 200_000), st.integers(1, 64_000), st.integers(1, 40))
@@ -44,6 +45,6 @@ def test_released_windows_are_those_of_the_released_code(oracle: Path) -> None:
 
 def test_cut_and_centres() -> None:
     waveform = np.arange(5, dtype=np.float32)
-    np.testing.assert_array_equal(cut(waveform, 3, [0, 2, 4]), [[0, 1, 2], [2, 3, 4], [4, 0, 0]])
+    np.testing.assert_array_equal(cut_windows(waveform, 3, [0, 2, 4]), [[0, 1, 2], [2, 3, 4], [4, 0, 0]])
     np.testing.assert_allclose(centres(64_000, 32_000, [0, 32_000]), [1.0, 3.0])
     np.testing.assert_allclose(centres(8_000, 32_000, [0]), [0.25])

@@ -78,8 +78,8 @@ def serving(answer: Callable[[str], str | Reply]) -> Iterator[ChatServer]:
                 state.keys.append(self.headers.get("Authorization", ""))
                 state.paths.append(self.path)
             try:
-                given = state.answer(request["messages"][-1]["content"])
-                self._send(given if isinstance(given, Reply) else Reply(given))
+                inputs = state.answer(request["messages"][-1]["content"])
+                self._send(inputs if isinstance(inputs, Reply) else Reply(inputs))
             finally:
                 with lock:
                     running[0] -= 1
@@ -133,8 +133,8 @@ def endpoint(tmp_path: Path) -> Callable[..., Extractor]:
     """`endpoint(server, **options)`: the extractor that asks it; options of the endpoint are told by their names."""
 
     def build(server: ChatServer, **options: Any) -> Extractor:
-        own = {name: options.pop(name) for name in Endpoint.model_fields if name in options}
-        node = {"url": server.url, "model": "tiny", "timeout": 5, "retries": 0, **own}
+        own_values = {name: options.pop(name) for name in Endpoint.model_fields if name in options}
+        node = {"url": server.url, "model": "tiny", "timeout": 5, "retries": 0, **own_values}
         return build_extractor("llm", {"endpoint": node, "cache": str(tmp_path / "cache"), **options}, discover())
 
     return build

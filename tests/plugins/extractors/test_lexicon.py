@@ -53,9 +53,9 @@ def test_it_is_a_plugin_without_torch_or_an_llm(catalog: Catalog) -> None:
 
 @given(st.text() | pieces)
 def test_any_text_is_read_by_the_contract(text: str) -> None:
-    (found,), (side,) = READER.emotions([text]), READER.sentiments([text])
-    assert len(set(found.labels)) == len(found.labels) and set(found.labels) <= set(lexicon().families)
-    assert not found.error and bool(side.error) != bool(side.labels) and bool(side.labels) == bool(found.labels)
+    (result,), (side,) = READER.emotions([text]), READER.sentiments([text])
+    assert len(set(result.labels)) == len(result.labels) and set(result.labels) <= set(lexicon().families)
+    assert not result.error and bool(side.error) != bool(side.labels) and bool(side.labels) == bool(result.labels)
 
 
 @given(st.lists(st.text() | pieces, max_size=4))
@@ -67,8 +67,8 @@ def test_a_text_is_read_alike_alone_and_among_others(texts: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(SENTENCES), max_size=6), st.sampled_from(["The table is brown.", "桌子是棕色的。"]))
-def test_a_sentence_without_emotion_changes_nothing(said: list[str], idle: str) -> None:
-    text = " ".join(said)
+def test_a_sentence_without_emotion_changes_nothing(message: list[str], idle: str) -> None:
+    text = " ".join(message)
     for more in (f"{text} {idle}", f"{idle} {text}", f"{text}\n{idle}"):
         assert READER.emotions([more]) == READER.emotions([text])
 
@@ -116,7 +116,7 @@ def test_a_long_text_does_not_hang(unit: str, stopped_after: Callable[[int], Abs
 
 
 def mean_f(folder: Path, language: str) -> float:
-    from affectgpt.unibench.label_text import label_list
+    from affectgpt.unibench.label_text import parse_labels
     from affectgpt.unibench.metrics.overlap import WheelOverlap
     from affectgpt.unibench.metrics.sector_table import SectorTable
     from affectgpt.unibench.wheels.official import read_official
@@ -124,8 +124,8 @@ def mean_f(folder: Path, language: str) -> float:
     overlap = WheelOverlap(SectorTable(read_official(folder / "emotion_wheel")))
     with (folder / "ovmerd" / "descriptions_dev.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    said = [list(found.labels) for found in READER.emotions([row[language] for row in rows])]
-    terms = overlap.terms([label_list(row["openset"]) for row in rows], said)
+    results = [list(found.labels) for found in READER.emotions([row[language] for row in rows])]
+    terms = overlap.terms([parse_labels(row["openset"]) for row in rows], results)
     return float(overlap.figures(terms.sum(axis=0))["f1"])
 
 

@@ -209,8 +209,8 @@ PAIRS = {
 
 @pytest.mark.parametrize(("text", "labels"), [pair for pairs in PAIRS.values() for pair in pairs])
 def test_rule(text: str, labels: str) -> None:
-    (found,) = READER.emotions([text])
-    assert found.labels == tuple(labels.split()) and not found.error
+    (result,) = READER.emotions([text])
+    assert result.labels == tuple(labels.split()) and not result.error
 
 
 @pytest.mark.parametrize(
@@ -233,14 +233,14 @@ def test_rule(text: str, labels: str) -> None:
     ],
 )
 def test_sentiment(text: str, expected: str) -> None:
-    (found,) = READER.sentiments([text])
-    assert found.labels == (expected,) and not found.error
+    (result,) = READER.sentiments([text])
+    assert result.labels == (expected,) and not result.error
 
 
 @pytest.mark.parametrize("text", ["", " \n", "A table is brown.", "He is not angry.", "一张桌子。"])
 def test_no_sentiment_is_an_error_and_not_neutral(text: str) -> None:
-    (found,) = READER.sentiments([text])
-    assert found.labels == () and "no emotion" in found.error
+    (result,) = READER.sentiments([text])
+    assert result.labels == () and "no emotion" in result.error
 
 
 def test_keep_and_signs_do_something() -> None:

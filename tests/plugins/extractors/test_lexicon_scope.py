@@ -210,8 +210,8 @@ PAIRS = {
 
 @pytest.mark.parametrize(("text", "labels"), [pair for pairs in PAIRS.values() for pair in pairs])
 def test_rule(text: str, labels: str) -> None:
-    (found,) = READER.emotions([text])
-    assert found.labels == tuple(labels.split()) and not found.error
+    (result,) = READER.emotions([text])
+    assert result.labels == tuple(labels.split()) and not result.error
 
 
 @pytest.mark.parametrize("verb", ["掩饰", "压制", "忍", "藏", "挡", "憋", "克制"])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.core.extraction import fault_of_labels, fault_of_sentiment
-from affectgpt.plugins.extractors.llm_answers import Answer, read_emotions, read_sentiment
+from affectgpt.core.extraction import labels_problem, sentiment_problem
+from affectgpt.plugins.extractors.llm_answers import LLMAnswer, read_emotions, read_sentiment
 
 READ = {
     '["happy", "sad"]': ("happy", "sad"),
@@ -128,38 +128,38 @@ REFUSED = [
 
 @pytest.mark.parametrize("text", READ)
 def test_labels_are_read(text: str) -> None:
-    found = read_emotions(Answer(text))
-    assert (found.labels, found.error) == (READ[text], "")
+    result = read_emotions(LLMAnswer(text))
+    assert (result.labels, result.error) == (READ[text], "")
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: repr(text[:30]))
 def test_what_is_no_list_of_labels_is_an_error_with_its_head(text: str) -> None:
-    found = read_emotions(Answer(text))
-    assert found.error and not found.labels
-    assert repr(text.strip()[:20])[1:-1] in found.error and len(found.error) < 600
+    result = read_emotions(LLMAnswer(text))
+    assert result.error and not result.labels
+    assert repr(text.strip()[:20])[1:-1] in result.error and len(result.error) < 600
 
 
 def test_a_cut_answer_is_an_error_even_where_it_looks_whole() -> None:
     for text in ("happy, sad", '["happy"]', "[]", ""):
-        assert "cut" in read_emotions(Answer(text, cut=True)).error
-    assert "cut" in read_sentiment(Answer("positive", cut=True)).error
+        assert "cut" in read_emotions(LLMAnswer(text, cut=True)).error
+    assert "cut" in read_sentiment(LLMAnswer("positive", cut=True)).error
 
 
 @pytest.mark.parametrize("text", ["positive", "Positive.", " POSITIVE\n", '"positive"', "**positive**", "['positive']"])
 def test_a_sentiment_is_read(text: str) -> None:
-    assert read_sentiment(Answer(text)).labels == ("positive",)
+    assert read_sentiment(LLMAnswer(text)).labels == ("positive",)
 
 
 def test_a_refused_question_has_no_labels_and_no_sentiment() -> None:
     for read in (read_emotions, read_sentiment):
-        found = read(Answer("", refused="too long"))
-        assert not found.labels and found.error == "the server refuses the question: too long"
+        result = read(LLMAnswer("", refused="too long"))
+        assert not result.labels and result.error == "the server refuses the question: too long"
 
 
 @given(st.text())
 def test_whatever_is_answered_keeps_the_form(text: str) -> None:
-    emotions, sentiment = read_emotions(Answer(text)), read_sentiment(Answer(text))
-    assert not fault_of_labels(emotions) and not fault_of_sentiment(sentiment)
+    emotions, sentiment = read_emotions(LLMAnswer(text)), read_sentiment(LLMAnswer(text))
+    assert not labels_problem(emotions) and not sentiment_problem(sentiment)
     assert emotions.labels or emotions.error or re.sub(r"\W", "", text).lower() in ("", "none", "null")
 
 
@@ -167,4 +167,4 @@ def test_whatever_is_answered_keeps_the_form(text: str) -> None:
 def test_a_written_list_is_read_back(labels: list[str]) -> None:
     expected = tuple(dict.fromkeys(labels))
     for text in (json.dumps(labels), repr(labels), "Labels: " + str(labels)):
-        assert read_emotions(Answer(text)).labels == expected
+        assert read_emotions(LLMAnswer(text)).labels == expected

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from affectgpt import Extraction, build_extractor, discover
-from affectgpt.plugins.extractors.llm_answers import Answer
-from affectgpt.plugins.extractors.llm_cache import AnswerCache, default_folder, key_of
+from affectgpt.plugins.extractors.llm_answers import LLMAnswer
+from affectgpt.plugins.extractors.llm_cache import AnswerCache, answer_key, default_folder
 from affectgpt.registry.errors import ConfigError, RunError
 
 pytest.importorskip("openai")
-KEY = key_of({"question": "one"})
+KEY = answer_key({"question": "one"})
 
 
 def test_a_kept_answer_is_found_whole(tmp_path: Path) -> None:
-    for answer in (Answer("['a', '高兴']\x00\udcff"), Answer("", cut=True)):
-        AnswerCache(tmp_path).keep(KEY, answer)
+    for answer in (LLMAnswer("['a', '高兴']\x00\udcff"), LLMAnswer("", cut=True)):
+        AnswerCache(tmp_path).store(KEY, answer)
         assert AnswerCache(tmp_path).find(KEY) == answer
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{KEY}.json"]
 
@@ -46,12 +46,12 @@ def test_a_kept_answer_is_found_whole(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_counts_as_absent_and_is_written_again(tmp_path: Path, content: bytes) -> None:
     cache = AnswerCache(tmp_path)
-    cache.keep(KEY, Answer("[]"))
+    cache.store(KEY, LLMAnswer("[]"))
     (path,) = tmp_path.rglob("*.json")
     path.write_bytes(content.replace(b"KEY", json.dumps(KEY).encode()))
     assert cache.find(KEY) is None
-    cache.keep(KEY, Answer("[]"))
-    assert cache.find(KEY) == Answer("[]")
+    cache.store(KEY, LLMAnswer("[]"))
+    assert cache.find(KEY) == LLMAnswer("[]")
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(RunError, match="No space left on device"):
-        cache.keep(KEY, Answer("[]"))
+        cache.store(KEY, LLMAnswer("[]"))
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -87,41 +87,41 @@ def test_a_second_run_asks_nothing(serve: Any, endpoint: Any) -> None:
     server = serve(lambda question: "[calm]" if "<description>" in question else "neutral")
     first = endpoint(server)
     results = [first.emotions(["a", "b"]), first.sentiments(["a", "b"])]
-    asked = len(server.requests)
+    requests = len(server.requests)
     again = endpoint(server)
     assert [again.emotions(["a", "b"]), again.sentiments(["b", "a"])] == results
-    assert asked == 3 and len(server.requests) == asked
+    assert requests == 3 and len(server.requests) == requests
 
 
 def test_a_question_that_was_refused_is_asked_again(serve: Any, endpoint: Any, reply: Any) -> None:
     server = serve(lambda question: reply(status=400) if "\nlong\n" in question else reply("[calm]"))
-    for asked in (2, 4):
-        found = endpoint(server).emotions(["a", "long"])
-        assert found[0] == Extraction(("calm",)) and "refused with 400" in found[1].error
+    for requests in (2, 4):
+        result = endpoint(server).emotions(["a", "long"])
+        assert result[0] == Extraction(("calm",)) and "refused with 400" in result[1].error
         # The second run knows the first answer, asks again, and makes sure that the server takes a short question.
-        assert len(server.requests) == asked
+        assert len(server.requests) == requests
 
 
 def test_what_cannot_be_read_is_kept_too(serve: Any, endpoint: Any) -> None:
     server = serve(lambda question: "I cannot tell.")
-    found = [endpoint(server).emotions(["a"]) for _ in range(2)]
-    assert found[0] == found[1] and found[0][0].error and len(server.requests) == 1
+    results = [endpoint(server).emotions(["a"]) for _ in range(2)]
+    assert results[0] == results[1] and results[0][0].error and len(server.requests) == 1
 
 
 def test_whatever_decides_an_answer_makes_it_another_question(
     serve: Any, endpoint: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, other = (serve(lambda question: "[calm]") for _ in range(2))
+    server, second = (serve(lambda question: "[calm]") for _ in range(2))
     builds: list[Any] = [
         lambda: endpoint(server),
         lambda: endpoint(server, model="large"),
-        lambda: endpoint(other),
+        lambda: endpoint(second),
         lambda: endpoint(server, max_new_tokens=64),
         lambda: endpoint(server, prompt="Say: {text}"),
     ]
     for build in builds:
         build().emotions(["a"])
-    assert len(server.requests) == 4 and len(other.requests) == 1
+    assert len(server.requests) == 4 and len(second.requests) == 1
     monkeypatch.setattr("affectgpt.plugins.extractors.llm_prompts.VERSION", 2)
     endpoint(server).emotions(["a"])
     assert len(server.requests) == 5
@@ -162,12 +162,12 @@ def test_several_processes_share_it(serve: Any, tmp_path: Path) -> None:
     server = serve(lambda question: "[calm]")
     command = [sys.executable, "-c", SCRIPT, server.url, str(tmp_path)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for each in running:
-        _, said = each.communicate(timeout=60)
-        assert each.returncode == 0, said
+    for item in running:
+        _, message = item.communicate(timeout=60)
+        assert item.returncode == 0, message
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 40 and all(json.loads(path.read_text())["text"] == "[calm]" for path in files)
-    asked = len(server.requests)
+    requests = len(server.requests)
     options = {"endpoint": {"url": server.url, "model": "tiny"}, "cache": str(tmp_path)}
     build_extractor("llm", options, discover()).emotions([f"text {index}" for index in range(40)])
-    assert len(server.requests) == asked
+    assert len(server.requests) == requests

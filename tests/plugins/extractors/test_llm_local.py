@@ -38,22 +38,22 @@ def build(tmp_path: Path) -> Build:
     torch.set_num_threads(1)
 
     def make(**options: Any) -> LLMExtractor:
-        given = {"llm": QWEN, "cache": "off", "device": "cpu", "max_new_tokens": 6, **options}
-        extractor: LLMExtractor = build_extractor("llm", given, discover()).plugin
+        values = {"llm": QWEN, "cache": "off", "device": "cpu", "max_new_tokens": 6, **options}
+        extractor: LLMExtractor = build_extractor("llm", values, discover()).plugin
         return extractor
 
     return make
 
 
 def answered(extractor: LLMExtractor, questions: list[str]) -> list[str]:
-    found = dict(extractor.model.answers(questions))
-    return [found[index].text for index in range(len(questions))]
+    result = dict(extractor.model.answers(questions))
+    return [result[index].text for index in range(len(questions))]
 
 
 def test_a_random_model_gives_errors_and_no_labels(build: Build) -> None:
     extractor = build()
-    for found in (extractor.emotions(TEXTS), extractor.sentiments(TEXTS)):
-        assert len(found) == 3 and all(each.error and not each.labels for each in found)
+    for result in (extractor.emotions(TEXTS), extractor.sentiments(TEXTS)):
+        assert len(result) == 3 and all(each.error and not each.labels for each in result)
 
 
 def test_the_batch_does_not_matter(build: Build) -> None:
@@ -120,26 +120,26 @@ def test_emotions_in_one_step_and_the_sentiment_in_two(build: Build) -> None:
 def test_markers_in_a_text_are_read_as_text_and_those_of_the_chat_as_markers(build: Build) -> None:
     extractor, llm = saying(build, by_text)
     plain_end = llm.inner.end_ids()[0]
-    seen: list[list[int]] = []
+    calls: list[list[int]] = []
     embed = llm.inner.embed
-    llm.embed = lambda ids: seen.append(ids.tolist()) or embed(ids)  # type: ignore[method-assign]
+    llm.embed = lambda ids: calls.append(ids.tolist()) or embed(ids)  # type: ignore[method-assign]
     llm.generate = lambda embeds, mask, settings: [[] for _ in embeds]  # type: ignore[method-assign]
     extractor.emotions([TEXTS[2]])
-    assert plain_end not in seen[0]
+    assert plain_end not in calls[0]
     llm.inner.tokenizer.chat_template = (
         "{% for m in messages %}<|im_end|>{{ m.role }}: {{ m.content | trim }}<|im_end|>{% endfor %}assistant:"
     )
     framed = LLMExtractor(extractor.config, llm)
     framed.emotions([TEXTS[2]])
-    assert seen[-1].count(plain_end) == 2 and seen[-1][0] == plain_end
-    assert llm.inner.tokenizer.decode(seen[-1]).endswith("<|im_end|>assistant:")
+    assert calls[-1].count(plain_end) == 2 and calls[-1][0] == plain_end
+    assert llm.inner.tokenizer.decode(calls[-1]).endswith("<|im_end|>assistant:")
 
 
 def test_a_chat_template_that_fails_is_said(build: Build) -> None:
-    for template, said in (("{{ raise_exception('no') }}", "fails"), ("hello", "does not hold the user's words once")):
+    for template, message in (("{{ raise_exception('no') }}", "fails"), ("hello", "does not hold the user's words once")):
         inner = build().model.llm
         inner.tokenizer.chat_template = template
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             LLMExtractor(LLMExtractorConfig(llm=QWEN, cache="off", device="cpu"), inner)
 
 
@@ -147,13 +147,13 @@ def test_a_hit_asks_no_model_and_other_weights_are_another_model(build: Build, t
     cache = str(tmp_path / "cache")
     first, llm = saying(build, by_text, cache=cache)
     expected = first.emotions(TEXTS)
-    again, other = saying(build, by_text, cache=cache)
-    assert again.emotions(TEXTS) == expected and len(llm.read) == 3 and other.read == []
+    again, second = saying(build, by_text, cache=cache)
+    assert again.emotions(TEXTS) == expected and len(llm.read) == 3 and second.read == []
     with torch.no_grad():
-        next(iter(other.inner.parameters())).add_(0.1)
-    changed = LLMExtractor(again.config, other)
+        next(iter(second.inner.parameters())).add_(0.1)
+    changed = LLMExtractor(again.config, second)
     changed.emotions(TEXTS)
-    assert len(other.read) == 3
+    assert len(second.read) == 3
 
 
 def test_batches_done_before_a_failure_are_kept(build: Build, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_batches_done_before_a_failure_are_kept(build: Build, tmp_path: Path) ->
     extractor, _ = saying(build, say, cache=cache, batch_size=1)
     with pytest.raises(RunError, match="lower `batch_size`") as caught:
         extractor.emotions(TEXTS)
-    assert "2 answers already given are kept in" in str(caught.value)
+    assert "2 finished answers are stored in" in str(caught.value)
     again, llm = saying(build, by_text, cache=cache, batch_size=1)
     again.emotions(TEXTS)
     assert len(llm.read) == 1

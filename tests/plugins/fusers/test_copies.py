@@ -9,10 +9,12 @@ import torch
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.configs import MeanConfig, ModalityAttentionConfig, TemporalAttentionConfig
 from affectgpt.plugins.fusers.mean import Mean
+from affectgpt.plugins.fusers.mean_config import MeanConfig
 from affectgpt.plugins.fusers.modality_attention import ModalityAttention
+from affectgpt.plugins.fusers.modality_attention_config import ModalityAttentionConfig
 from affectgpt.plugins.fusers.temporal_attention import TemporalAttention
+from affectgpt.plugins.fusers.temporal_attention_config import TemporalAttentionConfig
 
 SPECS = {"face": TokenSpec(modality="face", dim=6, tokens=9), "audio": TokenSpec(modality="audio", dim=4, tokens=9)}
 FUSERS = [
@@ -31,8 +33,8 @@ def test_the_same_token_several_times(target: Any, config: Any, inputs: list[str
     single, several = (target(each, specs, each.infer(specs)).eval() for each in (once, thrice))
     several.load_state_dict(single.state_dict())
     mask = torch.tensor([[True] * 4, [False] * 4])
-    given = {name: Tokens(torch.randn(2, 4, spec.dim), mask, torch.rand(2, 4)) for name, spec in specs.items()}
-    one, three = single(given), several(given)
+    argument = {name: Tokens(torch.randn(2, 4, spec.dim), mask, torch.rand(2, 4)) for name, spec in specs.items()}
+    one, three = single(argument), several(argument)
     assert torch.equal(three.values, one.values.expand(-1, 3, -1)) and three.values.shape[1] == 3
     assert torch.equal(three.valid(), one.valid().expand(-1, 3))
     assert (one.times is None) == (three.times is None)

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.attention_configs import CrossAttentionConfig
 from affectgpt.plugins.fusers.cross_attention import CrossAttention
+from affectgpt.plugins.fusers.cross_attention_config import CrossAttentionConfig
 from affectgpt.registry.errors import InterfaceError
 
 SPECS = {"face": TokenSpec(modality="face", dim=12, tokens=9), "audio": TokenSpec(modality="audio", dim=20, tokens=400)}
@@ -36,8 +36,8 @@ def by_hand(fuser: Any, rows: dict[str, tuple[Tensor, Tensor]]) -> tuple[Tensor,
     for index, (tokens, times) in enumerate(rows.values()):
         frequency = torch.tensor([10 ** (1 - 4 * k / 7) for k in range(8)], dtype=torch.float64)
         angles = 2 * math.pi * times[:, None] * frequency
-        told = torch.cat([angles.sin(), angles.cos()], dim=1) @ fuser.when[index].weight.T
-        read = fuser.read[index](fuser.norms[index](tokens) + told)
+        message = torch.cat([angles.sin(), angles.cos()], dim=1) @ fuser.when[index].weight.T
+        read = fuser.read[index](fuser.norms[index](tokens) + message)
         keys = fuser.key(read).view(-1, 2, 8).transpose(0, 1)
         scores.append(queries @ keys.transpose(1, 2) / 8**0.5 + fuser.gates[:, index, None, None])
         values.append(fuser.value(read).view(-1, 2, 8).transpose(0, 1))
@@ -94,12 +94,12 @@ def test_times_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"dim": 16, "heads": 3}, "3 heads of a width of 16"),
         ({"dim": 1024, "heads": 2}, "at most 256 wide"),
     ],
 )
-def test_heads_that_do_not_fit_are_refused_before_there_are_weights(options: dict[str, int], said: str) -> None:
-    with pytest.raises(InterfaceError, match=said):
+def test_heads_that_do_not_fit_are_refused_before_there_are_weights(options: dict[str, int], message: str) -> None:
+    with pytest.raises(InterfaceError, match=message):
         CrossAttentionConfig(inputs=["face", "audio"], **options).infer(SPECS)

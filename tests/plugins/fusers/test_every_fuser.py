@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from affectgpt.registry.discovery import discover
-from affectgpt.testing.cases import Case, fuser_cases
-from affectgpt.testing.fuser_checks import CHECKS, SLOW, run
+from affectgpt.testing.cases import FuserCase, fuser_cases
+from affectgpt.testing.fuser_checks import CHECKS, SLOW, run_seeded
 
 CATALOG = discover()
 NAMES = CATALOG.names("fuser")
@@ -15,7 +15,7 @@ CASES = [case for name in NAMES for case in fuser_cases(CATALOG, name)]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}: {case}")
 @pytest.mark.parametrize("check", [check for check in CHECKS if check not in SLOW])
-def test_every_fuser_keeps(check: str, case: Case) -> None:
+def test_every_fuser_keeps(check: str, case: FuserCase) -> None:
     CHECKS[check](case)
 
 
@@ -54,5 +54,5 @@ def test_a_method_of_others_names_its_paper(name: str) -> None:
 
 
 def test_some_fusers_report_attributions() -> None:
-    reporting = {case.name for case in CASES if run(case.build(), case.tokens()).attribution is not None}
+    reporting = {case.name for case in CASES if run_seeded(case.build(), case.tokens()).attribution is not None}
     assert {"modality-attention", "cross-attention", "qformer", "perceiver", "gated"} <= reporting

@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
 from affectgpt.plugins.fusers.concat import Concat
-from affectgpt.plugins.fusers.configs import (
-    ConcatConfig,
-    MeanConfig,
-    ModalityAttentionConfig,
-    TemporalAttentionConfig,
-)
+from affectgpt.plugins.fusers.concat_config import ConcatConfig
 from affectgpt.plugins.fusers.mean import Mean
+from affectgpt.plugins.fusers.mean_config import MeanConfig
 from affectgpt.plugins.fusers.modality_attention import ModalityAttention
+from affectgpt.plugins.fusers.modality_attention_config import ModalityAttentionConfig
 from affectgpt.plugins.fusers.temporal_attention import TemporalAttention
+from affectgpt.plugins.fusers.temporal_attention_config import TemporalAttentionConfig
 
 Array = NDArray[np.float64]
 FACE = TokenSpec(modality="face", dim=6, tokens=9)
@@ -55,8 +53,8 @@ def build(target: Any, config: Any, **specs: TokenSpec) -> Any:
     return target(config, specs, config.infer(specs)).eval()
 
 
-def close(found: torch.Tensor, expected: Array) -> None:
-    np.testing.assert_allclose(found.detach().double().numpy(), expected, rtol=1e-5, atol=1e-6)
+def close(result: torch.Tensor, expected: Array) -> None:
+    np.testing.assert_allclose(result.detach().double().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_mean_averages_tokens_and_times() -> None:
@@ -93,16 +91,16 @@ def test_modality_attention_weighs_each_modality(normalize: str) -> None:
     out = fuser(inputs)
     for row in range(5):
         # An absent modality is a vector of zeros to the scores, and has no weight.
-        there = [bool(each.valid()[row].any()) for each in inputs.values()]
+        entries = [bool(item.valid()[row].any()) for item in inputs.values()]
         pooled = np.stack(
             [
-                linear(layer, real(each, row).mean(axis=0)) if present else np.zeros(6)
-                for layer, each, present in zip(fuser.projections, inputs.values(), there, strict=True)
+                linear(layer, real(item, row).mean(axis=0)) if present else np.zeros(6)
+                for layer, item, present in zip(fuser.projections, inputs.values(), entries, strict=True)
             ]
         )
         scores = linear(fuser.score, linear(fuser.mix, pooled.reshape(-1)))
         weights = np.zeros(2)
-        weights[there] = softmax(scores[there]) if normalize == "softmax" else scores[there]
+        weights[entries] = softmax(scores[entries]) if normalize == "softmax" else scores[entries]
         close(out.values[row, 0], weights @ pooled)
         size = np.abs(weights) * np.linalg.norm(pooled, axis=1)
         close(out.attribution[row], size / size.sum())
@@ -135,8 +133,8 @@ def test_concat_keeps_every_token_in_the_order_of_the_config() -> None:
 def test_the_width_is_the_widest_inputs_or_the_one_asked_for(
     target: Any, config: Callable[..., Any], dim: int | None, width: int
 ) -> None:
-    made = config(inputs=["face", "audio"], dim=dim)
-    declared = made.infer({"face": FACE, "audio": AUDIO})
-    out = build(target, made, face=FACE, audio=AUDIO)({"face": sequence([3], 6, 1), "audio": sequence([2], 4, 1)})
+    built_model = config(inputs=["face", "audio"], dim=dim)
+    declared = built_model.infer({"face": FACE, "audio": AUDIO})
+    out = build(target, built_model, face=FACE, audio=AUDIO)({"face": sequence([3], 6, 1), "audio": sequence([2], 4, 1)})
     assert declared.dim == out.values.shape[2] == width
     assert declared.exact is (target is ModalityAttention)

@@ -6,8 +6,8 @@ import torch
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.attention_configs import QFormerConfig
 from affectgpt.plugins.fusers.qformer import QFormer
+from affectgpt.plugins.fusers.qformer_config import QFormerConfig
 
 
 def test_padding_in_front_does_not_move_the_positions() -> None:

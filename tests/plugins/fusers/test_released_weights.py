@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.plugins.fusers.configs import ModalityAttentionConfig, TemporalAttentionConfig
 from affectgpt.plugins.fusers.modality_attention import ModalityAttention
+from affectgpt.plugins.fusers.modality_attention_config import ModalityAttentionConfig
 from affectgpt.plugins.fusers.temporal_attention import TemporalAttention
+from affectgpt.plugins.fusers.temporal_attention_config import TemporalAttentionConfig
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,8 @@ def project(weights: dict[str, Tensor], name: str, tokens: Tokens) -> Tensor:
     return functional.linear(tokens.values, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
-def same(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+def same(result: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_two_records_of_the_encoders_agree(hidden: dict[str, Tensor], outputs: dict[str, Tensor]) -> None:
@@ -125,5 +126,5 @@ def test_softmax_is_not_what_the_released_model_computes(
     fuser = TemporalAttention(config, specs, config.infer(specs))
     take(fuser.score, weights, "video_attention_mlp")
     with torch.no_grad():
-        found = project(weights, "affectgpt_proj", fuser({"face": Tokens(hidden["face"])}))
-    assert (found - outputs["face_llms"]).abs().max() > 0.01
+        result = project(weights, "affectgpt_proj", fuser({"face": Tokens(hidden["face"])}))
+    assert (result - outputs["face_llms"]).abs().max() > 0.01

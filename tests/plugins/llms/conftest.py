@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from affectgpt.plugins.llms.causal_lm import CausalLM
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 
 SIZES = {
     "vocab_size": 300,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from affectgpt.core.batch import pad
 from affectgpt.core.config import GenerationConfig
-from affectgpt.plugins.llms.causal_generation import steps
+from affectgpt.plugins.llms.causal_generation import decode_steps
 from affectgpt.plugins.llms.causal_lm import CausalLM
 
 LENGTH = 16
@@ -51,8 +51,8 @@ def test_a_row_is_the_same_alone_and_in_any_company(llm: CausalLM, way: str) -> 
     def seeds(chosen: list[int]) -> list[int] | None:
         return [100 + index for index in chosen] if WAYS[way].get("sample") else None
 
-    alone = [written(llm, [row], seeds=seeds([index]), **WAYS[way])[0] for index, row in enumerate(PROMPTS)]
-    assert len({tuple(row) for row in alone}) > 1
+    single = [written(llm, [row], seeds=seeds([index]), **WAYS[way])[0] for index, row in enumerate(PROMPTS)]
+    assert len({tuple(row) for row in single}) > 1
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -61,7 +61,7 @@ def test_a_row_is_the_same_alone_and_in_any_company(llm: CausalLM, way: str) -> 
     )
     def law(chosen: list[int], garbage: float) -> None:
         together = written(llm, [PROMPTS[index] for index in chosen], garbage, seeds=seeds(chosen), **WAYS[way])
-        assert together == [alone[index] for index in chosen]
+        assert together == [single[index] for index in chosen]
 
     law()
 
@@ -79,8 +79,8 @@ def test_logits_in_a_batch_are_those_alone_up_to_rounding(llm: CausalLM) -> None
     embeds, mask = pad(PROMPTS, "left")
     with torch.no_grad():
         together = llm.logits(embeds, mask)[:, -1]
-        alone = torch.cat([llm.logits(row[None], torch.ones(1, len(row), dtype=torch.bool))[:, -1] for row in PROMPTS])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+        single = torch.cat([llm.logits(row[None], torch.ones(1, len(row), dtype=torch.bool))[:, -1] for row in PROMPTS])
+    torch.testing.assert_close(together, single, rtol=0, atol=1e-5)
 
 
 def test_each_token_is_computed_once(llm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +110,8 @@ def test_rows_end_at_their_own_end_marker(llm: CausalLM, monkeypatch: pytest.Mon
 def pairs(llm: CausalLM, rows: list[list[int]]) -> list[str]:
     """Stop texts of two letters that are in the middle of a row: a token is a byte here, so they straddle tokens."""
     texts = [llm.decode(row) for row in rows]
-    found = {text[at : at + 2] for text in texts for at in range(2, len(text) - 1)}
-    return sorted(each for each in found if "\ufffd" not in each)
+    names = {text[at : at + 2] for text in texts for at in range(2, len(text) - 1)}
+    return sorted(each for each in names if "\ufffd" not in each)
 
 
 def test_a_row_stops_where_a_stop_text_is_complete_also_across_tokens(llm: CausalLM) -> None:
@@ -131,28 +131,31 @@ def test_a_stop_text_of_bytes_is_found_where_it_is_complete(llm: CausalLM, count
     tokenizer = Tokenizer(models.BPE({piece: index for index, piece in enumerate(pieces)}, [], byte_fallback=True))
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     ids = [1 + byte for byte in ("悲" * count + "。終悲悲").encode()]
-    said = iter(ids)
+    message = iter(ids)
 
     def scripted(*_: Any) -> Tensor:
-        return torch.nn.functional.one_hot(torch.tensor([[next(said)]]), 300).float()
+        return torch.nn.functional.one_hot(torch.tensor([[next(message)]]), 300).float()
 
     hook = llm.model.lm_head.register_forward_hook(scripted)
     try:
         how = GenerationConfig(max_new_tokens=len(ids), stop=["。終"])
         embeds, mask = pad(PROMPTS[:1], "left")
-        found = [row[0] for row in steps(llm.model, embeds, mask, how, ends=[299], decode=tokenizer.decode, seeds=None)]
+        results = [
+            row[0]
+            for row in decode_steps(llm.model, embeds, mask, how, ends=[299], decode=tokenizer.decode, seeds=None)
+        ]
     finally:
         hook.remove()
-    assert found == ids[: 3 * count + 6]
+    assert results == ids[: 3 * count + 6]
 
 
 def test_a_beam_ends_with_a_stop_text(llm: CausalLM) -> None:
     rows = written(llm, PROMPTS, beams=2)
     stopped = {stop: written(llm, PROMPTS, beams=2, stop=[stop]) for stop in pairs(llm, rows)}
-    ended = [row for stop, each in stopped.items() for row in each if stop in llm.decode(row)]
+    ended = [row for stop, value in stopped.items() for row in value if stop in llm.decode(row)]
     assert any(len(row) < LENGTH for row in ended)
-    for stop, each in stopped.items():
-        assert all(stop not in llm.decode(row[:-1]) for row in each)
+    for stop, value in stopped.items():
+        assert all(stop not in llm.decode(row[:-1]) for row in value)
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -181,12 +184,12 @@ def test_top_k_of_one_and_a_temperature_near_zero_are_greedy(llm: CausalLM) -> N
 def test_samples_follow_the_distribution(llm: CausalLM) -> None:
     row, count = PROMPTS[2], 3000
     logits = llm.logits(row[None], torch.ones(1, len(row), dtype=torch.bool))[0, -1].detach()
-    wanted = (logits * 4).softmax(dim=0)
+    expected = (logits * 4).softmax(dim=0)
     drawn = written(llm, [row] * count, sample=True, temperature=0.25, max_new_tokens=1, seeds=list(range(count)))
-    found = torch.zeros_like(wanted)
+    result = torch.zeros_like(expected)
     for ids in drawn:
-        found[ids[0] if ids else llm.end_ids()[0]] += 1 / count
-    assert (found - wanted).abs().sum() < 0.3 and (found - wanted).abs().max() < 4 * (wanted.max() / count).sqrt()
+        result[ids[0] if ids else llm.end_ids()[0]] += 1 / count
+    assert (result - expected).abs().sum() < 0.3 and (result - expected).abs().max() < 4 * (expected.max() / count).sqrt()
 
 
 @pytest.mark.parametrize("way", ["greedy", "penalty", "sampling", "stop"])
@@ -213,9 +216,9 @@ def test_an_adapter_takes_part_in_beams_and_streams(build: Callable, configured:
     llm = build(configured(lora={"r": 8}))
     before = [written(llm, PROMPTS, beams=beams) for beams in (1, 2)]
     with torch.no_grad():
-        for name, each in llm.named_parameters():
+        for name, parameter in llm.named_parameters():
             if "lora_B" in name:
-                each.normal_()
+                parameter.normal_()
     after = [written(llm, PROMPTS, beams=beams) for beams in (1, 2)]
     assert all(one != other for one, other in zip(before, after, strict=True))
 

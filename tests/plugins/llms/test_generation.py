@@ -13,7 +13,7 @@ from torch import Tensor
 from affectgpt.core.batch import pad
 from affectgpt.core.config import GenerationConfig
 from affectgpt.plugins.llms.causal_lm import CausalLM
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 
 Build = Callable[[CausalLMConfig], CausalLM]
 LENGTH = 16
@@ -46,8 +46,8 @@ def test_logits_do_not_depend_on_padding(build: Build, configured: Callable, sid
     embeds[~mask] = 3.0
     together = llm.logits(embeds, mask)
     for index, row in enumerate(rows):
-        alone = llm.logits(row[None], torch.ones(1, len(row), dtype=torch.bool))[0]
-        torch.testing.assert_close(together[index][mask[index]], alone, rtol=1e-4, atol=1e-5)
+        single = llm.logits(row[None], torch.ones(1, len(row), dtype=torch.bool))[0]
+        torch.testing.assert_close(together[index][mask[index]], single, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "gpt2"])
@@ -147,7 +147,7 @@ def test_the_adapter_takes_part(build: Build, configured: Callable) -> None:
     llm = build(configured(lora={"r": 8}))
     before = free(llm)
     with torch.no_grad():
-        for name, each in llm.named_parameters():
+        for name, parameter in llm.named_parameters():
             if "lora_B" in name:
-                each.normal_()
+                parameter.normal_()
     assert written(llm, prompts(6)) != [before]

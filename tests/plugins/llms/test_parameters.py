@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from affectgpt.plugins.llms.causal_lm import CausalLM
-from affectgpt.plugins.llms.configs import CausalLMConfig, LoRA
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig, LoRA
 
 Build = Callable[[CausalLMConfig], CausalLM]
 Configured = Callable[..., CausalLMConfig]
@@ -59,15 +59,15 @@ def test_lora_trains_its_adapter_only(build: Build, configured: Configured, kind
     config = configured(kind, lora=lora)
     llm = build(config).train()
     assert llm.adapter() is not None
-    trained = {name: each for name, each in llm.named_parameters() if each.requires_grad}
+    trained = {name: parameter for name, parameter in llm.named_parameters() if parameter.requires_grad}
     assert trained and all("lora_" in name for name in trained)
-    assert config.adapter_parameters() == sum(each.numel() for each in trained.values())
-    assert config.parameters() == sum(each.numel() for each in llm.parameters()) - config.adapter_parameters()
+    assert config.adapter_parameters() == sum(parameter.numel() for parameter in trained.values())
+    assert config.parameters() == sum(parameter.numel() for parameter in llm.parameters()) - config.adapter_parameters()
     embeds = torch.randn(2, 5, 32)
     llm.logits(embeds, torch.ones(2, 5, dtype=torch.bool)).square().sum().backward()
-    for name, each in llm.named_parameters():
-        assert (each.grad is not None) == (name in trained), name
-    assert any(bool(each.grad.any()) for name, each in trained.items() if "lora_B" in name)
+    for name, parameter in llm.named_parameters():
+        assert (parameter.grad is not None) == (name in trained), name
+    assert any(bool(parameter.grad.any()) for name, parameter in trained.items() if "lora_B" in name)
 
 
 def test_a_new_adapter_changes_nothing_and_a_trained_one_does(build: Build, configured: Configured) -> None:
@@ -76,9 +76,9 @@ def test_a_new_adapter_changes_nothing_and_a_trained_one_does(build: Build, conf
     before = plain.logits(embeds, mask)
     torch.testing.assert_close(adapted.logits(embeds, mask), before)
     with torch.no_grad():
-        for name, each in adapted.named_parameters():
+        for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
-                each.normal_()
+                parameter.normal_()
     assert (adapted.logits(embeds, mask) - before).abs().max() > 0.01
     assert plain.adapter() is None
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from affectgpt.plugins.llms.causal_lm import CausalLM
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
 Build = Callable[[CausalLMConfig], CausalLM]
@@ -27,15 +27,15 @@ def refused(build: Build, folder: Path, kind: type[Exception] = CheckpointError,
 def test_a_folders_weights_and_tokenizer_are_used(
     build: Build, configured: Callable[..., CausalLMConfig], folder: Path
 ) -> None:
-    made, read = build(configured()), build(CausalLMConfig(model=str(folder)))
-    assert read.pretrained and not made.pretrained
-    expected, found = made.model.state_dict(), read.model.state_dict()
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(value, found[key]) for key, value in expected.items())
-    assert read.encode("hé!", special=False) == made.encode("hé!", special=False)
-    assert read.end_ids() == made.end_ids()
+    built_model, read = build(configured()), build(CausalLMConfig(model=str(folder)))
+    assert read.pretrained and not built_model.pretrained
+    expected, result = built_model.model.state_dict(), read.model.state_dict()
+    assert expected.keys() == result.keys()
+    assert all(torch.equal(value, result[key]) for key, value in expected.items())
+    assert read.encode("hé!", special=False) == built_model.encode("hé!", special=False)
+    assert read.end_ids() == built_model.end_ids()
     embeds, mask = torch.randn(1, 5, 32), torch.ones(1, 5, dtype=torch.bool)
-    assert torch.equal(read.logits(embeds, mask), made.logits(embeds, mask))
+    assert torch.equal(read.logits(embeds, mask), built_model.logits(embeds, mask))
 
 
 def test_init_random_reads_the_sizes_of_a_folder_and_not_its_weights(build: Build, folder: Path) -> None:
@@ -45,9 +45,9 @@ def test_init_random_reads_the_sizes_of_a_folder_and_not_its_weights(build: Buil
     llm = build(config)
     assert not llm.pretrained and config.infer().dim == 32 and config.infer().tokens == 256
     torch.manual_seed(9)
-    other = CausalLM(config, config.infer())
-    assert not torch.equal(other.model.model.embed_tokens.weight, stored["model.embed_tokens.weight"])
-    assert not torch.equal(other.model.model.embed_tokens.weight, llm.model.model.embed_tokens.weight)
+    second = CausalLM(config, config.infer())
+    assert not torch.equal(second.model.model.embed_tokens.weight, stored["model.embed_tokens.weight"])
+    assert not torch.equal(second.model.model.embed_tokens.weight, llm.model.model.embed_tokens.weight)
 
 
 def test_dtype_is_the_weights(build: Build, folder: Path) -> None:
@@ -150,16 +150,16 @@ def test_more_token_ids_than_embeddings(
 
 
 def test_the_released_tokenizer_gives_its_ids(build: Build, shared: Path) -> None:
-    place = shared / "oracle" / "hf_models" / "tiny-qwen2"
+    path = shared / "oracle" / "hf_models" / "tiny-qwen2"
     record = shared / "oracle" / "inputs" / "tokenization.json"
-    if not place.is_dir() or not record.is_file():
-        pytest.skip(f"no reference model in {place}")
-    config = CausalLMConfig(model=str(place))
+    if not path.is_dir() or not record.is_file():
+        pytest.skip(f"no reference model in {path}")
+    config = CausalLMConfig(model=str(path))
     llm = build(config)
-    assert config.parameters() == sum(each.numel() for each in llm.parameters())
+    assert config.parameters() == sum(parameter.numel() for parameter in llm.parameters())
     assert llm.pretrained and config.infer().dim == 96 and llm.end_ids() == [702, 700]
     # Ids above 702 are placeholders that the released code adds to the tokenizer.
-    cases = [each for each in json.loads(record.read_text())["cases"] if max(each["ids"], default=0) <= 702]
+    cases = [parameter for parameter in json.loads(record.read_text())["cases"] if max(parameter["ids"], default=0) <= 702]
     assert len(cases) > 15
     for case in cases:
         assert llm.encode(case["text"], special=True) == case["ids"], case["text"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.plugins.llms.causal_lm import CausalLM
-from affectgpt.plugins.llms.configs import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 from affectgpt.plugins.llms.tokenizer import END, byte_tokenizer, read_tokenizer
 
 TINY = Path(__file__).resolve().parents[3] / "configs" / "tiny-tokenizer"
@@ -23,8 +23,8 @@ def llm(request: pytest.FixtureRequest, build: Callable, configured: Callable) -
     config: CausalLMConfig = configured(
         sizes={"vocab_size": 640}, tokenizer=None if request.param == "bytes" else str(TINY)
     )
-    made: CausalLM = build(config)
-    return made
+    causal_l_m: CausalLM = build(config)
+    return causal_l_m
 
 
 @given(st.text())
@@ -64,8 +64,8 @@ def test_the_saved_tokenizer_is_the_same(llm: CausalLM, tmp_path: Path) -> None:
     again = read_tokenizer(str(tmp_path / "tokenizer"))
     text = f"The person smiles. é 高兴 {END}"
     for split in (True, False):
-        given = {"add_special_tokens": False, "split_special_tokens": split}
-        assert again(text, **given)["input_ids"] == llm.tokenizer(text, **given)["input_ids"]
+        values = {"add_special_tokens": False, "split_special_tokens": split}
+        assert again(text, **values)["input_ids"] == llm.tokenizer(text, **values)["input_ids"]
     assert again.get_vocab() == llm.tokenizer.get_vocab() and again.eos_token_id == llm.tokenizer.eos_token_id
 
 

@@ -1,4 +1,4 @@
-"""Options of the built-in language models. No torch."""
+"""Options and interface of the language model `causal-lm`. No torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from affectgpt.core.contracts import LLMConfig, ModelPath
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.known_models import config_size, model_config
+from affectgpt.registry.spec import PluginSpec
+
+SPEC = PluginSpec(
+    kind="llm",
+    name="causal-lm",
+    config=f"{__name__}:CausalLMConfig",
+    target="affectgpt.plugins.llms.causal_lm:CausalLM",
+    summary="any decoder of transformers, with LoRA by PEFT",
+    citation="LoRA: Hu et al., 2021, arXiv:2106.09685",
+)
 
 _LLAMA_LIKE = ("qwen2", "llama", "mistral")
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -88,7 +98,7 @@ class CausalLMConfig(LLMConfig):
         try:
             shapes = _shapes(self.values())
             sizes = [shapes[target] for target in self.lora.targets]
-            widths = sum(given + wanted for given, wanted in sizes)
+            widths = sum(inputs + outputs for inputs, outputs in sizes)
             return int(self.values()["num_hidden_layers"]) * self.lora.r * widths
         except (KeyError, TypeError):
             return None
@@ -118,6 +128,6 @@ def _shapes(values: dict[str, Any]) -> dict[str, tuple[int, int]]:
 def _decoder_parameters(values: dict[str, Any]) -> int:
     shapes, hidden = _shapes(values), values["hidden_size"]
     biases = sum(shapes[name][1] for name in ("q_proj", "k_proj", "v_proj")) if values["model_type"] == "qwen2" else 0
-    layer = sum(given * wanted for given, wanted in shapes.values()) + biases + 2 * hidden
+    layer = sum(inputs * outputs for inputs, outputs in shapes.values()) + biases + 2 * hidden
     embeddings = values["vocab_size"] * hidden * (1 if values.get("tie_word_embeddings") else 2)
     return int(values["num_hidden_layers"] * layer + embeddings + hidden)

@@ -72,9 +72,9 @@ class TimmConfig(EncoderConfig):
     @field_validator("model_args")
     @classmethod
     def _not_ours(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        taken = [name for name in arguments if name in _OURS]
-        if taken:
-            raise ValueError(f"these arguments are set by the encoder: {', '.join(taken)}")
+        forbidden = [name for name in arguments if name in _OURS]
+        if forbidden:
+            raise ValueError(f"these arguments are set by the encoder: {', '.join(forbidden)}")
         return arguments
 
     @model_validator(mode="after")
@@ -92,15 +92,15 @@ class TimmConfig(EncoderConfig):
         return self.positions or 1
 
     def width(self) -> int:
-        """Width of one token. Raises InterfaceError when it was not given and is not in the table."""
-        known = FEATURES.get(self.model.split(".")[0])
+        """Width of one token. Raises InterfaceError when it is neither an option nor in the table."""
+        table_width = FEATURES.get(self.model.split(".")[0])
         if self.features is not None:
             return self.features
-        if known is None or self.model_args:
+        if table_width is None or self.model_args:
             raise InterfaceError(
                 f"the width of {self.model!r} is not known here" + (" with model_args" if self.model_args else ""),
                 expected="features: the width of the model's pooled features",
                 hint=f"python -c \"import timm; print(timm.create_model('{self.model}', num_classes=0)"
                 '.head_hidden_size)"',
             )
-        return known
+        return table_width

@@ -1,28 +1,31 @@
-"""Options and interfaces of the vision encoders. No torch."""
+"""Options and interface of the encoder `clip-vision`. No torch."""
 
 from __future__ import annotations
 
-import difflib
-import json
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from affectgpt.core.contracts import EncoderConfig, ModelPath, PluginConfig
+from affectgpt.core.contracts import PluginConfig
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.encoders.timm_config import TimmConfig
-from affectgpt.plugins.encoders.weights_config import WeightsConfig
+from affectgpt.plugins.encoders.option_types import CHANNEL_ORDER_TEXT, ChannelOrder
+from affectgpt.plugins.encoders.weights_base import WeightsConfig
 from affectgpt.plugins.known_models import config_size
-from affectgpt.registry.errors import InterfaceError, listed
+from affectgpt.registry.errors import InterfaceError
+from affectgpt.registry.spec import PluginSpec
 
-ChannelOrder = Literal["rgb", "bgr"]
+SPEC = PluginSpec(
+    kind="encoder",
+    name="clip-vision",
+    config=f"{__name__}:ClipVisionConfig",
+    target="affectgpt.plugins.encoders.clip_vision:ClipVision",
+    summary="CLIP image encoder, one token per picture (transformers)",
+    citation="CLIP: Radford et al., 2021, arXiv:2103.00020",
+)
+
 Granularity = Literal["pooled", "all"]
 PictureSpread = Literal["middles", "released"]
 Resize = Literal["crop", "squash"]
-_CHANNELS = 'order in which the model is given the colours; "bgr" reproduces the released AffectGPT'
 
 
 class ClipArchitecture(PluginConfig):
@@ -48,7 +51,7 @@ class ClipVisionConfig(WeightsConfig):
 
     architecture: ClipArchitecture | None = Field(default=None, description="sizes, instead of a model's name")
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
-    channel_order: ChannelOrder = Field(default="rgb", description=_CHANNELS)
+    channel_order: ChannelOrder = Field(default="rgb", description=CHANNEL_ORDER_TEXT)
     spread: PictureSpread = Field(
         default="middles", description='"released" takes the frames that the released AffectGPT takes, always `frames`'
     )
@@ -63,7 +66,7 @@ class ClipVisionConfig(WeightsConfig):
             return 1
         values = self.vision_values()
         size, patch = (
-            config_size(values, name, default, where=self.place())
+            config_size(values, name, default, where=self.display_name())
             for name, default in (("image_size", 224), ("patch_size", 32))
         )
         return (size // patch) ** 2 + 1
@@ -82,7 +85,7 @@ class ClipVisionConfig(WeightsConfig):
         else:
             raise InterfaceError(
                 "this model is not a CLIP",
-                where=self.place(),
+                where=self.display_name(),
                 found=f"model_type {kind!r}",
                 expected='model_type "clip"',
                 hint="the plugins open-clip and timm take other vision models",
@@ -92,7 +95,7 @@ class ClipVisionConfig(WeightsConfig):
 
     def infer(self) -> TokenSpec:
         name, size = ("projection_dim", 512) if self.tokens == "pooled" else ("hidden_size", 768)
-        width = config_size(self.vision_values(), name, size, where=self.place())
+        width = config_size(self.vision_values(), name, size, where=self.display_name())
         return TokenSpec(modality=self.input, dim=width, tokens=self.frames * self.per_picture(), exact=False)
 
     def parameters(self) -> int | None:
@@ -110,53 +113,6 @@ class ClipVisionConfig(WeightsConfig):
             "patch_size": 32,
             "projection_dim": 512,
         }
-        h, f, n, s, p, d = (config_size(values, name, size, where=self.place()) for name, size in names.items())
+        h, f, n, s, p, d = (config_size(values, name, size, where=self.display_name()) for name, size in names.items())
         layer = 4 * (h * h + h) + 2 * h * f + f + h + 4 * h
         return h * (3 * p * p + (s // p) ** 2 + 2) + 4 * h + n * layer + h * d
-
-
-class TimmVisionConfig(TimmConfig):
-    """`timm`: one token per frame, the pooled features of any timm model; with `tokens: all`, every position."""
-
-    streams: ClassVar[tuple[str, ...]] = ("face", "frame")
-
-    frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
-    size: int | None = Field(default=None, ge=8, le=1024, description="pixels; default: the model's own")
-    channel_order: ChannelOrder = Field(default="rgb", description=_CHANNELS)
-
-    def infer(self) -> TokenSpec:
-        return TokenSpec(modality=self.input, dim=self.width(), tokens=self.frames * self.per_picture(), exact=False)
-
-
-@cache
-def _open_clip_configs() -> dict[str, Path]:
-    spec = find_spec("open_clip")
-    if spec is None or spec.origin is None:
-        raise InterfaceError("open_clip is not installed", hint="pip install open_clip_torch")
-    return {file.stem: file for file in (Path(spec.origin).parent / "model_configs").glob("*.json")}
-
-
-class OpenClipVisionConfig(EncoderConfig):
-    """`open-clip`: one token per frame, the image embedding of an open_clip model, not normalised in length."""
-
-    streams: ClassVar[tuple[str, ...]] = ("face", "frame")
-
-    model: str = Field(description="architecture, as open_clip names it: ViT-B-32")
-    checkpoint: ModelPath | None = Field(
-        default=None, description="safetensors file, or a folder or hub name that holds one; none: random weights"
-    )
-    frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
-    channel_order: ChannelOrder = Field(default="rgb", description=_CHANNELS)
-
-    def infer(self) -> TokenSpec:
-        configs = _open_clip_configs()
-        file = configs.get(self.model)
-        if file is None:
-            near = difflib.get_close_matches(self.model.replace("/", "-"), configs, n=3)
-            raise InterfaceError(
-                f"open_clip has no model {self.model!r}",
-                expected=f"did you mean {' or '.join(near)}?" if near else f"one of {listed(configs)}",
-            )
-        values = json.loads(file.read_text(encoding="utf-8"))
-        width = config_size(values, "embed_dim", 0, where=str(file))
-        return TokenSpec(modality=self.input, dim=width, tokens=self.frames, exact=False)

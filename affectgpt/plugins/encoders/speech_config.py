@@ -1,4 +1,4 @@
-"""Options and interfaces of the audio encoders. No torch."""
+"""Options and interface of the encoder `speech`. No torch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from affectgpt.core.contracts import EncoderConfig, PluginConfig
+from affectgpt.core.contracts import PluginConfig
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.encoders.timm_config import TimmConfig
-from affectgpt.plugins.encoders.weights_config import WeightsConfig
-from affectgpt.plugins.encoders.windows import RATE, Spread
+from affectgpt.plugins.encoders.option_types import RATE, WindowSpread
+from affectgpt.plugins.encoders.weights_base import WeightsConfig
 from affectgpt.plugins.known_models import config_size
-from affectgpt.registry.errors import InterfaceError, listed
+from affectgpt.registry.errors import InterfaceError, join_names
+from affectgpt.registry.spec import PluginSpec
 
-Resampling = Literal["libav", "sinc"]
+SPEC = PluginSpec(
+    kind="encoder",
+    name="speech",
+    config=f"{__name__}:SpeechConfig",
+    target="affectgpt.plugins.encoders.speech:Speech",
+    summary="HuBERT, WavLM, wav2vec 2.0 or data2vec, one token per window (transformers)",
+    citation="HuBERT: Hsu et al., 2021, arXiv:2106.07447",
+)
+
 Family = Literal["hubert", "wavlm", "wav2vec2", "data2vec-audio"]
 FAMILIES: tuple[Family, ...] = ("hubert", "wavlm", "wav2vec2", "data2vec-audio")
+Resampling = Literal["libav", "sinc"]
 
 
 class SpeechArchitecture(PluginConfig):
@@ -54,7 +63,7 @@ class SpeechConfig(WeightsConfig):
     seconds: float = Field(default=2.0, ge=0.5, le=30, description="length of a window")
     layers: int = Field(default=4, ge=1, description="how many of the last hidden states are averaged")
     normalize: Literal["window", "clip", "batch", "none"] = Field(default="clip", description="scope of mean and scale")
-    spread: Spread = Field(default="ends", description='"released" places the windows as the released AffectGPT does')
+    spread: WindowSpread = Field(default="ends", description='"released" as the released AffectGPT places windows')
     resample: Resampling = Field(
         default="libav", description='how sound of another rate is brought to 16 kHz; "sinc": as the released AffectGPT'
     )
@@ -81,64 +90,17 @@ class SpeechConfig(WeightsConfig):
         if kind not in FAMILIES:
             raise InterfaceError(
                 "this model is not a speech model that is supported",
-                where=self.place(),
+                where=self.display_name(),
                 found=f"model_type {kind!r}",
-                expected=f"one of {listed(FAMILIES)}",
+                expected=f"one of {join_names(FAMILIES)}",
             )
-        depth = config_size(values, "num_hidden_layers", 12, where=self.place())
+        depth = config_size(values, "num_hidden_layers", 12, where=self.display_name())
         if self.layers > depth:
             raise InterfaceError(
                 "more hidden states are averaged than the model has",
-                where=self.place(),
+                where=self.display_name(),
                 found=f"layers: {self.layers}",
                 expected=f"at most {depth}",
             )
-        width = config_size(values, "hidden_size", 768, where=self.place())
+        width = config_size(values, "hidden_size", 768, where=self.display_name())
         return TokenSpec(modality=self.input, dim=width, tokens=self.clips * self.per_window(), exact=False)
-
-
-class MelOptions(EncoderConfig):
-    """The spectrogram: its number of mel bands, and the length and the distance of its frames."""
-
-    streams: ClassVar[tuple[str, ...]] = ("audio",)
-
-    n_mels: int = Field(default=64, ge=8, le=128, description="mel bands from 0 to 8000 Hz")
-    window_ms: float = Field(default=25.0, ge=5, le=60, description="length of a frame")
-    hop_ms: float = Field(default=10.0, ge=2, le=60, description="distance between two frames")
-
-    def hop(self) -> int:
-        """Distance between two frames in samples."""
-        return round(self.hop_ms * RATE / 1000)
-
-
-class MelConfig(MelOptions):
-    """`mel`: the log-mel spectrogram itself, `stack` frames joined into one token. No weights.
-
-    At most `max_seconds` from the start are read.
-    """
-
-    stack: int = Field(default=10, ge=1, le=100, description="spectrogram frames in one token")
-    delta: bool = Field(default=False, description="also the change over time, which doubles the width")
-    max_seconds: float = Field(default=10.0, gt=0, le=600, description="how much of the clip is read")
-
-    def samples(self) -> int:
-        """Number of samples that are read at most."""
-        return max(round(self.max_seconds * RATE), self.hop() * self.stack)
-
-    def infer(self) -> TokenSpec:
-        width = self.n_mels * self.stack * (2 if self.delta else 1)
-        tokens = self.samples() // self.hop() // self.stack
-        return TokenSpec(modality=self.input, dim=width, tokens=tokens, exact=False)
-
-    def parameters(self) -> int:
-        return 0
-
-
-class TimmMelConfig(TimmConfig, MelOptions):
-    """`timm-mel`: one token per window of the log-mel spectrogram, read as a one-channel picture by a timm model."""
-
-    windows: int = Field(default=4, ge=1, le=64, description="windows per clip")
-    seconds: float = Field(default=1.0, ge=0.2, le=30, description="length of a window")
-
-    def infer(self) -> TokenSpec:
-        return TokenSpec(modality=self.input, dim=self.width(), tokens=self.windows * self.per_picture(), exact=False)

@@ -44,7 +44,7 @@ class WeightsConfig(EncoderConfig):
         values: dict[str, Any] = getattr(self, "architecture").model_dump(exclude_none=True)  # noqa: B009
         return values
 
-    def place(self) -> str:
+    def display_name(self) -> str:
         """The name of the model for an error message."""
         return self.model or "architecture"
 
