@@ -23,33 +23,33 @@ from affectgpt.registry.errors import ConfigError
 
 
 def make_accelerator(config: TrainingConfig, trackers: Path | None = None) -> Accelerator:
-    """An Accelerator of the config's precision and trackers, which log into the folder `trackers`.
+    """An Accelerator of the config's precision and trackers, which write to the folder `trackers`.
 
     How many processes there are and whether they shard the model is Accelerate's environment (`accelerate launch`,
-    torchrun). Raises ConfigError when this machine cannot do what is asked.
+    torchrun). Raises ConfigError when this machine does not support them.
     """
-    _refuse_missing(config.trackers, trackers)
+    _check_trackers(config.trackers, trackers)
     # Its state is process-wide; without this, a second run of another precision in one process would be refused.
     AcceleratorState._reset_state(reset_partial_state=True)
-    places = None if trackers is None else ProjectConfiguration(str(trackers.parent), logging_dir=str(trackers))
+    project = None if trackers is None else ProjectConfiguration(str(trackers.parent), logging_dir=str(trackers))
     if _sharded():
-        # Without a policy the whole model would be one shard group and be gathered whole in every forward pass.
+        # Without a policy the model would be one shard group, gathered completely in every forward pass.
         os.environ.setdefault("FSDP_AUTO_WRAP_POLICY", "TRANSFORMER_BASED_WRAP")
         # `accelerate launch` sets this to true. Accelerate then loads each tensor into the model anew: tied weights
         # come apart, to be trained each by itself, and the statistics of a batch norm cannot be loaded at all.
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     try:
         accelerator = Accelerator(
-            # Without it, processes on a machine without a GPU would each train by themselves.
+            # Without it, processes on a machine without a GPU would train independently.
             cpu="LOCAL_RANK" in os.environ and not torch.accelerator.is_available(),
             mixed_precision=config.precision,
             log_with=list(config.trackers) or None,
-            project_config=places,
+            project_config=project,
             # A fuser's weights have no gradient in a batch that lacks what it reads.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         if config.precision == "fp16" and accelerator.device.type == "cpu":
-            # Accelerate would train in float32 without a word.
+            # Accelerate would silently train in float32.
             raise ValueError("fp16 needs a GPU: use bf16 or no")
     except ValueError as error:
         raise ConfigError(
@@ -58,10 +58,10 @@ def make_accelerator(config: TrainingConfig, trackers: Path | None = None) -> Ac
             found=config.precision,
             hint=str(error).splitlines()[0],
         ) from error
-    _refuse_apart(accelerator)
-    _refuse_unsharded(accelerator)
-    atexit.unregister(_leave)
-    atexit.register(_leave)
+    _check_one_group(accelerator)
+    _check_sharding(accelerator)
+    atexit.unregister(_destroy_process_group)
+    atexit.register(_destroy_process_group)
     return accelerator
 
 
@@ -69,55 +69,57 @@ def prepare(accelerator: Accelerator, pipeline: Pipeline, optimizer: torch.optim
     """The model and the optimizer on their device, wrapped for several processes if there are several."""
     if accelerator.distributed_type == DistributedType.FSDP:
         names = {name for module in pipeline.llm.modules() for name in getattr(module, "_no_split_modules", None) or ()}
-        there = {type(module).__name__ for module in pipeline.llm.modules()}
-        # What Accelerate reads to learn which layers are sharded by themselves. They are gathered when they run, by all
-        # processes together: those of an encoder run only where a clip has its stream.
-        pipeline._no_split_modules = sorted(names & there)  # type: ignore[assignment]
-        pipeline.register_forward_hook(_with_every_gradient)
+        class_names = {type(module).__name__ for module in pipeline.llm.modules()}
+        # Accelerate shards these layers separately; all processes gather a layer when it runs. An encoder's layers are
+        # not among them: they run only in processes where a clip has the encoder's stream.
+        pipeline._no_split_modules = sorted(names & class_names)  # type: ignore[assignment]
+        pipeline.register_forward_hook(_add_zero_gradients)
     model, prepared = accelerator.prepare(pipeline, optimizer)
     return model, prepared
 
 
-def _with_every_gradient(pipeline: nn.Module, _: object, loss: Tensor) -> Tensor:
-    """The same loss, from which every trained weight outside the LLM gets a gradient, be it 0.
+def _add_zero_gradients(pipeline: nn.Module, _: object, loss: Tensor) -> Tensor:
+    """Add 0 times every trained weight outside the LLM to the loss, so that each gets a gradient.
 
-    Sharded gradients are summed in one piece, which has to be as long in a process whose clips all lack a stream.
+    Sharded gradients are reduced in one buffer, which must have the same length in a process whose clips lack a stream.
     """
     if not torch.is_grad_enabled():
         return loss
-    for name, each in pipeline.named_parameters():
-        if each.requires_grad and not name.startswith("llm.") and not isinstance(each, DTensor):
-            loss = loss + 0.0 * each.sum()
+    for name, parameter in pipeline.named_parameters():
+        if parameter.requires_grad and not name.startswith("llm.") and not isinstance(parameter, DTensor):
+            loss = loss + 0.0 * parameter.sum()
     return loss
 
 
 def reshard(model: nn.Module) -> None:
-    """Split again what a forward pass without a backward pass has put together."""
+    """Shard again the layers that a forward pass without a backward pass has gathered."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
 
 
-def release(accelerator: Accelerator, model: nn.Module, pipeline: Pipeline) -> None:
-    """Give the pipeline back as it was given, in evaluation mode.
+def unwrap(accelerator: Accelerator, model: nn.Module, pipeline: Pipeline) -> None:
+    """Undo [prepare][]; the pipeline is in evaluation mode afterwards.
 
-    After sharding, its weights are whole again, on the CPU, to be saved; it cannot be run.
+    After sharding, its weights are complete and on the CPU, to be saved; it cannot be run.
     """
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    # By parameter, because what is tied stays tied.
-    whole: dict[nn.Parameter, nn.Parameter] = {}
+    # One new parameter for each old one, so that tied weights stay tied.
+    full_parameters: dict[nn.Parameter, nn.Parameter] = {}
     for module in pipeline.modules():
-        for name, each in module.named_parameters(recurse=False, remove_duplicate=False):
-            if isinstance(each, DTensor):
-                if each not in whole:
-                    whole[each] = nn.Parameter(each.full_tensor().detach().cpu(), requires_grad=each.requires_grad)
-                module._parameters[name] = whole[each]
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            if isinstance(parameter, DTensor):
+                if parameter not in full_parameters:
+                    full_parameters[parameter] = nn.Parameter(
+                        parameter.full_tensor().detach().cpu(), requires_grad=parameter.requires_grad
+                    )
+                module._parameters[name] = full_parameters[parameter]
     pipeline.eval()
 
 
-def _leave() -> None:
-    # A process that ends without it may die of the threads that its group still has, with a failure as its exit code.
-    # Not at the end of a training: the processes could not come together again for the next one.
+def _destroy_process_group() -> None:
+    # Without it a process may crash at exit in threads of its group. Not done when training ends: the processes
+    # could not form a group again for the next training.
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -126,11 +128,11 @@ def _sharded() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
-def _refuse_apart(accelerator: Accelerator) -> None:
+def _check_one_group(accelerator: Accelerator) -> None:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != launched:
         raise ConfigError(
-            "these processes would each train by themselves",
+            "these processes would train independently",
             where="WORLD_SIZE",
             found=str(launched),
             expected=str(accelerator.num_processes),
@@ -138,7 +140,7 @@ def _refuse_apart(accelerator: Accelerator) -> None:
         )
 
 
-def _refuse_unsharded(accelerator: Accelerator) -> None:
+def _check_sharding(accelerator: Accelerator) -> None:
     if _sharded() and accelerator.distributed_type != DistributedType.FSDP:
         raise ConfigError(
             "FSDP was asked for, and Accelerate shards a model on GPUs only",
@@ -152,7 +154,7 @@ def _refuse_unsharded(accelerator: Accelerator) -> None:
         )
 
 
-def _refuse_missing(trackers: Sequence[str], folder: Path | None) -> None:
+def _check_trackers(trackers: Sequence[str], folder: Path | None) -> None:
     if trackers and folder is None:
         raise ConfigError("trackers need a run folder", where="training.trackers", hint="train with a run folder")
     missing = [name for name in trackers if find_spec(name) is None]

@@ -1,4 +1,4 @@
-"""Micro-batches made where they are asked for, in this process or in workers, the same in either."""
+"""Build micro-batches in this process or in workers, with the same result."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunErr
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import START, end_with
+from affectgpt.workers.parent import START_METHOD, exit_with_parent
 
 
 class Samples(Protocol):
-    """Clips by number: a list of [Sample][], or what decodes or reads one when it is asked for."""
+    """Clips by index: a list of [Sample][], or an object that decodes or reads one on access."""
 
     def __len__(self) -> int: ...
 
@@ -33,8 +33,8 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which clips a micro-batch is to hold, and the seed of what is drawn for it."""
+class BatchRequest:
+    """The clips of a micro-batch, and the seed of its random numbers."""
 
     clips: tuple[int, ...]
     seed: int
@@ -42,15 +42,15 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class MicroBatch:
-    """What one forward pass reads: the clips, what is to be answered of each, and what is asked."""
+    """The input of one forward pass: clips, and for each the answer to learn and the question."""
 
     batch: Batch
     answers: list[str]
     questions: list[str]
 
 
-class MicroBatches(Dataset[Any]):
-    """Makes the [MicroBatch][] of a [Wanted][]; a clip that cannot be read gives its [BrokenClip][], or error, instead.
+class MicroBatchDataset(Dataset[Any]):
+    """Builds the [MicroBatch][] of a [BatchRequest][]; for a broken clip, returns its [BrokenClip][] or error instead.
 
     `modality_dropout` is the chance that a clip loses a modality.
     """
@@ -59,71 +59,73 @@ class MicroBatches(Dataset[Any]):
         self.samples, self.plan = samples, plan
         self.dropout = ModalityDropout(plan, modality_dropout)
 
-    def __getitem__(self, wanted: Wanted) -> MicroBatch | BrokenClip | AffectGPTError:
+    def __getitem__(self, request: BatchRequest) -> MicroBatch | BrokenClip | AffectGPTError:
         try:
-            return self._made(wanted)
+            return self._build(request)
         except AffectGPTError as error:
-            # Given back: what a worker raises, torch raises again as another text, with a traceback in it.
+            # Return the error: DataLoader would re-raise it with a traceback in its message.
             return error
 
-    def _made(self, wanted: Wanted) -> MicroBatch | BrokenClip:
-        draw = random.Random(wanted.seed)
+    def _build(self, request: BatchRequest) -> MicroBatch | BrokenClip:
+        draw = random.Random(request.seed)
         chosen: list[Sample] = []
-        said: list[tuple[str, str]] = []
-        for index in wanted.clips:
+        answers: list[tuple[str, str]] = []
+        for index in request.clips:
             sample = self.samples[index]
             if isinstance(sample, BrokenClip):
                 return sample
             config = self.plan.config
-            said.append(answer_and_question(sample, config.training.target, config.prompt, draw))
+            answers.append(answer_and_question(sample, config.training.target, config.prompt, draw))
             chosen.append(self.dropout.apply(sample, draw))
-        batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
-        return MicroBatch(batch, [answer for answer, _ in said], [question for _, question in said])
+        batch = collate([sample.media for sample in chosen], [sample.subtitle for sample in chosen])
+        return MicroBatch(batch, [answer for answer, _ in answers], [question for _, question in answers])
 
 
-def made(micro_batches: MicroBatches, wanted: Iterable[Wanted], workers: int) -> Generator[MicroBatch, None, None]:
-    """The micro-batches in order, made by `workers` processes ahead of time, or here with 0.
+def load_micro_batches(
+    micro_batches: MicroBatchDataset, requests: Iterable[BatchRequest], workers: int
+) -> Generator[MicroBatch, None, None]:
+    """Iterate over the micro-batches in order, prefetched by `workers` processes (0: built in this process).
 
-    Raises DataError for a clip that cannot be read; to be used inside [told_of_dead_readers][].
+    Raises DataError for a clip that cannot be read; use it inside [worker_death_as_error][].
     """
     if workers:
-        check_main_guard(START)
+        check_main_guard(START_METHOD)
     start = partial(_start_worker, os.getpid())
-    options: dict[str, Any] = {"multiprocessing_context": START, "worker_init_fn": start} if workers else {}
-    sampler: Any = wanted  # any iterable will do
+    options: dict[str, Any] = {"multiprocessing_context": START_METHOD, "worker_init_fn": start} if workers else {}
+    sampler: Any = requests  # DataLoader takes any iterable
     items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, num_workers=workers, **options))
     for item in items:
         if isinstance(item, AffectGPTError):
             raise item
         if isinstance(item, BrokenClip):
-            raise DataError.of(
+            raise DataError.from_problems(
                 [Problem(f"clip {item.name} can no longer be read", hint="mend it, then resume"), item.problem]
             )
         yield item
 
 
 @contextmanager
-def told_of_dead_readers() -> Iterator[None]:
-    """A worker's death, which torch raises wherever the training process is at that moment, becomes a RunError."""
+def worker_death_as_error() -> Iterator[None]:
+    """Turn torch's error for a dead worker, raised anywhere in the training process, into a RunError."""
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise RunError(
-            "a process that reads clips ended",
+            "a worker that reads clips ended",
             found=str(error).splitlines()[0],
             hint="it may have run out of memory: use fewer workers, then resume",
         ) from error
 
 
 def _start_worker(parent: int, _: int) -> None:
-    end_with(parent)
-    # Both may reach the whole group: the training process decides when to stop.
+    exit_with_parent(parent)
+    # Signals may reach the whole process group; the training process decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end_at_the_second)
+    signal.signal(signal.SIGTERM, _exit_on_second_signal)
 
 
-def _end_at_the_second(number: int, frame: FrameType | None) -> None:
-    # The second comes from the training process itself, when it is done.
+def _exit_on_second_signal(number: int, frame: FrameType | None) -> None:
+    # The second signal comes from the training process, when it ends.
     signal.signal(number, signal.SIG_DFL)

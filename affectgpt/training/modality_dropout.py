@@ -1,4 +1,4 @@
-"""Training on clips as if they lacked a modality, so that one that really does is not a surprise."""
+"""Drop modalities at random in training, so that the model copes with clips that lack one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SUBTITLE = "subtitle"
 
 
 class ModalityDropout:
-    """Takes one thing away from a sample with probability `chance`: a stream (from every encoder that reads it) or
-    the subtitle, each as likely. The last stream that a clip has is never taken.
+    """Removes one modality of a sample with probability `chance`: a stream (from every encoder that reads it) or
+    the subtitle, each with equal probability. The last stream of a clip is never removed.
     """
 
     def __init__(self, plan: Plan, chance: float) -> None:
@@ -26,14 +26,14 @@ class ModalityDropout:
         """The sample, or a copy without one of its modalities, as `draw` decides."""
         if self.chance == 0 or draw.random() >= self.chance:
             return sample
-        there = [
+        present = [
             stream for stream, names in self.streams.items() if any(sample.media[name] is not None for name in names)
         ]
-        choices = [*(there if len(there) > 1 else []), *([SUBTITLE] if sample.subtitle.strip() else [])]
+        choices = [*(present if len(present) > 1 else []), *([SUBTITLE] if sample.subtitle.strip() else [])]
         if not choices:
             return sample
-        gone = draw.choice(choices)
-        if gone == SUBTITLE:
+        modality = draw.choice(choices)
+        if modality == SUBTITLE:
             return replace(sample, subtitle="")
-        media = {name: None if name in self.streams[gone] else each for name, each in sample.media.items()}
+        media = {name: None if name in self.streams[modality] else prepared for name, prepared in sample.media.items()}
         return replace(sample, media=media)

@@ -60,7 +60,7 @@ def _check_rates(parts: Iterable[str], trained: Iterable[str]) -> None:
         if part not in prefixes
     ]
     if problems:
-        raise ConfigError.of(problems)
+        raise ConfigError.from_problems(problems)
 
 
 def _prefixes(name: str) -> list[str]:

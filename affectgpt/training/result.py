@@ -1,6 +1,6 @@
-"""A run that reached its end says so in its folder, before its model is saved: `finished.json`.
+"""`finished.json` in the run folder: written when training ends, before the model is saved.
 
-With the model it is finished; without it the run is resumed, which takes no step, and the model is saved.
+If the model is missing, resuming the run takes no step and saves the model.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from torch import Tensor
 
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.saved.model import CONFIG, WEIGHTS, read_adapter, weights_to_save
+from affectgpt.core.saved.config import CONFIG
+from affectgpt.core.saved.model import WEIGHTS, all_saved_tensors, read_adapter
 from affectgpt.core.saved.tensors import read_tensors
-from affectgpt.data.feature_cache.keys import fingerprint
-from affectgpt.files.atomic import write_whole
+from affectgpt.data.feature_cache.keys import tensors_digest
+from affectgpt.files.atomic import write_atomic
 from affectgpt.registry.errors import CheckpointError, RunError
-from affectgpt.training.run_settings import BEGAN_WITH, clips_digest, numbers_of, refuse_other
-from affectgpt.training.targets import Told
+from affectgpt.training.run_settings import INITIAL_WEIGHTS, check_same_settings, clips_digest, result_settings
+from affectgpt.training.targets import LabelledClip
 
 FINISHED = "finished.json"
 _MAX_BYTES = 64 * 2**20
@@ -40,8 +41,8 @@ class Best(_Strict):
     validation_loss: float
 
 
-class Result(_Strict):
-    """What a run came to: numbers of clips and steps, names `skipped`, losses in nats; `resumed`: at which step."""
+class RunResult(_Strict):
+    """Result of a run: number of clips and steps, names of skipped clips, losses in nats; `resumed`: at which step."""
 
     model: str
     run: str
@@ -55,17 +56,17 @@ class Result(_Strict):
     best: Best | None
 
 
-class _Note(_Strict):
+class _ResultRecord(_Strict):
     model: str
     weights: str
     settings: dict[str, Any]
-    result: Result
+    result: RunResult
 
 
-class Ending:
-    """The end of a run, to be noted and to be recognised: its folder, its model's, and all its numbers depend on.
+class ResultFile:
+    """Writes and reads the result of a run: its folder, its model's folder, and all settings that it depends on.
 
-    `began_with` and `features` are hashes of the saved model and of the feature cache that it began with, if any.
+    `initial_weights` and `features` are digests of the saved model and of the feature cache it used, if any.
     """
 
     def __init__(
@@ -73,58 +74,63 @@ class Ending:
         run: Path,
         out: Path,
         config: PipelineConfig,
-        clips: Mapping[str, Sequence[Told]],
-        began_with: str = "",
+        clips: Mapping[str, Sequence[LabelledClip]],
+        initial_weights: str = "",
         features: str = "",
     ) -> None:
         self.file, self.out = run / FINISHED, out
         self.model = os.path.relpath(os.path.realpath(out), os.path.realpath(run))
-        digests = {what: clips_digest(some) for what, some in clips.items()}
-        self.settings = {**numbers_of(config), **digests, BEGAN_WITH: began_with, "feature cache": features}
+        digests = {what: clips_digest(group) for what, group in clips.items()}
+        self.settings = {
+            **result_settings(config),
+            **digests,
+            INITIAL_WEIGHTS: initial_weights,
+            "feature cache": features,
+        }
 
-    def write(self, pipeline: Pipeline, result: Result) -> None:
-        """Note that the run is over and that `pipeline` will be its model. Raises RunError if it cannot."""
-        weights = _hash(weights_to_save(pipeline))
-        note = _Note(model=self.model, weights=weights, settings=self.settings, result=result)
+    def write(self, pipeline: Pipeline, result: RunResult) -> None:
+        """Write the result, with a digest of the weights of `pipeline`. Raises RunError when it cannot be written."""
+        weights = _hash(all_saved_tensors(pipeline))
+        record = _ResultRecord(model=self.model, weights=weights, settings=self.settings, result=result)
         try:
-            write_whole(self.file, note.model_dump_json(indent=1) + "\n")
+            write_atomic(self.file, record.model_dump_json(indent=1) + "\n")
         except OSError as error:
             raise RunError(
-                "the end of the run cannot be noted",
+                "the result of the run cannot be written",
                 where=str(self.file),
                 found=error.strerror or "",
                 hint="make room, then resume",
             ) from error
 
-    def read(self) -> Result | None:
-        """The result of the run that is over and has its model; None when it is not over, or the model not there.
+    def read(self) -> RunResult | None:
+        """The result of a finished run; None when it is not finished or its model is missing.
 
-        Raises ConfigError when it was made with other settings or clips, CheckpointError when the model is another.
+        Raises ConfigError when it had other settings or clips, CheckpointError when the model has other weights.
         """
         try:
-            found = self.file.stat()
-            there = all((self.out / name).is_file() for name in (CONFIG, WEIGHTS))
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES or not there:
+            status = self.file.stat()
+            has_model = all((self.out / name).is_file() for name in (CONFIG, WEIGHTS))
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES or not has_model:
                 return None
-            note = _Note.model_validate(json.loads(self.file.read_text(encoding="utf-8")))
+            record = _ResultRecord.model_validate(json.loads(self.file.read_text(encoding="utf-8")))
         except (OSError, ValueError, ValidationError, RecursionError):
             return None
-        own = _hash({**read_tensors(self.out / WEIGHTS), **read_adapter(self.out)}) == note.weights
-        # Both may have been moved.
-        if note.model != self.model and not own:
+        is_own_model = _hash({**read_tensors(self.out / WEIGHTS), **read_adapter(self.out)}) == record.weights
+        # Run and model may both have been moved.
+        if record.model != self.model and not is_own_model:
             return None
-        refuse_other(note.settings, self.settings, str(self.file.parent))
-        if not own:
+        check_same_settings(record.settings, self.settings, str(self.file.parent))
+        if not is_own_model:
             raise CheckpointError(
                 "this is not the model that the run ended with",
                 where=str(self.out),
-                found=f"other weights than {self.file} tells of",
+                found=f"other weights than those in {self.file}",
                 hint="move it away, and resume: the run's own model is saved again",
             )
-        return note.result
+        return record.result
 
 
 def _hash(tensors: Mapping[str, Tensor]) -> str:
-    return fingerprint(
-        {name: each.detach().float() if each.is_floating_point() else each for name, each in tensors.items()}
+    return tensors_digest(
+        {name: tensor.detach().float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     )

@@ -217,7 +217,7 @@ class TrainingRun:
             self._ending.write(pipeline, summary)
         # With its released files, a model that was converted and trained further can be converted back.
         released = None if self.start.folder is None else partial(copy_sidecar, self.start.folder)
-        save(pipeline, self.settings.out, also=released)
+        save(pipeline, self.settings.out, write_extras=released)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a resumed run must share with the run that it goes on with, or its numbers would be others."""
+"""Settings that must match when a run is resumed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.config import PipelineConfig
+from affectgpt.core.saved.earlier_defaults import without_earlier_settings
 from affectgpt.registry.errors import ConfigError
-from affectgpt.training.targets import Told
+from affectgpt.training.targets import LabelledClip
 
-_WITHOUT_EFFECT = (
+_IGNORED = (
     "plugins",
     "generation",
     "training.checkpoint_every",
@@ -21,46 +22,46 @@ _WITHOUT_EFFECT = (
 )
 _TOKENIZER_FILES, _LARGEST_FILE = (".json", ".txt", ".model", ".jinja"), 64 * 2**20
 _FROZEN = "frozen weights"
-BEGAN_WITH = "weights that it began with"
+INITIAL_WEIGHTS = "weights that it began with"
 
 
-def settings_of(
+def resume_settings(
     config: PipelineConfig,
-    clips: Sequence[Told],
-    held_out: Sequence[Told],
+    clips: Sequence[LabelledClip],
+    held_out: Sequence[LabelledClip],
     processes: int,
     features: Sequence[Mapping[str, Any] | None] = (),
     fixed: str = "",
-    began_with: str = "",
+    initial_weights: str = "",
 ) -> dict[str, Any]:
-    """All that a run's numbers depend on, by name, as plain JSON values.
+    """All settings that a run's result depends on, by name, as plain JSON values.
 
-    `features` says what a feature cache was made with, of the training and the held-out clips (None: no cache);
-    `fixed` is a hash of frozen weights that no model folder holds, `began_with` one of a saved model's.
+    `features` are the settings of the feature caches of the training and the held-out clips (None: no cache);
+    `fixed` is a digest of frozen weights that no model folder holds, `initial_weights` one of a saved model's.
     """
-    found = {
-        **numbers_of(config),
+    settings = {
+        **result_settings(config),
         "training clips": clips_digest(clips),
         "held-out clips": clips_digest(held_out),
         "processes": processes,
-        "feature cache": [each or "none" for each in features],
+        "feature cache": [feature_settings or "none" for feature_settings in features],
         _FROZEN: fixed,
-        BEGAN_WITH: began_with,
+        INITIAL_WEIGHTS: initial_weights,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(found))
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
     return plain
 
 
-def numbers_of(config: PipelineConfig) -> dict[str, Any]:
-    """The values of a config that change a run's numbers, by name, as plain JSON values."""
-    settings = flat(config.model_dump(mode="json"))
+def result_settings(config: PipelineConfig) -> dict[str, Any]:
+    """The config values that change a run's result, by name, as plain JSON values."""
+    settings = flatten(config.model_dump(mode="json"))
     if isinstance(tokenizer := settings.get("llm.tokenizer"), str) and Path(tokenizer).is_dir():
-        # By its files: that of a saved model moves along with the model.
+        # By content: the tokenizer folder of a saved model moves with the model.
         settings["llm.tokenizer"] = _files_digest(Path(tokenizer))
     return {
         key: value
         for key, value in settings.items()
-        if not any(f"{key}.".startswith(f"{each}.") for each in _WITHOUT_EFFECT)
+        if not any(f"{key}.".startswith(f"{prefix}.") for prefix in _IGNORED)
     }
 
 
@@ -72,43 +73,44 @@ def _files_digest(folder: Path) -> str:
     return f"files {digest.hexdigest()[:16]}"
 
 
-def refuse_other(before: Any, now: Mapping[str, Any], where: str) -> None:
-    """Raise ConfigError that names what differs from the settings that a checkpoint holds."""
-    before = before if isinstance(before, dict) else {}
-    other = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    # They follow from the others, as random weights do from the seed.
-    other = [key for key in other if key != _FROZEN] or other
-    if other:
+def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError that names the settings that differ from those of the checkpoint."""
+    earlier = without_earlier_settings(earlier if isinstance(earlier, dict) else {})
+    current = without_earlier_settings(current)
+    differing = sorted(key for key in {*earlier, *current} if earlier.get(key) != current.get(key))
+    # Frozen weights follow from other settings, as random ones do from the seed.
+    differing = [key for key in differing if key != _FROZEN] or differing
+    if differing:
         raise ConfigError(
-            f"the run was begun with other settings: {', '.join(other[:12])}",
+            f"the run was begun with other settings: {', '.join(differing[:12])}",
             where=where,
-            found=_shown(now, other),
-            expected=_shown(before, other),
+            found=_format_settings(current, differing),
+            expected=_format_settings(earlier, differing),
             hint="put back the model that it was begun with, or start another run"
-            if other == [BEGAN_WITH]
+            if differing == [INITIAL_WEIGHTS]
             else "resume with the settings that it was begun with, or start another run",
         )
 
 
-def _shown(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+def _format_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
     return ", ".join(f"{key} {json.dumps(settings.get(key))}"[:80] for key in keys[:12])
 
 
-def flat(tree: Any, name: str = "") -> dict[str, Any]:
+def flatten(tree: Any, name: str = "") -> dict[str, Any]:
     """A tree of dicts as one dict: `{"a": {"b": 1}}` -> `{"a.b": 1}`."""
     if not isinstance(tree, dict) or not tree:
         return {name: tree}
     return {
         key: value
-        for part, each in tree.items()
-        for key, value in flat(each, f"{name}.{part}" if name else str(part)).items()
+        for part, branch in tree.items()
+        for key, value in flatten(branch, f"{name}.{part}" if name else str(part)).items()
     }
 
 
-def clips_digest(clips: Sequence[Told]) -> str:
+def clips_digest(clips: Sequence[LabelledClip]) -> str:
     """The number of clips, and a hash of their names and texts."""
     digest = hashlib.sha256()
-    for each in clips:
-        row = [each.name, getattr(each, "subtitle", ""), each.description, list(each.labels)]
+    for clip in clips:
+        row = [clip.name, getattr(clip, "subtitle", ""), clip.description, list(clip.labels)]
         digest.update(json.dumps(row).encode() + b"\n")
     return f"{len(clips)} clips, {digest.hexdigest()[:16]}"

@@ -54,7 +54,7 @@ class StartingPoint:
         unbuilt = cache.unbuilt if cache is not None else ()
         pipeline = assemble(self.plan, on_node, skip_encoders=unbuilt)
         if self.saved is not None:
-            self.saved.fill(pipeline)
+            self.saved.load_weights(pipeline)
         if cache is not None:
             (cache.load_weights if self.saved is None else cache.check_weights)(pipeline)
         return pipeline

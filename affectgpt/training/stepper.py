@@ -1,4 +1,4 @@
-"""One optimizer step: micro-batches forward and backward, the gradient bounded, the weights moved."""
+"""One optimizer step: micro-batches forward and backward, gradient clipping, the update of the weights."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from torch import Tensor, nn
 
 from affectgpt.core.config import TrainingConfig
 from affectgpt.registry.errors import RunError
-from affectgpt.registry.messages import first_of
-from affectgpt.training.batch_order import Order
+from affectgpt.registry.messages import count_and_first
+from affectgpt.training.batch_order import BatchOrder
 from affectgpt.training.micro_batches import MicroBatch
 from affectgpt.training.schedule import learning_rate
-from affectgpt.training.stop_signals import Interruption
+from affectgpt.training.stop_signals import StopRequest
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one step was: its mean `loss` in nats and base `lr`, the `grad_norm` before it was bounded.
+class StepResult:
+    """Result of one step: its mean `loss` in nats, the base rate `lr`, and `grad_norm` before clipping.
 
-    `skipped`: the gradient overflowed fp16, the weights were left as they were. `asked`: a process was asked to stop.
+    `skipped`: the gradient overflowed fp16 and the weights did not change. `stop_requested`: a process got a signal to
+    stop.
     """
 
     loss: float
     lr: float
     grad_norm: float
     skipped: bool
-    asked: bool
+    stop_requested: bool
 
 
 class Stepper:
@@ -45,14 +46,14 @@ class Stepper:
         model: nn.Module,
         optimizer: Any,
         config: TrainingConfig,
-        order: Order,
+        order: BatchOrder,
         batches: Iterator[MicroBatch],
         name: Callable[[int], str],
     ) -> None:
         self.accelerator, self.model, self.optimizer, self.config = accelerator, model, optimizer, config
         self.order, self.batches, self.name = order, batches, name
 
-    def take(self, step: int, interruption: Interruption) -> Step:
+    def step(self, step: int, stop_request: StopRequest) -> StepResult:
         """Take step 0, 1, ...
 
         Raises RunError, in all processes and before a weight moves, when a loss or the gradient is not finite; with
@@ -61,71 +62,73 @@ class Stepper:
         lr = learning_rate(step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
-        losses, asked = self._shared(self._backward(step), interruption)
+        losses, stop_requested = self._gather(self._backward(step), stop_request)
         total = sum(losses) / len(losses)
         if not math.isfinite(total):
-            guilty = [number for number, loss in enumerate(losses) if not math.isfinite(loss)]
-            self._stop(f"the loss is {total} at step {step + 1}", step, guilty, lr)
-        norm = self._bounded()
+            diverging = [number for number, loss in enumerate(losses) if not math.isfinite(loss)]
+            self._raise_diverged(f"the loss is {total} at step {step + 1}", step, diverging, lr)
+        norm = self._clip_gradients()
         if not math.isfinite(norm) and self.accelerator.scaler is None:
-            self._stop(f"the gradient is {norm} at step {step + 1}", step, range(len(losses)), lr)
+            self._raise_diverged(f"the gradient is {norm} at step {step + 1}", step, range(len(losses)), lr)
         self.optimizer.step()
         skipped = bool(self.optimizer.step_was_skipped)
         if skipped and (scale := self.accelerator.scaler.get_scale()) < 1:
-            # Nothing was scaled up any more: what is too large for fp16, or no number, is the gradient itself. Halving
-            # on would skip all steps that are left, and the run end as if it had trained.
-            self._stop(
+            # The gradient itself overflows fp16, or is not finite. Halving the scale further would skip all remaining
+            # steps, and the run would end as if it had trained.
+            self._raise_diverged(
                 f"the gradient is {norm} at step {step + 1}, even with the loss scaled by {2 * scale:g}",
                 step,
                 range(len(losses)),
                 lr,
             )
         self.optimizer.zero_grad()
-        return Step(total, lr, norm, skipped, asked)
+        return StepResult(total, lr, norm, skipped, stop_requested)
 
     def _backward(self, step: int) -> list[Tensor]:
         first, processes = self.accelerator.process_index, self.accelerator.num_processes
-        mine = range(first, self.order.micro_batches, processes)
+        micro_batches = range(first, self.order.micro_batches, processes)
         losses = []
-        for number in mine:
-            one = next(self.batches)
-            # Anew for every micro-batch: what is drawn does not depend on what was drawn before, or where.
+        for number in micro_batches:
+            micro_batch = next(self.batches)
+            # Seeded for every micro-batch, so that random numbers depend neither on earlier draws nor on the process.
             set_seed(self.order.seed_at(step, number))
             # Gradients of several processes are averaged once a step.
-            apart = self.accelerator.no_sync(self.model) if number != mine[-1] else nullcontext()
-            with apart:
+            sync_context = self.accelerator.no_sync(self.model) if number != micro_batches[-1] else nullcontext()
+            with sync_context:
                 with self.accelerator.autocast():
-                    loss = self.model(one.batch.to(self.accelerator.device), one.answers, one.questions)
-                self.accelerator.backward(loss / len(mine))
+                    loss = self.model(
+                        micro_batch.batch.to(self.accelerator.device), micro_batch.answers, micro_batch.questions
+                    )
+                self.accelerator.backward(loss / len(micro_batches))
             losses.append(loss.detach().float())
         return losses
 
-    def _shared(self, losses: list[Tensor], interruption: Interruption) -> tuple[list[float], bool]:
-        """The losses of all processes in the order of the micro-batches, and whether anyone was asked to stop."""
-        # As numbers, which a GPU gives when it has done all its work: who asks before that has this step be the last.
-        done = torch.stack(losses).tolist()
-        own = torch.tensor([*done, float(interruption.asked)], device=losses[0].device)
-        together: Any = self.accelerator.gather(own)
-        rows = together.view(-1, len(own)).tolist()
-        return [loss for same in zip(*(row[:-1] for row in rows), strict=True) for loss in same], any(
+    def _gather(self, losses: list[Tensor], stop_request: StopRequest) -> tuple[list[float], bool]:
+        """The losses of all processes in the order of the micro-batches, and whether a process was asked to stop."""
+        # `.tolist()` waits for the GPU, so a stop request that arrives before it ends the run after this step.
+        values = torch.stack(losses).tolist()
+        process_row = torch.tensor([*values, float(stop_request.requested)], device=losses[0].device)
+        gathered: Any = self.accelerator.gather(process_row)
+        rows = gathered.view(-1, len(process_row)).tolist()
+        return [loss for losses_at in zip(*(row[:-1] for row in rows), strict=True) for loss in losses_at], any(
             row[-1] for row in rows
         )
 
-    def _bounded(self) -> float:
-        # Without a bound it is measured all the same: times 1 changes nothing.
+    def _clip_gradients(self) -> float:
+        # With an infinite bound the norm is measured and the gradient multiplied by 1.
         bound = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         norm: Any = self.accelerator.clip_grad_norm_(self.model.parameters(), bound)
         return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
-    def _stop(self, what: str, step: int, micro_batches: Sequence[int], lr: float) -> None:
+    def _raise_diverged(self, what: str, step: int, micro_batches: Sequence[int], lr: float) -> None:
         clips = [self.name(clip) for number in micro_batches for clip in self.order.clips(step, number)]
-        raise diverged(what, clips, lr)
+        raise error_diverged(what, clips, lr)
 
 
-def diverged(what: str, clips: Sequence[str], lr: float) -> RunError:
-    """The error for a number that is not finite: which, of which clips, at which rate."""
+def error_diverged(what: str, clips: Sequence[str], lr: float) -> RunError:
+    """An error for a loss or gradient that is not finite, with the clips and the learning rate."""
     return RunError(
         what,
-        found=f"learning rate {lr:g}; clips {first_of(clips) if len(clips) > 64 else ', '.join(clips)}",
+        found=f"learning rate {lr:g}; clips {count_and_first(clips) if len(clips) > 64 else ', '.join(clips)}",
         hint="lower training.lr, or set training.max_grad_norm; look at these clips",
     )

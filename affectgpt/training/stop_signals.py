@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: the step is finished and a checkpoint written; a second one ends it at once."""
+"""Ctrl-C and SIGTERM end training after the current step, with a checkpoint; a second signal ends it at once."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interruption:
-    """Whether this process was asked to stop."""
+class StopRequest:
+    """Whether this process got a signal to stop."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
-    def ask(self, number: int, frame: FrameType | None) -> None:
+    def request(self, number: int, frame: FrameType | None) -> None:
         """The handler of a signal."""
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
 @contextmanager
-def heeded(wanted: bool) -> Iterator[Interruption]:
-    """Signals are noted instead of ending the process, where `wanted` and this is the main thread."""
-    interruption = Interruption()
-    if not wanted or threading.current_thread() is not threading.main_thread():
-        yield interruption
+def stop_on_signal(enabled: bool) -> Iterator[StopRequest]:
+    """If `enabled` and in the main thread, record a signal instead of ending the process."""
+    stop_request = StopRequest()
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield stop_request
         return
-    before = {each: signal.signal(each, interruption.ask) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, stop_request.request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield interruption
+        yield stop_request
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

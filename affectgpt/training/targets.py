@@ -1,4 +1,4 @@
-"""What a model learns to say of a clip, and what it is asked: a description, labels, or one of the two at random."""
+"""The answer to learn for a clip and its question: a description, labels, or one of the two at random."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from affectgpt.core.config import PromptConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.samples import Target
 from affectgpt.registry.errors import DataError
-from affectgpt.registry.messages import first_of
+from affectgpt.registry.messages import count_and_first
 
 
-class Told(Protocol):
-    """What is known of a clip: a [Sample][] or an [Example][]."""
+class LabelledClip(Protocol):
+    """Name and texts of a clip: a [Sample][] or an [Example][]."""
 
     @property
     def name(self) -> str: ...
@@ -26,51 +26,56 @@ class Told(Protocol):
     def labels(self) -> tuple[str, ...]: ...
 
 
-def answer_and_question(sample: Told, target: Target, prompt: PromptConfig, chance: random.Random) -> tuple[str, str]:
+def answer_and_question(
+    sample: LabelledClip, target: Target, prompt: PromptConfig, chance: random.Random
+) -> tuple[str, str]:
     """The answer to learn and the question that it answers.
 
-    Of a clip that has both, `mixed` takes description or labels, each as likely (the released AffectGPT's training);
-    of one that has only one, that one. Labels stand in a row in the config's `labels_answer`.
+    For a clip with both, `mixed` takes description or labels with equal probability, as the released AffectGPT's
+    training does. Labels are joined by commas in the config's `labels_answer`.
     """
     labels = target == "labels" or (target == "mixed" and not sample.description)
     if target == "mixed" and sample.description and sample.labels:
         labels = chance.random() < 0.5
-    return _of_labels(sample, prompt) if labels else (sample.description, prompt.question)
+    return _labels_answer(sample, prompt) if labels else (sample.description, prompt.question)
 
 
-def refuse_long_answers(pipeline: Pipeline, clips: Sequence[Told]) -> None:
+def check_answer_lengths(pipeline: Pipeline, clips: Sequence[LabelledClip]) -> None:
     """Raise DataError when an answer that may be learned and the longest prompt exceed the LLM's context."""
     config, budget = pipeline.plan.config, pipeline.plan.budget
     prompt = config.prompt
-    before = len(pipeline.llm.encode(prompt.training_prefix, special=True)) if prompt.training_prefix else 0
+    prefix = len(pipeline.llm.encode(prompt.training_prefix, special=True)) if prompt.training_prefix else 0
     # The plan counts the text with the config's question, in bytes, which bound its tokens.
-    room = budget.context - (budget.total - budget.answer) - before + _bytes(prompt.question)
+    room = budget.context - (budget.total - budget.answer) - prefix + _bytes(prompt.question)
     long = [
-        each.name
-        for each in clips
-        if any(not _fits(pipeline, answer, room - _bytes(asked)) for answer, asked in _possible(each, pipeline))
+        clip.name
+        for clip in clips
+        if any(
+            not _fits(pipeline, answer, room - _bytes(question))
+            for answer, question in _possible_answers(clip, pipeline)
+        )
     ]
     if long:
-        asked = max(_bytes(prompt.question), _bytes(prompt.labels_question or ""))
+        question = max(_bytes(prompt.question), _bytes(prompt.labels_question or ""))
         raise DataError(
             f"{len(long)} answers do not fit into the LLM's context",
-            found=first_of(long),
-            expected=f"at most {max(0, room - asked)} tokens each",
+            found=count_and_first(long),
+            expected=f"at most {max(0, room - question)} tokens each",
             hint="leave these clips out, or shorten their texts",
         )
 
 
-def _of_labels(sample: Told, prompt: PromptConfig) -> tuple[str, str]:
-    said = prompt.labels_answer.replace("{labels}", ", ".join(sample.labels))
-    return said, prompt.labels_question or prompt.question
+def _labels_answer(sample: LabelledClip, prompt: PromptConfig) -> tuple[str, str]:
+    answer = prompt.labels_answer.replace("{labels}", ", ".join(sample.labels))
+    return answer, prompt.labels_question or prompt.question
 
 
-def _possible(clip: Told, pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+def _possible_answers(clip: LabelledClip, pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     target, prompt = pipeline.plan.config.training.target, pipeline.plan.config.prompt
     if target != "labels" and clip.description:
         yield clip.description, prompt.question
     if target != "description" and clip.labels:
-        yield _of_labels(clip, prompt)
+        yield _labels_answer(clip, prompt)
 
 
 def _bytes(text: str) -> int:

@@ -339,10 +339,10 @@ def test_rates_that_nothing_has_are_told_before_clips_are_read(workspace: Any, r
 def test_the_papers_recipe(run: Callable) -> None:
     checked = run("check", ROOT / "configs" / "train" / "affectgpt.yaml", "--json")
     assert checked.code == 0 and json.loads(checked.out)["trained"] == 54_412_548
-    from affectgpt.core.load_config import load_config
+    from affectgpt.core.load_config import read_config
     from affectgpt.registry.discovery import discover
 
-    training = load_config(ROOT / "configs" / "train" / "affectgpt.yaml", discover())[0].training
+    training = read_config(ROOT / "configs" / "train" / "affectgpt.yaml", discover()).training
     assert (training.steps, training.batch_size, training.lr, training.min_lr) == (60 * 5000, 3, 1e-5, 1e-5)
     assert training.target == "mixed" and training.warmup_steps == 0 and training.max_grad_norm is None
     assert yaml.safe_load((ROOT / "configs" / "train" / "affectgpt.yaml").read_text())["extends"]

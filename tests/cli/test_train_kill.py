@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from affectgpt.synthetic.clips import generate
+from affectgpt.synthetic.clips import write_clips
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.training.checkpoint_files import newest_checkpoint
 
@@ -147,7 +147,7 @@ def context() -> ForkServerContext:
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 6 short clips."""
     folder = tmp_path_factory.mktemp("few") / "clips"
-    generate(folder, clips=6, seed=1, workers=1, difficulty=Difficulty(seconds=(1.0, 1.3)))
+    write_clips(folder, clips=6, seed=1, workers=1, difficulty=Difficulty(seconds=(1.0, 1.3)))
     return folder
 
 
@@ -228,7 +228,7 @@ def test_a_truncated_checkpoint_is_passed_over(short: Run, tmp_path: Path) -> No
     os.truncate(damaged / "tensors.safetensors", 10_000)
     run.finish(resume=True)
     output = " ".join(run.output.read_text().split())
-    assert f"{damaged.name} is passed over: tensors.safetensors has 10000 bytes" in output, output
+    assert f"{damaged.name} is skipped: tensors.safetensors has 10000 bytes" in output, output
     assert run.same_as(short)
     assert newest_checkpoint(run.checkpoints)[1] == [] and run.newest() == damaged
 

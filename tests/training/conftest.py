@@ -14,7 +14,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample
@@ -65,8 +65,8 @@ def build(tmp_path: Path) -> Callable[..., Pipeline]:
     catalog = discover()
 
     def made(*overrides: str) -> Pipeline:
-        config, source = load_config(path, catalog, overrides)
-        return assemble(make_plan(config, catalog, source), catalog)
+        config = read_config(path, catalog, overrides)
+        return assemble(make_plan(config))
 
     return made
 

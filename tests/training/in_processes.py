@@ -24,7 +24,7 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from conftest import SMALL, NoiseClip
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
@@ -51,8 +51,8 @@ def main(out: Path, run: str, resume: str, stop_after: int, settings: list[str])
     path = out.with_suffix(f".{rank}.yaml")
     path.write_text(SMALL, encoding="utf-8")
     catalog = discover()
-    config, source = load_config(path, catalog, settings)
-    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    config = read_config(path, catalog, settings)
+    pipeline = assemble(make_plan(config))
     samples = [
         Sample(f"clip{index}", pipeline.prepare(NoiseClip(index)), f"word {index}", answer, ("glad", answer))
         for index, answer in enumerate(("happy", "angry and upset", "upset", "bored", "tense", "proud of it", "shy"))
@@ -80,5 +80,5 @@ def main(out: Path, run: str, resume: str, stop_after: int, settings: list[str])
 if __name__ == "__main__":
     if os.environ.get("ACCELERATE_USE_FSDP"):
         loop.make_accelerator = sharding
-        accelerators._refuse_unsharded = lambda _: None
+        accelerators._check_sharding = lambda _: None
     main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.core.config import TrainingConfig
-from affectgpt.training.batch_order import Order, split
-from affectgpt.training.seeds import seed_of
+from affectgpt.training.batch_order import BatchOrder, split
+from affectgpt.training.schedule import derive_seed
 
 ORDERS = st.builds(
-    Order,
+    BatchOrder,
     st.lists(st.integers(0, 99), min_size=1, max_size=9, unique=True),
     st.integers(0, 2**32 - 1),
     st.integers(1, 5),
@@ -19,30 +19,32 @@ ORDERS = st.builds(
 
 
 @given(ORDERS)
-def test_every_epoch_holds_every_clip_once(order: Order) -> None:
+def test_every_epoch_holds_every_clip_once(order: BatchOrder) -> None:
     steps = 40 // (order.batch_size * order.micro_batches) + 2
     places = [(step, number) for step in range(steps) for number in range(order.micro_batches)]
     seen = [clip for place in places for clip in order.clips(*place)]
-    count = len(order.among)
+    count = len(order.clip_indices)
     for start in range(0, len(seen) - count + 1, count):
-        assert sorted(seen[start : start + count]) == sorted(order.among)
+        assert sorted(seen[start : start + count]) == sorted(order.clip_indices)
 
 
 @given(ORDERS, st.integers(1, 6), st.integers(0, 5))
-def test_processes_share_a_steps_micro_batches(order: Order, processes: int, begin: int) -> None:
+def test_processes_share_a_steps_micro_batches(order: BatchOrder, processes: int, begin: int) -> None:
     steps = range(begin, begin + 2)
-    alone = list(order.wanted(steps, 0, 1))
+    alone = list(order.requests(steps, 0, 1))
     by_step = [
         each
         for step in steps
         for number in range(order.micro_batches)
-        for each in list(order.wanted(range(step, step + 1), number % processes, processes))[number // processes :][:1]
+        for each in list(order.requests(range(step, step + 1), number % processes, processes))[number // processes :][
+            :1
+        ]
     ]
     assert by_step == alone and len({each.seed for each in alone}) == len(alone)
 
 
 def test_epochs_differ_and_so_do_seeds() -> None:
-    order, other = Order(range(50), 1, 50, 1), Order(range(50), 2, 50, 1)
+    order, other = BatchOrder(range(50), 1, 50, 1), BatchOrder(range(50), 2, 50, 1)
     assert sorted(order.clips(0, 0)) != order.clips(0, 0) != order.clips(1, 0) != other.clips(1, 0)
 
 
@@ -56,5 +58,7 @@ def test_what_is_held_out_is_not_trained_on(count: int, share: float, seed: int)
 
 def test_a_seed_depends_on_each_part() -> None:
     parts = [(0, "a", 1), (1, "a", 1), (0, "b", 1), (0, "a", 2), (0, "a"), (0, "a", 1, 1), ("0", "a", 1)]
-    assert len({seed_of(*each) for each in parts}) == len(parts) and seed_of(0, "a", 1) == seed_of(0, "a", 1)
-    assert all(0 <= seed_of(each) < 2**32 for each in range(100))
+    assert len({derive_seed(*each) for each in parts}) == len(parts) and derive_seed(0, "a", 1) == derive_seed(
+        0, "a", 1
+    )
+    assert all(0 <= derive_seed(each) < 2**32 for each in range(100))

@@ -18,12 +18,19 @@ import torch
 
 from affectgpt.registry.errors import RunError
 from affectgpt.training import checkpoint_files
-from affectgpt.training.checkpoint_files import FACTS, MARKER, TENSORS, Saved, newest_checkpoint, write_checkpoint
+from affectgpt.training.checkpoint_files import (
+    FACTS,
+    MARKER,
+    TENSORS,
+    CheckpointData,
+    newest_checkpoint,
+    write_checkpoint,
+)
 
 FACTS_GIVEN = {"epoch": 3, "best": 0.1 + 0.2, "random": [1, 2**31], "none": None, "text": "á\ud800", "flag": True}
 
 
-def saved(step: int, size: int = 4) -> Saved:
+def saved(step: int, size: int = 4) -> CheckpointData:
     tensors = {
         "model.a": torch.full((size,), float(step)),
         "model.b": torch.tensor(step),
@@ -32,10 +39,10 @@ def saved(step: int, size: int = 4) -> Saved:
         "empty": torch.zeros(0, 3),
         "state": torch.arange(5, dtype=torch.uint8),
     }
-    return Saved(step, tensors, FACTS_GIVEN | {"step": step})
+    return CheckpointData(step, tensors, FACTS_GIVEN | {"step": step})
 
 
-def same(found: Saved | None, wanted: Saved) -> bool:
+def same(found: CheckpointData | None, wanted: CheckpointData) -> bool:
     assert found is not None
     assert found.step == wanted.step and found.facts == wanted.facts
     assert found.tensors.keys() == wanted.tensors.keys()

@@ -19,14 +19,23 @@ from hypothesis import strategies as st
 
 from affectgpt.registry.errors import CheckpointError, RunError
 from affectgpt.training import checkpoint_files
-from affectgpt.training.checkpoint_files import FACTS, MARKER, TENSORS, Saved, newest_checkpoint, write_checkpoint
+from affectgpt.training.checkpoint_files import (
+    FACTS,
+    MARKER,
+    TENSORS,
+    CheckpointData,
+    newest_checkpoint,
+    write_checkpoint,
+)
 
 
-def saved(step: int) -> Saved:
-    return Saved(step, {"model.a": torch.full((9,), float(step)), "model.b": torch.tensor(step)}, {"step": step})
+def saved(step: int) -> CheckpointData:
+    return CheckpointData(
+        step, {"model.a": torch.full((9,), float(step)), "model.b": torch.tensor(step)}, {"step": step}
+    )
 
 
-def same(found: Saved | None, wanted: Saved) -> bool:
+def same(found: CheckpointData | None, wanted: CheckpointData) -> bool:
     assert found is not None
     assert found.step == wanted.step and found.facts == wanted.facts
     assert found.tensors.keys() == wanted.tensors.keys()
@@ -51,7 +60,7 @@ def _change_file(path: Path, name: str, **changes: Any) -> None:
 def _resealed(path: Path, name: str, content: bytes) -> None:
     """Another content, to which the marker was made to fit."""
     (path / name).write_bytes(content)
-    _change_file(path, name, size=len(content), sha256=checkpoint_files.hash_of(path / name))
+    _change_file(path, name, size=len(content), sha256=checkpoint_files.sha256_of_file(path / name))
 
 
 def _flip(path: Path) -> None:
@@ -86,7 +95,7 @@ class _Code:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no marker": (lambda path: (path / MARKER).unlink(), "cut short"),
+    "no marker": (lambda path: (path / MARKER).unlink(), "interrupted"),
     "no tensors": (lambda path: (path / TENSORS).unlink(), "missing"),
     "no facts": (lambda path: (path / FACTS).unlink(), "missing"),
     "truncated": (lambda path: os.truncate(path / TENSORS, 50), "has 50 bytes, not"),
@@ -121,10 +130,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "deep facts": (lambda path: _resealed(path, FACTS, b'{"a":' * 100000), "no JSON"),
     "a number too long": (lambda path: _resealed(path, FACTS, b'{"a": ' + b"9" * 9999 + b"}"), "no JSON"),
     "facts are a list": (lambda path: _resealed(path, FACTS, b"[1]"), "no JSON object"),
-    "a pickle with code": (lambda path: _resealed(path, TENSORS, pickle.dumps(_Code())), "no whole safetensors"),
-    "tensors are text": (lambda path: _resealed(path, TENSORS, b"x" * 999), "no whole safetensors"),
-    "a header too long": (lambda path: _resealed(path, TENSORS, b"\xff" * 8 + b"{}"), "no whole safetensors"),
-    "no tensors at all": (lambda path: _resealed(path, TENSORS, b""), "no whole safetensors"),
+    "a pickle with code": (lambda path: _resealed(path, TENSORS, pickle.dumps(_Code())), "not a complete safetensors"),
+    "tensors are text": (lambda path: _resealed(path, TENSORS, b"x" * 999), "not a complete safetensors"),
+    "a header too long": (lambda path: _resealed(path, TENSORS, b"\xff" * 8 + b"{}"), "not a complete safetensors"),
+    "no tensors at all": (lambda path: _resealed(path, TENSORS, b""), "not a complete safetensors"),
 }
 
 

@@ -48,7 +48,7 @@ def test_a_passing_read_error_ends_resume_and_costs_nothing(
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_files, "hash_of", gone)
+        patch.setattr(checkpoint_files, "sha256_of_file", gone)
         with pytest.raises(CheckpointError, match="cannot be read"):
             train(build(*SETTINGS), samples, run=stopped, resume=True)
     assert kept(stopped) == before

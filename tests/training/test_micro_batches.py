@@ -25,7 +25,7 @@ class Damaged:
 
     def __getitem__(self, index: int) -> Sample:
         if index == 2:
-            raise DataError.of(DAMAGED)
+            raise DataError.from_problems(DAMAGED)
         return self.examples[index]
 
 
@@ -36,4 +36,4 @@ def test_a_damaged_feature_is_told_as_it_was(
     with pytest.raises(DataError) as caught:
         train(build("training.steps=9"), Damaged(samples), workers=workers)
     assert caught.value.problems == tuple(DAMAGED)
-    assert str(caught.value) == str(AffectGPTError.of(DAMAGED))
+    assert str(caught.value) == str(AffectGPTError.from_problems(DAMAGED))

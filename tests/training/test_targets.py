@@ -9,7 +9,7 @@ from affectgpt.core.config import PromptConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.samples import Sample, Target
 from affectgpt.registry.errors import DataError
-from affectgpt.training.targets import answer_and_question, refuse_long_answers
+from affectgpt.training.targets import answer_and_question, check_answer_lengths
 
 PROMPT = PromptConfig(
     template="{a} {question}", question="Why?", labels_question="Which?", labels_answer="They are {labels}."
@@ -48,17 +48,17 @@ def test_an_answer_that_does_not_fit_is_refused_by_the_clips_name(build: Callabl
     budget = pipeline.plan.budget
     room = budget.context - budget.nodes - budget.text - budget.subtitle
     # Tokens are bytes here; one more ends the answer.
-    refuse_long_answers(pipeline, [Sample("a", {}, "", "x" * (room - 1))])
+    check_answer_lengths(pipeline, [Sample("a", {}, "", "x" * (room - 1))])
     with pytest.raises(DataError, match=f"1 answers do not fit[\\s\\S]*long[\\s\\S]*at most {room} tokens"):
-        refuse_long_answers(pipeline, [Sample("short", {}, "", "x"), Sample("long", {}, "", "x" * room)])
+        check_answer_lengths(pipeline, [Sample("short", {}, "", "x"), Sample("long", {}, "", "x" * room)])
     # With labels, their own question and their own wording count.
     labels = build(context, "training.target=mixed", "prompt.labels_question='Which words?'")
     longer = room - len("Which words?") + len("Why?")
-    refuse_long_answers(labels, [Sample("a", {}, "", "x" * (room - 1), ("y" * (longer - 1),))])
+    check_answer_lengths(labels, [Sample("a", {}, "", "x" * (room - 1), ("y" * (longer - 1),))])
     with pytest.raises(DataError):
-        refuse_long_answers(labels, [Sample("a", {}, "", "x", ("y" * longer,))])
+        check_answer_lengths(labels, [Sample("a", {}, "", "x", ("y" * longer,))])
     # So do the end of an answer and the words that only training puts before the prompt.
     for extra in ("prompt.answer_end='##'", "prompt.training_prefix='##'"):
-        refuse_long_answers(build(context, extra), [Sample("a", {}, "", "x" * (room - 3))])
+        check_answer_lengths(build(context, extra), [Sample("a", {}, "", "x" * (room - 3))])
         with pytest.raises(DataError):
-            refuse_long_answers(build(context, extra), [Sample("a", {}, "", "x" * (room - 2))])
+            check_answer_lengths(build(context, extra), [Sample("a", {}, "", "x" * (room - 2))])

@@ -237,5 +237,5 @@ def test_processes_that_do_not_find_each_other_are_refused(
     build: Build, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="each train by themselves"):
+    with pytest.raises(ConfigError, match="train independently"):
         train(build(), samples)
