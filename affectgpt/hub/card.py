@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.config import PipelineConfig
-from affectgpt.core.load_config import load_config
 from affectgpt.core.prompt import prompt_nodes
-from affectgpt.core.saved.card_mark import is_generated, marked
-from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
-from affectgpt.files.atomic import write_whole
+from affectgpt.core.saved.config import CONFIG, PLUGINS, load_saved_config
+from affectgpt.core.saved.extras import add_mark, is_generated
+from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
+from affectgpt.files.atomic import write_atomic
 from affectgpt.hub.card_data import card_data, is_local, local_models, models_read
 from affectgpt.hub.headers import weights_per_part
 from affectgpt.hub.names import is_named
@@ -23,12 +23,12 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.unibench.report import summary
 from affectgpt.unibench.report.markdown import escape
-from affectgpt.unibench.report.plain_text import label, plain
+from affectgpt.unibench.report.plain_text import label, safe_text
 from affectgpt.unibench.report.scores_file import read_result
 from affectgpt.unibench.result import BenchmarkResult
 
 CARD = "README.md"
-_TOLD = ("model", "inputs", "input", "tokenizer")  # in columns of their own, or a part of the folder
+_SHOWN_ELSEWHERE = ("model", "inputs", "input", "tokenizer")  # in columns of their own, or a part of the folder
 _NAMED = {"adapter": "adapter (LoRA)"}
 
 
@@ -36,10 +36,10 @@ def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None,
     """Write the card of the saved model in `folder` as its README.md, and give the file's path.
 
     A README.md that is no card of ours, or that somebody edited, is not replaced: CheckpointError. For the rest see
-    [card_of][].
+    [render_card][].
     """
     path = folder / CARD
-    text = card_of(folder, catalog, scores, name=name)
+    text = render_card(folder, catalog, scores, name=name)
     if path.exists() and not is_generated(path):
         raise CheckpointError(
             f"there is a {CARD} here that was written or changed by somebody",
@@ -47,13 +47,13 @@ def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None,
             hint="move it away, then write the card again",
         )
     try:
-        write_whole(path, text)
+        write_atomic(path, text)
     except OSError as error:
         raise CheckpointError("the card cannot be written", where=str(path), found=error.strerror or "") from error
     return path
 
 
-def card_of(folder: Path, catalog: Catalog, scores: str | Path | None = None, *, name: str = "") -> str:
+def render_card(folder: Path, catalog: Catalog, scores: str | Path | None = None, *, name: str = "") -> str:
     """The card of the saved model in `folder`; `scores` is a scores file of `affectgpt score` or `unibench`.
 
     `name` is what the model is called, on the Hub with its owner; by default the folder's name. Raises CheckpointError
@@ -62,7 +62,7 @@ def card_of(folder: Path, catalog: Catalog, scores: str | Path | None = None, *,
     """
     if not (folder / CONFIG).is_file():
         raise CheckpointError("this is not a saved model", where=str(folder), found=f"no {CONFIG}")
-    config, _ = load_config(folder / CONFIG, catalog, allow_plugins=False)
+    config = load_saved_config(folder, catalog)
     result = None if scores is None else read_result(scores)
     called = label(name or folder.resolve().name)
     parts = [
@@ -72,11 +72,11 @@ def card_of(folder: Path, catalog: Catalog, scores: str | Path | None = None, *,
         *_training(config),
         *_scores(result),
         *_plugins(folder),
-        *_unknown(config, result),
+        *_unknowns(config, result),
         *_use(config, name),
     ]
     data = card_data(config, called, result).to_yaml()
-    return marked(f"---\n{data}\n---\n\n" + "\n\n".join(parts) + "\n\n")
+    return add_mark(f"---\n{data}\n---\n\n" + "\n\n".join(parts) + "\n\n")
 
 
 def _pipeline(config: PipelineConfig) -> Iterator[str]:
@@ -89,16 +89,19 @@ def _pipeline(config: PipelineConfig) -> Iterator[str]:
     rows.append(("llm", "language model", config.llm.plugin, "the prompt", config.llm.config))
     yield _table(
         ["node", "kind", "plugin", "reads", "model", "other options"],
-        [(label(n), kind, label(plugin), plain(reads), _model(c), _options(c)) for n, kind, plugin, reads, c in rows],
+        [
+            (label(n), kind, label(plugin), safe_text(reads), _model(c), _options(c))
+            for n, kind, plugin, reads, c in rows
+        ],
     )
     prompt = config.prompt
     order = prompt_nodes(prompt) if prompt.inline else prompt.order
     yield _table(
         ["prompt", ""],
         [
-            ("order", plain(", ".join(order))),
-            ("template", plain(prompt.template)),
-            ("question", plain(prompt.question)),
+            ("order", safe_text(", ".join(order))),
+            ("template", safe_text(prompt.template)),
+            ("question", safe_text(prompt.question)),
         ],
     )
     yield _table(["generation", ""], _settings(config.generation.model_dump(mode="json")))
@@ -109,12 +112,12 @@ def _model(config: Any) -> str:
     if model is None:
         return "none"
     drawn = ", weights drawn at random before training" if getattr(config, "init", "") == "random" else ""
-    return plain((f"a local folder, {Path(model).name}" if is_local(model) else str(model)) + drawn)
+    return safe_text((f"a local folder, {Path(model).name}" if is_local(model) else str(model)) + drawn)
 
 
 def _options(config: Any) -> str:
-    options = config.model_dump(mode="json", exclude_defaults=True, exclude=set(_TOLD))
-    return plain("; ".join(f"{key}: {_value(value)}" for key, value in options.items())) or "defaults"
+    options = config.model_dump(mode="json", exclude_defaults=True, exclude=set(_SHOWN_ELSEWHERE))
+    return safe_text("; ".join(f"{key}: {_value(value)}" for key, value in options.items())) or "defaults"
 
 
 def _value(value: Any) -> str:
@@ -144,7 +147,7 @@ def _training(config: PipelineConfig) -> Iterator[str]:
 
 
 def _settings(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(label(key.replace("_", " ")), plain(_value(value))) for key, value in values.items()]
+    return [(label(key.replace("_", " ")), safe_text(_value(value))) for key, value in values.items()]
 
 
 def _scores(result: BenchmarkResult | None) -> Iterator[str]:
@@ -175,48 +178,48 @@ def _scores(result: BenchmarkResult | None) -> Iterator[str]:
     yield _table(heads, rows, "lllrllrr")
     if notes := summary.notes(result):
         yield "\n".join(f"- {escape(note)}" for note in notes)
-    if said := summary.provenance(result):
-        yield _table(["scored with", "value"], said)
+    if provenance := summary.provenance(result):
+        yield _table(["scored with", "value"], provenance)
 
 
 def _plugins(folder: Path) -> Iterator[str]:
     yield "## Plugins"
-    used = _used(folder / PLUGINS)
+    used = _plugins_used(folder / PLUGINS)
     if not used:
         yield f"{PLUGINS} does not say which plugins and versions made this model."
         return
     rows = [
-        [label(name), *(label(str(each.get(key) or "unknown")) for key in ("kind", "plugin", "from", "version"))]
-        for name, each in used.items()
+        [label(name), *(label(str(row.get(key) or "unknown")) for key in ("kind", "plugin", "from", "version"))]
+        for name, row in used.items()
     ]
     yield _table(["node", "kind", "plugin", "from", "version"], rows)
 
 
-def _used(path: Path) -> dict[str, dict[str, Any]]:
+def _plugins_used(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else {}
+        content = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    ours = isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())
-    return found if ours else {}
+    is_valid = isinstance(content, dict) and all(isinstance(row, dict) for row in content.values())
+    return content if is_valid else {}
 
 
-def _unknown(config: PipelineConfig, result: BenchmarkResult | None) -> Iterator[str]:
+def _unknowns(config: PipelineConfig, result: BenchmarkResult | None) -> Iterator[str]:
     yield "## What is not known"
-    said = ["The licence of these weights is not stated.", "The clips it was trained on are not stated."]
-    if base := [each for each in models_read(config).values() if not is_local(each)]:
-        said.append(
-            f"It needs {', '.join(escape(plain(each)) for each in dict.fromkeys(base))}: not a part of this"
+    lines = ["The licence of these weights is not stated.", "The clips it was trained on are not stated."]
+    if base := [model for model in models_read(config).values() if not is_local(model)]:
+        lines.append(
+            f"It needs {', '.join(escape(safe_text(model)) for model in dict.fromkeys(base))}: not a part of this"
             " repository, with licences of their own that are not stated here."
         )
     for name in local_models(config):
-        said.append(
+        lines.append(
             f"The model of {escape(label(name))} is a folder of the machine that it was saved on: it is not a"
             " part of this repository, and where it came from is not stated."
         )
     if result is None:
-        said.append("How well it does is not stated.")
-    yield "\n".join(f"- {each}" for each in said)
+        lines.append("How well it does is not stated.")
+    yield "\n".join(f"- {model}" for model in lines)
 
 
 def _use(config: PipelineConfig, name: str) -> Iterator[str]:

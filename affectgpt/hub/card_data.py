@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from affectgpt.core.config import PipelineConfig
 from affectgpt.hub.names import is_named
 from affectgpt.unibench.report import figures
-from affectgpt.unibench.report.plain_text import label, plain
+from affectgpt.unibench.report.plain_text import label, safe_text
 from affectgpt.unibench.result import BenchmarkResult
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def models_read(config: PipelineConfig) -> dict[str, str]:
     """The model that each encoder and the LLM (`llm`) reads its weights from, where there is one."""
     nodes = {name: node.config for name, node in config.encoders.items()} | {"llm": config.llm.config}
     models = {
-        name: getattr(each, "model", None)
-        for name, each in nodes.items()
-        if getattr(each, "init", "pretrained") == "pretrained"
+        name: getattr(config, "model", None)
+        for name, config in nodes.items()
+        if getattr(config, "init", "pretrained") == "pretrained"
     }
     return {name: model for name, model in models.items() if isinstance(model, str)}
 
@@ -59,17 +59,17 @@ def _eval_results(result: BenchmarkResult, task: str) -> list[Any]:
     from huggingface_hub import EvalResult
 
     rows = []
-    for each in result.datasets:
-        figure = each.figures.get(each.primary)
+    for score in result.datasets:
+        figure = score.figures.get(score.primary)
         if figure is not None and figure.value is not None:
             rows.append(
                 EvalResult(
                     task_type=task,
-                    task_name=plain(each.task, 60),
-                    dataset_type=label(each.dataset),
-                    dataset_name=label(each.title),
-                    metric_type=label(each.primary),
-                    metric_name=f"{figures.title(each.primary)} x 100",
+                    task_name=safe_text(score.task, 60),
+                    dataset_type=label(score.dataset),
+                    dataset_name=label(score.title),
+                    metric_type=label(score.primary),
+                    metric_name=f"{figures.title(score.primary)} x 100",
                     metric_value=round(100 * figure.value, 4),
                 )
             )

@@ -17,7 +17,7 @@ _TOKEN = "log in with `hf auth login`, or put a token into the variable HF_TOKEN
 
 
 @contextmanager
-def talking(where: str, token: str | None = None) -> Iterator[None]:
+def hub_errors(where: str, token: str | None = None) -> Iterator[None]:
     """Raises one of our errors, which names `where`, for whatever the client of the Hub raises inside.
 
     ConfigError or CheckpointError when the name, the revision or the token is wrong, RunError for the rest.
@@ -33,7 +33,7 @@ def talking(where: str, token: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         # `from None`: a client's own error may hold the header with the token, and --debug prints causes.
-        raise _told(error, where, token) from None
+        raise _as_error(error, where, token) from None
     finally:
         logging.set_verbosity(verbosity)
 
@@ -52,48 +52,48 @@ def transport_error() -> Any:
     return HfHubHTTPError.__mro__[1]
 
 
-def _told(error: Exception, where: str, token: str | None) -> AffectGPTError:
+def _as_error(error: Exception, where: str, token: str | None) -> AffectGPTError:
     from huggingface_hub import errors
 
-    for each in _causes(error):
-        if isinstance(each, errors.OfflineModeIsEnabled):
+    for cause in _causes(error):
+        if isinstance(cause, errors.OfflineModeIsEnabled):
             return RunError(
                 "the Hub cannot be asked: HF_HUB_OFFLINE is set",
                 where=where,
                 found="no copy in the cache",
                 hint=_OFFLINE,
             )
-        if isinstance(each, errors.GatedRepoError):
+        if isinstance(cause, errors.GatedRepoError):
             return CheckpointError(
                 "the owner of this repository must grant you access",
                 where=where,
-                found=_status(each),
+                found=_status(cause),
                 hint=f"ask for access on its page, then {_TOKEN}",
             )
-        if isinstance(each, errors.RevisionNotFoundError):
+        if isinstance(cause, errors.RevisionNotFoundError):
             return CheckpointError(
                 "there is no such revision of this repository",
                 where=where,
-                found=_status(each),
+                found=_status(cause),
                 expected="a branch, a tag or a commit",
                 hint="see its list of commits",
             )
-        if isinstance(each, errors.RepositoryNotFoundError) or (_code(each) == 401 and not (token or _own_token())):
+        if isinstance(cause, errors.RepositoryNotFoundError) or (_code(cause) == 401 and not (token or _saved_token())):
             # Without a token, the Hub answers alike for what is private and for what is not there.
             return CheckpointError(
                 "there is no such repository on the Hub, or it is private",
                 where=where,
-                found=_status(each),
+                found=_status(cause),
                 expected="a folder on this machine, or owner/name",
                 hint=f"check the name; if it is private, {_TOKEN}",
             )
-        if isinstance(each, errors.HfHubHTTPError):
-            return _refused(each, where, token)
-        if isinstance(each, transport_error()):
+        if isinstance(cause, errors.HfHubHTTPError):
+            return _refusal_as_error(cause, where, token)
+        if isinstance(cause, transport_error()):
             return RunError(
                 "the Hub cannot be reached",
                 where=f"{where} at {endpoint()}",
-                found=type(each).__name__,
+                found=type(cause).__name__,
                 hint=_UNREACHED,
             )
     if isinstance(error, OSError) and error.errno is not None:
@@ -109,10 +109,10 @@ def _told(error: Exception, where: str, token: str | None) -> AffectGPTError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
+    visited: set[int] = set()
     following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
+    while following is not None and id(following) not in visited:
+        visited.add(id(following))
         yield following
         following = following.__cause__ or following.__context__
 
@@ -125,22 +125,22 @@ def _status(error: BaseException) -> str:
     return f"the Hub answered {_code(error) or 'nothing'}"
 
 
-def _refused(error: BaseException, where: str, token: str | None) -> AffectGPTError:
+def _refusal_as_error(error: BaseException, where: str, token: str | None) -> AffectGPTError:
     status = _code(error)
-    said = " ".join(str(getattr(error, "server_message", None) or "").split())[:300]
-    for secret in filter(None, (token, _own_token())):
-        said = said.replace(secret, "[the token]")
-    found = _status(error) + (f": {said}" if said else "")
+    server_message = " ".join(str(getattr(error, "server_message", None) or "").split())[:300]
+    for secret in filter(None, (token, _saved_token())):
+        server_message = server_message.replace(secret, "[the token]")
+    problem = _status(error) + (f": {server_message}" if server_message else "")
     if status == 401:
-        return ConfigError("the Hub refuses the token", where=where, found=found, hint=_TOKEN)
+        return ConfigError("the Hub refuses the token", where=where, found=problem, hint=_TOKEN)
     if status == 403:
         return ConfigError(
-            "the Hub does not allow this", where=where, found=found, hint="use a token with the right to write there"
+            "the Hub does not allow this", where=where, found=problem, hint="use a token with the right to write there"
         )
-    return RunError("the Hub refuses this", where=f"{where} at {endpoint()}", found=found, hint="try again later")
+    return RunError("the Hub refuses this", where=f"{where} at {endpoint()}", found=problem, hint="try again later")
 
 
-def _own_token() -> str | None:
+def _saved_token() -> str | None:
     from huggingface_hub import get_token
 
     return get_token()

@@ -54,7 +54,7 @@ def weights_per_part(path: Path) -> dict[str, int]:
 def _stored_again(path: Path, header: Header) -> set[str]:
     """The names whose matrix stands under an earlier name of the same part as well; constant ones do not count."""
     again: set[str] = set()
-    seen: dict[tuple[object, ...], list[str]] = {}
+    by_start: dict[tuple[object, ...], list[str]] = {}
     with safe_open(path, framework="pt") as file:
         for name, (shape, dtype) in header.items():
             if len(shape) < 2 or 0 in shape:
@@ -62,8 +62,8 @@ def _stored_again(path: Path, header: Header) -> set[str]:
             first = file.get_slice(name)[:1].flatten()
             if bool((first == first[0]).all()):
                 continue
-            others = seen.setdefault((name.split(".")[0], shape, dtype, *first[:4].tolist()), [])
-            if any(torch.equal(file.get_tensor(name), file.get_tensor(other)) for other in others):
+            candidates = by_start.setdefault((name.split(".")[0], shape, dtype, *first[:4].tolist()), [])
+            if any(torch.equal(file.get_tensor(name), file.get_tensor(candidate)) for candidate in candidates):
                 again.add(name)
-            others.append(name)
+            candidates.append(name)
     return again

@@ -13,15 +13,15 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from affectgpt.core.assembly import build_module
-from affectgpt.core.load_config import load_config
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.core.saved.config import CONFIG, PLUGINS, load_saved_config
+from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
 from affectgpt.hub.headers import Header, read_header
 from affectgpt.hub.names import files_in
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, Problem
 
-_SHOWN = 8
+_MOST_NAMES = 8
 
 
 def check_saved(folder: Path, catalog: Catalog) -> Plan:
@@ -43,19 +43,19 @@ def check_saved(folder: Path, catalog: Catalog) -> Plan:
                 expected=f"a folder with {CONFIG}, {WEIGHTS} and {PLUGINS}",
             )
     _refuse_links(folder)
-    config, source = load_config(folder / CONFIG, catalog, allow_plugins=False)
-    plan = make_plan(config, catalog, source)
+    config = load_saved_config(folder, catalog)
+    plan = make_plan(config)
     header = read_header(folder / WEIGHTS)
     problems = [
-        *_misfits(plan, header, catalog, str(folder / WEIGHTS)),
+        *_tensor_problems(plan, header, catalog, str(folder / WEIGHTS)),
         *_adapter_problems(plan, folder),
         *_missing_assets(config.model_dump(mode="json"), folder),
     ]
     if problems:
-        raise CheckpointError.of(problems)
+        raise CheckpointError.from_problems(problems)
     for path in (folder / WEIGHTS, folder / ADAPTER / ADAPTER_WEIGHTS):
         if path.is_file():
-            _refuse_infinite(path)
+            _check_finite(path)
     return plan
 
 
@@ -65,7 +65,7 @@ def _refuse_links(folder: Path) -> None:
         raise CheckpointError(
             "this saved model holds links to other places",
             where=str(folder),
-            found=", ".join(str(path.relative_to(folder)) for path in links[:_SHOWN]),
+            found=", ".join(str(path.relative_to(folder)) for path in links[:_MOST_NAMES]),
             expected="the files themselves",
             hint="copy the folder with `cp -rL`",
         )
@@ -74,11 +74,11 @@ def _refuse_links(folder: Path) -> None:
 def _missing_assets(values: Any, folder: Path) -> Iterator[Problem]:
     """What the config names inside `folder` (`./tokenizer`, as a whole path by now) and would not be uploaded."""
     if isinstance(values, dict | list):
-        for each in values.values() if isinstance(values, dict) else values:
-            yield from _missing_assets(each, folder)
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from _missing_assets(value, folder)
     elif isinstance(values, str) and values.startswith(f"{folder.resolve()}{os.sep}"):
         name = Path(values).relative_to(folder.resolve()).as_posix()
-        if not any(each == name or each.startswith(f"{name}/") for each in files_in(folder)):
+        if not any(value == name or value.startswith(f"{name}/") for value in files_in(folder)):
             yield Problem(
                 "the config names a part of the saved model that is not there",
                 str(folder / CONFIG),
@@ -87,23 +87,25 @@ def _missing_assets(values: Any, folder: Path) -> Iterator[Problem]:
             )
 
 
-def _misfits(plan: Plan, header: Header, catalog: Catalog, where: str) -> Iterator[Problem]:
+def _tensor_problems(plan: Plan, header: Header, catalog: Catalog, where: str) -> Iterator[Problem]:
     expected = _built_tensors(plan, catalog)
     built = ("fusers.", "projectors.")
     stored = {name: shape for name, (shape, _) in header.items() if name.startswith(built)}
-    yield from _named("tensors are missing", sorted(expected.keys() - stored.keys()), where)
+    yield from _problem_naming("tensors are missing", sorted(expected.keys() - stored.keys()), where)
     parts = {f"encoders.{name}.": node for name, node in plan.encoders.items()} | {"llm.": plan.llm}
     strange = [name for name in header if name not in expected and not name.startswith(tuple(parts))]
-    yield from _named("tensors do not belong to this pipeline", sorted(strange), where)
+    yield from _problem_naming("tensors do not belong to this pipeline", sorted(strange), where)
     for name in sorted(expected.keys() & stored.keys()):
         if stored[name] != expected[name]:
             yield Problem(f"{name} has the wrong form", where, str(list(stored[name])), str(list(expected[name])))
     for prefix, node in parts.items():
-        there = sorted(name for name in header if name.startswith(prefix))
+        part_tensors = sorted(name for name in header if name.startswith(prefix))
         frozen = getattr(node.config, "frozen", None)
-        if there and frozen and getattr(node.config, "init", None) == "pretrained":
-            yield from _named(f"tensors of {prefix[:-1]}, which is read from a model folder and frozen", there, where)
-        if not there and frozen is False and node.parameters != 0:
+        if part_tensors and frozen and getattr(node.config, "init", None) == "pretrained":
+            yield from _problem_naming(
+                f"tensors of {prefix[:-1]}, which is read from a model folder and frozen", part_tensors, where
+            )
+        if not part_tensors and frozen is False and node.parameters != 0:
             yield Problem(f"no tensor of {prefix[:-1]} is stored, which the config trains", where)
 
 
@@ -111,35 +113,37 @@ def _built_tensors(plan: Plan, catalog: Catalog) -> dict[str, tuple[int, ...]]:
     # What a module draws at random must not move the caller's seed.
     with torch.random.fork_rng(devices=[]):
         modules: dict[str, nn.Module] = {
-            f"fusers.{name}": build_module(node, catalog, node.config, dict(node.inputs), node.output)
+            f"fusers.{name}": build_module(node, node.config, dict(node.inputs), node.output)
             for name, node in plan.fusers.items()
         }
         for name in plan.projected:
             modules[f"projectors.{name}"] = nn.Linear(plan.output(name).dim, plan.llm.output.dim, device="meta")
     return {
-        f"{place}.{key}": tuple(tensor.shape)
-        for place, module in modules.items()
+        f"{node_name}.{key}": tuple(tensor.shape)
+        for node_name, module in modules.items()
         for key, tensor in module.state_dict().items()
     }
 
 
 def _adapter_problems(plan: Plan, folder: Path) -> Iterator[Problem]:
     lora: Any = getattr(plan.llm.config, "lora", None)
-    place = folder / ADAPTER
+    adapter = folder / ADAPTER
     if lora is None:
-        if place.exists():
-            yield Problem("there is an adapter, but the config has no lora", str(place), hint=f"was {CONFIG} changed?")
+        if adapter.exists():
+            yield Problem(
+                "there is an adapter, but the config has no lora", str(adapter), hint=f"was {CONFIG} changed?"
+            )
         return
-    settings = _settings(place / "adapter_config.json")
+    settings = _settings(adapter / "adapter_config.json")
     if settings.get("r") != lora.r or settings.get("lora_alpha") != lora.alpha:
         yield Problem(
             "the adapter was made with other settings",
-            str(place / "adapter_config.json"),
+            str(adapter / "adapter_config.json"),
             f"r {settings.get('r')}, lora_alpha {settings.get('lora_alpha')}",
             f"r {lora.r}, lora_alpha {lora.alpha}",
         )
-    header = read_header(place / ADAPTER_WEIGHTS)
-    where = str(place / ADAPTER_WEIGHTS)
+    header = read_header(adapter / ADAPTER_WEIGHTS)
+    where = str(adapter / ADAPTER_WEIGHTS)
     sides = {".lora_A.": 0, ".lora_B.": -1}
     ranks = {
         name: shape[place_of]
@@ -147,24 +151,28 @@ def _adapter_problems(plan: Plan, folder: Path) -> Iterator[Problem]:
         for side, place_of in sides.items()
         if side in name and shape
     }
-    yield from _named("tensors of another rank than the config's", [n for n, r in ranks.items() if r != lora.r], where)
+    yield from _problem_naming(
+        "tensors of another rank than the config's", [n for n, r in ranks.items() if r != lora.r], where
+    )
     pairs = {name.replace(".lora_A.", ".lora_B.") for name in header if ".lora_A." in name}
-    yield from _named("tensors without their other half", sorted(pairs ^ {n for n in header if ".lora_B." in n}), where)
+    yield from _problem_naming(
+        "tensors without their other half", sorted(pairs ^ {n for n in header if ".lora_B." in n}), where
+    )
     without = [target for target in lora.targets if not any(f".{target}." in name for name in header)]
-    yield from _named("modules without an adapter", without, where)
+    yield from _problem_naming("modules without an adapter", without, where)
 
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else None
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else None
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise CheckpointError("the adapter's settings cannot be read", where=str(path), expected="a JSON object")
-    return found
+    return settings
 
 
-def _refuse_infinite(path: Path) -> None:
+def _check_finite(path: Path) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             wrong = [
@@ -173,13 +181,15 @@ def _refuse_infinite(path: Path) -> None:
                 if (tensor := file.get_tensor(name)).is_floating_point() and not bool(torch.isfinite(tensor).all())
             ]
     except (SafetensorError, OSError, ValueError) as error:
-        found = str(error).splitlines()[0]
-        raise CheckpointError("the weights cannot be read", where=str(path), found=found) from error
+        reason = str(error).splitlines()[0]
+        raise CheckpointError("the weights cannot be read", where=str(path), found=reason) from error
     if wrong:
-        raise CheckpointError.of(list(_named("tensors hold values that are not finite", wrong, str(path))))
+        raise CheckpointError.from_problems(list(_problem_naming("tensors hold values that are not finite", wrong, str(path))))
 
 
-def _named(what: str, names: list[str], where: str) -> Iterator[Problem]:
+def _problem_naming(what: str, names: list[str], where: str) -> Iterator[Problem]:
     if names:
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        yield Problem(f"{len(names)} {what}", where, shown)
+        examples = ", ".join(names[:_MOST_NAMES]) + (
+            f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        )
+        yield Problem(f"{len(names)} {what}", where, examples)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.core.saved.model import CONFIG, WEIGHTS
-from affectgpt.hub.connection import SECONDS, endpoint, talking, transport_error
-from affectgpt.hub.names import DEEPER, FILES, HubName, belongs, exactly, hub_name
+from affectgpt.core.saved.config import CONFIG
+from affectgpt.core.saved.model import WEIGHTS
+from affectgpt.hub.connection import SECONDS, endpoint, hub_errors, transport_error
+from affectgpt.hub.names import FILES, SUBFOLDERS, HubName, exact_patterns, hub_name, is_model_file
 from affectgpt.registry.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -59,32 +60,32 @@ def local_folder(
     name = hub_name(str(name_or_folder), revision)
     if name is None:
         return Path(name_or_folder)
-    with talking(str(name), token):
-        files = _files_there(name, token)
+    with hub_errors(str(name), token):
+        files = _list_files(name, token)
         reached = files is not None
-        folder = Path(_fetched(name, token, files))
+        folder = Path(_download(name, token, files))
     if tell is not None:
         source = endpoint() if reached else "the cache: the Hub was not asked"
         tell(f"{name.repo} at commit {folder.name}, from {source}")
     return folder
 
 
-def _fetched(name: HubName, token: str | None, files: list[str] | None) -> str:
+def _download(name: HubName, token: str | None, files: list[str] | None) -> str:
     """The folder in the cache, with `files` fetched into it; None takes what is there, when it is whole."""
     from huggingface_hub import snapshot_download
 
     return snapshot_download(
         name.repo,
         revision=name.revision,
-        allow_patterns=list(FILES) if files is None else exactly(files),
-        ignore_patterns=list(DEEPER),
+        allow_patterns=list(FILES) if files is None else exact_patterns(files),
+        ignore_patterns=list(SUBFOLDERS),
         token=token,
         etag_timeout=SECONDS,
         local_files_only=files is None,
     )
 
 
-def _files_there(name: HubName, token: str | None) -> list[str] | None:
+def _list_files(name: HubName, token: str | None) -> list[str] | None:
     """The files of the saved model, asked before one is fetched; None: not reached, but a copy is in the cache."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -96,12 +97,12 @@ def _files_there(name: HubName, token: str | None) -> list[str] | None:
         raise
     except (transport_error(), OfflineModeIsEnabled) as error:
         try:
-            _fetched(name, token, None)
+            _download(name, token, None)
         except LocalEntryNotFoundError:
             raise error from None
         return None
-    inside = {each.rfilename for each in info.siblings or []}
-    missing = [each for each in (CONFIG, WEIGHTS) if each not in inside]
+    names = {name.rfilename for name in info.siblings or []}
+    missing = [name for name in (CONFIG, WEIGHTS) if name not in names]
     if missing:
         raise CheckpointError(
             "this repository is not a saved model",
@@ -109,4 +110,4 @@ def _files_there(name: HubName, token: str | None) -> list[str] | None:
             found=f"no {' and no '.join(missing)}",
             expected=f"a repository with {CONFIG} and {WEIGHTS}",
         )
-    return sorted(each for each in inside if belongs(each))
+    return sorted(name for name in names if is_model_file(name))

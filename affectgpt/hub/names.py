@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.core.saved.config import CONFIG, PLUGINS
+from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
 from affectgpt.registry.errors import ConfigError
 
 # One by one or by what they hold: of a repository, nothing else is fetched, and of a folder nothing else is sent.
@@ -25,9 +26,9 @@ FILES = (
 )
 """Patterns of the files of a saved model: weights as safetensors, settings and words as text, no code, no pickle.
 
-For [belongs][] only: the Hub's client matches a pattern's `*` with a `/` as well.
+For [is_model_file][] only: the Hub's client matches a pattern's `*` with a `/` as well.
 """
-DEEPER = ("tokenizer/*/*", "released/*/*")
+SUBFOLDERS = ("tokenizer/*/*", "released/*/*")
 """What the Hub's client would take for [FILES][] and is not."""
 
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -58,8 +59,8 @@ def hub_name(text: str, revision: str | None = None) -> HubName | None:
         return None
     if match["revision"] is not None and revision is not None:
         raise ConfigError("the revision is given twice", where=text, found=f"revision {revision!r}")
-    found = match["revision"] if match["revision"] is not None else revision
-    return HubName(valid_repo(match["repo"]), None if found is None else valid_revision(found, text))
+    commit = match["revision"] if match["revision"] is not None else revision
+    return HubName(valid_repo(match["repo"]), None if commit is None else valid_revision(commit, text))
 
 
 def is_named(text: str) -> bool:
@@ -95,12 +96,12 @@ def valid_revision(text: str, where: str) -> str:
     return text
 
 
-def fits(path: Path, folder: Path) -> bool:
+def is_model_path(path: Path, folder: Path) -> bool:
     """Whether the file `path` of the saved model in `folder` is one of [FILES][]."""
-    return belongs(path.relative_to(folder).as_posix())
+    return is_model_file(path.relative_to(folder).as_posix())
 
 
-def belongs(name: str) -> bool:
+def is_model_file(name: str) -> bool:
     """Whether `name` (`tokenizer/tokenizer.json`) is that of a file of a saved model, compared folder by folder."""
     path = PurePosixPath(name)
     plain = str(path) == name and ".." not in path.parts and name.isprintable()
@@ -109,19 +110,21 @@ def belongs(name: str) -> bool:
 
 def files_in(folder: Path) -> list[str]:
     """The names of the files of the saved model in `folder`, sorted; nothing behind a link is among them."""
-    found = (path for place in ("", "adapter", "tokenizer", "released") for path in _own(folder / place))
-    return sorted(path.relative_to(folder).as_posix() for path in found if fits(path, folder))
+    paths = (
+        path for subfolder in ("", "adapter", "tokenizer", "released") for path in _plain_files(folder / subfolder)
+    )
+    return sorted(path.relative_to(folder).as_posix() for path in paths if is_model_path(path, folder))
 
 
-def exactly(names: Iterable[str]) -> list[str]:
+def exact_patterns(names: Iterable[str]) -> list[str]:
     """Patterns of the Hub's client that match these names and no other."""
     return [glob.escape(name) for name in names]
 
 
-def _own(place: Path) -> list[Path]:
-    if not place.is_dir():
+def _plain_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
         return []
-    return [path for path in place.iterdir() if path.is_file() and not path.is_symlink()]
+    return [path for path in folder.iterdir() if path.is_file() and not path.is_symlink()]
 
 
 def _first_sentence(error: Exception) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.core.saved.card_mark import is_generated
-from affectgpt.hub.card import CARD, card_of, write_card
-from affectgpt.hub.connection import talking
+from affectgpt.core.saved.extras import is_generated
+from affectgpt.hub.card import CARD, render_card, write_card
+from affectgpt.hub.connection import hub_errors
 from affectgpt.hub.inspection import check_saved
-from affectgpt.hub.names import belongs, files_in, valid_repo, valid_revision
+from affectgpt.hub.names import files_in, is_model_file, valid_repo, valid_revision
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError
 
@@ -33,7 +33,7 @@ def save_pretrained(
     """
     from affectgpt.core.saved.model import save
 
-    known = catalog or _installed()
+    plugins = catalog or _installed()
     name = Path(folder).resolve().name
     written = Path(folder) / CARD
     keep = written.is_file() and not is_generated(written)
@@ -43,11 +43,16 @@ def save_pretrained(
             where=str(written),
             hint="move it away, or save without scores",
         )
-    save(pipeline, folder, dtype=dtype, also=None if keep else lambda made: _card_inside(made, known, scores, name))
+    save(
+        pipeline,
+        folder,
+        dtype=dtype,
+        write_extras=None if keep else lambda folder: _write_card_into(folder, plugins, scores, name),
+    )
 
 
-def _card_inside(made: Path, catalog: Catalog, scores: str | Path | None, name: str) -> None:
-    (made / CARD).write_text(card_of(made, catalog, scores, name=name), encoding="utf-8")
+def _write_card_into(folder: Path, catalog: Catalog, scores: str | Path | None, name: str) -> None:
+    (folder / CARD).write_text(render_card(folder, catalog, scores, name=name), encoding="utf-8")
 
 
 def push_to_hub(
@@ -77,17 +82,17 @@ def push_to_hub(
         valid_revision(revision, repo_id)
         if create_pr:
             raise ConfigError("a pull request is to the main branch", where=repo_id, found=f"revision {revision}")
-    known = catalog or _installed()
-    check_saved(folder, known)
+    plugins = catalog or _installed()
+    check_saved(folder, plugins)
     if scores is not None or not (folder / CARD).exists():
-        write_card(folder, known, scores, name=repo_id)
-    with talking(repo_id, token):
-        return _uploaded(
+        write_card(folder, plugins, scores, name=repo_id)
+    with hub_errors(repo_id, token):
+        return _upload(
             folder, repo_id, private=private, token=_token(token, repo_id), revision=revision, create_pr=create_pr
         )
 
 
-def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision: str | None, create_pr: bool) -> str:
+def _upload(folder: Path, repo_id: str, *, private: bool, token: str, revision: str | None, create_pr: bool) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     api = HfApi(token=token, library_name="affectgpt")
@@ -100,30 +105,34 @@ def _uploaded(folder: Path, repo_id: str, *, private: bool, token: str, revision
             found="--private",
             hint="choose another name, or make it private on its page",
         )
-    sent = files_in(folder)
+    local_names = files_in(folder)
     # File by file: in the client's patterns, `*` also matches the files of folders further down, and other places.
-    there = [name for name in api.list_repo_files(repo_id, revision=revision) if belongs(name)]
+    remote_names = [name for name in api.list_repo_files(repo_id, revision=revision) if is_model_file(name)]
     steps: list[CommitOperationAdd | CommitOperationDelete] = [
-        *(CommitOperationDelete(path_in_repo=name, is_folder=False) for name in there if name not in sent),
-        *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in sent),
+        *(
+            CommitOperationDelete(path_in_repo=name, is_folder=False)
+            for name in remote_names
+            if name not in local_names
+        ),
+        *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in local_names),
     ]
-    done = api.create_commit(
+    commit = api.create_commit(
         repo_id, steps, revision=revision, create_pr=create_pr or None, commit_message="Upload a saved model"
     )
-    return str(done.pr_url or done.commit_url)
+    return str(commit.pr_url or commit.commit_url)
 
 
 def _token(token: str | None, repo_id: str) -> str:
     from huggingface_hub import get_token
 
-    found = token or get_token()
-    if not found:
+    write_token = token or get_token()
+    if not write_token:
         raise ConfigError(
             "no token to write to the Hub with",
             where=repo_id,
             hint="log in with `hf auth login`, or put a token into the variable HF_TOKEN",
         )
-    return found
+    return write_token
 
 
 def _installed() -> Catalog:

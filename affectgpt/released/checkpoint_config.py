@@ -1,4 +1,4 @@
-"""What the config inside a released checkpoint says about the model and its training."""
+"""Read the config inside a released checkpoint: the model and its training."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from affectgpt.registry.errors import CheckpointError, listed
-from affectgpt.registry.messages import first_of, shown
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.errors import CheckpointError, join_names
+from affectgpt.registry.messages import count_and_first, did_you_mean, short_repr
 from affectgpt.released.input_types import InputType, input_type
 
 BRANCHES = ("video", "audio", "multi")
@@ -20,12 +19,12 @@ FUSIONS = {
 _PARTS = {"llama_model": "Qwen25", "visual_encoder": "CLIP_VIT_LARGE", "acoustic_encoder": "HUBERT_LARGE"}
 _TARGETS = {"hybird": "mixed", "description": "description", "ovlabel": "labels"}
 LORA_RANK = 16
-"""Of a config that names none."""
+"""Default, for a config without one."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """`fusions` and `tokens` (how many stand in the prompt) by branch, and how it was trained."""
+class CheckpointConfig:
+    """Input type, `fusions` and `tokens` (their number in the prompt) by branch, and training settings."""
 
     reads: InputType
     fusions: Mapping[str, str]
@@ -43,26 +42,28 @@ class Facts:
     remarks: tuple[str, ...] = ()
 
 
-def facts_of(config: Mapping[str, Any], where: str, face_or_frame: str | None = None) -> Facts:
-    """Read the `config` of a checkpoint; `face_or_frame` replaces what it says is read.
+def parse_config(config: Mapping[str, Any], where: str, face_or_frame: str | None = None) -> CheckpointConfig:
+    """Read the `config` of a checkpoint; `face_or_frame` overrides its input type.
 
     Raises CheckpointError when something that is needed is missing, has another type, or is not supported.
     """
     reader = _Reader(where)
     model, run = reader.section(config, "model"), reader.section(config, "run", needed=False)
-    data = {name: each for name, each in reader.section(config, "datasets").items() if isinstance(each, Mapping)}
+    data = {
+        name: dataset for name, dataset in reader.section(config, "datasets").items() if isinstance(dataset, Mapping)
+    }
     for key, expected in _PARTS.items():
-        found = reader.text(model, key, "model")
-        if found != expected:
+        value = reader.text(model, key, "model")
+        if value != expected:
             raise CheckpointError(
-                f"a model with this {key} cannot be converted", where=where, found=shown(found), expected=expected
+                f"a model with this {key} cannot be converted", where=where, found=short_repr(value), expected=expected
             )
     fusions = {branch: reader.fusion(model, branch) for branch in BRANCHES}
     tokens = {branch: reader.number(model, f"num_{branch}_query_token", "model", most=256) for branch in BRANCHES}
     steps = reader.number(run, "max_epoch", "run", 60) * reader.number(run, "iters_per_epoch", "run", 5000)
     lr = reader.rate(run, "init_lr", 1e-5, above=0.0)
-    labels = {str(each["label_type"]) for each in data.values() if "label_type" in each}
-    return Facts(
+    labels = {str(dataset["label_type"]) for dataset in data.values() if "label_type" in dataset}
+    return CheckpointConfig(
         input_type(reader.input_type(data) if face_or_frame is None else face_or_frame, where),
         fusions,
         tokens,
@@ -77,8 +78,8 @@ def facts_of(config: Mapping[str, Any], where: str, face_or_frame: str | None = 
         run.get("amp") is True,
         reader.number(run, "seed", "run", 42, least=0),
         tuple(
-            f"its label_type {shown(each)} is unknown here: training.target was chosen without it"
-            for each in sorted(labels - _TARGETS.keys())
+            f"its label_type {short_repr(dataset)} is unknown here: training.target was chosen without it"
+            for dataset in sorted(labels - _TARGETS.keys())
         ),
     )
 
@@ -95,7 +96,7 @@ class _Reader:
             raise CheckpointError(
                 f"the checkpoint's config has no section {key!r}",
                 where=self.where,
-                found=shown(value),
+                found=short_repr(value),
                 expected="the config of the training run, as the released code stores it",
             )
         return value
@@ -106,7 +107,7 @@ class _Reader:
             raise CheckpointError(
                 f"the checkpoint's config does not say {name}.{key}",
                 where=self.where,
-                found=shown(value),
+                found=short_repr(value),
                 expected="a text",
             )
         return value
@@ -126,7 +127,7 @@ class _Reader:
             raise CheckpointError(
                 f"the checkpoint's config gives no usable {name}.{key}",
                 where=self.where,
-                found=shown(value),
+                found=short_repr(value),
                 expected=f"a whole number from {least} to {most}",
             )
         return value
@@ -137,32 +138,34 @@ class _Reader:
             raise CheckpointError(
                 f"the checkpoint's config gives no usable run.{key}",
                 where=self.where,
-                found=shown(value),
+                found=short_repr(value),
                 expected="a number above 0" if above >= 0 else "a number of at least 0",
             )
         return float(value)
 
     def fusion(self, model: Mapping[str, Any], branch: str) -> str:
         key = f"{branch}_fusion_type"
-        found, known = self.text(model, key, "model"), FUSIONS[branch]
-        if found not in known:
+        value, choices = self.text(model, key, "model"), FUSIONS[branch]
+        if value not in choices:
             raise CheckpointError(
                 f"the fusion type of {branch} is unknown",
                 where=self.where,
-                found=f"{key} {shown(found)}",
-                expected=f"one of {listed(known)}",
-                hint=did_you_mean(found, known),
+                found=f"{key} {short_repr(value)}",
+                expected=f"one of {join_names(choices)}",
+                hint=did_you_mean(value, choices),
             )
-        return found
+        return value
 
     def input_type(self, data: Mapping[str, Any]) -> str:
-        found = sorted({str(each["face_or_frame"]) for each in data.values() if "face_or_frame" in each})
-        if len(found) != 1:
+        input_types = sorted({str(dataset["face_or_frame"]) for dataset in data.values() if "face_or_frame" in dataset})
+        if len(input_types) != 1:
             raise CheckpointError(
-                "the checkpoint's config does not say one kind of input",
+                "the checkpoint's config does not name one input type",
                 where=self.where,
-                found=f"face_or_frame {first_of([shown(each) for each in found])}" if found else "none",
+                found=f"face_or_frame {count_and_first([short_repr(dataset) for dataset in input_types])}"
+                if input_types
+                else "none",
                 expected="one face_or_frame for all data sets",
                 hint="name it with --face-or-frame",
             )
-        return found[0]
+        return input_types[0]

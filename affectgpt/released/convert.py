@@ -12,36 +12,36 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.load_config import validate
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.saved.model import own_tensors, save
-from affectgpt.core.saved.tensors import fill
+from affectgpt.core.saved.model import save, tensors_to_save
+from affectgpt.core.saved.tensors import copy_into
 from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
-from affectgpt.released.checkpoint_config import Facts, facts_of
-from affectgpt.released.frozen_check import refuse_strange_frozen
-from affectgpt.released.pipeline_file import Bert, Models, pipeline_tree
+from affectgpt.released.checkpoint_config import CheckpointConfig, parse_config
+from affectgpt.released.frozen_check import check_frozen_tensors
+from affectgpt.released.pipeline_file import BertSizes, ModelPaths, pipeline_tree
 from affectgpt.released.read_checkpoint import ReleasedCheckpoint, read_checkpoint
-from affectgpt.released.report import Account, Row, row_of
-from affectgpt.released.sidecar import Beside, write_beside
+from affectgpt.released.report import ConversionReport, TensorRow, tensor_row
+from affectgpt.released.sidecar import Sidecar, write_sidecar
 from affectgpt.released.source_wording import find_wording
 from affectgpt.released.tensor_check import (
+    check_fusion,
+    check_shapes,
+    check_widths,
+    find_tied,
     llm_values,
-    measured,
-    refuse_misfits,
-    refuse_other_fusion,
-    refuse_other_widths,
-    tied_to,
+    measure_widths,
 )
-from affectgpt.released.tensor_names import Name, names_of
+from affectgpt.released.tensor_names import TensorName, expected_tensors
 from affectgpt.released.wording import Wording, read_prompt_file
 
 
 @dataclass(frozen=True)
-class Request:
+class ConversionRequest:
     """What is to be converted with what: `source` is the original's code, or `prompt` a file with the wording."""
 
     checkpoint: Path
-    models: Models
+    models: ModelPaths
     source: Path | None = None
     prompt: Path | None = None
     bert: Path | None = None
@@ -49,7 +49,9 @@ class Request:
     sample: bool = False
 
 
-def convert(request: Request, out: Path, catalog: Catalog, on_node: Callable[[str], None] | None = None) -> Account:
+def convert(
+    request: ConversionRequest, out: Path, catalog: Catalog, on_node: Callable[[str], None] | None = None
+) -> ConversionReport:
     """Write the checkpoint of `request` to the folder `out` as a saved model, and give an account of its tensors.
 
     Nothing in the checkpoint or the source is executed. Everything is checked before a weight of the three models is
@@ -58,36 +60,38 @@ def convert(request: Request, out: Path, catalog: Catalog, on_node: Callable[[st
     """
     where = str(request.checkpoint)
     checkpoint = read_checkpoint(request.checkpoint)
-    facts = facts_of(checkpoint.config, where, request.face_or_frame)
-    refuse_other_fusion(checkpoint.model, facts, where)
-    bert = Bert.of(request.bert) if request.bert else Bert()
+    facts = parse_config(checkpoint.config, where, request.face_or_frame)
+    check_fusion(checkpoint.model, facts, where)
+    bert = BertSizes.of(request.bert) if request.bert else BertSizes()
     wording = _wording(request, facts)
     tree = pipeline_tree(facts, wording, request.models, bert, sample=request.sample)
     source = Source(Path("the converted pipeline"), tree)
-    plan = make_plan(validate(source, catalog), catalog, source)
+    plan = make_plan(validate(source, catalog))
     names = _checked_names(checkpoint, facts, plan, bert)
-    pipeline = assemble(plan, catalog, on_node)
-    tied = tied_to(checkpoint.model, pipeline.state_dict(), where)
+    pipeline = assemble(plan, on_node)
+    tied = find_tied(checkpoint.model, pipeline.state_dict(), where)
     _fill(pipeline, checkpoint, names)
     rows = [_row(name, tensor, names, tied) for name, tensor in checkpoint.model.items()]
-    beside = {row.name: checkpoint.model[row.name] for row in rows if row.fate != "mapped"}
+    sidecar_tensors = {row.name: checkpoint.model[row.name] for row in rows if row.fate != "mapped"}
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.model.items()}
-    stored = Beside(
+    stored = Sidecar(
         checkpoint.config,
         checkpoint.epoch,
         facts.reads.name,
         asdict(bert),
         tuple(checkpoint.model),
-        beside,
+        sidecar_tensors,
         shapes,
         tuple(row.name for row in rows if row.fate == "tied"),
     )
-    save(pipeline, out, also=lambda folder: write_beside(folder, stored))
-    rows += [Row(name, "not carried", why="a training run here starts its own") for name in checkpoint.others]
-    return Account(rows, _notes(facts, wording, request))
+    save(pipeline, out, write_extras=lambda folder: write_sidecar(folder, stored))
+    rows += [
+        TensorRow(name, "not carried", why="a training run here starts its own") for name in checkpoint.other_entries
+    ]
+    return ConversionReport(rows, _notes(facts, wording, request))
 
 
-def _wording(request: Request, facts: Facts) -> Wording:
+def _wording(request: ConversionRequest, facts: CheckpointConfig) -> Wording:
     if (request.source is None) == (request.prompt is None):
         raise ConfigError(
             "the wording of the prompt is needed",
@@ -101,12 +105,14 @@ def _wording(request: Request, facts: Facts) -> Wording:
     return find_wording(request.source, facts)
 
 
-def _checked_names(checkpoint: ReleasedCheckpoint, facts: Facts, plan: Plan, bert: Bert) -> dict[str, Name]:
-    sizes = measured(checkpoint.model, facts, bert)
-    refuse_other_widths(sizes, plan, bert, checkpoint.where)
-    names = names_of(facts, sizes, llm_values(plan))
-    refuse_misfits(checkpoint.model, names, facts, checkpoint.where)
-    refuse_strange_frozen(checkpoint.model, plan, checkpoint.where)
+def _checked_names(
+    checkpoint: ReleasedCheckpoint, facts: CheckpointConfig, plan: Plan, bert: BertSizes
+) -> dict[str, TensorName]:
+    sizes = measure_widths(checkpoint.model, facts, bert)
+    check_widths(sizes, plan, bert, checkpoint.where)
+    names = expected_tensors(facts, sizes, llm_values(plan))
+    check_shapes(checkpoint.model, names, facts, checkpoint.where)
+    check_frozen_tensors(checkpoint.model, plan, checkpoint.where)
     return names
 
 
@@ -115,21 +121,23 @@ def adapter_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in pipeline.state_dict().items() if ".lora_" in name}
 
 
-def _fill(pipeline: Pipeline, checkpoint: ReleasedCheckpoint, names: Mapping[str, Name]) -> None:
-    stored = {ours: checkpoint.model[name] for name, each in names.items() for ours in each.ours}
-    fill(own_tensors(pipeline) | adapter_tensors(pipeline), stored, checkpoint.where)
+def _fill(pipeline: Pipeline, checkpoint: ReleasedCheckpoint, names: Mapping[str, TensorName]) -> None:
+    stored = {ours: checkpoint.model[name] for name, tensor_name in names.items() for ours in tensor_name.ours}
+    copy_into(tensors_to_save(pipeline) | adapter_tensors(pipeline), stored, checkpoint.where)
 
 
-def _row(name: str, tensor: Tensor, names: Mapping[str, Name], tied: Mapping[str, tuple[str, ...]]) -> Row:
+def _row(name: str, tensor: Tensor, names: Mapping[str, TensorName], tied: Mapping[str, tuple[str, ...]]) -> TensorRow:
     if name in names:
-        each = names[name]
-        return row_of(name, tensor, "mapped" if each.ours else "kept", each.ours, each.why_no_place)
+        tensor_name = names[name]
+        return tensor_row(
+            name, tensor, "mapped" if tensor_name.ours else "kept", tensor_name.ours, tensor_name.why_unused
+        )
     if tied[name]:
-        return row_of(name, tensor, "tied", tied[name], "equal to the model folder's")
-    return row_of(name, tensor, "kept", (), "a frozen part that the pipeline does not use, and not compared")
+        return tensor_row(name, tensor, "tied", tied[name], "equal to the model folder's")
+    return tensor_row(name, tensor, "kept", (), "a frozen part that the pipeline does not use, and not compared")
 
 
-def _notes(facts: Facts, wording: Wording, request: Request) -> list[str]:
+def _notes(facts: CheckpointConfig, wording: Wording, request: ConversionRequest) -> list[str]:
     notes = [*facts.remarks, *wording.remarks]
     if request.bert and "qformer" not in facts.fusions.values():
         notes.append("no branch of this checkpoint is a Q-Former: --bert did nothing")

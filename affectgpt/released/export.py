@@ -16,20 +16,20 @@ from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
 from affectgpt.core.saved.tensors import read_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.registry.messages import first_of
-from affectgpt.released.checkpoint_config import Facts, facts_of
-from affectgpt.released.export_check import refuse_inexpressible
-from affectgpt.released.pipeline_file import Bert
-from affectgpt.released.report import Account, Row, row_of
-from affectgpt.released.sidecar import Beside, read_beside
-from affectgpt.released.tensor_check import measured, refuse_misfits
-from affectgpt.released.tensor_names import ADAPTED, Name, adapter_place, names_of
+from affectgpt.registry.messages import count_and_first
+from affectgpt.released.checkpoint_config import CheckpointConfig, parse_config
+from affectgpt.released.export_check import check_exportable
+from affectgpt.released.pipeline_file import BertSizes
+from affectgpt.released.report import ConversionReport, TensorRow, tensor_row
+from affectgpt.released.sidecar import Sidecar, read_sidecar
+from affectgpt.released.tensor_check import check_shapes, measure_widths
+from affectgpt.released.tensor_names import ADAPTED, TensorName, adapter_target, expected_tensors
 
 _STORED = "base_model.model."
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def convert_back(folder: Path, out: Path, catalog: Catalog) -> Account:
+def export_checkpoint(folder: Path, out: Path, catalog: Catalog) -> ConversionReport:
     """Write the converted model in `folder`, trained further or not, as the checkpoint file `out`.
 
     Every tensor of the original's `model` is there again, in its order, with its type and shape; the optimizer's
@@ -39,81 +39,81 @@ def convert_back(folder: Path, out: Path, catalog: Catalog) -> Account:
     """
     if os.path.lexists(out):
         raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new file")
-    beside = read_beside(folder)
-    facts = facts_of(beside.config, str(folder), beside.reads)
-    refuse_inexpressible(folder, facts, _bert(beside), catalog)
-    own = _own_tensors(folder)
-    names = _names(beside, facts)
-    model, rows = _gathered(folder, beside, names, own)
-    sizes = measured(model, facts, _bert(beside))
-    refuse_misfits(model, names_of(facts, sizes, None) | _adapter(beside), facts, str(folder))
-    _write({"model": model, "config": dict(beside.config), "epoch": beside.epoch}, out)
-    return Account(rows, ["the optimizer's state is not in the file: training goes on from the weights alone"])
+    sidecar = read_sidecar(folder)
+    facts = parse_config(sidecar.config, str(folder), sidecar.reads)
+    check_exportable(folder, facts, _bert(sidecar), catalog)
+    saved_tensors = _saved_tensors(folder)
+    names = _names(sidecar, facts)
+    model, rows = _original_tensors(folder, sidecar, names, saved_tensors)
+    sizes = measure_widths(model, facts, _bert(sidecar))
+    check_shapes(model, expected_tensors(facts, sizes, None) | _adapter(sidecar), facts, str(folder))
+    _write({"model": model, "config": dict(sidecar.config), "epoch": sidecar.epoch}, out)
+    return ConversionReport(rows, ["the optimizer's state is not in the file: training goes on from the weights alone"])
 
 
-def _own_tensors(folder: Path) -> dict[str, Tensor]:
+def _saved_tensors(folder: Path) -> dict[str, Tensor]:
     """The saved model's tensors, by their names in the pipeline."""
-    own = read_tensors(folder / WEIGHTS)
+    saved_tensors = read_tensors(folder / WEIGHTS)
     for name, tensor in read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS).items():
         inside = name.removeprefix(_STORED).replace(".lora_A.weight", ".lora_A.default.weight")
-        own[ADAPTED + inside.replace(".lora_B.weight", ".lora_B.default.weight")] = tensor
-    odd = [f"{name} {tensor.dtype}" for name, tensor in own.items() if tensor.dtype not in _FLOATS]
+        saved_tensors[ADAPTED + inside.replace(".lora_B.weight", ".lora_B.default.weight")] = tensor
+    odd = [f"{name} {tensor.dtype}" for name, tensor in saved_tensors.items() if tensor.dtype not in _FLOATS]
     if odd:
         raise CheckpointError(
             "tensors of the saved model are of a type that it was not saved with",
             where=str(folder),
-            found=first_of(odd),
+            found=count_and_first(odd),
             expected="float32, float16 or bfloat16",
         )
-    return own
+    return saved_tensors
 
 
-def _bert(beside: Beside) -> Bert:
-    hidden, wide, heads = (beside.bert.get(key) for key in ("hidden", "wide", "heads"))
+def _bert(sidecar: Sidecar) -> BertSizes:
+    hidden, wide, heads = (sidecar.bert.get(key) for key in ("hidden", "wide", "heads"))
     if not (isinstance(hidden, int) and isinstance(wide, int) and isinstance(heads, int)):
-        raise CheckpointError("the sizes of the Q-Former beside the model are no numbers", found=str(beside.bert)[:80])
-    return Bert(hidden, wide, heads)
+        raise CheckpointError("the sizes of the Q-Former beside the model are no numbers", found=str(sidecar.bert)[:80])
+    return BertSizes(hidden, wide, heads)
 
 
-def _adapter(beside: Beside) -> dict[str, Name]:
-    every = {name: adapter_place(name) for name in beside.order}
-    return {name: Name(name, beside.shapes.get(name, ()), place) for name, place in every.items() if place}
+def _adapter(sidecar: Sidecar) -> dict[str, TensorName]:
+    every = {name: adapter_target(name) for name in sidecar.order}
+    return {name: TensorName(name, sidecar.shapes.get(name, ()), place) for name, place in every.items() if place}
 
 
-def _names(beside: Beside, facts: Facts) -> dict[str, Name]:
-    unmeasured = measured({}, facts, Bert())
-    return names_of(facts, unmeasured, None) | _adapter(beside)
+def _names(sidecar: Sidecar, facts: CheckpointConfig) -> dict[str, TensorName]:
+    unmeasured = measure_widths({}, facts, BertSizes())
+    return expected_tensors(facts, unmeasured, None) | _adapter(sidecar)
 
 
-def _gathered(
-    folder: Path, beside: Beside, names: Mapping[str, Name], own: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], list[Row]]:
+def _original_tensors(
+    folder: Path, sidecar: Sidecar, names: Mapping[str, TensorName], saved_tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[TensorRow]]:
     model: dict[str, Tensor] = OrderedDict()
-    rows, lost, apart, used = [], [], [], set()
-    tied = set(beside.tied)
-    for name in beside.order:
+    rows, lost, diverged, used = [], [], [], set()
+    tied = set(sidecar.tied)
+    for name in sidecar.order:
         ours = names[name].ours if name in names else ()
         used |= set(ours)
-        held = [own[each] for each in ours if each in own]
-        tensor = held[0].to(torch.float32) if held else beside.tensors.get(name)
-        if tensor is None or len(held) != len(ours):
+        parts = [saved_tensors[part] for part in ours if part in saved_tensors]
+        tensor = parts[0].to(torch.float32) if parts else sidecar.tensors.get(name)
+        if tensor is None or len(parts) != len(ours):
             lost.append(name)
             continue
-        if any(not torch.equal(held[0], each) for each in held[1:]):
-            apart.append(name)
+        if any(not torch.equal(parts[0], part) for part in parts[1:]):
+            diverged.append(name)
         model[name] = tensor
-        rows.append(row_of(name, tensor, "mapped" if ours else "tied" if name in tied else "kept", ours))
-    strays = [each for each in own if each not in used]
-    for what, found in (
+        rows.append(tensor_row(name, tensor, "mapped" if ours else "tied" if name in tied else "kept", ours))
+    strays = [part for part in saved_tensors if part not in used]
+    for what, names_with_problem in (
         ("tensors of the original are not in this saved model", lost),
         ("the saved model holds tensors that the original has no place for", strays),
-        ("faces and frames no longer share their weights, as the original's do", apart),
+        ("faces and frames no longer share their weights, as the original's do", diverged),
     ):
-        if found:
+        if names_with_problem:
             raise CheckpointError(
                 what,
                 where=str(folder),
-                found=first_of(found),
+                found=count_and_first(names_with_problem),
                 hint="only a model with the fusion that it was converted with can be converted back",
             )
     return model, rows

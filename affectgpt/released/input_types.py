@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from affectgpt.registry.errors import CheckpointError, listed
-from affectgpt.registry.messages import shown
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.errors import CheckpointError, join_names
+from affectgpt.registry.messages import did_you_mean, short_repr
 
 MARKS = {
     "<MultiHere>": "multi",
@@ -27,13 +26,13 @@ class InputType:
     name: str
     nodes: tuple[str, ...]
     subtitle: bool
-    seen: str = ""
+    pictures: str = ""
 
     @property
     def streams(self) -> tuple[str, ...]:
         """The streams of a clip that are read."""
         inside = [name.removesuffix("_tokens") for name in self.nodes if name != "multi"]
-        return tuple(dict.fromkeys([*inside, *([self.seen, "audio"] if self.seen else [])]))
+        return tuple(dict.fromkeys([*inside, *([self.pictures, "audio"] if self.pictures else [])]))
 
 
 def _types() -> dict[str, InputType]:
@@ -68,7 +67,7 @@ def input_type(name: str, where: str) -> InputType:
     raise CheckpointError(
         f"there is no pipeline for this input: {why}" if why else "this kind of input is unknown",
         where=where,
-        found=f"face_or_frame {shown(name)}",
-        expected=f"one of {listed(INPUT_TYPES)}",
+        found=f"face_or_frame {short_repr(name)}",
+        expected=f"one of {join_names(INPUT_TYPES)}",
         hint=did_you_mean(name, INPUT_TYPES) or "name it with --face-or-frame",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.registry.errors import ConfigError
-from affectgpt.released.checkpoint_config import Facts
+from affectgpt.released.checkpoint_config import CheckpointConfig
 from affectgpt.released.tensor_names import POSITIONS, QFORMER_LAYERS, nodes_of
 from affectgpt.released.wording import Wording
 
@@ -19,7 +19,7 @@ LORA = {"alpha": 32, "dropout": 0.05}
 
 
 @dataclass(frozen=True)
-class Bert:
+class BertSizes:
     """The sizes of the BERT that the Q-Formers are cut from; the defaults are bert-base-uncased's."""
 
     hidden: int = 768
@@ -28,7 +28,7 @@ class Bert:
     dropout: float = 0.1
 
     @classmethod
-    def of(cls, folder: Path) -> Bert:
+    def of(cls, folder: Path) -> BertSizes:
         """Of a folder's config.json. Raises ConfigError when there is none, or it is not one of a BERT."""
         file = folder / "config.json"
         keys = ("hidden_size", "intermediate_size", "num_attention_heads")
@@ -51,7 +51,7 @@ class Bert:
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelPaths:
     """The three public models, by name or folder, and how they are read."""
 
     llm: str
@@ -61,7 +61,9 @@ class Models:
     allow_pickle: bool = False
 
 
-def pipeline_tree(facts: Facts, wording: Wording, models: Models, bert: Bert, *, sample: bool) -> dict[str, Any]:
+def pipeline_tree(
+    facts: CheckpointConfig, wording: Wording, models: ModelPaths, bert: BertSizes, *, sample: bool
+) -> dict[str, Any]:
     """The values of the pipeline file. `sample` asks for the generation settings that the original answers with."""
     return {
         "seed": facts.seed,
@@ -69,7 +71,7 @@ def pipeline_tree(facts: Facts, wording: Wording, models: Models, bert: Bert, *,
         "fusers": {name: node for branch in facts.fusions for name, node in _fusers(facts, branch, bert)},
         "llm": {
             "plugin": "causal-lm",
-            "model": placed(models.llm),
+            "model": resolve_model_path(models.llm),
             "dtype": models.dtype,
             "lora": {"r": facts.lora_rank, **LORA},
         },
@@ -102,16 +104,16 @@ def pipeline_tree(facts: Facts, wording: Wording, models: Models, bert: Bert, *,
     }
 
 
-def placed(model: str) -> str:
+def resolve_model_path(model: str) -> str:
     """A model's name as it is; of a folder that is there, its full path, so that the saved model can be moved."""
     return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
-def _encoders(facts: Facts, models: Models) -> dict[str, Any]:
+def _encoders(facts: CheckpointConfig, models: ModelPaths) -> dict[str, Any]:
     pickled = {"allow_pickle": True} if models.allow_pickle else {}
     pictures = {
         "plugin": "clip-vision",
-        "model": placed(models.vision),
+        "model": resolve_model_path(models.vision),
         "frames": PICTURES,
         "spread": "released",
         "resize": "squash",
@@ -122,7 +124,7 @@ def _encoders(facts: Facts, models: Models) -> dict[str, Any]:
         "frame": pictures,
         "audio": {
             "plugin": "speech",
-            "model": placed(models.speech),
+            "model": resolve_model_path(models.speech),
             "clips": WINDOWS,
             "spread": "released",
             "normalize": "batch",
@@ -133,7 +135,7 @@ def _encoders(facts: Facts, models: Models) -> dict[str, Any]:
     return {name: every[name] for name in ("face", "frame", "audio") if name in facts.reads.streams}
 
 
-def _fusers(facts: Facts, branch: str, bert: Bert) -> list[tuple[str, dict[str, Any]]]:
+def _fusers(facts: CheckpointConfig, branch: str, bert: BertSizes) -> list[tuple[str, dict[str, Any]]]:
     fusion, tokens = facts.fusions[branch], facts.tokens[branch]
     options: dict[str, Any] = {"copies": tokens}
     if fusion == "qformer":
@@ -151,8 +153,8 @@ def _fusers(facts: Facts, branch: str, bert: Bert) -> list[tuple[str, dict[str, 
     single = {"qformer": "qformer", "attention": "temporal-attention", "mean": "mean"}
     joint = {"qformer": "qformer", "attention": "modality-attention"}
     plugin = (joint if branch == "multi" else single)[fusion]
-    found = []
+    fusers = []
     for node in nodes_of(facts, branch):
-        inputs = [facts.reads.seen, "audio"] if branch == "multi" else [node.removesuffix("_tokens")]
-        found.append((node, {"plugin": plugin, "inputs": inputs, **options}))
-    return found
+        inputs = [facts.reads.pictures, "audio"] if branch == "multi" else [node.removesuffix("_tokens")]
+        fusers.append((node, {"plugin": plugin, "inputs": inputs, **options}))
+    return fusers

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.registry.messages import shown
+from affectgpt.registry.messages import short_repr
 from affectgpt.released.archive import TABLE, AmbiguousArchiveError, table_size
-from affectgpt.released.saved_pickle import CallingPickleError, refuse_unlike_saved
+from affectgpt.released.saved_pickle import CallingPickleError, check_pickle
 
 MAX_BYTES = 64 * 2**30
 MAX_PICKLE = 8 * 2**20
@@ -41,13 +41,13 @@ class ReleasedCheckpoint:
     model: dict[str, Tensor]
     config: dict[str, Any]
     epoch: int
-    others: tuple[str, ...]
+    other_entries: tuple[str, ...]
 
 
 def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     """Read a `.pth` file. Raises CheckpointError when it is missing, damaged, something else, or holds code."""
     where = str(path)
-    refuse_bombs(path)
+    check_archive(path)
     content = _loaded(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("model"), Mapping):
         keys = ", ".join(map(_key, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
@@ -65,9 +65,9 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
         )
     epoch = content.get("epoch", 0)
     if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch <= MAX_EPOCH:
-        raise CheckpointError("the checkpoint's epoch is no number of epochs", where=where, found=shown(epoch))
+        raise CheckpointError("the checkpoint's epoch is no number of epochs", where=where, found=short_repr(epoch))
     for name, tensor in model.items():
-        refuse_odd(name, tensor, where)
+        check_tensor(name, tensor, where)
     unfolded = sum(tensor.numel() * tensor.element_size() for tensor in model.values())
     if unfolded > _MOST_SHARED * path.stat().st_size:
         raise CheckpointError(
@@ -76,22 +76,22 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
             found=f"{unfolded:,} bytes of tensors",
             expected=f"at most {_MOST_SHARED} times its size",
         )
-    others = tuple(_key(key) for key in content if key not in ("model", "config", "epoch"))
-    return ReleasedCheckpoint(where, model, json.loads(json.dumps(config)), epoch, others)
+    other_entries = tuple(_key(key) for key in content if key not in ("model", "config", "epoch"))
+    return ReleasedCheckpoint(where, model, json.loads(json.dumps(config)), epoch, other_entries)
 
 
-def refuse_bombs(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """Raise CheckpointError unless `path` is an archive as torch.save makes it, with nothing packed or hidden in it."""
     where = str(path)
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise CheckpointError("this is not a file", where=where, expected=_EXPECTED)
-        if found.st_size > MAX_BYTES:
+        if status.st_size > MAX_BYTES:
             raise CheckpointError(
                 "the checkpoint is too large",
                 where=where,
-                found=f"{found.st_size:,} bytes",
+                found=f"{status.st_size:,} bytes",
                 expected=f"at most {MAX_BYTES:,}",
             )
         size = table_size(path)
@@ -132,7 +132,7 @@ def _loaded(path: Path) -> Any:
         # torch's own reader gives exactly the record that torch.load will read.
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            refuse_unlike_saved(torch._C.PyTorchFileReader(file).get_record(TABLE))
+            check_pickle(torch._C.PyTorchFileReader(file).get_record(TABLE))
             file.seek(0)
             # Not mapped into memory: reading whole records is what compares their sizes with those the pickle claims.
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -154,7 +154,7 @@ def _loaded(path: Path) -> Any:
         ) from None
 
 
-def refuse_odd(name: Any, tensor: Any, where: str) -> None:
+def check_tensor(name: Any, tensor: Any, where: str) -> None:
     """Raise CheckpointError unless this is a tensor that the original stores, and is no larger than its values."""
     plain = (
         isinstance(name, str)
@@ -172,7 +172,7 @@ def refuse_odd(name: Any, tensor: Any, where: str) -> None:
         raise CheckpointError(
             "an entry of the checkpoint's model is no plain tensor",
             where=where,
-            found=f"{shown(name)}: {tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__}",
+            found=f"{short_repr(name)}: {tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__}",
             expected="names and dense tensors of float32, float16, bfloat16 or int64",
         )
 
@@ -182,26 +182,26 @@ def is_json(value: Any) -> bool:
 
     What is shared counts each time, and before anything is written: a short file can name one long text many times.
     """
-    waiting, seen, length = [(value, 0)], 0, 0
-    while waiting:
-        each, depth = waiting.pop()
-        seen += 1
-        if isinstance(each, Mapping):
-            if not all(isinstance(key, str) for key in each):
+    stack, count, length = [(value, 0)], 0, 0
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if isinstance(node, Mapping):
+            if not all(isinstance(key, str) for key in node):
                 return False
-            inside = list(each.values())
-            length += sum(map(len, each))
-        elif isinstance(each, list | tuple):
-            inside = list(each)
-        elif each is None or isinstance(each, str | int | float | bool):
+            inside = list(node.values())
+            length += sum(map(len, node))
+        elif isinstance(node, list | tuple):
+            inside = list(node)
+        elif node is None or isinstance(node, str | int | float | bool):
             inside = []
-            length += len(each) if isinstance(each, str) else 1
+            length += len(node) if isinstance(node, str) else 1
         else:
             return False
         deep = bool(inside) and depth > MAX_DEPTH
-        if deep or length > MAX_CONFIG or seen + len(waiting) + len(inside) > MAX_VALUES:
+        if deep or length > MAX_CONFIG or count + len(stack) + len(inside) > MAX_VALUES:
             return False
-        waiting += [(part, depth + 1) for part in inside]
+        stack += [(part, depth + 1) for part in inside]
     try:
         return len(json.dumps(value)) <= MAX_CONFIG
     except ValueError:  # A whole number of thousands of digits.

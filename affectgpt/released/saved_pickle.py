@@ -42,14 +42,14 @@ class CallingPickleError(ValueError):
 
 
 @dataclass(eq=False, slots=True)
-class _Stand:
+class _Placeholder:
     """Stands for a value that is no text, number or tuple: its kind, and the keys if it is a dict that has some."""
 
     kind: str
     keys: set[str | int] | None = None
 
 
-def refuse_unlike_saved(pickle: bytes) -> None:
+def check_pickle(pickle: bytes) -> None:
     """Raise unless torch can load `pickle` in a time that its length bounds, to dicts whose methods are their own.
 
     Raises CallingPickleError for a pickle that calls what is not `ALLOWED` or that with other values than `torch.save`
@@ -67,11 +67,11 @@ def _follow(pickle: bytes) -> None:
     stack: list[Any] = []
     marked: list[list[Any]] = []
     memo: list[Any] = []
-    made = number_keys = 0
+    value_count = number_keys = 0
     for step, (code, value, _) in enumerate(pickletools.genops(BytesIO(pickle))):
         name, argument = code.name, cast(Any, value)
-        made += name in _MAKING
-        if step > _MOST_STEPS or made > _MOST_VALUES:
+        value_count += name in _MAKING
+        if step > _MOST_STEPS or value_count > _MOST_VALUES:
             raise ValueError("it holds more values than the tensors of any checkpoint")
         if name in ("BINPUT", "LONG_BINPUT"):
             if argument != len(memo):
@@ -92,9 +92,9 @@ def _follow(pickle: bytes) -> None:
         elif name == "EMPTY_TUPLE":
             stack.append(())
         elif name in _TUPLES:
-            stack.append(tuple(_taken(stack, _TUPLES[name])))
+            stack.append(tuple(_pop_many(stack, _TUPLES[name])))
         elif name in ("EMPTY_LIST", "EMPTY_DICT"):
-            stack.append(_Stand(name))
+            stack.append(_Placeholder(name))
         elif name == "APPEND":
             stack.pop()
             _expect(stack[-1], "EMPTY_LIST")
@@ -102,21 +102,21 @@ def _follow(pickle: bytes) -> None:
             stack = marked.pop()
             _expect(stack[-1], "EMPTY_LIST")
         elif name == "SETITEM":
-            number_keys += _set(_taken(stack, 2)[:1], stack[-1])
+            number_keys += _set(_pop_many(stack, 2)[:1], stack[-1])
         elif name == "SETITEMS":
             items, stack = stack, marked.pop()
             number_keys += _set(items[::2], stack[-1])
         elif name == "GLOBAL":
             if argument not in ALLOWED:
                 raise CallingPickleError(str(argument).replace(" ", "."))
-            stack.append(_Stand(f"GLOBAL {argument}"))
+            stack.append(_Placeholder(f"GLOBAL {argument}"))
         elif name == "REDUCE":
-            function, values = _taken(stack, 2)
-            stack.append(_called(function, values))
+            function, values = _pop_many(stack, 2)
+            stack.append(_call(function, values))
         elif name == "BUILD":
-            _refuse_state(stack.pop(), stack[-1])
+            _check_state(stack.pop(), stack[-1])
         elif name == "BINPERSID":
-            stack.append(_storage(stack.pop()))
+            stack.append(_parse_storage(stack.pop()))
         elif name == "STOP":
             stack.pop()
         elif name in _CALLING:
@@ -127,20 +127,20 @@ def _follow(pickle: bytes) -> None:
             raise ValueError("it holds more numbers as keys than an optimizer of any checkpoint")
 
 
-def _taken(stack: list[Any], count: int) -> list[Any]:
+def _pop_many(stack: list[Any], count: int) -> list[Any]:
     if len(stack) < count:
         raise IndexError
-    taken = stack[-count:]
+    items = stack[-count:]
     del stack[-count:]
-    return taken
+    return items
 
 
 def _is(value: Any, *kinds: str) -> bool:
-    return isinstance(value, _Stand) and value.kind in kinds
+    return isinstance(value, _Placeholder) and value.kind in kinds
 
 
-def _expect(value: Any, *kinds: str) -> _Stand:
-    if not isinstance(value, _Stand) or value.kind not in kinds:
+def _expect(value: Any, *kinds: str) -> _Placeholder:
+    if not isinstance(value, _Placeholder) or value.kind not in kinds:
         raise ValueError("something is put into what holds nothing")
     return value
 
@@ -148,26 +148,26 @@ def _expect(value: Any, *kinds: str) -> _Stand:
 def _set(keys: Sequence[Any], target: Any) -> int:
     """Put `keys` into the dict `target`. Gives how many of them are numbers."""
     numbers = 0
-    place = _expect(target, "EMPTY_DICT", _ORDERED)
+    target_dict = _expect(target, "EMPTY_DICT", _ORDERED)
     if len(keys) > _MOST_NUMBER_KEYS and sum(type(key) is not str for key in keys) > _MOST_NUMBER_KEYS:
         return len(keys)
-    known = place.keys = place.keys or set()
+    keys_of_dict = target_dict.keys = target_dict.keys or set()
     for key in keys:
         if type(key) is not str and not (type(key) in (int, bool) and abs(key) < _LARGEST_KEY):
             raise ValueError("a key of a dict is neither a text nor a number of usual size")
         numbers += type(key) is not str
-        known.add(key)
+        keys_of_dict.add(key)
     return numbers
 
 
-def _called(function: Any, values: Any) -> _Stand:
+def _call(function: Any, values: Any) -> _Placeholder:
     """What the call gives. torch prints all of a callee that it does not know, and looks into odd values of a call."""
     if not _is(function, *(f"GLOBAL {each}" for each in (_ORDERED, _TENSOR, _PARAMETER))):
         raise CallingPickleError("a call of what is no function")
     name: str = function.kind.removeprefix("GLOBAL ")
     if type(values) is not tuple or not _usual(name, values):
         raise CallingPickleError(f"{name.replace(' ', '.')} with unusual values")
-    return _Stand(name)
+    return _Placeholder(name)
 
 
 def _usual(name: str, values: tuple[Any, ...]) -> bool:
@@ -185,21 +185,21 @@ def _usual(name: str, values: tuple[Any, ...]) -> bool:
     )
 
 
-def _refuse_state(state: Any, target: Any) -> None:
+def _check_state(state: Any, target: Any) -> None:
     # The `_metadata` of a model's state dict is all that torch.save finds beside the items of an ordered dict. Another
     # name there could be that of a method.
     if not _is(target, _ORDERED) or not _is(state, "EMPTY_DICT") or state.keys != {"_metadata"}:
         raise ValueError("something other than the items of a dict is set")
 
 
-def _storage(place: Any) -> _Stand:
-    if type(place) is not tuple or len(place) != 5:
+def _parse_storage(storage: Any) -> _Placeholder:
+    if type(storage) is not tuple or len(storage) != 5:
         raise ValueError("a storage is named as torch.save does not")
-    word, kind, name, device, count = place
+    word, kind, name, device, count = storage
     usual = (
         type(word) is str
         and word == "storage"
-        and isinstance(kind, _Stand)
+        and isinstance(kind, _Placeholder)
         and kind.kind.endswith("Storage")
         and type(name) is str
         and is_storage_name(name)
@@ -208,4 +208,4 @@ def _storage(place: Any) -> _Stand:
     )
     if not usual:
         raise ValueError("a storage is named as torch.save does not")
-    return _Stand("BINPERSID")
+    return _Placeholder("BINPERSID")

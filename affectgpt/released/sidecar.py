@@ -1,7 +1,7 @@
-"""What lies in `released/` beside a converted model: all of the checkpoint that the pipeline has no place for.
+"""The sidecar `released/` of a converted model: all parts of the checkpoint that are not in the pipeline.
 
 checkpoint.json       the original's config, the epoch, and the names of all tensors in their order
-tensors.safetensors   the tensors that are no part of the model
+tensors.safetensors   the tensors that are not in the model
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from affectgpt.core.saved.model import CONFIG
+from affectgpt.core.saved.config import CONFIG
 from affectgpt.core.saved.tensors import read_tensors
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.read_checkpoint import MAX_EPOCH, is_json, refuse_odd
+from affectgpt.released.read_checkpoint import MAX_EPOCH, check_tensor, is_json
 
 FOLDER, TABLE, TENSORS = "released", "checkpoint.json", "tensors.safetensors"
 FORMAT = 1
@@ -26,7 +26,7 @@ _LARGEST_TABLE = 8 * 2**20
 
 
 @dataclass(frozen=True)
-class Beside:
+class Sidecar:
     """`config` and `epoch` of the original, `reads` (its face_or_frame), the `order` of names, the other `tensors`.
 
     `shapes` are those of all tensors of the original by name; `tied` the names that were equal to a model folder's.
@@ -42,33 +42,33 @@ class Beside:
     tied: tuple[str, ...] = ()
 
 
-def write_beside(folder: Path, beside: Beside) -> None:
-    """Write `released/` into a saved model in the making."""
-    place = folder / FOLDER
-    place.mkdir()
+def write_sidecar(folder: Path, sidecar: Sidecar) -> None:
+    """Write `released/` into the folder of a model that is being saved."""
+    target = folder / FOLDER
+    target.mkdir()
     table = {
         "format": FORMAT,
-        "epoch": beside.epoch,
-        "reads": beside.reads,
-        "bert": dict(beside.bert),
-        "config": beside.config,
-        "order": beside.order,
-        "shapes": dict(beside.shapes),
-        "tied": beside.tied,
+        "epoch": sidecar.epoch,
+        "reads": sidecar.reads,
+        "bert": dict(sidecar.bert),
+        "config": sidecar.config,
+        "order": sidecar.order,
+        "shapes": dict(sidecar.shapes),
+        "tied": sidecar.tied,
     }
     text = json.dumps(table) + "\n"
     if len(text) > _LARGEST_TABLE:
         raise CheckpointError(
-            "the checkpoint's config and names are too large to be kept beside the model",
+            "the checkpoint's config and names are too large for the sidecar",
             found=f"{len(text):,} bytes",
             expected=f"at most {_LARGEST_TABLE:,}",
         )
-    (place / TABLE).write_text(text, encoding="utf-8")
-    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in beside.tensors.items()}
-    save_file(tensors, place / TENSORS, metadata={"format": "pt"})
+    (target / TABLE).write_text(text, encoding="utf-8")
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in sidecar.tensors.items()}
+    save_file(tensors, target / TENSORS, metadata={"format": "pt"})
 
 
-def read_beside(folder: Path) -> Beside:
+def read_sidecar(folder: Path) -> Sidecar:
     """Read `released/` of a saved model. Raises CheckpointError when it is missing or damaged."""
     path = folder / FOLDER / TABLE
     if not (folder / CONFIG).is_file():
@@ -99,18 +99,18 @@ def read_beside(folder: Path) -> Beside:
             and is_json(config)
             and isinstance(shapes, dict)
             and isinstance(tied, list)
-            and all(isinstance(each, list) and all(type(size) is int for size in each) for each in shapes.values())
+            and all(isinstance(shape, list) and all(type(size) is int for size in shape) for shape in shapes.values())
         )
         if not fits:
-            raise ValueError("a value is of another kind")
+            raise ValueError("a value has the wrong type")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            "what the checkpoint held beside the model cannot be read", where=str(path), found=str(error)[:200]
+            "the sidecar of the converted model cannot be read", where=str(path), found=str(error)[:200]
         ) from None
     tensors = read_tensors(folder / FOLDER / TENSORS)
     for name, tensor in tensors.items():
-        refuse_odd(name, tensor, str(folder / FOLDER / TENSORS))
-    return Beside(
+        check_tensor(name, tensor, str(folder / FOLDER / TENSORS))
+    return Sidecar(
         config,
         table["epoch"],
         table["reads"],

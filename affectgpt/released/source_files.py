@@ -12,7 +12,7 @@ from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError
 from affectgpt.released.input_types import MARKS
-from affectgpt.released.source_texts import Found, constants_of, texts_of
+from affectgpt.released.source_texts import SourceText, constants_of, texts_of
 
 MOST_FILES, MOST_BYTES, LARGEST_FILE = 5000, 64 * 2**20, 2**20
 MOST_TEXTS, MOST_CHARACTERS, DEEPEST, MOST_PLACES = 100_000, 32 * 2**20, 64, 100_000
@@ -30,33 +30,33 @@ class SourceTexts:
     unread: int = 0
     _files: dict[Path, bytes] = field(default_factory=dict)
 
-    def read(self) -> list[tuple[Path, Found]]:
+    def read(self) -> list[tuple[Path, SourceText]]:
         """All texts. Raises ConfigError when there is no Python file, or more of it than one can choose from."""
         self._collect()
         values: dict[str, set[str]] = {}
-        self.unread += sum(_parsed(content) is None for content in self._files.values())
+        self.unread += sum(_parse(content) is None for content in self._files.values())
         for _, tree in self._trees():
             for name, constant in constants_of(tree):
                 values.setdefault(name, set()).add(constant)
         # Names for the marks may stand in another file than the templates.
         marks = {name: text for name, (text, *more) in values.items() if not more and text in MARKS}
-        found: list[tuple[Path, Found]] = []
+        texts: list[tuple[Path, SourceText]] = []
         characters = 0
         for file, tree in self._trees():
             try:
                 for text in texts_of(tree, marks):
-                    found.append((file, text))
-                    characters += sum(len(each) if isinstance(each, str) else 1 for each in text.pieces)
-                    if len(found) > MOST_TEXTS or characters > MOST_CHARACTERS:
+                    texts.append((file, text))
+                    characters += sum(len(piece) if isinstance(piece, str) else 1 for piece in text.pieces)
+                    if len(texts) > MOST_TEXTS or characters > MOST_CHARACTERS:
                         raise self._too_much("texts", f"{MOST_TEXTS:,} of {MOST_CHARACTERS:,} characters")
             except RecursionError:
                 self.unread += 1
-        return found
+        return texts
 
     def _trees(self) -> Iterator[tuple[Path, ast.Module]]:
         # Parsed again each time: a tree takes hundreds of times the memory of its text.
         for file, content in self._files.items():
-            tree = _parsed(content)
+            tree = _parse(content)
             if tree is not None:
                 yield file, tree
 
@@ -65,20 +65,20 @@ class SourceTexts:
             raise ConfigError(
                 "there is no such folder", where=str(self.folder), expected="the original's source folder"
             )
-        waiting, places, total = [(self.folder, 0)], 0, 0
-        while waiting:
-            place, depth = waiting.pop()
-            files, folders, seen = _listed(place, MOST_PLACES - places)
-            places += seen
-            self.unread += seen == 0 and depth > 0
-            if places >= MOST_PLACES:
+        stack, visited, total = [(self.folder, 0)], 0, 0
+        while stack:
+            folder, depth = stack.pop()
+            files, folders, count = _list_folder(folder, MOST_PLACES - visited)
+            visited += count
+            self.unread += count == 0 and depth > 0
+            if visited >= MOST_PLACES:
                 raise self._too_much("files", f"{MOST_PLACES:,} files and folders")
             if depth == DEEPEST:
                 self.unread += len(folders)
                 folders = []
-            waiting += [(each, depth + 1) for each in sorted(folders, reverse=True)]
+            stack += [(subfolder, depth + 1) for subfolder in sorted(folders, reverse=True)]
             for path in sorted(files):
-                content = _content(path)
+                content = _read_file(path)
                 total += len(content or b"")
                 if len(self._files) >= MOST_FILES or total > MOST_BYTES:
                     raise self._too_much("Python code", f"{MOST_FILES:,} files and {MOST_BYTES:,} bytes")
@@ -98,29 +98,29 @@ class SourceTexts:
         )
 
 
-def _listed(place: Path, most: int) -> tuple[list[Path], list[Path], int]:
+def _list_folder(folder: Path, most: int) -> tuple[list[Path], list[Path], int]:
     """Python files and folders directly in `place`, and how many entries were looked at; none when it cannot be."""
-    files, folders, seen = [], [], 0
+    files, folders, count = [], [], 0
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(folder) as entries:
             for entry in entries:
-                seen += 1
-                if seen >= most:
+                count += 1
+                if count >= most:
                     break
                 if entry.is_dir(follow_symlinks=False):
-                    folders += [] if entry.name.startswith(".") else [place / entry.name]
+                    folders += [] if entry.name.startswith(".") else [folder / entry.name]
                 elif entry.name.endswith(".py"):
-                    files.append(place / entry.name)
+                    files.append(folder / entry.name)
     except OSError:
         return [], [], 0
-    return files, folders, seen
+    return files, folders, count
 
 
-def _content(path: Path) -> bytes | None:
+def _read_file(path: Path) -> bytes | None:
     # A link could lead anywhere; a large file is no source.
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_FILE:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
             return None
         with path.open("rb") as file:
             return file.read(LARGEST_FILE)
@@ -128,7 +128,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _parsed(content: bytes) -> ast.Module | None:
+def _parse(content: bytes) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -10,15 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError
-from affectgpt.released.checkpoint_config import Facts
+from affectgpt.released.checkpoint_config import CheckpointConfig
 from affectgpt.released.input_types import MARKS, InputType
 from affectgpt.released.source_files import HINT, SourceTexts
 from affectgpt.released.source_pieces import Pieces, Slot
-from affectgpt.released.source_texts import Found
-from affectgpt.released.wording import LABELS_ANSWER, Wording, marked, places_of
+from affectgpt.released.source_texts import SourceText
+from affectgpt.released.wording import LABELS_ANSWER, Wording, fill_markers, placeholders_for
 
-_ASKED = {"description": "description", "labels": "ovlabel"}
-"""What is asked for -> the original's name for it (`label_type`)."""
+_LABEL_KINDS = {"description": "description", "labels": "ovlabel"}
+"""Kind of answer -> the original's name for it (`label_type`)."""
 BARE_LABELS = (
     "no words around labels as an answer were found in this source: prompt.labels_answer is {labels} alone, "
     "and training on labels teaches that"
@@ -29,14 +29,14 @@ BARE_LABELS = (
 class _Candidate:
     text: str
     file: Path
-    found: Found
+    source_text: SourceText
 
     @property
-    def place(self) -> str:
-        return f"{self.file}:{self.found.line}"
+    def location(self) -> str:
+        return f"{self.file}:{self.source_text.line}"
 
 
-def find_wording(folder: Path, facts: Facts) -> Wording:
+def find_wording(folder: Path, facts: CheckpointConfig) -> Wording:
     """The template and questions of `facts` in the Python files under `folder`.
 
     Raises ConfigError when the folder holds no Python file, or when a text is not found or there are several.
@@ -55,42 +55,42 @@ def find_wording(folder: Path, facts: Facts) -> Wording:
 @dataclass(frozen=True)
 class _Chooser:
     folder: Path
-    facts: Facts
+    facts: CheckpointConfig
     unread: int
 
     def one(self, what: str, candidates: Sequence[_Candidate], name: str = "") -> str:
-        """The only text among the `candidates`; of several the one whose condition is `name`, that a variable or key
-        calls a question, or whose class is that of a data set of the checkpoint."""
+        """The only text among the `candidates`; of several, the one whose condition is `name`, whose variable or key
+        is called a question, or whose class belongs to a data set of the checkpoint."""
         rules: list[Callable[[_Candidate], bool]] = [
-            lambda each: True,
-            lambda each: bool(name) and name in each.found.names,
-            lambda each: "question" in each.found.role,
+            lambda candidate: True,
+            lambda candidate: bool(name) and name in candidate.source_text.names,
+            lambda candidate: "question" in candidate.source_text.role,
             self._of_a_data_set,
         ]
         for rule in rules:
-            left = [each for each in candidates if rule(each)]
-            if len({each.text for each in left}) == 1:
-                return left[0].text
-        wanted = f"{what} for {name}" if name else what
+            matches = [candidate for candidate in candidates if rule(candidate)]
+            if len({candidate.text for candidate in matches}) == 1:
+                return matches[0].text
+        description = f"{what} for {name}" if name else what
         if not candidates:
             raise ConfigError(
-                f"{wanted} was not found in this source",
+                f"{description} was not found in this source",
                 where=str(self.folder),
                 found=f"{self.unread:,} files or folders could not be read" if self.unread else "",
                 expected="the folder of the released AffectGPT's Python code",
                 hint=HINT,
             )
-        places = {each.text: each.place for each in reversed(candidates)}
+        locations = {candidate.text: candidate.location for candidate in reversed(candidates)}
         raise ConfigError(
-            f"{wanted} stands in this source in {len(places)} versions",
+            f"{description} stands in this source in {len(locations)} versions",
             where=str(self.folder),
-            found="; ".join(f"{place} ({text[:40]!r})" for text, place in list(places.items())[:5]),
+            found="; ".join(f"{location} ({text[:40]!r})" for text, location in list(locations.items())[:5]),
             hint=HINT,
         )
 
     def _of_a_data_set(self, candidate: _Candidate) -> bool:
-        said = _plain(f"{candidate.found.scope}{candidate.file.stem}")
-        return any(_plain(name) in said for name in self.facts.datasets if _plain(name))
+        scope_name = _plain(f"{candidate.source_text.scope}{candidate.file.stem}")
+        return any(_plain(name) in scope_name for name in self.facts.datasets if _plain(name))
 
 
 def _plain(text: str) -> str:
@@ -100,27 +100,31 @@ def _plain(text: str) -> str:
 # -- which texts are meant
 
 
-def _templates(texts: Sequence[tuple[Path, Found]], reads: InputType) -> list[_Candidate]:
-    found = []
-    # A text that more words were put behind is no whole prompt, be the longer one understood or not.
-    parts = {(file, text.scope, text.before) for file, text in texts if _says_more(text)}
+def _templates(texts: Sequence[tuple[Path, SourceText]], reads: InputType) -> list[_Candidate]:
+    candidates = []
+    # A text that is extended later is not the complete prompt, whether the longer one is understood or not.
+    parts = {(file, text.scope, text.before) for file, text in texts if _extends_earlier_text(text)}
     for file, text in texts:
         template = None if (file, text.scope, text.pieces) in parts else _template(text.pieces)
-        if template is not None and Counter(re.findall(r"\{(\w+)\}", template)) == Counter(places_of(reads)):
-            found.append(_Candidate(template, file, text))
-    # A prompt that is built up step by step is seen after each step: the last is meant.
+        if template is not None and Counter(re.findall(r"\{(\w+)\}", template)) == Counter(placeholders_for(reads)):
+            candidates.append(_Candidate(template, file, text))
+    # A prompt built step by step appears after each step; only the last is complete.
     built: dict[tuple[Path, str], set[str]] = {}
-    for each in found:
-        built.setdefault((each.file, each.found.scope), set()).add(each.text)
+    for candidate in candidates:
+        built.setdefault((candidate.file, candidate.source_text.scope), set()).add(candidate.text)
     steps: set[tuple[Path, str, str]] = set()
     for (file, scope), inside in built.items():
-        # In their order, what goes on from a text follows it.
+        # In sorted order, an extension follows its text.
         steps |= {(file, scope, text) for text, after in pairwise(sorted(inside)) if after.startswith(text)}
-    return [each for each in found if (each.file, each.found.scope, each.text) not in steps]
+    return [
+        candidate
+        for candidate in candidates
+        if (candidate.file, candidate.source_text.scope, candidate.text) not in steps
+    ]
 
 
-def _says_more(text: Found) -> bool:
-    """Whether the text begins with what its variable held before, and has words after that."""
+def _extends_earlier_text(text: SourceText) -> bool:
+    """Whether the text starts with the earlier text of its variable and adds words."""
     if not text.before:
         return False
     *first, last = text.before
@@ -131,7 +135,7 @@ def _says_more(text: Found) -> bool:
         after = (start[len(last) :], *after)
     elif start != last:
         return False
-    return any(isinstance(each, str) and each.strip() for each in after)
+    return any(isinstance(candidate, str) and candidate.strip() for candidate in after)
 
 
 def _template(pieces: Pieces) -> str | None:
@@ -150,45 +154,48 @@ def _template(pieces: Pieces) -> str | None:
             subtitle = tagged or "subtitle" in piece.name.lower()
             slots += not subtitle
             text += "{subtitle}" if subtitle else "{question}"
-    return marked(text) if slots == 1 and (any(mark in text for mark in MARKS) or "{subtitle}" in text) else None
+    return fill_markers(text) if slots == 1 and (any(mark in text for mark in MARKS) or "{subtitle}" in text) else None
 
 
-def _questions(texts: Sequence[tuple[Path, Found]], asked: str) -> list[_Candidate]:
-    found = [
+def _questions(texts: Sequence[tuple[Path, SourceText]], label_kind: str) -> list[_Candidate]:
+    candidates = [
         _Candidate(text.pieces[0], file, text)
         for file, text in texts
-        if len(text.pieces) == 1 and isinstance(text.pieces[0], str) and _asks_for(text, asked) and _is_question(text)
+        if len(text.pieces) == 1
+        and isinstance(text.pieces[0], str)
+        and _asks_for(text, label_kind)
+        and _is_question(text)
     ]
-    return [each for each in found if len(each.text.split()) > 2]
+    return [candidate for candidate in candidates if len(candidate.text.split()) > 2]
 
 
-def _answers(texts: Sequence[tuple[Path, Found]]) -> Iterator[_Candidate]:
+def _answers(texts: Sequence[tuple[Path, SourceText]]) -> Iterator[_Candidate]:
     for file, text in texts:
         slots = [piece for piece in text.pieces if isinstance(piece, Slot)]
         words = "".join(piece for piece in text.pieces if isinstance(piece, str))
         if any(slot.missing for slot in slots):
             continue
         if len(slots) == 1 and words.strip() and not re.search(r"[{}]", words) and "answer" in text.role.lower():
-            if _asks_for(text, "labels") or _ASKED["labels"] in slots[0].name:
+            if _asks_for(text, "labels") or _LABEL_KINDS["labels"] in slots[0].name:
                 answer = "".join(piece if isinstance(piece, str) else "{labels}" for piece in text.pieces)
                 yield _Candidate(answer, file, text)
-        elif len(slots) == 1 and words.strip() and _ASKED["labels"] in slots[0].name and "[1]" in text.role:
+        elif len(slots) == 1 and words.strip() and _LABEL_KINDS["labels"] in slots[0].name and "[1]" in text.role:
             yield _Candidate("".join(p if isinstance(p, str) else "{labels}" for p in text.pieces), file, text)
 
 
-def _asks_for(text: Found, asked: str) -> bool:
-    """Whether the nearest name that speaks of a kind of label speaks of this one."""
+def _asks_for(text: SourceText, label_kind: str) -> bool:
+    """Whether the nearest name that mentions a kind of label mentions this one."""
     for name in (text.role, *reversed(text.names)):
-        kinds = {kind for kind, theirs in _ASKED.items() if theirs in name.lower()}
+        kinds = {kind for kind, theirs in _LABEL_KINDS.items() if theirs in name.lower()}
         if kinds:
-            return kinds == {asked}
+            return kinds == {label_kind}
     return False
 
 
-def _is_question(text: Found) -> bool:
+def _is_question(text: SourceText) -> bool:
     role = text.role.lower()
     return "answer" not in role and (
         "question" in role
         or role in ("return", "return[0]", "prompt", "user_message", "query", "instruction")
-        or any(theirs in role for theirs in _ASKED.values())
+        or any(theirs in role for theirs in _LABEL_KINDS.values())
     )

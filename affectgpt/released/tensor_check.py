@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint are those that its config and the three models call for."""
+"""Check the tensors of a checkpoint against its config and the three models."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor
 
 from affectgpt.core.plan import Plan
 from affectgpt.registry.errors import CheckpointError, Problem
-from affectgpt.registry.messages import first_of
-from affectgpt.released.checkpoint_config import BRANCHES, Facts
-from affectgpt.released.pipeline_file import Bert
-from affectgpt.released.tensor_names import LLM, PROJECTORS, Name, Sizes, frozen_place
+from affectgpt.registry.messages import count_and_first
+from affectgpt.released.checkpoint_config import BRANCHES, CheckpointConfig
+from affectgpt.released.pipeline_file import BertSizes
+from affectgpt.released.tensor_names import LLM, PROJECTORS, Sizes, TensorName, frozen_targets
 
 
-def refuse_other_fusion(model: Mapping[str, Tensor], facts: Facts, where: str) -> None:
-    """Raise CheckpointError when the tensors are those of another fusion than the config says."""
+def check_fusion(model: Mapping[str, Tensor], facts: CheckpointConfig, where: str) -> None:
+    """Raise CheckpointError when the tensors do not belong to the fusion that the config names."""
     for branch in BRANCHES:
-        said, found = facts.fusions[branch], _fusion_of(model, branch)
-        if found != said:
+        expected, actual = facts.fusions[branch], _fusion_of(model, branch)
+        if actual != expected:
             raise CheckpointError(
-                f"the fusion of {branch} is another than the checkpoint's config says",
+                f"the fusion of {branch} is not the one in the checkpoint's config",
                 where=where,
-                found=f"the tensors of {found!r}",
-                expected=f"those of {branch}_fusion_type {said!r}",
+                found=f"the tensors of {actual!r}",
+                expected=f"those of {branch}_fusion_type {expected!r}",
                 hint="the file's parts belong to different runs",
             )
 
@@ -38,20 +38,20 @@ def _fusion_of(model: Mapping[str, Tensor], branch: str) -> str:
     return "attention" if any(name.startswith(scored) for name in model) or branch == "multi" else "mean"
 
 
-def measured(model: Mapping[str, Tensor], facts: Facts, bert: Bert) -> Sizes:
-    """The widths that most tensors agree on; 0 where none tells."""
+def measure_widths(model: Mapping[str, Tensor], facts: CheckpointConfig, bert: BertSizes) -> Sizes:
+    """The widths that most tensors have; 0 where no tensor tells."""
     projectors = [(f"{name}.weight", branch) for branch, name in PROJECTORS.items()]
     joined = [(name, 1) for name, branch in projectors if facts.fusions[branch] == "qformer"]
     return Sizes(
-        video=_most([("multi_video_embs.weight", 1), ("image_llama_proj.weight", 1)], model),
-        audio=_most([("multi_audio_embs.weight", 1), ("audio_attention_mlp.weight", 1)], model),
-        llm=_most([*((name, 0) for name, _ in projectors), ("image_llama_proj.weight", 0)], model),
-        qformer=_most(joined, model, bert.hidden),
+        video=_most_common_size([("multi_video_embs.weight", 1), ("image_llama_proj.weight", 1)], model),
+        audio=_most_common_size([("multi_audio_embs.weight", 1), ("audio_attention_mlp.weight", 1)], model),
+        llm=_most_common_size([*((name, 0) for name, _ in projectors), ("image_llama_proj.weight", 0)], model),
+        qformer=_most_common_size(joined, model, bert.hidden),
         qformer_wide=bert.wide,
     )
 
 
-def refuse_other_widths(sizes: Sizes, plan: Plan, bert: Bert, where: str) -> None:
+def check_widths(sizes: Sizes, plan: Plan, bert: BertSizes, where: str) -> None:
     """Raise CheckpointError unless the `sizes` of a checkpoint are those of the planned models."""
     planned = [
         ("language model", sizes.llm, plan.llm.output.dim, plan.llm.config.model, "--llm"),
@@ -73,26 +73,28 @@ def refuse_other_widths(sizes: Sizes, plan: Plan, bert: Bert, where: str) -> Non
         if size not in (width, 0)
     ]
     if problems:
-        raise CheckpointError.of(problems)
+        raise CheckpointError.from_problems(problems)
 
 
-def _most(places: list[tuple[str, int]], model: Mapping[str, Tensor], default: int = 0) -> int:
-    """The size that most of the named tensors have at their place; `default` when none is there."""
-    found = Counter(model[name].shape[at] for name, at in places if name in model and model[name].ndim == 2)
-    return found.most_common(1)[0][0] if found else default
+def _most_common_size(dimensions: list[tuple[str, int]], model: Mapping[str, Tensor], default: int = 0) -> int:
+    """The most common size of the named tensors at their dimension; `default` when there is none."""
+    sizes = Counter(model[name].shape[at] for name, at in dimensions if name in model and model[name].ndim == 2)
+    return sizes.most_common(1)[0][0] if sizes else default
 
 
-def refuse_misfits(model: Mapping[str, Tensor], names: Mapping[str, Name], facts: Facts, where: str) -> None:
+def check_shapes(
+    model: Mapping[str, Tensor], names: Mapping[str, TensorName], facts: CheckpointConfig, where: str
+) -> None:
     """Raise CheckpointError naming what is missing, unexpected, of another shape or dtype, or not finite."""
-    missing = [name for name, each in names.items() if name not in model and each.shape is not None]
-    extra = [name for name in model if name not in names and frozen_place(name) is None]
+    missing = [name for name, tensor_name in names.items() if name not in model and tensor_name.shape is not None]
+    extra = [name for name in model if name not in names and frozen_targets(name) is None]
     problems = []
     if missing:
         problems.append(
             Problem(
                 "tensors are missing from the checkpoint",
                 where,
-                first_of(missing),
+                count_and_first(missing),
                 f"{len(names)} in all",
                 "a checkpoint of a model with frozen parts lacks them: convert the one that holds all",
             )
@@ -102,36 +104,38 @@ def refuse_misfits(model: Mapping[str, Tensor], names: Mapping[str, Name], facts
             Problem(
                 "the checkpoint holds tensors that do not belong to such a model",
                 where,
-                first_of(extra),
+                count_and_first(extra),
                 hint="was it made by a changed version of the original's code?",
             )
         )
-    problems += _forms(model, names, facts, where)
+    problems += _form_problems(model, names, facts, where)
     if problems:
-        raise CheckpointError.of(problems)
+        raise CheckpointError.from_problems(problems)
     wrong = [name for name, tensor in model.items() if not bool(torch.isfinite(tensor).all())]
     if wrong:
         raise CheckpointError(
             "tensors of the checkpoint hold values that are not finite",
             where=where,
-            found=first_of(wrong),
+            found=count_and_first(wrong),
             hint="the training that made it failed: take an earlier checkpoint",
         )
 
 
-def _forms(model: Mapping[str, Tensor], names: Mapping[str, Name], facts: Facts, where: str) -> list[Problem]:
+def _form_problems(
+    model: Mapping[str, Tensor], names: Mapping[str, TensorName], facts: CheckpointConfig, where: str
+) -> list[Problem]:
     shapes, dtypes, ranks = [], [], set()
-    for name, each in names.items():
+    for name, tensor_name in names.items():
         tensor = model.get(name)
         if tensor is None:
             continue
-        if each.shape is not None and tuple(tensor.shape) != each.shape:
-            shapes.append((name, list(tensor.shape), list(each.shape)))
+        if tensor_name.shape is not None and tuple(tensor.shape) != tensor_name.shape:
+            shapes.append((name, list(tensor.shape), list(tensor_name.shape)))
             if name.startswith(LLM) and tensor.ndim == 2:
                 ranks.add(tensor.shape["lora_B" in name])
-        wanted = torch.int64 if name.endswith("position_ids") else torch.float32
-        if tensor.dtype != wanted:
-            dtypes.append(f"{name} {tensor.dtype}, not {wanted}")
+        expected = torch.int64 if name.endswith("position_ids") else torch.float32
+        if tensor.dtype != expected:
+            dtypes.append(f"{name} {tensor.dtype}, not {expected}")
     problems = []
     adapters = [name for name in names if name.startswith(LLM)]
     if len(ranks) == 1 and len(shapes) == len(adapters) and ranks != {facts.lora_rank}:
@@ -144,12 +148,12 @@ def _forms(model: Mapping[str, Tensor], names: Mapping[str, Name], facts: Facts,
             )
         )
     elif shapes:
-        told = [f"{name} {found}, not {wanted}" for name, found, wanted in shapes]
+        descriptions = [f"{name} {actual}, not {expected}" for name, actual, expected in shapes]
         problems.append(
             Problem(
                 "tensors of the checkpoint have another shape",
                 where,
-                first_of(told, "; "),
+                count_and_first(descriptions, "; "),
                 hint="are --llm, --vision and --speech the models that it was trained with?",
             )
         )
@@ -158,37 +162,37 @@ def _forms(model: Mapping[str, Tensor], names: Mapping[str, Name], facts: Facts,
             Problem(
                 "tensors of the checkpoint have another type",
                 where,
-                first_of(dtypes, "; "),
+                count_and_first(dtypes, "; "),
                 hint="the original stores float32: take the file that it wrote",
             )
         )
     return problems
 
 
-def tied_to(model: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> dict[str, tuple[str, ...]]:
-    """The frozen tensors in `model` -> the pipeline's own tensors (of `state`) that they are equal to.
+def find_tied(model: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> dict[str, tuple[str, ...]]:
+    """For each frozen tensor in `model`, the names of the equal tensors in the pipeline's `state`.
 
-    Without one that has its name, the tuple is empty. Raises CheckpointError when one differs, but for rounding to
-    the type that either is held in.
+    The tuple is empty when no tensor has its name. Raises CheckpointError when one differs by more than the rounding
+    to the dtype of either.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    tied: dict[str, tuple[str, ...]] = {}
     wrong = []
     for name, tensor in model.items():
-        places = frozen_place(name)
-        if places is None:
+        tensor_names = frozen_targets(name)
+        if tensor_names is None:
             continue
         # Without an adapter on it, a layer has no base_layer.
-        own = tuple(place for place in places if place in state)
-        found[name] = own
-        wrong += [name for place in own if not _equal(tensor, state[place])]
+        present_names = tuple(tensor_name for tensor_name in tensor_names if tensor_name in state)
+        tied[name] = present_names
+        wrong += [name for tensor_name in present_names if not _equal(tensor, state[tensor_name])]
     if wrong:
         raise CheckpointError(
             "frozen tensors in the checkpoint differ from those of the model folders",
             where=where,
-            found=first_of(wrong),
+            found=count_and_first(wrong),
             hint="are --llm, --vision and --speech the models that it was trained with?",
         )
-    return found
+    return tied
 
 
 def _equal(theirs: Tensor, ours: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""The tensors of a released AffectGPT by name and shape, and what each is called in a converted pipeline. No torch."""
+"""Names and shapes of a released AffectGPT's tensors, and their names in a converted pipeline. No torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from affectgpt.released.checkpoint_config import BRANCHES, Facts
+from affectgpt.released.checkpoint_config import BRANCHES, CheckpointConfig
 
 Shape = tuple[int, ...]
 PROJECTORS = {"video": "affectgpt_proj", "audio": "audio_llama_proj", "multi": "multi_llama_proj"}
@@ -18,7 +18,7 @@ LLM, ADAPTED = "llama_model.base_model.model.", "llm.model."
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths: of the picture's and the sound's tokens, of the LLM, and of the Q-Formers and their feed-forward."""
+    """Widths of picture and sound tokens, of the LLM, and of the Q-Formers and their feed-forward layers."""
 
     video: int
     audio: int
@@ -32,50 +32,52 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Name:
-    """A tensor of the original: its shape, and the tensors of the pipeline that hold it (none: it has no place)."""
+class TensorName:
+    """A tensor of the original: its shape, and the pipeline's tensors that hold it (none: it is not used)."""
 
     theirs: str
     shape: Shape | None
     ours: tuple[str, ...] = ()
-    why_no_place: str = ""
+    why_unused: str = ""
 
 
-def nodes_of(facts: Facts, branch: str) -> tuple[str, ...]:
+def nodes_of(facts: CheckpointConfig, branch: str) -> tuple[str, ...]:
     """The pipeline's fusers that hold the weights of `branch`: faces and frames share those of video."""
     inside = {"video": ("face_tokens", "frame_tokens"), "audio": ("audio_tokens",), "multi": ("multi",)}[branch]
     return tuple(name for name in inside if name in facts.reads.nodes)
 
 
-def names_of(facts: Facts, sizes: Sizes, llm: Mapping[str, Any] | None) -> dict[str, Name]:
-    """Every tensor that a checkpoint of these `facts` holds, by its name there; `llm` is the LLM's config.json.
+def expected_tensors(facts: CheckpointConfig, sizes: Sizes, llm: Mapping[str, Any] | None) -> dict[str, TensorName]:
+    """Every tensor of a checkpoint with these `facts`, by its original name; `llm` is the LLM's config.json.
 
-    Without `llm`, those of the adapter are left out.
+    Without `llm`, tensors of the adapter are excluded.
     """
-    found = [*(_adapter(facts.lora_rank, llm) if llm is not None else ()), *_image(sizes)]
+    names = [*(_adapter(facts.lora_rank, llm) if llm is not None else ()), *_image(sizes)]
     for branch in BRANCHES:
-        found += _branch(facts, branch, sizes)
-    return {name.theirs: name for name in found}
+        names += _branch(facts, branch, sizes)
+    return {name.theirs: name for name in names}
 
 
-def _image(sizes: Sizes) -> Iterator[Name]:
+def _image(sizes: Sizes) -> Iterator[TensorName]:
     why = "single pictures are no input of the pipeline"
-    yield Name("image_llama_proj.weight", (sizes.llm, sizes.video), (), why)
-    yield Name("image_llama_proj.bias", (sizes.llm,), (), why)
+    yield TensorName("image_llama_proj.weight", (sizes.llm, sizes.video), (), why)
+    yield TensorName("image_llama_proj.bias", (sizes.llm,), (), why)
 
 
-def _branch(facts: Facts, branch: str, sizes: Sizes) -> Iterator[Name]:
+def _branch(facts: CheckpointConfig, branch: str, sizes: Sizes) -> Iterator[TensorName]:
     nodes, fusion = nodes_of(facts, branch), facts.fusions[branch]
     why = "" if nodes else f"{facts.reads.name} does not read it"
     width = sizes.qformer if fusion == "qformer" else sizes.of(branch)
     shapes: dict[str, Shape] = {"weight": (sizes.llm, width), "bias": (sizes.llm,)}
     for part, shape in shapes.items():
         ours = tuple(f"projectors.{node}.{part}" for node in nodes)
-        yield Name(f"{PROJECTORS[branch]}.{part}", shape, ours, why)
+        yield TensorName(f"{PROJECTORS[branch]}.{part}", shape, ours, why)
     for theirs, inner, shape in _fuser(branch, fusion, facts.tokens[branch], sizes):
-        yield Name(theirs, shape, tuple(f"fusers.{node}.{inner}" for node in nodes), why)
+        yield TensorName(theirs, shape, tuple(f"fusers.{node}.{inner}" for node in nodes), why)
     if fusion == "qformer":
-        yield Name(f"{branch}_Qformer.bert.embeddings.position_ids", None, (), "nothing reads these positions of BERT")
+        yield TensorName(
+            f"{branch}_Qformer.bert.embeddings.position_ids", None, (), "nothing reads these positions of BERT"
+        )
 
 
 def _fuser(branch: str, fusion: str, tokens: int, sizes: Sizes) -> Iterator[tuple[str, str, Shape]]:
@@ -100,10 +102,10 @@ def _fuser(branch: str, fusion: str, tokens: int, sizes: Sizes) -> Iterator[tupl
 
 def _layer(theirs: str, ours: str, read: int, sizes: Sizes) -> Iterator[tuple[str, str, Shape]]:
     width, wide = sizes.qformer, sizes.qformer_wide
-    for block, name, given in (("attention", "ask", width), ("crossattention", "read", read)):
+    for block, name, inputs in (("attention", "ask", width), ("crossattention", "read", read)):
         yield from _linear(f"{theirs}.{block}.self.query", f"{ours}.{name}.query", width, width)
-        yield from _linear(f"{theirs}.{block}.self.key", f"{ours}.{name}.key", given, width)
-        yield from _linear(f"{theirs}.{block}.self.value", f"{ours}.{name}.value", given, width)
+        yield from _linear(f"{theirs}.{block}.self.key", f"{ours}.{name}.key", inputs, width)
+        yield from _linear(f"{theirs}.{block}.self.value", f"{ours}.{name}.value", inputs, width)
         yield from _linear(f"{theirs}.{block}.output.dense", f"{ours}.{name}.out", width, width)
         yield from _norm(f"{theirs}.{block}.output.LayerNorm", f"{ours}.{name}_norm", width)
     yield from _linear(f"{theirs}.intermediate_query.dense", f"{ours}.widen", width, wide)
@@ -111,9 +113,9 @@ def _layer(theirs: str, ours: str, read: int, sizes: Sizes) -> Iterator[tuple[st
     yield from _norm(f"{theirs}.output_query.LayerNorm", f"{ours}.narrow_norm", width)
 
 
-def _linear(theirs: str, ours: str, given: int, wanted: int) -> Iterator[tuple[str, str, Shape]]:
-    yield f"{theirs}.weight", f"{ours}.weight", (wanted, given)
-    yield f"{theirs}.bias", f"{ours}.bias", (wanted,)
+def _linear(theirs: str, ours: str, inputs: int, outputs: int) -> Iterator[tuple[str, str, Shape]]:
+    yield f"{theirs}.weight", f"{ours}.weight", (outputs, inputs)
+    yield f"{theirs}.bias", f"{ours}.bias", (outputs,)
 
 
 def _norm(theirs: str, ours: str, width: int) -> Iterator[tuple[str, str, Shape]]:
@@ -121,7 +123,7 @@ def _norm(theirs: str, ours: str, width: int) -> Iterator[tuple[str, str, Shape]
     yield f"{theirs}.bias", f"{ours}.bias", (width,)
 
 
-def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[Name]:
+def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[TensorName]:
     hidden, inner, heads = llm["hidden_size"], llm["intermediate_size"], llm["num_attention_heads"]
     head = llm.get("head_dim") or hidden // heads
     query, key = heads * head, llm["num_key_value_heads"] * head
@@ -135,21 +137,21 @@ def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[Name]:
         "mlp.down_proj": (inner, hidden),
     }
     for layer in range(llm["num_hidden_layers"]):
-        for module, (given, wanted) in shapes.items():
-            for part, shape in (("lora_A", (rank, given)), ("lora_B", (wanted, rank))):
+        for module, (inputs, outputs) in shapes.items():
+            for part, shape in (("lora_A", (rank, inputs)), ("lora_B", (outputs, rank))):
                 inside = f"model.layers.{layer}.{module}.{part}.default.weight"
-                yield Name(LLM + inside, shape, adapter_place(LLM + inside))
+                yield TensorName(LLM + inside, shape, adapter_target(LLM + inside))
 
 
-def adapter_place(theirs: str) -> tuple[str, ...]:
-    """Where the pipeline has a tensor of the adapter; () for another name."""
+def adapter_target(theirs: str) -> tuple[str, ...]:
+    """The pipeline's name for a tensor of the adapter; () for another tensor."""
     if theirs.startswith(LLM) and ".lora_" in theirs:
         return (ADAPTED + theirs.removeprefix(LLM),)
     return ()
 
 
-def frozen_place(theirs: str) -> tuple[str, ...] | None:
-    """Where the pipeline has a frozen tensor of the LLM or an encoder; () when it has none; None for another name."""
+def frozen_targets(theirs: str) -> tuple[str, ...] | None:
+    """The pipeline's names for a frozen tensor of the LLM or an encoder; None for another tensor."""
     if theirs.startswith(LLM) and ".lora_" not in theirs:
         return (ADAPTED + theirs.removeprefix(LLM),)
     for prefix, streams in (("visual_encoder.model.", ("face", "frame")), ("acoustic_encoder.model.", ("audio",))):

@@ -1,4 +1,4 @@
-"""The words that a converted model is asked in: the user's own copy of them, from a file that they wrote."""
+"""The prompt wording of a converted model, from a file that the user wrote."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectgpt.core.yaml_source import read_mapping
-from affectgpt.registry.errors import ConfigError, listed
-from affectgpt.registry.suggest import did_you_mean
+from affectgpt.registry.errors import ConfigError, join_names
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.released.input_types import MARKS, InputType
 
 LABELS_ANSWER = "{labels}"
@@ -17,9 +17,9 @@ _KEYS = ("template", "question", "labels_question", "labels_answer")
 
 @dataclass(frozen=True)
 class Wording:
-    """The prompt `template`, with a converted pipeline's placeholders; what is asked; how labels are answered.
+    """The prompt `template`, with a converted pipeline's placeholders, the questions, and the answer for labels.
 
-    `labels_question` is None where only descriptions are asked for. `remarks` are what its reader has to tell.
+    `labels_question` is None when only descriptions are asked for. `remarks` are notes for the user.
     """
 
     template: str
@@ -29,7 +29,7 @@ class Wording:
     remarks: tuple[str, ...] = ()
 
 
-def marked(template: str) -> str:
+def fill_markers(template: str) -> str:
     """`template` with the original's marks (`<AudioHere>`) replaced by the placeholders of the nodes."""
     for mark, node in MARKS.items():
         template = template.replace(mark, f"{{{node}}}")
@@ -39,7 +39,7 @@ def marked(template: str) -> str:
 def read_prompt_file(path: Path, reads: InputType) -> Wording:
     """The wording in a YAML file of `template`, `question`, and (optional) `labels_question`, `labels_answer`.
 
-    Raises ConfigError when the file is no such mapping or the template does not hold what `reads` asks for.
+    Raises ConfigError when the file is no such mapping or the template lacks a placeholder of `reads`.
     """
     source = read_mapping(path, what="prompt", keys=", ".join(_KEYS))
     for key, value in source.data.items():
@@ -47,7 +47,7 @@ def read_prompt_file(path: Path, reads: InputType) -> Wording:
             raise ConfigError(
                 f"there is no setting {key!r}",
                 where=source.location((key,)),
-                expected=f"one of {listed(_KEYS)}",
+                expected=f"one of {join_names(_KEYS)}",
                 hint=did_you_mean(key, _KEYS),
             )
         if not isinstance(value, str):
@@ -55,8 +55,8 @@ def read_prompt_file(path: Path, reads: InputType) -> Wording:
     for key in _KEYS[:2]:
         if not source.data.get(key, "").strip():
             raise ConfigError(f"the prompt file has no {key}", where=str(path), expected=f"{key}: ...")
-    template = marked(source.data["template"])
-    refuse_other_places(template, reads, source.location(("template",)))
+    template = fill_markers(source.data["template"])
+    check_placeholders(template, reads, source.location(("template",)))
     return Wording(
         template,
         source.data["question"],
@@ -65,18 +65,18 @@ def read_prompt_file(path: Path, reads: InputType) -> Wording:
     )
 
 
-def places_of(reads: InputType) -> set[str]:
-    """The placeholders that a template for this kind of input holds."""
+def placeholders_for(reads: InputType) -> set[str]:
+    """The placeholders of a template for this input type."""
     return {*reads.nodes, "question", *(["subtitle"] if reads.subtitle else [])}
 
 
-def refuse_other_places(template: str, reads: InputType, where: str) -> None:
+def check_placeholders(template: str, reads: InputType, where: str) -> None:
     """Raise ConfigError unless `template` holds the placeholders of `reads`, each once."""
-    found, wanted = re.findall(r"\{([^{}]*)\}", template), places_of(reads)
-    if sorted(found) != sorted(wanted):
+    placeholders, expected = re.findall(r"\{([^{}]*)\}", template), placeholders_for(reads)
+    if sorted(placeholders) != sorted(expected):
         raise ConfigError(
             f"the template is not one for {reads.name}",
             where=where,
-            found=", ".join(found) or "no placeholder",
-            expected=f"{', '.join(f'{{{each}}}' for each in sorted(wanted))}, each once",
+            found=", ".join(placeholders) or "no placeholder",
+            expected=f"{', '.join(f'{{{placeholder}}}' for placeholder in sorted(expected))}, each once",
         )

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from affectgpt.core.batch import collate
-from affectgpt.core.batched_answers import Answered, answers, windows
+from affectgpt.core.batched_answers import AnswerWithShares, answer_window, windows
 from affectgpt.core.describing import OneClip
 from affectgpt.core.description import Description
 from affectgpt.core.generation import Answer, check_stream
@@ -104,7 +104,7 @@ def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, quest
     # In this process: a worker would have nothing to read ahead.
     (opened,) = opened_files([clip], pipeline.prepare, subtitle, 0)
     if isinstance(opened, BrokenFile):
-        raise MediaError.of(opened.problems)
+        raise MediaError.from_problems(opened.problems)
     (row,) = _describe_opened(pipeline, _yield_from([opened]), question, 1)
     return row
 
@@ -154,7 +154,7 @@ def _describe_opened(
         for window in windows(files, batch_size):
             clips = [clip for clip in window if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
-            answered = iter(answers(pipeline, clips, batch_size, question))
+            answered = iter(answer_window(pipeline, clips, batch_size, question))
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for clip in window:
                 yield _row(clip, next(answered), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
@@ -185,7 +185,7 @@ def _stream_opened(
             indices = [index for index, clip in enumerate(batch, first) if isinstance(clip, OpenedFile)]
             clips = [clip for clip in batch if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
-            answered: dict[int, Answered] = {}
+            answered: dict[int, AnswerWithShares] = {}
             if clips:
                 answered = yield from _pieces(pipeline, clips, indices, question)
             seconds = (time.perf_counter() - start) / max(1, len(clips))
@@ -199,7 +199,7 @@ def _stream_opened(
 
 def _pieces(
     pipeline: Pipeline, clips: Sequence[OpenedFile], indices: Sequence[int], question: str | None
-) -> Generator[tuple[int, str | Description], None, dict[int, Answered]]:
+) -> Generator[tuple[int, str | Description], None, dict[int, AnswerWithShares]]:
     batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips]).to(pipeline.device)
     texts: dict[int, Answer] = {}
     for piece in pipeline.generate_pieces(batch, question):
@@ -208,10 +208,10 @@ def _pieces(
         if piece.answer is not None:
             texts[piece.row] = piece.answer
     shares = influence(pipeline, batch, [texts[row].text for row in range(len(clips))], question)
-    return {index: Answered(texts[row], shares[row]) for row, index in enumerate(indices)}
+    return {index: AnswerWithShares(texts[row], shares[row]) for row, index in enumerate(indices)}
 
 
-def _row(clip: OpenedFile, answered: Answered, seconds: float) -> Description:
+def _row(clip: OpenedFile, answered: AnswerWithShares, seconds: float) -> Description:
     lacks_subtitle = answered.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
         clip.file,

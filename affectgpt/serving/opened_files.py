@@ -14,7 +14,7 @@ from affectgpt.core.tokens import Prepared
 from affectgpt.data.samples import Prepare
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import AffectGPTError, Problem
-from affectgpt.workers.prefetch import read_ahead
+from affectgpt.workers.prefetch import prefetch
 
 BYTES = "<bytes>"
 """The name of a clip that is the content of a media file."""
@@ -57,7 +57,7 @@ def opened_files(
             return BrokenFile(name, error.problems)
         return OpenedFile(name, media, clip.subtitle, list(clip.notes), time.perf_counter() - start)
 
-    def lost(index: int, how: str) -> BrokenFile:
+    def on_death(index: int, how: str) -> BrokenFile:
         name = clip_name(clips[index])
         problem = Problem(
             "the process that read this file died",
@@ -67,7 +67,7 @@ def opened_files(
         )
         return BrokenFile(name, (problem,))
 
-    return read_ahead(open_one, len(clips), workers, lost)
+    return prefetch(open_one, len(clips), workers, on_death)
 
 
 def clip_name(clip: OneClip) -> str:
@@ -99,7 +99,13 @@ def _read_bytes(content: bytes, prepare: Prepare, subtitle: str | None) -> tuple
         except AffectGPTError as error:
             raise type(error).of(
                 [
-                    Problem(each.what, each.where.replace(str(path), BYTES), each.found, each.expected, each.hint)
-                    for each in error.problems
+                    Problem(
+                        problem.what,
+                        problem.where.replace(str(path), BYTES),
+                        problem.found,
+                        problem.expected,
+                        problem.hint,
+                    )
+                    for problem in error.problems
                 ]
             ) from error

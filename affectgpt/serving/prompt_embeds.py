@@ -15,8 +15,8 @@ from affectgpt._moved import old_names
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.pipeline import Pipeline, Question
-from affectgpt.core.saved.model import WEIGHTS, load, tensors_to_save, read_saved
-from affectgpt.core.saved.tensors import fill
+from affectgpt.core.saved.model import WEIGHTS, load, read_saved, tensors_to_save
+from affectgpt.core.saved.tensors import copy_into
 from affectgpt.registry.catalog import Catalog
 from affectgpt.serving.opened_files import OpenedFile, opened_files
 
@@ -51,7 +51,7 @@ def load_for_prompts(
     pipeline = assemble(replace(plan, llm=replace(plan.llm, config=config)), on_node)
     saved_names = tensors_to_save(pipeline)
     needed = {name: tensor for name, tensor in tensors.items() if name in saved_names or not name.startswith("llm.")}
-    fill(saved_names, needed, str(folder / WEIGHTS))
+    copy_into(saved_names, needed, str(folder / WEIGHTS))
     return pipeline.eval()
 
 
@@ -62,7 +62,7 @@ def prompt_embeds(pipeline: Pipeline, batch: Batch, question: Question = None) -
     The very embeddings that [Pipeline.generate][] gives to the LLM: without padding, and the same for a clip in any
     batch up to rounding. Only the LLM's tokenizer and embedding table are used.
     """
-    tokens = pipeline.fuse(pipeline.encode(batch, alone=True))
+    tokens = pipeline.fuse(pipeline.encode(batch, one_by_one=True))
     return [file.detach().cpu().contiguous() for file in pipeline.prompts(tokens, batch.subtitles, question)]
 
 

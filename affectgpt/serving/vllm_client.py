@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError, RunError, listed
+from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError, RunError, join_names
 
 KEY = "VLLM_API_KEY"
 """The environment variable that holds the server's key, if it wants one."""
@@ -20,7 +20,7 @@ _REFUSED = (400, 413, 422)  # what servers say of one request that they do not t
 _SLOW = "start it again later, or send fewer requests at a time with parallel="
 _FLAG = "start it with --enable-prompt-embeds"
 
-PromptRequest = TypeVar("Given")
+PromptRequest = TypeVar("PromptRequest")
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ class VllmServer:
                 "the server has no such model",
                 where=self.url,
                 found=self.model,
-                expected=f"one of {listed([self._clean(name) for name in names])}",
+                expected=f"one of {join_names([self._clean(name) for name in names])}",
                 hint="an adapter is named with --lora-modules when the server starts",
             )
         if not self.model and len(names) != 1:
             raise ConfigError(
                 "which of the server's models?",
                 where=self.url,
-                found=listed([self._clean(name) for name in names]),
+                found=join_names([self._clean(name) for name in names]),
                 hint="name one with served_model=",
             )
         self.model = self.model or names[0]

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from affectgpt.core.description import Description
-from affectgpt.core.generation import settings_of
+from affectgpt.core.generation import generation_settings
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.stop_text import cut_at_stop
 from affectgpt.files.atomic import write_atomic
@@ -57,14 +57,16 @@ class ExportedPrompt(Description):
         return row | ({"error": self.error} if self.error else {"embeds": self.embeds, "tokens": self.tokens})
 
 
-def describe_on_server(pipeline: Pipeline, clips: Iterable[ClipPrompt], server: VllmServer) -> Generator[ServedDescription]:
+def describe_on_server(
+    pipeline: Pipeline, clips: Iterable[ClipPrompt], server: VllmServer
+) -> Generator[ServedDescription]:
     """One description per clip, in order.
 
     A clip that could not be read, or whose prompt the server refuses, has an error and no text. Raises RunError when
     the server fails.
     """
     config = pipeline.plan.config
-    settings, ends = settings_of(config), pipeline.llm.end_ids()
+    settings, ends = generation_settings(config), pipeline.llm.end_ids()
     make: Callable[..., dict[str, Any]] = partial(
         request_body, settings=settings, model=server.model, end_ids=ends, seed=config.seed
     )
@@ -92,7 +94,9 @@ def _description(clip: ClipPrompt, reply: Reply, stop: list[str]) -> ServedDescr
     )
 
 
-def export_prompts(pipeline: Pipeline, clips: Iterable[ClipPrompt], folder: Path, rows: RowFile) -> Generator[ExportedPrompt]:
+def export_prompts(
+    pipeline: Pipeline, clips: Iterable[ClipPrompt], folder: Path, rows: RowFile
+) -> Generator[ExportedPrompt]:
     """Write each clip's prompt to `folder` and a row about it to `rows`; gives the clips as they are written.
 
     A prompt is a safetensors file with the tensor `prompt_embeds [T, D]`; its row names it (`embeds`). `sampling.json`
@@ -100,7 +104,7 @@ def export_prompts(pipeline: Pipeline, clips: Iterable[ClipPrompt], folder: Path
     """
     try:
         config = pipeline.plan.config
-        options = sampling(settings_of(config), pipeline.llm.end_ids(), config.seed)
+        options = sampling(generation_settings(config), pipeline.llm.end_ids(), config.seed)
         write_atomic(folder / "sampling.json", json.dumps(options, indent=1, ensure_ascii=False) + "\n")
         for clip in clips:
             exported = ExportedPrompt(clip.file, subtitle=clip.subtitle, notes=clip.notes, error=clip.error)

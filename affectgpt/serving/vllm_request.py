@@ -37,12 +37,12 @@ def request_body(
 ) -> dict[str, Any]:
     """The JSON body that asks `model` (a served model's or adapter's name) to continue `embeds [T, D]`.
 
-    `settings` are the pipeline's with the text that ends an answer among the stop texts ([settings_of][]); `end_ids`
+    `settings` are the pipeline's with the text that ends an answer among the stop texts ([generation_settings][]); `end_ids`
     are the LLM's ids that end one. Every sampling option is sent, also where it does nothing: for what a request leaves
     open, the server takes the defaults of the model's own `generation_config.json`. Raises InterfaceError when
     `embeds` is not what the server reads.
     """
-    return {"model": model, "prompt": "", "prompt_embeds": encoded(embeds), **sampling(settings, end_ids, seed)}
+    return {"model": model, "prompt": "", "prompt_embeds": base64_tensor(embeds), **sampling(settings, end_ids, seed)}
 
 
 def sampling(settings: GenerationConfig, end_ids: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def sampling(settings: GenerationConfig, end_ids: Sequence[int] = (), seed: int 
     return fields | ({"seed": seed} if settings.sample else {})
 
 
-def encoded(embeds: Tensor) -> str:
+def base64_tensor(embeds: Tensor) -> str:
     """`embeds [T, D]` as the server reads it: base64 of what `torch.save` writes. Raises InterfaceError."""
     if embeds.dim() != 2 or embeds.shape[0] == 0 or embeds.dtype not in DTYPES:
         raise InterfaceError(

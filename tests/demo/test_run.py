@@ -17,7 +17,7 @@ from affectgpt.core.saved.model import load
 from affectgpt.data.samples import Sample
 from affectgpt.demo.run import VARIANTS, read_clips, run_variants, variant_plan, write_clips, write_texts
 from affectgpt.registry.catalog import Catalog
-from affectgpt.synthetic.script import COMBINATIONS, describe
+from affectgpt.synthetic.script import COMBINATIONS, describe_combination
 
 QUICK = (
     "training.steps=2",
@@ -55,9 +55,9 @@ class NoiseClip:
 @pytest.fixture
 def samples(catalog: Catalog) -> dict[str, list[Sample]]:
     torch.set_num_threads(1)
-    pipeline = assemble(variant_plan("full model", catalog, 0, QUICK), catalog)
+    pipeline = assemble(variant_plan("full model", catalog, 0, QUICK))
     made = [
-        Sample(f"clip{index}", pipeline.prepare(NoiseClip(index)), "well", describe(COMBINATIONS[index], 0))
+        Sample(f"clip{index}", pipeline.prepare(NoiseClip(index)), "well", describe_combination(COMBINATIONS[index], 0))
         for index in range(8)
     ]
     return {"train": made[:5], "test": made[5:]}
@@ -104,7 +104,7 @@ def test_the_table_is_computed_and_the_first_model_saved(
     for row in rows:
         assert row.score.clips == 3 and 0 <= row.score.exact <= 1 and 0 <= row.score.f1 <= 1
         assert math.isfinite(row.loss) and 0 < row.loss < 20 and row.seconds > 0
-        pipeline = assemble(variant_plan(row.name, catalog, row.seed, QUICK), catalog)
+        pipeline = assemble(variant_plan(row.name, catalog, row.seed, QUICK))
         assert row.parameters == sum(each.numel() for each in pipeline.parameters() if each.requires_grad)
     assert rows[0].parameters < rows[1].parameters
     assert ("training: face only", 1, 2) in told and all(label.startswith("training: ") for label, _, _ in told)

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.bundled import TINY
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
-from affectgpt.core.saved.card_mark import is_generated
+from affectgpt.core.saved.extras import is_generated
 from affectgpt.core.saved.model import load, save
-from affectgpt.hub.card import card_of, write_card
+from affectgpt.hub.card import render_card, write_card
 from affectgpt.hub.headers import weights_per_part
 from affectgpt.hub.saving import save_pretrained
 from affectgpt.registry.catalog import Catalog
@@ -86,7 +86,7 @@ def cells(html: str, name: str) -> list[list[str]]:
 
 
 def test_the_bundled_model_s_card(catalog: Catalog) -> None:
-    text = card_of(TINY, catalog)
+    text = render_card(TINY, catalog)
     data, tags, html = parsed(text)
     assert data == {"library_name": "affectgpt", "tags": ["affectgpt"], "pipeline_tag": "video-text-to-text"}
     assert tags.links == ["#use"] and "script" not in tags.names
@@ -139,8 +139,8 @@ def adapted(tmp_path: Path, catalog: Catalog) -> tuple[Path, Any]:
         " num_key_value_heads: 1, max_position_embeddings: 1024, vocab_size: 300}}\n"
         "prompt: {template: affectgpt, order: [mean, subtitle]}\ngeneration: {max_new_tokens: 12}\n"
     )
-    config, source = load_config(path, catalog)
-    pipeline = assemble(make_plan(config, catalog, source), catalog)
+    config = read_config(path, catalog)
+    pipeline = assemble(make_plan(config))
     return tmp_path / "adapted", pipeline
 
 
@@ -181,7 +181,7 @@ def test_wrong_scores_leave_nothing_behind(tmp_path: Path, catalog: Catalog) -> 
 
 
 def test_scores_are_those_of_the_file(catalog: Catalog, scores: Callable) -> None:
-    text = card_of(TINY, catalog, scores(scored()), name="own/tiny")
+    text = render_card(TINY, catalog, scores(scored()), name="own/tiny")
     data, _, html = parsed(text)
     (row,) = cells(html, "MER2023</td>")[:1]
     assert row[:5] == ["MER2023", "basic", "hit rate", "75.12", "70.00 to 80.00"] and "40" in row
@@ -196,7 +196,7 @@ def test_scores_are_those_of_the_file(catalog: Catalog, scores: Callable) -> Non
 def test_a_score_without_a_value_is_not_among_the_results(catalog: Catalog, scores: Callable) -> None:
     result = scored()
     row = replace(result.datasets[0], figures={"hit_rate": Figure(None)})
-    data, _, _ = parsed(card_of(TINY, catalog, scores(replace(result, datasets=(row,)))))
+    data, _, _ = parsed(render_card(TINY, catalog, scores(replace(result, datasets=(row,)))))
     assert "model-index" not in data
 
 
@@ -211,7 +211,7 @@ def test_hostile_texts_are_shown_never_obeyed(case: str, catalog: Catalog, score
     config["llm"]["architecture"]["note"] = bad
     (folder / "pipeline.yaml").write_text(yaml.safe_dump(config))
     (folder / "plugins.json").write_text(json.dumps({bad: {"kind": bad, "plugin": bad, "from": bad, "version": bad}}))
-    text = card_of(folder, catalog, scores(scored(bad)), name=bad)
+    text = render_card(folder, catalog, scores(scored(bad)), name=bad)
     data, tags, html = parsed(text)
     assert tags.names <= {
         "h1",
@@ -252,7 +252,7 @@ def test_a_local_model_s_path_is_not_published(catalog: Catalog, tmp_path: Path,
     del config["llm"]["architecture"]
     config["llm"]["init"] = "pretrained"
     (saved / "pipeline.yaml").write_text(yaml.safe_dump(config))
-    text = card_of(saved, catalog)
+    text = render_card(saved, catalog)
     assert "secret-place" not in text and "a local folder, qwen" in text
     assert "The model of llm is a folder of the machine" in text and "base_model" not in ModelCard(text).data.to_dict()
 
@@ -262,7 +262,7 @@ def test_models_of_the_hub_are_named_with_no_word_on_their_licence(catalog: Cata
     config["llm"] = {"plugin": "causal-lm", "model": "Qwen/Qwen2.5-7B-Instruct"}
     config["encoders"]["audio"] = {"plugin": "speech", "model": "own/hubert", "allow_pickle": True}
     (saved / "pipeline.yaml").write_text(yaml.safe_dump(config))
-    text = card_of(saved, catalog)
+    text = render_card(saved, catalog)
     assert ModelCard(text).data.base_model == ["own/hubert", "Qwen/Qwen2.5-7B-Instruct"]
     assert "It needs own/hubert, Qwen/Qwen2.5-7B-Instruct" in text and "not stated here" in text
     assert "--allow-pickle" in text
@@ -300,14 +300,14 @@ def test_a_card_is_written_again_but_not_over_somebody_s_words(catalog: Catalog,
 @pytest.mark.parametrize("content", ["{", "[]", '{"face": 3}', "[" * 5000, "\ud83d"])
 def test_a_card_needs_no_readable_plugins_file(content: str, catalog: Catalog, saved: Path) -> None:
     (saved / "plugins.json").write_text(content, encoding="utf-8", errors="surrogatepass")
-    assert "does not say which plugins" in card_of(saved, catalog)
+    assert "does not say which plugins" in render_card(saved, catalog)
 
 
 def test_no_card_of_what_is_no_saved_model(tmp_path: Path, catalog: Catalog, saved: Path) -> None:
     with pytest.raises(CheckpointError, match="not a saved model"):
-        card_of(tmp_path, catalog)
+        render_card(tmp_path, catalog)
     tensors = load_file(saved / "model.safetensors")
     assert tensors
     (saved / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="cannot be read"):
-        card_of(saved, catalog)
+        render_card(saved, catalog)

@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
 from affectgpt.core.saved.model import save
 from affectgpt.hub.inspection import check_saved
@@ -140,8 +140,8 @@ def adapted(tmp_path: Path, catalog: Catalog) -> Path:
         " num_key_value_heads: 1, max_position_embeddings: 1024, vocab_size: 300}}\n"
         "prompt: {template: affectgpt, order: [mean, subtitle]}\ngeneration: {max_new_tokens: 12}\n"
     )
-    parsed, source = load_config(path, catalog)
-    save(assemble(make_plan(parsed, catalog, source), catalog), tmp_path / "adapted")
+    parsed = read_config(path, catalog)
+    save(assemble(make_plan(parsed)), tmp_path / "adapted")
     return tmp_path / "adapted"
 
 
@@ -177,8 +177,8 @@ def test_a_damaged_adapter_is_one_error(case: str, adapted: Path, catalog: Catal
 
 
 def test_the_paper_s_pipeline_is_checked_without_its_seven_billion_weights(tmp_path: Path, catalog: Catalog) -> None:
-    parsed, source = load_config(PAPER, catalog)
-    plan = make_plan(parsed, catalog, source)
+    parsed = read_config(PAPER, catalog)
+    plan = make_plan(parsed)
     from affectgpt.hub.inspection import _built_tensors
 
     folder = tmp_path / "paper"

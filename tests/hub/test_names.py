@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from affectgpt.core.saved import model as checkpoint
-from affectgpt.hub.names import FILES, fits, hub_name, valid_repo
+from affectgpt.hub.names import FILES, hub_name, is_model_path, valid_repo
 from affectgpt.registry.errors import ConfigError
 
 
@@ -77,9 +77,9 @@ def test_a_repository_has_an_owner() -> None:
 
 def test_the_format_is_what_checkpoints_write_and_holds_no_code() -> None:
     for name in (checkpoint.CONFIG, checkpoint.WEIGHTS, checkpoint.PLUGINS, "README.md"):
-        assert fits(Path("m") / name, Path("m"))
-    assert fits(Path("m/adapter/adapter_model.safetensors"), Path("m"))
-    assert fits(Path("m/tokenizer/tokenizer.json"), Path("m"))
+        assert is_model_path(Path("m") / name, Path("m"))
+    assert is_model_path(Path("m/adapter/adapter_model.safetensors"), Path("m"))
+    assert is_model_path(Path("m/tokenizer/tokenizer.json"), Path("m"))
     for name in (
         "model.py",
         "tokenizer/code.py",
@@ -91,5 +91,5 @@ def test_the_format_is_what_checkpoints_write_and_holds_no_code() -> None:
         ".git/config",
         "adapter/x/adapter_config.json",
     ):
-        assert not fits(Path("m") / name, Path("m")), name
+        assert not is_model_path(Path("m") / name, Path("m")), name
     assert not any(fnmatch(f"tokenizer/x.{end}", each) for each in FILES for end in ("py", "pkl", "bin", "pt", "pth"))

@@ -54,8 +54,8 @@ def test_what_is_pushed_is_loaded_again(hub: Any, asker: Any, saved: Path) -> No
     assert set(files) == FETCHED | {"README.md"}
     assert b"--model own/tiny" in files["README.md"] and not hub.repos["own/tiny"].private
     loaded = asker.python(
-        "import torch\nfrom affectgpt import discover, load\nfrom affectgpt.hub.loading import from_pretrained\n"
-        f"a, b = from_pretrained('own/tiny'), load({str(TINY)!r}, discover())\n"
+        "import torch\nfrom affectgpt import load\nfrom affectgpt.hub.loading import from_pretrained\n"
+        f"a, b = from_pretrained('own/tiny'), load({str(TINY)!r})\n"
         "assert all(torch.equal(x, b.state_dict()[n]) for n, x in a.state_dict().items())"
     )
     assert loaded.code == 0, loaded.err

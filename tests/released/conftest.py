@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from affectgpt.registry.catalog import Catalog
-from affectgpt.released.checkpoint_config import facts_of
-from affectgpt.released.convert import Request, convert
-from affectgpt.released.pipeline_file import Models as Folders
-from affectgpt.released.tensor_names import Sizes, names_of
+from affectgpt.released.checkpoint_config import parse_config
+from affectgpt.released.convert import ConversionRequest, convert
+from affectgpt.released.pipeline_file import ModelPaths as Folders
+from affectgpt.released.tensor_names import Sizes, expected_tensors
 
 VIDEO, AUDIO, LLM, QFORMER, WIDE = 24, 40, 32, 16, 20
 LAYERS = {
@@ -126,9 +126,9 @@ def original(tmp_path: Path) -> Callable[..., Path]:
         sizes = Sizes(VIDEO, AUDIO, LLM, QFORMER, WIDE)
         generator = torch.Generator().manual_seed(3)
         model = OrderedDict()
-        for key, each in names_of(facts_of(config, "test"), sizes, LAYERS).items():
+        for key, expected_tensor in expected_tensors(parse_config(config, "test"), sizes, LAYERS).items():
             ids = torch.arange(16)[None]
-            model[key] = ids if each.shape is None else torch.randn(each.shape, generator=generator) * 0.1
+            model[key] = ids if expected_tensor.shape is None else torch.randn(expected_tensor.shape, generator=generator) * 0.1
         content = {"model": model, "optimizer": {"state": {}}, "config": config, "scaler": None, "epoch": 5}
         change(content)
         path = tmp_path / name
@@ -151,7 +151,7 @@ def converted(models: Models, prompt: Path, catalog: Catalog, tmp_path: Path) ->
     def call(checkpoint: Path, out: str = "out", llm: Path | None = None, **options: Any) -> Any:
         folders = Folders(str(llm or models.llm), str(models.vision), str(models.speech), "float32")
         options = {"prompt": prompt, "bert": models.bert, **options}
-        return convert(Request(checkpoint, folders, **options), tmp_path / out, catalog)
+        return convert(ConversionRequest(checkpoint, folders, **options), tmp_path / out, catalog)
 
     return call
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affectgpt.released.checkpoint_config import Facts, facts_of
+from affectgpt.released.checkpoint_config import CheckpointConfig, parse_config
 from affectgpt.released.wording import Wording
 
 TEMPLATE = "##Q: Mix <Multi>{multi}</Multi>, ear {audio_tokens}, eye {face_tokens}! Said <Subtitle>{subtitle}</Subtitle>. {question} ##A: "  # noqa: E501
@@ -81,11 +81,11 @@ class Prompts:
 STYLES = {"f-strings": F_STRINGS, "formatted": FORMATTED, "a table": TABLE}
 
 
-def facts(reads: str = "multiface_audio_face_text", dataset: str = "mercaptionplus") -> Facts:
+def facts(reads: str = "multiface_audio_face_text", dataset: str = "mercaptionplus") -> CheckpointConfig:
     model = {"llama_model": "Qwen25", "visual_encoder": "CLIP_VIT_LARGE", "acoustic_encoder": "HUBERT_LARGE"}
     model |= {f"{branch}_fusion_type": "attention" for branch in ("video", "audio", "multi")}
     counts = {f"num_{branch}_query_token": 1 for branch in ("video", "audio", "multi")}
-    return facts_of({"model": model | counts, "datasets": {dataset: {"face_or_frame": reads}}}, "test")
+    return parse_config({"model": model | counts, "datasets": {dataset: {"face_or_frame": reads}}}, "test")
 
 
 MARK = 'MULTI_MARK = "<MultiHere>"\nOTHER = "<ImageHere>"\n'

@@ -61,17 +61,17 @@ def test_what_torch_saves_is_taken(saved: Path) -> None:
     ],
 )
 def test_names_that_another_reader_could_take(more: str, saved: Path) -> None:
-    refused(repacked(saved, (more, EMPTY)), "beside those of")
+    refused(repacked(saved, (more, EMPTY)), "next to those of")
 
 
 def test_a_table_of_another_case(saved: Path) -> None:
     hidden = repacked(saved, ("checkpoint/x/data.pkl", EMPTY), rename=lambda name: name.replace("data.pkl", "DATA.PKL"))
-    refused(hidden, "beside those of")
+    refused(hidden, "next to those of")
     refused(repacked(saved, rename=lambda name: name.replace("data.pkl", "DATA.PKL")), "no data.pkl")
 
 
 def test_packed_records(saved: Path) -> None:
-    refused(repacked(saved, method=zipfile.ZIP_DEFLATED), "not stored as it is")
+    refused(repacked(saved, method=zipfile.ZIP_DEFLATED), "is compressed")
 
 
 def test_something_before_or_behind_the_archive(saved: Path) -> None:
@@ -80,7 +80,7 @@ def test_something_before_or_behind_the_archive(saved: Path) -> None:
     refused(before, "directory is not where")
     behind = saved.with_name("behind.pth")
     behind.write_bytes(repacked(saved).read_bytes() + b"x")
-    refused(behind, "behind the end")
+    refused(behind, "after the end")
 
 
 def test_a_file_of_an_older_format_before_the_archive(saved: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_second_directory_between_the_first_and_the_end(saved: Path) -> None:
 
 def test_the_end_record_of_large_archives(saved: Path) -> None:
     content = bytearray(saved.read_bytes())
-    place = content.rindex(b"PK\x06\x06")
-    for at in (place + 32, place + 40, place + 48, content.rindex(b"PK\x06\x07") + 8):
+    path = content.rindex(b"PK\x06\x06")
+    for at in (path + 32, path + 40, path + 48, content.rindex(b"PK\x06\x07") + 8):
         changed = bytearray(content)
         changed[at] ^= 1
         wrong = saved.with_name("wrong.pth")
@@ -132,4 +132,4 @@ def test_records_in_one_another(saved: Path) -> None:
     second = content.index(b"PK\x01\x02", first + 4)
     content[second + 42 : second + 46] = content[first + 42 : first + 46]
     path.write_bytes(content)
-    refused(path, "stands in another")
+    refused(path, "overlaps another")

@@ -24,8 +24,8 @@ def reference(branch: str, state: dict[str, torch.Tensor], bert: BertConfig, hid
     """Project (several inputs only), concatenate, add the position, read with transformers' Q-Former."""
     if branch == "multi":
         hidden = [
-            each @ state[f"multi_{name}_embs.weight"].T + state[f"multi_{name}_embs.bias"]
-            for name, each in zip(("video", "audio"), hidden, strict=True)
+            item @ state[f"multi_{name}_embs.weight"].T + state[f"multi_{name}_embs.bias"]
+            for name, item in zip(("video", "audio"), hidden, strict=True)
         ]
     joined = torch.cat(hidden, dim=1)
     model = Blip2QFormerModel(
@@ -40,7 +40,7 @@ def reference(branch: str, state: dict[str, torch.Tensor], bert: BertConfig, hid
             layer_norm_eps=1e-12,
         )
     ).eval()
-    own = {
+    own_values = {
         name: state[
             f"{branch}_Qformer.bert." + name.replace("attention.attention.", "attention.self.")
             if not name.startswith("layernorm.")
@@ -48,7 +48,7 @@ def reference(branch: str, state: dict[str, torch.Tensor], bert: BertConfig, hid
         ]
         for name, _ in model.named_parameters()
     }
-    model.load_state_dict(own, strict=False)
+    model.load_state_dict(own_values, strict=False)
     table = state[f"{branch}{'_frame' if branch == 'video' else ''}_position_embedding.weight"]
     queries = state[f"{branch}_query_tokens"].expand(joined.shape[0], -1, -1)
     with torch.no_grad():
@@ -75,5 +75,5 @@ def test_every_branch_gives_what_its_bert_gives(
     for branch, (node, inputs) in BRANCHES.items():
         with torch.no_grad():
             out = pipeline.fusers[node]({name: Tokens(hidden[name]) for name in inputs}).values
-        wanted = reference(branch, state, bert, [hidden[name] for name in inputs])
-        torch.testing.assert_close(out, wanted, rtol=1e-4, atol=1e-4)
+        expected = reference(branch, state, bert, [hidden[name] for name in inputs])
+        torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)

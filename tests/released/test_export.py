@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.export import convert_back
-from affectgpt.released.report import Account
+from affectgpt.released.export import export_checkpoint
+from affectgpt.released.report import ConversionReport
 
 
-def returned(folder: Path, out: Path) -> Account:
-    return convert_back(folder, out, discover())
+def returned(folder: Path, out: Path) -> ConversionReport:
+    return export_checkpoint(folder, out, discover())
 
 
 def test_ties_are_told_on_the_way_back(
@@ -36,13 +36,13 @@ def test_an_adapter_of_another_form_does_not_go_back(
     original: Callable[..., Path], converted: Callable[..., Any], tmp_path: Path
 ) -> None:
     converted(original())
-    place = tmp_path / "out" / "adapter" / "adapter_model.safetensors"
-    stored = load_file(place)
+    path = tmp_path / "out" / "adapter" / "adapter_model.safetensors"
+    stored = load_file(path)
     for cut, words in (
-        (lambda name, each: each[:8] if "lora_A" in name else each[:, :8], "another rank"),
-        (lambda name, each: each[:, :8] if "lora_A" in name else each, "another shape"),
+        (lambda name, value: value[:8] if "lora_A" in name else value[:, :8], "another rank"),
+        (lambda name, value: value[:, :8] if "lora_A" in name else value, "another shape"),
     ):
-        save_file({name: cut(name, each).contiguous() for name, each in stored.items()}, place)
+        save_file({name: cut(name, value).contiguous() for name, value in stored.items()}, path)
         with pytest.raises(CheckpointError, match=words):
             returned(tmp_path / "out", tmp_path / "again.pth")
         assert not (tmp_path / "again.pth").exists()
@@ -66,16 +66,16 @@ def test_tensors_of_other_types_do_not_go_back(
     converted(original())
     before = (tmp_path / "out" / "model.safetensors").read_bytes()
     tensors = load_file(tmp_path / "out" / "model.safetensors")
-    name = next(each for each in tensors if each.startswith("projectors."))
+    name = next(value for value in tensors if value.startswith("projectors."))
     save_file({**tensors, name: tensors[name].to(dtype)}, tmp_path / "out" / "model.safetensors")
     with pytest.raises(CheckpointError, match="of a type") as caught:
         returned(tmp_path / "out", tmp_path / "again.pth")
     assert name in str(caught.value)
     (tmp_path / "out" / "model.safetensors").write_bytes(before)
     if dtype != torch.int64:
-        beside = tmp_path / "out" / "released" / "tensors.safetensors"
-        stored = load_file(beside)
-        save_file({each: tensor.to(dtype) for each, tensor in stored.items()}, beside)
+        sidecar = tmp_path / "out" / "released" / "tensors.safetensors"
+        stored = load_file(sidecar)
+        save_file({value: tensor.to(dtype) for value, tensor in stored.items()}, sidecar)
         with pytest.raises(CheckpointError, match="no plain tensor"):
             returned(tmp_path / "out", tmp_path / "again.pth")
     assert not (tmp_path / "again.pth").exists()
@@ -104,8 +104,8 @@ def test_options_that_the_original_does_not_have_do_not_go_back(
     file.write_text(yaml.safe_dump(tree))
     with pytest.raises(CheckpointError) as caught:
         returned(tmp_path / "out", tmp_path / "again.pth")
-    told = [problem.what.rpartition(" ")[2] for problem in caught.value.problems]
-    assert sorted(told) == sorted(".".join(path) for path in changes)
+    results = [problem.what.rpartition(" ")[2] for problem in caught.value.problems]
+    assert sorted(results) == sorted(".".join(path) for path in changes)
     assert not (tmp_path / "again.pth").exists()
 
 
@@ -123,11 +123,11 @@ def test_what_is_written_back_has_the_usual_rights_and_leaves_nothing_when_stopp
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    there = sorted(tmp_path.iterdir())
+    present = sorted(tmp_path.iterdir())
     monkeypatch.setattr("affectgpt.released.export.os.fsync", stopped)
     with pytest.raises(KeyboardInterrupt):
         returned(tmp_path / "out", tmp_path / "more.pth")
-    assert sorted(tmp_path.iterdir()) == there
+    assert sorted(tmp_path.iterdir()) == present
 
 
 def test_what_did_nothing_is_told(original: Callable[..., Path], converted: Callable[..., Any]) -> None:
@@ -148,7 +148,7 @@ def test_pictures_and_heads_are_the_right_ones(
     words = tmp_path / "other.yaml"
     words.write_text("{template: '<MultiHere><AudioHere><FaceHere><FrameHere>{subtitle} {question}', question: How?}")
     converted(original("qformer", "qformer", "qformer", tokens=(4, 4, 4), reads=multi), prompt=words)
-    made = yaml.safe_load((tmp_path / "out" / "pipeline.yaml").read_text())
-    assert made["fusers"]["multi"]["inputs"] == ["face", "audio"]
-    assert made["encoders"]["frame"]["channel_order"] == "rgb" and made["encoders"]["face"]["channel_order"] == "bgr"
-    assert all(node["heads"] == heads for node in made["fusers"].values())
+    content = yaml.safe_load((tmp_path / "out" / "pipeline.yaml").read_text())
+    assert content["fusers"]["multi"]["inputs"] == ["face", "audio"]
+    assert content["encoders"]["frame"]["channel_order"] == "rgb" and content["encoders"]["face"]["channel_order"] == "bgr"
+    assert all(node["heads"] == heads for node in content["fusers"].values())

@@ -20,12 +20,12 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.saved.model import load
 from affectgpt.media import Clip
 from affectgpt.registry.discovery import discover
-from affectgpt.released.checkpoint_config import facts_of
-from affectgpt.released.convert import Request, convert
-from affectgpt.released.export import convert_back
-from affectgpt.released.pipeline_file import Models
-from affectgpt.released.report import Account
-from affectgpt.released.tensor_names import Sizes, names_of
+from affectgpt.released.checkpoint_config import parse_config
+from affectgpt.released.convert import ConversionRequest, convert
+from affectgpt.released.export import export_checkpoint
+from affectgpt.released.pipeline_file import ModelPaths
+from affectgpt.released.report import ConversionReport
+from affectgpt.released.tensor_names import Sizes, expected_tensors
 from affectgpt.training.parameter_groups import parameter_groups
 
 BRANCHES = {"face_tokens": "face_llms", "audio_tokens": "audio_llms", "multi": "multi_llms"}
@@ -39,7 +39,7 @@ class Case:
     folder: Path
     checkpoint: Path
     out: Path
-    account: Account
+    account: ConversionReport
     pipeline: Pipeline
     batch: Batch
     answers: list[str]
@@ -49,8 +49,8 @@ class Case:
         return torch.load(self.folder / name, weights_only=True)
 
 
-def close(found: Tensor, expected: Tensor, at_most: float = 1e-4) -> None:
-    torch.testing.assert_close(found, expected, rtol=0, atol=at_most)
+def close(result: Tensor, expected: Tensor, at_most: float = 1e-4) -> None:
+    torch.testing.assert_close(result, expected, rtol=0, atol=at_most)
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +62,16 @@ def oracle(shared: Path) -> Path:
 
 
 def _wording(oracle: Path, file: Path) -> Path:
-    known = json.loads((oracle / "inputs" / "prompts.json").read_text(encoding="utf-8"))
-    asked = known["qa (with dummy sample)"]["out"]
-    template = known["prompts"]["multiface_audio_face_text"]["template"]
+    content = json.loads((oracle / "inputs" / "prompts.json").read_text(encoding="utf-8"))
+    question = content["qa (with dummy sample)"]["out"]
+    template = content["prompts"]["multiface_audio_face_text"]["template"]
     file.write_text(
         yaml.safe_dump(
             {
                 "template": template.replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{question}"),
-                "question": asked["MERCaptionPlus/description"]["question"],
-                "labels_question": asked["MERCaptionPlus/ovlabel"]["question"],
-                "labels_answer": asked["MERCaptionPlus/ovlabel"]["answer"].replace("aa, bb", "{labels}"),
+                "question": question["MERCaptionPlus/description"]["question"],
+                "labels_question": question["MERCaptionPlus/ovlabel"]["question"],
+                "labels_answer": question["MERCaptionPlus/ovlabel"]["answer"].replace("aa, bb", "{labels}"),
             }
         ),
         encoding="utf-8",
@@ -81,14 +81,14 @@ def _wording(oracle: Path, file: Path) -> Path:
 
 def said(prompt: str, pipeline: Pipeline) -> tuple[str, str]:
     """The subtitle in a recorded prompt, and which of the two questions it asks."""
-    known = pipeline.plan.config.prompt
-    (question,) = [each for each in (known.question, known.labels_question) if each and each in prompt]
+    table = pipeline.plan.config.prompt
+    (question,) = [each for each in (table.question, table.labels_question) if each and each in prompt]
     return re.findall("<Subtitle>(.*)</Subtitle>", prompt)[0], question
 
 
-def _models(oracle: Path) -> Models:
+def _models(oracle: Path) -> ModelPaths:
     folders = oracle / "hf_models"
-    return Models(str(folders / "tiny-qwen2"), str(folders / "tiny-clip"), str(folders / "tiny-hubert"), "float32")
+    return ModelPaths(str(folders / "tiny-qwen2"), str(folders / "tiny-clip"), str(folders / "tiny-hubert"), "float32")
 
 
 def opened(oracle: Path) -> list[Clip]:
@@ -99,25 +99,25 @@ def opened(oracle: Path) -> list[Clip]:
 @pytest.fixture(scope="module", params=["a", "c"])
 def case(request: pytest.FixtureRequest, oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     torch.set_num_threads(1)
-    made, folder = tmp_path_factory.mktemp("converted"), oracle / f"model_{request.param}"
+    built_model, folder = tmp_path_factory.mktemp("converted"), oracle / f"model_{request.param}"
     checkpoint = folder / "checkpoint_000000_loss_0.000.pth"
-    wanted = Request(checkpoint, _models(oracle), prompt=_wording(oracle, made / "wording.yaml"))
-    account = convert(wanted, made / "out", discover())
-    pipeline = load(made / "out", discover())
+    expected = ConversionRequest(checkpoint, _models(oracle), prompt=_wording(oracle, built_model / "wording.yaml"))
+    account = convert(expected, built_model / "out", discover())
+    pipeline = load(built_model / "out", discover())
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    subtitles = [re.findall("<Subtitle>(.*)</Subtitle>", each["prompt"])[0] for each in meta["texts"]]
-    answers = [each["target"].removesuffix("###") for each in meta["texts"]]
+    subtitles = [re.findall("<Subtitle>(.*)</Subtitle>", text["prompt"])[0] for text in meta["texts"]]
+    answers = [text["target"].removesuffix("###") for text in meta["texts"]]
     prompt = pipeline.plan.config.prompt
     question = prompt.labels_question if meta["variant"]["label"] == "ovlabel" else prompt.question
     batch = collate([pipeline.prepare(clip) for clip in opened(oracle)], subtitles)
-    yield Case(folder, checkpoint, made / "out", account, pipeline, batch, answers, question or "")
+    yield Case(folder, checkpoint, built_model / "out", account, pipeline, batch, answers, question or "")
 
 
 def test_every_tensor_is_accounted_for_and_comes_back(case: Case) -> None:
     before = torch.load(case.checkpoint, weights_only=True)
     assert [row.name for row in case.account.rows[: len(before["model"])]] == list(before["model"])
     assert {row.name for row in case.account.of("kept")} == {"image_llama_proj.weight", "image_llama_proj.bias"}
-    convert_back(case.out, case.out.with_name("again.pth"), discover())
+    export_checkpoint(case.out, case.out.with_name("again.pth"), discover())
     after = torch.load(case.out.with_name("again.pth"), weights_only=True)
     assert list(before["model"]) == list(after["model"])
     assert all(torch.equal(tensor, after["model"][name]) for name, tensor in before["model"].items())
@@ -153,7 +153,7 @@ def test_embeddings_logits_and_loss(case: Case) -> None:
         tokens = pipeline.fuse(pipeline.encode(case.batch))
         prompts = pipeline.prompts(tokens, case.batch.subtitles, case.question, training=True)
         ids = [pipeline._ids.answer(answer) for answer in case.answers]
-        answered = pipeline._embed([[each] for each in ids])
+        answered = pipeline._embed([[item] for item in ids])
         embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answered, strict=True)], "right")
         logits = pipeline.llm.logits(embeds, mask)
         loss = pipeline(case.batch, case.answers, case.question)
@@ -161,7 +161,7 @@ def test_embeddings_logits_and_loss(case: Case) -> None:
         # The last is the end marker, which is a label and no input there.
         length = int(real.sum())
         assert length - 1 == int(inputs["attention_masks"][row].sum())
-        assert ids[row] == [each for each in inputs["labels"][row].tolist() if each != -100]
+        assert ids[row] == [item for item in inputs["labels"][row].tolist() if item != -100]
         close(embeds[row, :length], recorded["inputs_embeds"][row, :length])
         close(logits[row, : length - 1], recorded["logits"][row, : length - 1])
     close(loss, recorded["loss"])
@@ -190,10 +190,10 @@ def test_one_step_of_training(case: Case, oracle: Path) -> None:
 
 def test_what_decays(case: Case) -> None:
     meta = json.loads((case.folder / "meta.json").read_text(encoding="utf-8"))
-    names = {id(each): name for name, each in case.pipeline.named_parameters()}
+    names = {id(parameter): name for name, parameter in case.pipeline.named_parameters()}
     ours = {row.to[0]: row.name for row in case.account.of("mapped")}
     groups = parameter_groups(case.pipeline, TrainingConfig(weight_decay=0.05))
-    decayed = {ours[names[id(each)]] for group in groups if group["weight_decay"] for each in group["params"]}
+    decayed = {ours[names[id(parameter)]] for group in groups if group["weight_decay"] for parameter in group["params"]}
     theirs = {name for group in meta["optimizer_groups"] if group["weight_decay"] for name in group["params"]}
     # No gradient reaches the projector of single pictures, so it is not touched there either.
     assert theirs - decayed == {"image_llama_proj.weight"} and decayed <= theirs
@@ -205,7 +205,7 @@ def test_answering(case: Case, row: int, oracle: Path) -> None:
     words, question = said(recorded["prompt"], pipeline)
     batch = collate([pipeline.prepare(opened(oracle)[row])], [words])
     with torch.no_grad():
-        encoded = pipeline.encode(batch, alone=True)
+        encoded = pipeline.encode(batch, one_by_one=True)
         close(encoded["audio"].values, recorded["audio_hiddens"])
         close(encoded["face"].values, recorded["face_hiddens"])
         tokens = pipeline.fuse(encoded)
@@ -234,18 +234,18 @@ def test_the_ids_of_a_prompt(case: Case, oracle: Path) -> None:
         words, question = said(recorded["prompt"], case.pipeline)
         width = plan.llm.output.dim
         places = {name: torch.zeros(1, plan.output(name).tokens, width) for name in plan.projected}
-        valid = {name: torch.ones(each.shape[:2], dtype=torch.bool) for name, each in places.items()}
+        valid = {name: torch.ones(item.shape[:2], dtype=torch.bool) for name, item in places.items()}
         (row,) = case.pipeline._ids.rows(places, valid, [words], [question])
         ids = [id_ for piece in row for id_ in (piece if isinstance(piece, list) else [None] * len(piece))]
         # Where our row has a node's tokens, the original has the id of a mark, beyond the tokenizer's own.
         marks = json.loads((case.folder / "meta.json").read_text(encoding="utf-8"))["special_ids"]
-        assert ids == [None if each >= marks["IMAGE"] else each for each in recorded["prompt_ids"].tolist()]
+        assert ids == [None if item >= marks["IMAGE"] else item for item in recorded["prompt_ids"].tolist()]
 
 
 def _listed(file: Path, kinds: str) -> dict[str, tuple[int, ...]]:
     rows = (re.fullmatch(r"([TFB]) (\S+) \[(.*?)\].*", line) for line in file.read_text(encoding="utf-8").splitlines())
-    found = [row.groups() for row in rows if row and row[1] in kinds]
-    return {name: tuple(int(size) for size in shape.split(",") if size.strip()) for _, name, shape in found}
+    results = [row.groups() for row in rows if row and row[1] in kinds]
+    return {name: tuple(int(size) for size in shape.split(",") if size.strip()) for _, name, shape in results}
 
 
 def _config(oracle: Path, fusions: dict[str, str], tokens: dict[str, int]) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def _variant(oracle: Path, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_key_lists(name: str, oracle: Path) -> None:
     values = json.loads((oracle / "hf_models" / "tiny-qwen2" / "config.json").read_text(encoding="utf-8"))
-    names = names_of(facts_of(_variant(oracle, name), "test"), Sizes(48, 64, 96, 32, 48), values)
+    names = expected_tensors(parse_config(_variant(oracle, name), "test"), Sizes(48, 64, 96, 32, 48), values)
     listed = _listed(oracle / f"KEYS_{name}.txt", "TB")
     assert set(names) == set(listed)
     assert all(each.shape in (None, listed[key]) for key, each in names.items())
@@ -285,8 +285,10 @@ def test_the_qformer_variant_goes_there_and_back(oracle: Path, tmp_path: Path) -
     }
     torch.save({"model": model, "config": _variant(oracle, "b"), "epoch": 3}, tmp_path / "b.pth")
     bert = oracle / "hf_models" / "bert-base-uncased"
-    wanted = Request(tmp_path / "b.pth", _models(oracle), prompt=_wording(oracle, tmp_path / "words.yaml"), bert=bert)
-    account = convert(wanted, tmp_path / "out", discover())
+    expected = ConversionRequest(
+        tmp_path / "b.pth", _models(oracle), prompt=_wording(oracle, tmp_path / "words.yaml"), bert=bert
+    )
+    account = convert(expected, tmp_path / "out", discover())
     assert account.count("kept") == 5 and account.count("mapped") == len(model) - 5
     pipeline = load(tmp_path / "out", discover())
     assert {name: pipeline.plan.output(name).tokens for name in BRANCHES} == {
@@ -294,7 +296,7 @@ def test_the_qformer_variant_goes_there_and_back(oracle: Path, tmp_path: Path) -
         "audio_tokens": 8,
         "multi": 16,
     }
-    convert_back(tmp_path / "out", tmp_path / "again.pth", discover())
+    export_checkpoint(tmp_path / "out", tmp_path / "again.pth", discover())
     again = torch.load(tmp_path / "again.pth", weights_only=True)["model"]
     assert list(again) == list(model) and all(torch.equal(again[name], each) for name, each in model.items())
 
@@ -305,7 +307,7 @@ def test_sound_of_another_rate_by_the_default_filter(oracle: Path) -> None:
     clip = opened(oracle)[1]
     waveform = clip.waveform()
     assert waveform is not None
-    rest = torch.from_numpy(waveform).float()
-    padded = torch.nn.functional.pad(rest, (0, 32000 - len(rest)))
+    remainder = torch.from_numpy(waveform).float()
+    padded = torch.nn.functional.pad(remainder, (0, 32000 - len(remainder)))
     difference = (padded - padded.mean() - recorded[0]).abs()
     assert 1e-3 < float(difference.max()) < 0.05 and float(difference.mean()) < 0.002

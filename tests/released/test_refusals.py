@@ -16,15 +16,15 @@ from torch import Tensor
 
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import AffectGPTError
-from affectgpt.released.convert import Request, convert
-from affectgpt.released.pipeline_file import Models
+from affectgpt.released.convert import ConversionRequest, convert
+from affectgpt.released.pipeline_file import ModelPaths
 
 LAYER = "llama_model.base_model.model.model.layers.{}."
 
 
 def model_of(content: dict[str, Any]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = content["model"]
-    return found
+    result: dict[str, Tensor] = content["model"]
+    return result
 
 
 def put(name: str, tensor: Tensor) -> Callable[[dict[str, Any]], object]:
@@ -169,13 +169,15 @@ def refused(models: Any, prompt: Path, catalog: Catalog, tmp_path: Path) -> Call
             "dtype": "float32",
         }
         folders |= {key: options.pop(key) for key in list(options) if key in folders}
-        request = Request(checkpoint, Models(**folders), **({"prompt": prompt, "bert": models.bert} | options))
+        request = ConversionRequest(
+            checkpoint, ModelPaths(**folders), **({"prompt": prompt, "bert": models.bert} | options)
+        )
         with pytest.raises(AffectGPTError) as caught:
             convert(request, tmp_path / "out", catalog)
         assert len(caught.value.problems) == 1, str(caught.value)
         assert caught.value.exit_code == 2 and caught.value.problems[0].where
-        for each in words:
-            assert each in str(caught.value), str(caught.value)
+        for word in words:
+            assert word in str(caught.value), str(caught.value)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
     return check

@@ -17,13 +17,13 @@ from affectgpt.core.saved.model import load, save
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError
-from affectgpt.released.export import convert_back
-from affectgpt.released.report import Account
+from affectgpt.released.export import export_checkpoint
+from affectgpt.released.report import ConversionReport
 from affectgpt.testing import NoiseClip
 
 
-def returned(folder: Path, out: Path) -> Account:
-    return convert_back(folder, out, discover())
+def returned(folder: Path, out: Path) -> ConversionReport:
+    return export_checkpoint(folder, out, discover())
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -36,9 +36,9 @@ def same(first: Path, second: Path) -> None:
     one, two = content(first), content(second)
     assert list(one["model"]) == list(two["model"])
     for name, tensor in one["model"].items():
-        other = two["model"][name]
-        assert tensor.dtype == other.dtype and tensor.shape == other.shape, name
-        assert tensor.numpy().tobytes() == other.numpy().tobytes(), name
+        different = two["model"][name]
+        assert tensor.dtype == different.dtype and tensor.shape == different.shape, name
+        assert tensor.numpy().tobytes() == different.numpy().tobytes(), name
     assert one["config"] == two["config"] and one["epoch"] == two["epoch"] == 5
 
 
@@ -137,7 +137,7 @@ def test_a_trained_model_goes_back_with_what_it_learned(
         for name, weight in pipeline.named_parameters():
             if name.endswith("layers.1.mlp.up_proj.lora_B.default.weight"):
                 weight.mul_(2)
-    save(pipeline, tmp_path / "out", also=lambda made: copy_beside(tmp_path / "out", made))
+    save(pipeline, tmp_path / "out", write_extras=lambda built_model: copy_beside(tmp_path / "out", built_model))
     returned(tmp_path / "out", tmp_path / "again.pth")
     before, after = content(checkpoint)["model"], content(tmp_path / "again.pth")["model"]
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -146,10 +146,10 @@ def test_a_trained_model_goes_back_with_what_it_learned(
     assert torch.equal(after[adapted], before[adapted] * 2)
 
 
-def copy_beside(old: Path, made: Path) -> None:
+def copy_beside(old: Path, built_model: Path) -> None:
     import shutil
 
-    shutil.copytree(old / "released", made / "released")
+    shutil.copytree(old / "released", built_model / "released")
 
 
 def test_the_saved_head_of_a_tied_llm_is_compared_with_the_folder(
@@ -164,9 +164,9 @@ def test_the_saved_head_of_a_tied_llm_is_compared_with_the_folder(
     assert row.name == name and row.to == ("llm.model.lm_head.weight",) and row.dtype == "float16"
     returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
-    other = original(change=lambda content: content["model"].update({name: head + 0.01}))
+    second = original(change=lambda content: content["model"].update({name: head + 0.01}))
     with pytest.raises(CheckpointError, match="differ from those of the model folders"):
-        converted(other, out="second", llm=folder)
+        converted(second, out="second", llm=folder)
     assert not (tmp_path / "second").exists()
 
 
@@ -188,18 +188,18 @@ def test_the_pipeline_file_names_what_is_compatible(
     original: Callable[..., Path], converted: Callable[..., Any], tmp_path: Path
 ) -> None:
     converted(original("mean", tokens=(2, 1, 3)))
-    made = yaml.safe_load((tmp_path / "out" / "pipeline.yaml").read_text())
-    face, audio = made["encoders"]["face"], made["encoders"]["audio"]
+    data = yaml.safe_load((tmp_path / "out" / "pipeline.yaml").read_text())
+    face, audio = data["encoders"]["face"], data["encoders"]["audio"]
     assert (face["channel_order"], face["spread"], face["resize"]) == ("bgr", "released", "squash")
     assert (audio["normalize"], audio["spread"], audio["resample"]) == ("batch", "released", "sinc")
-    assert made["fusers"]["multi"]["normalize"] == "none" and made["fusers"]["multi"]["copies"] == 3
-    prompt = made["prompt"]
+    assert data["fusers"]["multi"]["normalize"] == "none" and data["fusers"]["multi"]["copies"] == 3
+    prompt = data["prompt"]
     assert prompt["joined"] and prompt["answer_end"] == "###" and prompt["training_prefix"] == "<|im_start|>"
     assert "{multi}" in prompt["template"] and "<MultiHere>" not in prompt["template"]
-    assert made["generation"]["stop"] == ["###"] and made["generation"]["sample"] is False
-    training = made["training"]
+    assert data["generation"]["stop"] == ["###"] and data["generation"]["sample"] is False
+    training = data["training"]
     assert (training["steps"], training["lr"], training["min_lr"], training["target"]) == (20, 2e-5, 1e-5, "mixed")
-    assert made["seed"] == 7
+    assert data["seed"] == 7
     converted(original(), out="sampled", sample=True)
     sampled = yaml.safe_load((tmp_path / "sampled" / "pipeline.yaml").read_text())["generation"]
     assert (sampled["sample"], sampled["top_p"], sampled["top_k"]) == (True, 0.9, 20)

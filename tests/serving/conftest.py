@@ -19,7 +19,7 @@ import yaml
 from torch import Tensor
 
 from affectgpt.core.assembly import assemble
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.core.saved.model import save
@@ -187,9 +187,9 @@ def pipeline(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     path = tmp_path_factory.mktemp("config") / "served.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(CONFIG.replace("MODEL", str(base)))))
     catalog = discover()
-    config, source = load_config(path, catalog)
+    config = read_config(path, catalog)
     torch.manual_seed(0)
-    return assemble(make_plan(config, catalog, source), catalog)
+    return assemble(make_plan(config))
 
 
 @pytest.fixture(scope="session")
@@ -203,11 +203,11 @@ def model(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Five short clips, and in their midst one that is none."""
-    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.clips import write_clips
     from affectgpt.synthetic.difficulty import Difficulty
 
     folder = tmp_path_factory.mktemp("clips") / "train"
-    generate(folder, clips=5, seed=1, workers=1, difficulty=Difficulty(seconds=(1.0, 1.5)))
+    write_clips(folder, clips=5, seed=1, workers=1, difficulty=Difficulty(seconds=(1.0, 1.5)))
     files = sorted((folder / "video").iterdir())
     for number, path in enumerate(files):
         # Each prompt then has a length of its own.

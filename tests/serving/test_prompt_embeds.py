@@ -16,7 +16,7 @@ from affectgpt.core.saved.model import load, save
 from affectgpt.media.clip import Clip
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import CheckpointError, ConfigError
-from affectgpt.serving.prompt_embeds import load_for_prompts, prompt_embeds, prompted
+from affectgpt.serving.prompt_embeds import load_for_prompts, prompt_embeds, prompts_of_files
 
 
 def own_prompts(pipeline: Pipeline, files: list[Path], question: str | None = None) -> list[torch.Tensor]:
@@ -24,7 +24,7 @@ def own_prompts(pipeline: Pipeline, files: list[Path], question: str | None = No
     clips = [Clip.open(path) for path in files]
     batch = collate([pipeline.prepare(clip) for clip in clips], [clip.subtitle for clip in clips])
     with torch.no_grad():
-        tokens = pipeline.fuse(pipeline.encode(batch, alone=True))
+        tokens = pipeline.fuse(pipeline.encode(batch, one_by_one=True))
         return pipeline.prompts(tokens, batch.subtitles, question)
 
 
@@ -34,7 +34,7 @@ def whole(videos: list[Path]) -> list[Path]:
 
 def test_prompts_are_those_of_the_pipeline_to_the_last_bit(pipeline: Pipeline, videos: list[Path]) -> None:
     expected = own_prompts(pipeline, whole(videos))
-    rows = list(prompted(pipeline, videos, batch_size=len(videos)))
+    rows = list(prompts_of_files(pipeline, videos, batch_size=len(videos)))
     found = [row.embeds for row in rows if row.embeds is not None]
     assert [row.file for row in rows] == [str(path) for path in videos]
     assert len(found) == len(expected) == 5
@@ -45,7 +45,7 @@ def test_prompts_are_those_of_the_pipeline_to_the_last_bit(pipeline: Pipeline, v
 
 def test_a_broken_clip_has_an_error_and_the_others_their_prompts(pipeline: Pipeline, videos: list[Path]) -> None:
     for workers in (0, 2):
-        rows = list(prompted(pipeline, videos, batch_size=2, workers=workers))
+        rows = list(prompts_of_files(pipeline, videos, batch_size=2, workers=workers))
         assert [bool(row.error) for row in rows] == [path.name == "broken.mp4" for path in videos]
         assert all((row.embeds is None) == bool(row.error) for row in rows)
         assert "broken.mp4" in rows[2].error
@@ -54,10 +54,10 @@ def test_a_broken_clip_has_an_error_and_the_others_their_prompts(pipeline: Pipel
 def test_a_question_reaches_the_prompt_and_one_that_is_too_long_is_refused(
     pipeline: Pipeline, videos: list[Path]
 ) -> None:
-    (row,) = prompted(pipeline, videos[:1], question="Why?")
+    (row,) = prompts_of_files(pipeline, videos[:1], question="Why?")
     assert row.embeds is not None and torch.equal(row.embeds, own_prompts(pipeline, videos[:1], "Why?")[0])
     with pytest.raises(ConfigError, match="does not fit"):
-        prompted(pipeline, videos[:1], question="why " * 2000)
+        prompts_of_files(pipeline, videos[:1], question="why " * 2000)
 
 
 def test_without_layers_the_prompts_are_the_same(pipeline: Pipeline, model: Path, videos: list[Path]) -> None:

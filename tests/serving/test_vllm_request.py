@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.registry.errors import ConfigError, InterfaceError
-from affectgpt.serving.vllm_request import check_servable, encoded, request_body, sampling
+from affectgpt.serving.vllm_request import base64_tensor, check_servable, request_body, sampling
 
 
 def decoded(text: str) -> torch.Tensor:
@@ -56,13 +56,13 @@ def test_sampling_settings_reach_the_server() -> None:
 )
 def test_embeddings_come_back_bit_for_bit(length: int, width: int, dtype: torch.dtype, seed: int) -> None:
     embeds = torch.randn(length, width, generator=torch.Generator().manual_seed(seed)).to(dtype)
-    found = decoded(encoded(embeds))
+    found = decoded(base64_tensor(embeds))
     assert torch.equal(found, embeds) and found.dtype == dtype
 
 
 def test_of_a_slice_only_the_slice_is_sent() -> None:
     others = torch.randn(1000, 8, requires_grad=True)
-    found = decoded(encoded(others[2:5, ::2]))
+    found = decoded(base64_tensor(others[2:5, ::2]))
     assert torch.equal(found, others[2:5, ::2]) and found.untyped_storage().nbytes() == 3 * 4 * 4
     assert not found.requires_grad
 
@@ -70,7 +70,7 @@ def test_of_a_slice_only_the_slice_is_sent() -> None:
 @pytest.mark.parametrize("wrong", [torch.randn(1, 2, 3), torch.randn(3), torch.zeros(0, 4), torch.zeros(2, 2).long()])
 def test_what_is_no_prompt_is_refused(wrong: torch.Tensor) -> None:
     with pytest.raises(InterfaceError, match="not the embeddings"):
-        encoded(wrong)
+        base64_tensor(wrong)
 
 
 def test_beams_are_refused(pipeline: Pipeline) -> None:
