@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -66,7 +67,7 @@ def find_saved_model(start: Start) -> Path | None:
         return None
     from affectgpt.hub.loading import local_folder
 
-    folder = local_folder(str(start))
+    folder = local_folder(str(start), tell=logging.getLogger("affectgpt").info)
     return folder if folder.is_dir() else None
 
 

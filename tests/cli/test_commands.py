@@ -286,7 +286,7 @@ def test_a_hook_adds_a_command(run: Callable, monkeypatch: pytest.MonkeyPatch) -
     module.affectgpt_cli = affectgpt_cli  # type: ignore[attr-defined]
     catalog = Catalog()
     catalog.add_module(module, Origin("their-package", "1.0"))
-    monkeypatch.setattr(cli, "discover", lambda: catalog)
+    monkeypatch.setattr(cli.api, "discover", lambda: catalog)
     monkeypatch.setattr(cli.app, "registered_commands", list(cli.app.registered_commands))
     outcome = run("greet", "you")
     assert (outcome.code, outcome.out) == (0, "hello you\n")
@@ -298,3 +298,24 @@ def test_the_version_is_that_of_the_distribution(run: Callable) -> None:
 
     outcome = run("--version")
     assert (outcome.code, outcome.out.strip()) == (0, f"affectgpt {version('affectgpt')}")
+
+
+def test_a_report_of_a_problem_names_versions_and_plugins(run: Callable) -> None:
+    import json
+
+    import torch
+
+    outcome = run("env")
+    assert outcome.code == 0 and f"torch {torch.__version__.split('+')[0]}" in outcome.out
+    assert outcome.out.startswith("affectgpt") and "of kind fuser" in outcome.out
+    assert json.loads(run("env", "--json").out)["devices"][0].startswith("CPU")
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    import subprocess
+    import sys
+
+    result = subprocess.run(
+        [sys.executable, "-m", "affectgpt", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0 and result.stdout.startswith("affectgpt ")
