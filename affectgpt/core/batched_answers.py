@@ -1,4 +1,4 @@
-"""Many clips answered in batches of clips with prompts of like length, and given back in their own order."""
+"""Answers for many clips, in batches of prompts of similar length; results are in the order of the clips."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def group_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
 
 def windows(clips: Iterable[Clip], batch_size: int) -> Iterator[list[Clip]]:
     """The clips in order, a window at a time, read no further than that."""
-    rest = iter(clips)
-    while window := list(islice(rest, window_size(batch_size))):
+    iterator = iter(clips)
+    while window := list(islice(iterator, window_size(batch_size))):
         yield window
 
 
@@ -63,13 +63,13 @@ def answer_window(
 ) -> list[AnswerWithShares]:
     """Answer the clips of a window, `batch_size` at a time, and measure what counted; in the order of `window`."""
     lengths = [pipeline.prompt_length(clip.media, clip.subtitle, question) for clip in window]
-    found: dict[int, AnswerWithShares] = {}
+    answers: dict[int, AnswerWithShares] = {}
     for indices in group_by_length(lengths, batch_size):
         chosen = [window[index] for index in indices]
         batch = collate([clip.media for clip in chosen], [clip.subtitle for clip in chosen]).to(pipeline.device)
-        said = pipeline.generate(batch, question)
-        shares = influence(pipeline, batch, [each.text for each in said], question)
-        found |= {
-            index: AnswerWithShares(*each) for index, each in zip(indices, zip(said, shares, strict=True), strict=True)
+        generated = pipeline.generate(batch, question)
+        shares = influence(pipeline, batch, [answer.text for answer in generated], question)
+        answers |= {
+            index: AnswerWithShares(*answer) for index, answer in zip(indices, zip(generated, shares, strict=True), strict=True)
         }
-    return [found[index] for index in range(len(window))]
+    return [answers[index] for index in range(len(window))]

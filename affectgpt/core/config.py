@@ -34,8 +34,8 @@ class _Attached:
     def __init__(self, value: Any = None) -> None:
         self.value = value
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Attached)
+    def __eq__(self, value: object) -> bool:
+        return isinstance(value, _Attached)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -116,7 +116,7 @@ class PromptConfig(Section):
     max_subtitle_tokens: int = Field(default=256, ge=0, le=8192)
 
     @model_validator(mode="after")
-    def _one_way(self) -> PromptConfig:
+    def _template_or_order(self) -> PromptConfig:
         if self.inline and self.order:
             raise ValueError("a template with placeholders sets the order itself: leave `order` out")
         if not self.inline and not self.order:
@@ -196,7 +196,7 @@ class TrainingConfig(Section):
         return "no" if value is False else value
 
     @model_validator(mode="after")
-    def _fits(self) -> TrainingConfig:
+    def _steps_and_rates_fit(self) -> TrainingConfig:
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be below steps ({self.steps})")
         if self.min_lr > self.lr:

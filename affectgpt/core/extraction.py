@@ -82,45 +82,45 @@ class CheckedExtractor:
     def _read(self, method: str, texts: Sequence[str], fault: Callable[[Any], str]) -> list[Extraction]:
         where = f"{self.entry.location()}: {method}()"
         try:
-            found = getattr(self.plugin, method)(list(texts))
+            extractions = getattr(self.plugin, method)(list(texts))
         except AffectGPTError:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError("a plugin failed while it read texts", where=where, found=one_line(error)) from error
-        if not isinstance(found, list) or len(found) != len(texts):
-            amount = f"{len(found)} results" if isinstance(found, list) else type(found).__name__
+        if not isinstance(extractions, list) or len(extractions) != len(texts):
+            amount = f"{len(extractions)} results" if isinstance(extractions, list) else type(extractions).__name__
             raise PluginError(
                 "a plugin must give one result per text", where=where, found=amount, expected=f"a list of {len(texts)}"
             )
-        for index, each in enumerate(found):
-            wrong = fault(each)
+        for index, extraction in enumerate(extractions):
+            wrong = fault(extraction)
             if wrong:
                 raise PluginError("a plugin gave a wrong result", where=where, found=f"text {index + 1}: {wrong}")
-        return found
+        return extractions
 
 
-def labels_problem(found: Any) -> str:
+def labels_problem(extraction: Any) -> str:
     """What is wrong with the [Extraction][] of emotions `found`, or ""."""
-    if not isinstance(found, Extraction):
-        return f"{type(found).__name__} instead of an Extraction"
-    if not isinstance(found.error, str):
-        return f"the error {found.error!r} is no text"
-    if not isinstance(found.labels, tuple) or not all(isinstance(each, str) for each in found.labels):
-        return f"the labels {found.labels!r:.80} are no tuple of texts"
-    if found.error and found.labels:
-        return f"both an error and labels: {found.labels!r:.80}"
-    for label in found.labels:
+    if not isinstance(extraction, Extraction):
+        return f"{type(extraction).__name__} instead of an Extraction"
+    if not isinstance(extraction.error, str):
+        return f"the error {extraction.error!r} is no text"
+    if not isinstance(extraction.labels, tuple) or not all(isinstance(each, str) for each in extraction.labels):
+        return f"the labels {extraction.labels!r:.80} are no tuple of texts"
+    if extraction.error and extraction.labels:
+        return f"both an error and labels: {extraction.labels!r:.80}"
+    for label in extraction.labels:
         if not label or label != label.strip().lower():
             return f"the label {label!r:.80} is not a lower-case word without blanks around it"
-        if found.labels.count(label) > 1:
+        if extraction.labels.count(label) > 1:
             return f"the label {label!r:.80} is there twice"
     return ""
 
 
-def sentiment_problem(found: Any) -> str:
+def sentiment_problem(extraction: Any) -> str:
     """What is wrong with the [Extraction][] of a sentiment `found`, or ""."""
-    wrong = labels_problem(found)
-    if wrong or found.error:
+    wrong = labels_problem(extraction)
+    if wrong or extraction.error:
         return wrong
-    known = len(found.labels) == 1 and found.labels[0] in SENTIMENTS
-    return "" if known else f"{found.labels!r:.80} instead of one of {', '.join(SENTIMENTS)}"
+    is_sentiment = len(extraction.labels) == 1 and extraction.labels[0] in SENTIMENTS
+    return "" if is_sentiment else f"{extraction.labels!r:.80} instead of one of {', '.join(SENTIMENTS)}"

@@ -88,33 +88,33 @@ def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: Gene
     tokens, embeds, mask = _prompts(pipeline, batch, question)
     steps = pipeline.llm.stream(embeds, mask, settings, **_seeds(pipeline.llm.stream, pipeline, batch, question))
     texts = [StreamedText(pipeline.llm.decode, settings.stop) for _ in range(len(batch))]
-    said = ["" for _ in texts]
-    going = set(range(len(texts)))
+    texts_so_far = ["" for _ in texts]
+    unfinished = set(range(len(texts)))
 
     def last(row: int, piece: str) -> TextPiece:
-        going.discard(row)
+        unfinished.discard(row)
         piece += texts[row].end()
-        return TextPiece(row, piece, Answer(said[row] + piece, texts[row].tokens, _attribution(pipeline, tokens, row)))
+        return TextPiece(row, piece, Answer(texts_so_far[row] + piece, texts[row].tokens, _attribution(pipeline, tokens, row)))
 
     for step in steps:
-        for row in sorted(going):
+        for row in sorted(unfinished):
             token = step[row]
             piece = "" if token is None else texts[row].add(token)
             if token is None or texts[row].stopped:
                 yield last(row, piece)
             elif piece:
-                said[row] += piece
+                texts_so_far[row] += piece
                 yield TextPiece(row, piece)
-        if not going:
+        if not unfinished:
             break
-    for row in sorted(going):
+    for row in sorted(unfinished):
         yield last(row, "")
 
 
 def _prompts(
     pipeline: Pipeline, batch: Batch, question: Question
 ) -> tuple[dict[str, Tokens], torch.Tensor, torch.Tensor]:
-    tokens = pipeline.fuse(pipeline.encode(batch, alone=True))
+    tokens = pipeline.fuse(pipeline.encode(batch, one_by_one=True))
     embeds, mask = pad(pipeline.prompts(tokens, batch.subtitles, question), "left")
     return tokens, embeds, mask
 
@@ -137,8 +137,8 @@ def _seeds(method: Any, pipeline: Pipeline, batch: Batch, question: Question) ->
     if "seeds" not in inspect.signature(method).parameters:
         torch.manual_seed(config.seed)
         return {}
-    asked = config.prompt.question if question is None else question
-    questions = [asked] * len(batch) if isinstance(asked, str) else asked
+    text = config.prompt.question if question is None else question
+    questions = [text] * len(batch) if isinstance(text, str) else text
     return {"seeds": [_seed(config.seed, batch, row, each) for row, each in enumerate(questions)]}
 
 

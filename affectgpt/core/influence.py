@@ -24,12 +24,12 @@ def influence(
     full = pipeline.log_likelihood(batch, answers, question)
     drops: dict[str, list[float | None]] = {}
     for stream, encoders in streams.items():
-        there = [
+        present = [
             any(media is not None and bool(media.mask[row].any()) for media in map(batch.media.get, encoders))
             for row in range(len(batch))
         ]
         lost = full - pipeline.log_likelihood(batch.without(encoders), answers, question)
-        drops[stream] = [max(0.0, value) if here else None for value, here in zip(lost.tolist(), there, strict=True)]
+        drops[stream] = [max(0.0, value) if here else None for value, here in zip(lost.tolist(), present, strict=True)]
     if any(part.kind == "subtitle" for part in pipeline.plan.parts):
         lost = full - pipeline.log_likelihood(batch.without((), subtitle=True), answers, question)
         drops["subtitle"] = [

@@ -87,11 +87,11 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
                 values[section][name] = node
     if "llm" in source.data:
         values["llm"] = checker.node("llm", ("llm",), source.data["llm"])
-    rest = {key: value for key, value in source.data.items() if key not in ("encoders", "fusers", "llm")}
+    sections = {key: value for key, value in source.data.items() if key not in ("encoders", "fusers", "llm")}
     failed = bool(checker.problems)
-    config = checker.pipeline({**rest, **{key: value for key, value in values.items() if value is not None}}, failed)
+    config = checker.pipeline({**sections, **{key: value for key, value in values.items() if value is not None}}, failed)
     if checker.problems or config is None:
-        raise ConfigError.of(checker.problems)
+        raise ConfigError.from_problems(checker.problems)
     return config.with_source(source)
 
 
@@ -103,7 +103,7 @@ def validate_node(kind: Kind, raw: Any, catalog: Catalog, source: Source, path: 
     checker = _Checker(source, catalog)
     node = checker.node(kind, path, raw)
     if checker.problems:
-        raise ConfigError.of(checker.problems)
+        raise ConfigError.from_problems(checker.problems)
     return node
 
 
@@ -124,16 +124,16 @@ class _Checker:
                 "this model's file wants to run plugin code",
                 ("plugins",),
                 found=join_names(refs),
-                hint="read the files, then name them yourself with --plugin FILE",
+                hint='read the files, then pass plugins="FILE"',
             )
             return
         for index, ref in enumerate(refs):
             try:
                 load_plugins_from(self.catalog, ref, self.source.base_dir)
             except PluginError as error:
-                self._repeat(error, ("plugins", index))
+                self._add_problems(error, ("plugins", index))
 
-    def _repeat(self, error: PluginError, path: YamlPath) -> None:
+    def _add_problems(self, error: PluginError, path: YamlPath) -> None:
         for problem in error.problems:
             place = f"{problem.where}: " if problem.where else ""
             self.add(place + problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
@@ -157,7 +157,7 @@ class _Checker:
             entry = self.catalog.get(kind, raw["plugin"])
             model = self.catalog.config_class(entry)
         except PluginError as error:
-            self._repeat(error, (*path, "plugin"))
+            self._add_problems(error, (*path, "plugin"))
             return None
         node_class, base = _NODES[kind]
         if not (isinstance(model, type) and issubclass(model, base)):
@@ -215,21 +215,21 @@ class _Checker:
     def validation(self, error: ValidationError, path: YamlPath, model: type[BaseModel]) -> None:
         for wrong in error.errors():
             loc = tuple(part for part in wrong["loc"] if part != "[key]")
-            here = (*path, *loc)
+            setting = (*path, *loc)
             if wrong["type"] == "extra_forbidden":
-                known = _fields_at(model, loc[:-1])
+                names = _fields_at(model, loc[:-1])
                 self.add(
                     f"there is no setting {loc[-1]!r}",
-                    here,
-                    expected=f"one of {join_names(known)}",
-                    hint=did_you_mean(str(loc[-1]), known),
+                    setting,
+                    expected=f"one of {join_names(names)}",
+                    hint=did_you_mean(str(loc[-1]), names),
                 )
             elif wrong["type"] == "missing":
-                self.add(f"the setting {loc[-1]!r} is missing", here, expected=_field_description(model, loc))
+                self.add(f"the setting {loc[-1]!r} is missing", setting, expected=_field_description(model, loc))
             else:
                 found = repr(wrong.get("input")) if not isinstance(wrong.get("input"), dict | BaseModel) else ""
                 message = wrong["msg"].removeprefix("Value error, ")
-                self.add(message[:1].lower() + message[1:], here, found=found)
+                self.add(message[:1].lower() + message[1:], setting, found=found)
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:

@@ -61,34 +61,34 @@ class Pipeline(nn.Module):
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
         return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}  # type: ignore[operator]
 
-    def encode(self, batch: Batch, *, alone: bool = False) -> dict[str, Tokens]:
+    def encode(self, batch: Batch, *, one_by_one: bool = False) -> dict[str, Tokens]:
         """Tokens per encoder. Where no clip of the batch has the stream: one position, all-False mask.
 
-        With `alone`, an encoder that reads the whole batch is given one clip at a time.
+        With `one_by_one`, an encoder that reads the whole batch is given one clip at a time.
         """
         tokens = {}
         for name, node in self.plan.encoders.items():
             media = batch.media[name]
             if media is None:
-                tokens[name] = self._nothing(name, len(batch))
+                tokens[name] = self._absent_tokens(name, len(batch))
             elif media.encoded:
                 tokens[name] = Tokens(media.values.float(), media.mask, media.times)
             else:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and not node.config.frozen):
-                    tokens[name] = self._encoded(name, media, alone and node.config.reads_whole_batch())
+                    tokens[name] = self._encode_rows(name, media, one_by_one and node.config.reads_whole_batch())
         return tokens
 
-    def _encoded(self, name: str, media: MediaBatch, alone: bool) -> Tokens:
-        if not alone:
+    def _encode_rows(self, name: str, media: MediaBatch, one_by_one: bool) -> Tokens:
+        if not one_by_one:
             tokens: Tokens = self.encoders[name](media)
             return tokens
-        rows = [self.encoders[name](row) if row is not None else self._nothing(name, 1) for row in media.rows()]
+        rows = [self.encoders[name](row) if row is not None else self._absent_tokens(name, 1) for row in media.rows()]
         values, mask = pad([row.values[0] for row in rows], "right")
         places, _ = pad([row.valid()[0] for row in rows], "right")
         times = [row.times for row in rows if row.times is not None]
         return Tokens(values, mask & places, pad([each[0] for each in times], "right")[0] if times else None)
 
-    def _nothing(self, name: str, clips: int) -> Tokens:
+    def _absent_tokens(self, name: str, clips: int) -> Tokens:
         shape, width = (clips, 1), self.plan.encoders[name].output.dim
         return Tokens(
             torch.zeros(*shape, width, device=self.device),
@@ -114,8 +114,8 @@ class Pipeline(nn.Module):
         """One prompt per clip as embeddings `[T_i, D]`. Sections of what a clip lacks are left out."""
         projected = {name: self.projectors[name](tokens[name].zeroed()) for name in self.plan.projected}
         valid = {name: tokens[name].valid() for name in self.plan.projected}
-        asked = self.plan.config.prompt.question if question is None else question
-        questions = [asked] * len(subtitles) if isinstance(asked, str) else asked
+        text = self.plan.config.prompt.question if question is None else question
+        questions = [text] * len(subtitles) if isinstance(text, str) else text
         return self._embed(self._ids.rows(projected, valid, subtitles, questions, training=training))
 
     def check_question(self, question: str) -> None:
@@ -124,8 +124,8 @@ class Pipeline(nn.Module):
 
     def prompt_length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str | None = None) -> int:
         """About how many tokens the prompt of a prepared clip has: what clips are put into batches by."""
-        asked = self.plan.config.prompt.question if question is None else question
-        return self._ids.length(media, subtitle, asked)
+        text = self.plan.config.prompt.question if question is None else question
+        return self._ids.length(media, subtitle, text)
 
     def _embed(self, rows: Sequence[Sequence[list[int] | Tensor]]) -> list[Tensor]:
         """Rows of ids and embeddings -> one `[T_i, D]` each, with a single look-up for the whole batch."""
@@ -146,7 +146,7 @@ class Pipeline(nn.Module):
     def _answer_logits(
         self, batch: Batch, answers: Sequence[str], question: Question, *, training: bool
     ) -> tuple[Tensor, Tensor]:
-        tokens = self.fuse(self.encode(batch, alone=not training))
+        tokens = self.fuse(self.encode(batch, one_by_one=not training))
         prompts = self.prompts(tokens, batch.subtitles, question, training=training)
         ids = [self._ids.answer(answer) for answer in answers]
         answered = self._embed([[row] for row in ids])

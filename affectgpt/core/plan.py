@@ -88,7 +88,7 @@ def make_plan(config: PipelineConfig) -> Plan:
     planner = _Planner(config)
     plan = planner.plan()
     if planner.problems or plan is None:
-        raise ConfigError.of(planner.problems)
+        raise ConfigError.from_problems(planner.problems)
     return plan
 
 
@@ -97,7 +97,7 @@ def plan_llm(node: LLMNode, source: Source) -> PlannedNode:
     planner = _NodePlanner(source)
     planned = planner.node("llm", "llm", node, ("llm",), {})
     if planner.problems or planned is None:
-        raise ConfigError.of(planner.problems)
+        raise ConfigError.from_problems(planner.problems)
     return planned
 
 
@@ -110,7 +110,7 @@ class _NodePlanner:
         where = self.source.location(path) if self.source else ".".join(str(part) for part in path)
         self.problems.append(Problem(what, where, found, expected, hint))
 
-    def guarded(self, what: str, path: YamlPath, call: Any) -> Any:
+    def call_plugin(self, what: str, path: YamlPath, call: Any) -> Any:
         """A plugin's own method, its failure turned into a problem with a place."""
         try:
             return call()
@@ -122,7 +122,7 @@ class _NodePlanner:
         return None
 
     def _spec(self, what: str, path: YamlPath, call: Any) -> TokenSpec | None:
-        output = self.guarded(what, path, call)
+        output = self.call_plugin(what, path, call)
         if output is not None and not isinstance(output, TokenSpec):
             self.add(f"{what} must return a TokenSpec", path, found=repr(output), hint="this is a fault of the plugin")
             return None
@@ -133,7 +133,7 @@ class _NodePlanner:
         output = self._spec(f"infer() of {kind} {node.plugin!r}", path, lambda: node.config.infer(*arguments))
         if output is None:
             return None
-        count = self.guarded(
+        count = self.call_plugin(
             f"parameters() of {kind} {node.plugin!r}", path, lambda: node.config.parameters(*arguments)
         )
         return PlannedNode(name, node.entry, node.config, inputs, output, count)
@@ -161,8 +161,8 @@ class _Planner(_NodePlanner):
         parts = self._parts({name: spec for name, spec in specs.items() if spec}, set(specs))
         if self.problems or llm is None or parts is None:
             return None
-        known = {name: spec for name, spec in specs.items() if spec}
-        budget = self._budget(parts, known, used, llm)
+        outputs = {name: spec for name, spec in specs.items() if spec}
+        budget = self._budget(parts, outputs, used, llm)
         return Plan(
             config,
             {k: v for k, v in encoders.items() if v},
@@ -182,27 +182,27 @@ class _Planner(_NodePlanner):
 
     def _fuser_order(self) -> list[str]:
         """Fusers, each after its inputs. Problems: inputs that do not exist, and cycles."""
-        nodes, known = self.config.fusers, {*self.config.encoders, *self.config.fusers}
+        nodes, node_names = self.config.fusers, {*self.config.encoders, *self.config.fusers}
         for name, node in nodes.items():
-            for index, given in enumerate(node.config.inputs):
+            for index, input_name in enumerate(node.config.inputs):
                 path: YamlPath = ("fusers", name, "inputs", index)
-                if given not in known:
+                if input_name not in node_names:
                     self.add(
-                        f"there is no node {given!r}",
+                        f"there is no node {input_name!r}",
                         path,
-                        expected=f"one of {join_names(known - {name})}",
-                        hint=did_you_mean(given, known - {name}),
+                        expected=f"one of {join_names(node_names - {name})}",
+                        hint=did_you_mean(input_name, node_names - {name}),
                     )
-                if node.config.inputs.index(given) != index:
-                    self.add(f"the input {given!r} is named twice", path, hint="remove one of them")
+                if node.config.inputs.index(input_name) != index:
+                    self.add(f"the input {input_name!r} is named twice", path, hint="remove one of them")
         order: list[str] = []
-        waiting = dict(nodes)
-        while waiting:
+        unordered = dict(nodes)
+        while unordered:
             ready = [
-                name for name, node in waiting.items() if not any(given in waiting for given in node.config.inputs)
+                name for name, node in unordered.items() if not any(input_name in unordered for input_name in node.config.inputs)
             ]
             if not ready:
-                cycle = self._cycle(waiting)
+                cycle = self._cycle(unordered)
                 self.add(
                     "these fusers feed each other in a circle",
                     ("fusers", cycle[0], "inputs"),
@@ -211,13 +211,13 @@ class _Planner(_NodePlanner):
                 break
             order += ready
             for name in ready:
-                del waiting[name]
+                del unordered[name]
         return order
 
-    def _cycle(self, waiting: Mapping[str, Any]) -> list[str]:
-        path = [next(iter(waiting))]
+    def _cycle(self, unordered: Mapping[str, Any]) -> list[str]:
+        path = [next(iter(unordered))]
         while True:
-            following = next(given for given in waiting[path[-1]].config.inputs if given in waiting)
+            following = next(given for given in unordered[path[-1]].config.inputs if given in unordered)
             if following in path:
                 return path[path.index(following) :]
             path.append(following)
@@ -234,19 +234,19 @@ class _Planner(_NodePlanner):
                 found=f"{count}: {', '.join(node.config.inputs)}",
             )
             return None
-        inputs = {given: specs.get(given) for given in node.config.inputs}
-        known = {given: spec for given, spec in inputs.items() if spec is not None}
+        inputs = {input_name: specs.get(input_name) for input_name in node.config.inputs}
+        specs_by_input = {input_name: spec for input_name, spec in inputs.items() if spec is not None}
         # An input that failed has been reported at its own place.
-        return self.node("fuser", name, node, path, known) if len(known) == len(inputs) else None
+        return self.node("fuser", name, node, path, specs_by_input) if len(specs_by_input) == len(inputs) else None
 
     def _check_unused(self, used: list[str]) -> None:
-        needed, waiting = set(used), list(used)
-        while waiting:
-            node = self.config.fusers.get(waiting.pop())
-            for given in node.config.inputs if node else []:
-                if given not in needed:
-                    needed.add(given)
-                    waiting.append(given)
+        needed, queue = set(used), list(used)
+        while queue:
+            node = self.config.fusers.get(queue.pop())
+            for input_name in node.config.inputs if node else []:
+                if input_name not in needed:
+                    needed.add(input_name)
+                    queue.append(input_name)
         for section in ("encoders", "fusers"):
             for name in getattr(self.config, section):
                 if name not in needed:
@@ -261,7 +261,7 @@ class _Planner(_NodePlanner):
         # Nodes that failed were reported where they failed: here they still count as names.
         every = {name: specs.get(name, stand_in) for name in (*self.config.encoders, *self.config.fusers)}
         inline = self.config.prompt.inline
-        return self.guarded(  # type: ignore[no-any-return]
+        return self.call_plugin(  # type: ignore[no-any-return]
             "the prompt", ("prompt", "template" if inline else "order"), lambda: build_parts(self.config.prompt, every)
         )
 

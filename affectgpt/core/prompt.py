@@ -80,11 +80,11 @@ def _parse(text: str, specs: Mapping[str, TokenSpec], section: str, *, needs_que
         elif piece in specs:
             parts.append(Part("node", piece, section))
         else:
-            known = [*specs, *RESERVED]
+            names = [*specs, *RESERVED]
             raise ConfigError(
                 f"the prompt names {piece!r}, which is no node of this pipeline",
-                expected=f"one of {join_names(known)}",
-                hint=did_you_mean(piece, known),
+                expected=f"one of {join_names(names)}",
+                hint=did_you_mean(piece, names),
             )
     if needs_question and not any(part.kind == "question" for part in parts):
         raise ConfigError("the template has no {question}", hint="write {question} where the question belongs")

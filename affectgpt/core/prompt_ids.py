@@ -58,13 +58,13 @@ class PromptIds:
         return rows
 
     def length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str) -> int:
-        """Tokens of a clip's prompt, told before it is encoded; of a node without an exact number, the most."""
-        tokens = {
-            name: _token_bound(node.output, 0 if (given := media[name]) is None else len(given.values))
-            for name, node in self.plan.encoders.items()
-        }
+        """Tokens of a clip's prompt, known before it is encoded; of a node without an exact number, the most."""
+        tokens = {}
+        for name, node in self.plan.encoders.items():
+            prepared = media[name]
+            tokens[name] = _token_bound(node.output, len(prepared.values) if prepared is not None else 0)
         for name, node in self.plan.fusers.items():
-            tokens[name] = _token_bound(node.output, sum(tokens[given] for given in node.inputs))
+            tokens[name] = _token_bound(node.output, sum(tokens[input_name] for input_name in node.inputs))
         absent = {name for name, count in tokens.items() if not count} | (set() if subtitle.strip() else {"subtitle"})
         return sum(
             tokens[run[0].value] if run[0].kind == "node" else len(self._run(run, subtitle, question))
@@ -80,13 +80,13 @@ class PromptIds:
         """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
         budget = self.plan.budget
         text = sum(len(self._text(part.value)) for part in self.plan.parts if part.kind == "text")
-        asked = len(self.llm.encode(question, special=False))
+        count = len(self.llm.encode(question, special=False))
         room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
-        if asked > room:
+        if count > room:
             raise ConfigError(
                 "the question does not fit into the LLM's context",
                 where="question",
-                found=f"{asked} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
+                found=f"{count} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
                 f" subtitle + {budget.answer} of answer",
                 expected=f"at most {budget.context}",
                 hint=f"ask in at most {max(0, room)} tokens",
@@ -113,37 +113,37 @@ class PromptIds:
             limit = self.prompt.max_subtitle_tokens if run[0].kind == "subtitle" else None
             ids: list[int] = self.llm.encode(subtitle if run[0].kind == "subtitle" else question, special=False)
             return ids[:limit]
-        asked = {"subtitle": self._bounded(subtitle), "question": question}
+        texts = {"subtitle": self._cut_subtitle(subtitle), "question": question}
         # A marker is a token of its own: the words before it and behind it are tokenised apart.
         row: list[int] = []
-        waiting = ""
+        pending = ""
         for part in run:
-            if part.kind in asked:
-                waiting += asked[part.kind]
+            if part.kind in texts:
+                pending += texts[part.kind]
                 continue
-            for piece, is_marker in self._marked(part.value):
+            for piece, is_marker in self._split_markers(part.value):
                 if is_marker:
-                    row += [*self.llm.encode(waiting, special=False), *self.llm.encode(piece, special=True)]
-                waiting = "" if is_marker else waiting + piece
-        return [*row, *self.llm.encode(waiting, special=False)]
+                    row += [*self.llm.encode(pending, special=False), *self.llm.encode(piece, special=True)]
+                pending = "" if is_marker else pending + piece
+        return [*row, *self.llm.encode(pending, special=False)]
 
-    def _bounded(self, subtitle: str) -> str:
+    def _cut_subtitle(self, subtitle: str) -> str:
         """As much of a subtitle as fits its bound, cut between two characters."""
         text, limit = subtitle, self.prompt.max_subtitle_tokens
         ids = kept = self.llm.encode(text, special=False)
         if len(ids) > limit:
             kept = ids[:limit]
-            text = self._whole(kept)
+            text = self._decode_complete(kept)
         while kept and len(self.llm.encode(text, special=False)) > limit:
             kept = kept[:-1]
-            text = self._whole(kept)
+            text = self._decode_complete(kept)
         return text
 
-    def _whole(self, ids: list[int]) -> str:
+    def _decode_complete(self, ids: list[int]) -> str:
         # The bytes of a character that was cut are decoded to this mark.
         return str(self.llm.decode(ids)).rstrip("\N{REPLACEMENT CHARACTER}")
 
-    def _marked(self, text: str) -> list[tuple[str, bool]]:
+    def _split_markers(self, text: str) -> list[tuple[str, bool]]:
         """`text` in pieces, and whether each is a marker such as `<|im_end|>`: read otherwise than as plain text."""
         if text not in self._pieces:
             found, rest = [], text
@@ -167,5 +167,5 @@ class PromptIds:
         return self._known[text]
 
 
-def _token_bound(spec: TokenSpec, given: int) -> int:
-    return spec.tokens if given and spec.exact else min(spec.tokens, given)
+def _token_bound(spec: TokenSpec, count: int) -> int:
+    return spec.tokens if count and spec.exact else min(spec.tokens, count)

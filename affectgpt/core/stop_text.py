@@ -14,8 +14,8 @@ def find_stop(text: str, stops: Sequence[str]) -> int | None:
 
     What is complete first does not depend on how the text came in pieces.
     """
-    found = [(start + len(stop), start) for stop in stops if (start := text.find(stop)) >= 0]
-    return min(found)[1] if found else None
+    matches = [(start + len(stop), start) for stop in stops if (start := text.find(stop)) >= 0]
+    return min(matches)[1] if matches else None
 
 
 def possible_stop_length(text: str, stops: Sequence[str]) -> int:
@@ -47,8 +47,8 @@ class StreamedText:
     def __init__(self, decode: Callable[[Sequence[int]], str], stops: Sequence[str]) -> None:
         self._decode, self._stops = decode, stops
         self._window: list[int] = []
-        self._taken, self._pending, self._blank = 0, "", ""
-        self._begun = self.stopped = False
+        self._read_length, self._pending, self._blank = 0, "", ""
+        self._has_text = self.stopped = False
         self.tokens = 0
 
     def add(self, token: int) -> str:
@@ -56,27 +56,27 @@ class StreamedText:
         self.tokens += 1
         self._window.append(token)
         text = self._decode(self._window)
-        whole = text.rstrip(REPLACEMENT)
-        self._pending += whole[self._taken :]
-        self._taken = max(self._taken, len(whole))
-        if len(self._window) > _LONGEST and whole == text:
+        complete = text.rstrip(REPLACEMENT)
+        self._pending += complete[self._read_length :]
+        self._read_length = max(self._read_length, len(complete))
+        if len(self._window) > _LONGEST and complete == text:
             self._shorten(text)
-        return self._settled(last=False)
+        return self._final_text(last=False)
 
     def end(self) -> str:
         """The rest, when no more tokens come."""
-        self._pending += self._decode(self._window)[self._taken :] if self._window else ""
-        return self._settled(last=True)
+        self._pending += self._decode(self._window)[self._read_length :] if self._window else ""
+        return self._final_text(last=True)
 
     def _shorten(self, text: str) -> None:
         # A window that begins within a character, or shows nothing, reads on otherwise than the whole does.
         for count in range(_KEPT, _MORE):
             tail = self._decode(self._window[-count:])
             if tail.strip() and text.endswith(tail):
-                self._window, self._taken = self._window[-count:], len(tail)
+                self._window, self._read_length = self._window[-count:], len(tail)
                 return
 
-    def _settled(self, *, last: bool) -> str:
+    def _final_text(self, *, last: bool) -> str:
         if self.stopped:
             return ""
         at = find_stop(self._pending, self._stops)
@@ -87,7 +87,7 @@ class StreamedText:
         self._pending = self._pending[at:]
         shown = text.rstrip()
         self._blank = text[len(shown) :]
-        if not self._begun:
+        if not self._has_text:
             shown = shown.lstrip()
-        self._begun = self._begun or bool(shown)
+        self._has_text = self._has_text or bool(shown)
         return shown

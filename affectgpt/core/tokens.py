@@ -68,8 +68,8 @@ class MediaBatch:
     def rows(self) -> Iterator[MediaBatch | None]:
         """Each clip as a batch of its own, without padding; None for a clip that lacks the stream."""
         for values, mask, times in zip(self.values, self.mask, self.times, strict=True):
-            some = bool(mask.any())
-            yield MediaBatch(values[mask][None], mask[mask][None], times[mask][None], self.encoded) if some else None
+            has_stream = bool(mask.any())
+            yield MediaBatch(values[mask][None], mask[mask][None], times[mask][None], self.encoded) if has_stream else None
 
 
 def stack(samples: Sequence[Prepared | None]) -> MediaBatch | None:

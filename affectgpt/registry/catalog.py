@@ -208,7 +208,7 @@ class Catalog:
 
     # -- looking up
 
-    def call_each(self, hook: str, **arguments: object) -> list[BrokenPlugin]:
+    def call_hook(self, hook: str, **arguments: object) -> list[BrokenPlugin]:
         """Call every implementation of a hook; one that fails is recorded in `broken`, and the next is called.
 
         Returns the implementations that failed in this call.

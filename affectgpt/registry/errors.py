@@ -40,7 +40,7 @@ class AffectGPTError(Exception):
         super().__init__(str(self.problems[0]))
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> AffectGPTError:
+    def from_problems(cls, problems: Sequence[Problem]) -> AffectGPTError:
         """An error that reports all of `problems` at once (at least one is required)."""
         if not problems:
             raise ValueError("an error needs at least one problem")

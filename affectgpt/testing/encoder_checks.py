@@ -38,10 +38,10 @@ def declared_interface(case: ModuleCase) -> None:
     for clips in ((SHORT,), (LONG,), (SHORT, LONG, SILENT)):
         tokens = encode(encoder, batch_of(encoder, *clips))
         count = tokens.values.shape[1]
-        found = f"{list(tokens.values.shape)} {tokens.values.dtype}"
+        actual = f"{list(tokens.values.shape)} {tokens.values.dtype}"
         expected = [len(clips), declared.tokens if declared.exact else count, declared.dim]
-        assert list(tokens.values.shape) == expected, f"values {found}; infer() declares {expected}"
-        assert tokens.values.dtype is torch.float32, f"values {found}; expected float32"
+        assert list(tokens.values.shape) == expected, f"values {actual}; infer() declares {expected}"
+        assert tokens.values.dtype is torch.float32, f"values {actual}; expected float32"
         assert count <= declared.tokens, f"{count} tokens; infer() declares at most {declared.tokens}"
         assert tokens.mask is not None, "mask is None; expected the batch's own, so that padding stays padding"
         assert tokens.times is not None and tokens.times.shape == tokens.mask.shape, "times do not go with the mask"
@@ -51,8 +51,8 @@ def declared_interface(case: ModuleCase) -> None:
 
 def declared_parameters(case: ModuleCase) -> None:
     """`parameters` of the config counts the module's weights, or says None."""
-    declared, found = case.config().parameters(), sum(each.numel() for each in case.build().parameters())
-    assert declared in (None, found), f"parameters() says {declared:,}; the module has {found:,}"
+    declared, count = case.config().parameters(), sum(each.numel() for each in case.build().parameters())
+    assert declared in (None, count), f"parameters() says {declared:,}; the module has {count:,}"
 
 
 def absent_stream(case: ModuleCase) -> None:
@@ -82,10 +82,10 @@ def batch_rows(case: ModuleCase) -> None:
     encoder = case.build()
     together = encode(encoder, batch_of(encoder, SHORT, LONG))
     for row, clip in enumerate((SHORT, LONG)):
-        alone = encode(encoder, batch_of(encoder, clip))
-        one, other = alone.values[0][alone.valid()[0]], together.values[row][together.valid()[row]]
-        assert one.shape == other.shape, f"a clip alone has {len(one)} tokens, in a batch {len(other)}"
-        off = (one - other).abs().max() / (1 + other.abs().max())
+        single = encode(encoder, batch_of(encoder, clip))
+        one, batch_values = single.values[0][single.valid()[0]], together.values[row][together.valid()[row]]
+        assert one.shape == batch_values.shape, f"a clip alone has {len(one)} tokens, in a batch {len(batch_values)}"
+        off = (one - batch_values).abs().max() / (1 + batch_values.abs().max())
         assert off <= 2e-2 if _half(case) else off <= 1e-3, f"a clip by itself gives tokens that are off by {off:.2g}"
 
 
@@ -111,15 +111,15 @@ def deterministic_evaluation(case: ModuleCase) -> None:
 def finite_gradients(case: ModuleCase) -> None:
     """In training, the trainable weights get finite gradients."""
     encoder = case.build().train()
-    trained = [each for each in encoder.parameters() if each.requires_grad]
+    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     if not trained or _half(case):
         return
     tokens = encoder(batch_of(encoder, SHORT, LONG))
     tokens.values[tokens.valid()].square().sum().backward()
-    grads = [each.grad for each in trained if each.grad is not None]
+    grads = [parameter.grad for parameter in trained if parameter.grad is not None]
     assert grads, "no trainable weight gets a gradient"
-    assert all(each.isfinite().all() for each in grads), "a gradient is not finite"
-    assert any(each.any() for each in grads), "every gradient is 0"
+    assert all(parameter.isfinite().all() for parameter in grads), "a gradient is not finite"
+    assert any(parameter.any() for parameter in grads), "every gradient is 0"
 
 
 def state_dict(case: ModuleCase) -> None:

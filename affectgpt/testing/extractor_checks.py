@@ -54,16 +54,16 @@ def emotion_labels(case: ExtractorCase) -> None:
     """`emotions` gives one Extraction per text: lower-case labels without blanks around them, each once."""
     found = case.build().emotions(list(TEXTS))
     _one_per_text(found, len(TEXTS), "emotions")
-    for text, each in zip(TEXTS, found, strict=True):
-        assert not (wrong := labels_problem(each)), f"emotions([{text!r}]): {wrong}"
+    for text, extraction in zip(TEXTS, found, strict=True):
+        assert not (wrong := labels_problem(extraction)), f"emotions([{text!r}]): {wrong}"
 
 
 def one_sentiment(case: ExtractorCase) -> None:
     """`sentiments` gives one Extraction per text: positive, negative or neutral, or an error."""
-    found = case.build().sentiments(list(TEXTS))
-    _one_per_text(found, len(TEXTS), "sentiments")
-    for text, each in zip(TEXTS, found, strict=True):
-        assert not (wrong := sentiment_problem(each)), f"sentiments([{text!r}]): {wrong}"
+    results = case.build().sentiments(list(TEXTS))
+    _one_per_text(results, len(TEXTS), "sentiments")
+    for text, extraction in zip(TEXTS, results, strict=True):
+        assert not (wrong := sentiment_problem(extraction)), f"sentiments([{text!r}]): {wrong}"
 
 
 def each_by_itself(case: ExtractorCase) -> None:
@@ -73,9 +73,9 @@ def each_by_itself(case: ExtractorCase) -> None:
         read = getattr(extractor, method)
         together, backwards = read(list(TEXTS)), read(list(reversed(TEXTS)))
         for index, text in enumerate(TEXTS):
-            alone = read([text])
-            assert alone == [together[index]] == [backwards[-1 - index]], (
-                f"{method}() of {text!r}: alone {alone}, in a batch {together[index]},"
+            single = read([text])
+            assert single == [together[index]] == [backwards[-1 - index]], (
+                f"{method}() of {text!r}: alone {single}, in a batch {together[index]},"
                 f" in the reversed batch {backwards[-1 - index]}"
             )
 
@@ -84,14 +84,14 @@ def no_texts(case: ExtractorCase) -> None:
     """No texts give no results."""
     extractor = case.build()
     for method in METHODS:
-        found = getattr(extractor, method)([])
-        assert found == [], f"{method}([]) gives {found!r}; expected []"
+        results = getattr(extractor, method)([])
+        assert results == [], f"{method}([]) gives {results!r}; expected []"
 
 
 def blank_text(case: ExtractorCase) -> None:
     """A text of blanks names no emotion."""
-    for text, each in zip(BLANK, case.build().emotions(list(BLANK)), strict=True):
-        assert not each.labels, f"emotions([{text!r}]) gives {each.labels}; expected none"
+    for text, extraction in zip(BLANK, case.build().emotions(list(BLANK)), strict=True):
+        assert not extraction.labels, f"emotions([{text!r}]) gives {extraction.labels}; expected none"
 
 
 def odd_text(case: ExtractorCase) -> None:
@@ -100,10 +100,10 @@ def odd_text(case: ExtractorCase) -> None:
     for name, text in ODD.items():
         for method in METHODS:
             try:
-                found = getattr(extractor, method)([text])
+                results = getattr(extractor, method)([text])
             except Exception as error:
                 raise AssertionError(f"{method}() fails on {name}: {type(error).__name__}: {error}") from error
-            _one_per_text(found, 1, f"{method}() of {name}")
+            _one_per_text(results, 1, f"{method}() of {name}")
 
 
 def same_again(case: ExtractorCase) -> None:
@@ -120,15 +120,15 @@ def light_config(case: ExtractorCase) -> None:
     entry = case.catalog.get("extractor", case.name)
     module, source = entry.spec.config.split(":")[0], Path(entry.origin.source)
     file = str(source) if source.is_file() else ""
-    done = subprocess.run(
+    outcome = subprocess.run(
         [sys.executable, "-c", _IMPORTS_TORCH, module, file],
         capture_output=True,
         text=True,
         timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
-    assert not done.stderr.strip(), f"{module} cannot be imported by itself: {done.stderr.strip().splitlines()[-1]}"
-    assert done.returncode == 0, f"importing {file or module} imports torch; import it where it is used"
+    assert not outcome.stderr.strip(), f"{module} cannot be imported by itself: {outcome.stderr.strip().splitlines()[-1]}"
+    assert outcome.returncode == 0, f"importing {file or module} imports torch; import it where it is used"
 
 
 def config_json(case: ExtractorCase) -> None:
@@ -136,9 +136,9 @@ def config_json(case: ExtractorCase) -> None:
     config_round_trip(case.config())
 
 
-def _one_per_text(found: Any, count: int, what: str) -> None:
-    assert isinstance(found, list) and len(found) == count, f"{what} gives {found!r:.200}; expected a list of {count}"
-    assert all(isinstance(each, Extraction) for each in found), f"{what} gives {found!r:.200}; expected Extractions"
+def _one_per_text(results: Any, count: int, what: str) -> None:
+    assert isinstance(results, list) and len(results) == count, f"{what} gives {results!r:.200}; expected a list of {count}"
+    assert all(isinstance(each, Extraction) for each in results), f"{what} gives {results!r:.200}; expected Extractions"
 
 
 CHECKS = by_name(

@@ -133,10 +133,10 @@ def test_a_failing_hook_is_reported_and_the_next_is_called() -> None:
     catalog = Catalog(KINDS)
     catalog.add_module(module("works_module", works=works), Origin("works"))
     catalog.add_module(module("breaks_module", breaks=breaks), Origin("breaks"))
-    failed = catalog.call_each("affectgpt_before_run", command="train", config=5)
+    failed = catalog.call_hook("affectgpt_before_run", command="train", config=5)
     assert called == [("train", 5)]
     assert failed == catalog.broken and "RuntimeError: no" in failed[0].cause
-    assert len(catalog.call_each("affectgpt_before_run", command="train", config=5)) == 1
+    assert len(catalog.call_hook("affectgpt_before_run", command="train", config=5)) == 1
 
 
 class Config: ...

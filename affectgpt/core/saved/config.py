@@ -26,7 +26,7 @@ def load_saved_config(folder: Path, catalog: Catalog, changes: Sequence[str] = (
     try:
         return validate(source, catalog, allow_plugins=False)
     except ConfigError as error:
-        raise ConfigError.of([*error.problems, *_missing_plugins(folder, catalog)]) from error
+        raise ConfigError.from_problems([*error.problems, *_missing_plugins(folder, catalog)]) from error
 
 
 def _missing_plugins(folder: Path, catalog: Catalog) -> list[Problem]:
@@ -42,5 +42,5 @@ def _missing_plugins(folder: Path, catalog: Catalog) -> list[Problem]:
         }
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return []
-    hint = "install it, or pass its file or module as plugins=[...]"
+    hint = 'install it, or pass plugins="FILE"'
     return [Problem(f"this model was made with {plugin}", str(path), hint=hint) for plugin in sorted(missing)]

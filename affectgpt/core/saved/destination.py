@@ -1,4 +1,4 @@
-"""Where a model is to be saved: found out before the work, not after it."""
+"""Check that the output folder of a model can be created, before training starts."""
 
 from __future__ import annotations
 

@@ -26,17 +26,17 @@ def check_extras(folder: Path) -> None:
     card = folder / CARD
     if os.path.lexists(card) and not stat.S_ISREG(card.lstat().st_mode):
         raise CheckpointError("this is not a model card", where=str(card), expected="a plain file", hint="move it away")
-    place = folder / RELEASED
-    if not os.path.lexists(place):
+    sidecar = folder / RELEASED
+    if not os.path.lexists(sidecar):
         return
     try:
-        inside = sorted(place.iterdir()) if stat.S_ISDIR(place.lstat().st_mode) else [place]
+        inside = sorted(sidecar.iterdir()) if stat.S_ISDIR(sidecar.lstat().st_mode) else [sidecar]
         odd = [path for path in inside if not stat.S_ISREG(path.lstat().st_mode)]
     except OSError as error:
         raise CheckpointError(
-            "a folder of the saved model cannot be read", where=str(place), found=error.strerror or str(error)
+            "a folder of the saved model cannot be read", where=str(sidecar), found=error.strerror or str(error)
         ) from error
-    if odd or inside == [place]:
+    if odd or inside == [sidecar]:
         raise CheckpointError(
             "this is not what a conversion leaves beside a model",
             where=str((odd or inside)[0]),
@@ -45,23 +45,23 @@ def check_extras(folder: Path) -> None:
         )
 
 
-def copy_sidecar(folder: Path, made: Path) -> None:
+def copy_sidecar(folder: Path, new_folder: Path) -> None:
     """Copy `released/` of the saved model `folder`, if it has one, into `made`. Raises as [check_extras][]."""
     check_extras(folder)
     if (folder / RELEASED).is_dir():
-        (made / RELEASED).mkdir()
+        (new_folder / RELEASED).mkdir()
         for path in (folder / RELEASED).iterdir():
-            shutil.copyfile(path, made / RELEASED / path.name, follow_symlinks=False)
+            shutil.copyfile(path, new_folder / RELEASED / path.name, follow_symlinks=False)
 
 
-def copy_extras(folder: Path, made: Path) -> None:
+def copy_extras(folder: Path, new_folder: Path) -> None:
     """Copy into `made` what stands beside the saved model `folder`, that is to be replaced, and `made` has not."""
-    if not (made / RELEASED).exists():
-        copy_sidecar(folder, made)
+    if not (new_folder / RELEASED).exists():
+        copy_sidecar(folder, new_folder)
     card = folder / CARD
     # A generated card tells of the weights that are replaced.
-    if card.is_file() and not (made / CARD).exists() and not is_generated(card):
-        shutil.copyfile(card, made / CARD)
+    if card.is_file() and not (new_folder / CARD).exists() and not is_generated(card):
+        shutil.copyfile(card, new_folder / CARD)
 
 
 def add_mark(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A saved model as the beginning of another training, with changes to its config."""
+"""A saved model as the start of a training, with changes to its config."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from affectgpt.registry.catalog import Catalog
 
 @dataclass(frozen=True)
 class InitialModel:
-    """The plan of another training, and what the saved model in `folder` holds: its `tensors` and own config."""
+    """The plan of a training, and the saved model in `folder` that it starts from: its `tensors` and its config."""
 
     folder: Path
     plan: Plan
     tensors: dict[str, Tensor]
-    before: PipelineConfig
+    saved_config: PipelineConfig
 
-    def fill(self, pipeline: Pipeline) -> None:
-        """Give `pipeline`, built of the plan, the saved model's weights.
+    def load_weights(self, pipeline: Pipeline) -> None:
+        """Copy the saved model's weights into `pipeline`, which was built from the plan.
 
-        A part that was frozen, and whose weights a model folder holds, is as that folder has it; an adapter that the
-        saved model lacks begins anew. Raises CheckpointError as [load][] for all else that does not fit, also for a
-        part that was trained there and is frozen now: it would not be saved.
+        A part that was frozen and read from a model folder keeps that folder's weights; an adapter that the saved model
+        lacks keeps its new weights. Raises CheckpointError as [load][] for everything else that does not fit, also for
+        a part that was trained in the saved model and is frozen now: its weights would not be saved.
         """
         adapted = pipeline.llm.adapter() is not None
         if not adapted:
             load_adapter(pipeline, self.folder)
         own, stored = tensors_to_save(pipeline), self.tensors
-        fresh = adapted and getattr(self.before.llm.config, "lora", None) is None
+        fresh = adapted and getattr(self.saved_config.llm.config, "lora", None) is None
         if fresh:
             # PEFT calls a layer so that it has put an adapter on.
             names = {name.replace(".base_layer.", "."): name for name in own}
             stored = {names.get(name, name): tensor for name, tensor in stored.items()}
-        elsewhere = tuple(f"{name}." for name in self._in_model_folders(pipeline))
+        elsewhere = tuple(f"{name}." for name in self._parts_from_folders(pipeline))
         wanted = {name: each for name, each in own.items() if name in stored or not name.startswith(elsewhere)}
         copy_into(wanted, stored, str(self.folder / WEIGHTS))
         if adapted and not fresh:
             load_adapter(pipeline, self.folder)
 
-    def _in_model_folders(self, pipeline: Pipeline) -> list[str]:
+    def _parts_from_folders(self, pipeline: Pipeline) -> list[str]:
         encoders = [
             f"encoders.{name}"
             for name, module in pipeline.encoders.items()
-            if module.pretrained and name in self.before.encoders and self.before.encoders[name].config.frozen
+            if module.pretrained and name in self.saved_config.encoders and self.saved_config.encoders[name].config.frozen
         ]
-        llm = pipeline.llm.pretrained and getattr(self.before.llm.config, "frozen", False)
+        llm = pipeline.llm.pretrained and getattr(self.saved_config.llm.config, "frozen", False)
         return [*encoders, "llm"] if llm else encoders
 
 
@@ -65,5 +65,5 @@ def read_initial_model(
     """The saved model in `folder`, with `changes` to its config as in [read_config][]. Raises as [load][]."""
     plan, tensors = read_saved(folder, catalog, changes, allow_pickle=allow_pickle)
     check_extras(folder)
-    before = load_saved_config(folder, catalog)
-    return InitialModel(folder, plan, tensors, before)
+    saved_config = load_saved_config(folder, catalog)
+    return InitialModel(folder, plan, tensors, saved_config)

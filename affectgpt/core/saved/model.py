@@ -52,13 +52,13 @@ def tensors_to_save(pipeline: Pipeline) -> dict[str, Tensor]:
     parameters = dict(pipeline.named_parameters())
     foreign = [f"encoders.{name}." for name, encoder in pipeline.encoders.items() if encoder.pretrained]
     foreign += ["llm."] if pipeline.llm.pretrained else []
-    kept = {}
+    tensors = {}
     for name, tensor in state.items():
         trained = name in parameters and parameters[name].requires_grad
         buffer_of_trained = name not in parameters and _has_trained_sibling(name, parameters)
         if not _is_adapter(pipeline, name) and (trained or buffer_of_trained or not name.startswith(tuple(foreign))):
-            kept[name] = tensor
-    return kept
+            tensors[name] = tensor
+    return tensors
 
 
 def untrained_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
@@ -82,12 +82,12 @@ def _has_trained_sibling(name: str, parameters: Mapping[str, Any]) -> bool:
 
 
 def save(
-    pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32", also: Callable[[Path], None] | None = None
+    pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32", write_extras: Callable[[Path], None] | None = None
 ) -> None:
     """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
 
-    `also` is called with the folder in the making, to write some of `EXTRAS` into it. An existing saved model there is
-    replaced; of its extras those stay that `also` did not write, but for a card that was generated. Raises
+    `write_extras` is called with the folder in the making, to write some of `EXTRAS` into it. An existing saved model there is
+    replaced; of its extras those stay that `write_extras` did not write, but for a card that was generated. Raises
     CheckpointError when the folder holds anything else or cannot be made, and RunError when a tensor holds a value that
     is not finite, in `dtype`, or the disk refuses.
     """
@@ -96,18 +96,18 @@ def save(
     try:
         _check_folder(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=folder.parent))
+        new_folder = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=folder.parent))
     except OSError as error:
         raise error_unwritable(folder, error) from error
     try:
-        _write(pipeline, made, tensors)
-        if also is not None:
-            also(made)
-        copy_extras(folder, made)
+        _write(pipeline, new_folder, tensors)
+        if write_extras is not None:
+            write_extras(new_folder)
+        copy_extras(folder, new_folder)
         # mkdtemp and safetensors let nobody else read what they make.
-        for path in (made, *made.rglob("*")):
+        for path in (new_folder, *new_folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        _replace(made, folder)
+        _replace(new_folder, folder)
     except (OSError, SafetensorError) as error:
         raise RunError(
             "the model cannot be saved",
@@ -116,13 +116,13 @@ def save(
             hint="is the disk full? What was there before is as it was",
         ) from error
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new_folder, ignore_errors=True)
 
 
 def _check_folder(folder: Path) -> None:
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
-    own = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
-    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= own
+    names = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
+    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= names
     if folder.exists() and inside != set() and not ours:
         raise CheckpointError(
             "there is something else at this place",
@@ -133,16 +133,16 @@ def _check_folder(folder: Path) -> None:
     check_extras(folder)
 
 
-def _replace(made: Path, folder: Path) -> None:
-    for path in made.rglob("*"):
+def _replace(new_folder: Path, folder: Path) -> None:
+    for path in new_folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    old = made.with_name(made.name + ".old")
+    old = new_folder.with_name(new_folder.name + ".old")
     if folder.exists():
         os.replace(folder, old)
     try:
-        os.replace(made, folder)
+        os.replace(new_folder, folder)
     except OSError:
         if old.exists():
             os.replace(old, folder)
@@ -264,13 +264,13 @@ def _check_pickles(config: PipelineConfig) -> None:
         Problem(
             "this model's config reads weights from a pickle",
             config.location(("encoders", name, "allow_pickle")),
-            hint="if you trust the folder that it names, allow it: --allow-pickle, or load(..., allow_pickle=True)",
+            hint="if you trust the folder that it names, pass allow_pickle=True",
         )
         for name, node in config.encoders.items()
         if getattr(node.config, "allow_pickle", False)
     ]
     if problems:
-        raise ConfigError.of(problems)
+        raise ConfigError.from_problems(problems)
 
 
 def _check_lora(pipeline: Pipeline, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file, read whole and compared strictly with those that they are for."""
+"""Read a safetensors file and check names, shapes and dtypes against the model."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def copy_into(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+def copy_into(current: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
     """Copy `stored` into the tensors `own`, strictly. Raises CheckpointError that names every misfit."""
-    check_tensors(own, stored, where)
+    check_tensors(current, stored, where)
     with torch.no_grad():
-        for name, tensor in own.items():
+        for name, tensor in current.items():
             tensor.copy_(stored[name])
 
 
-def check_tensors(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+def check_tensors(current: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
     """Raise CheckpointError that names every tensor of `stored` that is missing, extra, misshapen or not finite."""
     problems = []
-    missing, extra = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
+    missing, extra = sorted(current.keys() - stored.keys()), sorted(stored.keys() - current.keys())
     for what, names in (("tensors are missing", missing), ("tensors do not belong to this pipeline", extra)):
         if names:
-            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            problems.append(Problem(f"{len(names)} {what}", where, shown, hint="was it saved from another config?"))
-    for name in sorted(own.keys() & stored.keys()):
-        mine, theirs = own[name], stored[name]
+            listing = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            problems.append(Problem(f"{len(names)} {what}", where, listing, hint="was it saved from another config?"))
+    for name in sorted(current.keys() & stored.keys()):
+        mine, theirs = current[name], stored[name]
         if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():
             problems.append(
                 Problem(
@@ -59,4 +59,4 @@ def check_tensors(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], where
         elif theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
             problems.append(Problem(f"{name} holds values that are not finite", where))
     if problems:
-        raise CheckpointError.of(problems)
+        raise CheckpointError.from_problems(problems)

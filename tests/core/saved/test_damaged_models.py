@@ -66,7 +66,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickle with code": (pickled, "cannot be read"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
     "no config": (lambda folder: (folder / "pipeline.yaml").unlink(), "no pipeline.yaml"),
-    "plugin code in the config": (change_config(lambda config: config.update(plugins=["./evil.py"])), "--plugin"),
+    "plugin code in the config": (change_config(lambda config: config.update(plugins=["./evil.py"])), "plugins="),
     "unknown plugin": (change_config(lambda config: config["fusers"]["multi"].update(plugin="mine")), "no fuser plug"),
     "stray adapter": (lambda folder: (folder / "adapter").mkdir(), "no lora"),
     "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
@@ -111,11 +111,11 @@ def test_a_saved_model_that_reads_a_pickle_needs_leave(saved: Path, catalog: Cat
             audio={"plugin": "speech", "model": "facebook/hubert-base-ls960", "allow_pickle": True}
         )
     )(saved)
-    with pytest.raises(AffectGPTError, match="--allow-pickle"):
+    with pytest.raises(AffectGPTError, match="allow_pickle=True"):
         load(saved, catalog)
     (saved / "speech").mkdir()
     (saved / "speech" / "config.json").write_text(json.dumps({"model_type": "hubert", "hidden_size": 32}))
     change_config(lambda config: config["encoders"]["audio"].update(model=str(saved / "speech")))(saved)
     with pytest.raises(AffectGPTError) as caught:
         load(saved, catalog, allow_pickle=True)
-    assert "--allow-pickle" not in str(caught.value)
+    assert "allow_pickle=True" not in str(caught.value)

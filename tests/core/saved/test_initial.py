@@ -30,7 +30,7 @@ def built(path: Path, catalog: Catalog, *changes: str) -> Pipeline:
 def begun(folder: Path, catalog: Catalog, *changes: str) -> Pipeline:
     beginning = read_initial_model(folder, catalog, changes)
     pipeline = assemble(beginning.plan)
-    beginning.fill(pipeline)
+    beginning.load_weights(pipeline)
     return pipeline
 
 

@@ -96,7 +96,7 @@ def test_saving_over_a_saved_model_keeps_what_stands_beside_it(small: Path, save
     assert (saved / "README.md").read_text() == "# My own words\n"
     # A generated card tells of the weights that are gone.
     (saved / "README.md").write_text(add_mark("# Made\n"))
-    save(built(small, catalog, "seed=9"), saved, also=lambda made: (made / "released").mkdir())
+    save(built(small, catalog, "seed=9"), saved, write_extras=lambda made: (made / "released").mkdir())
     assert not (saved / "README.md").exists() and list((saved / "released").iterdir()) == []
 
 
