@@ -115,8 +115,13 @@ def memory_values(
     texts = ((row.id, row.value) for row in rows if isinstance(row.value, str) and not row.error)
     if guess_content(texts, name) == "labels":
         return values
-    rows = [replace(row, is_label=not (isinstance(row.value, str) or row.error)) for row in rows]
+    rows = [replace(row, is_label=not row.error and _is_label(row.value)) for row in rows]
     return replace(values, content="text", values=tuple(rows))
+
+
+def _is_label(value: Any) -> bool:
+    """Whether a value beside texts is labels; a missing one (None, NaN) is a text that is not there."""
+    return isinstance(value, list) or (isinstance(value, int | float) and value == value)
 
 
 def _items(values: Any) -> list[Any]:
@@ -166,7 +171,9 @@ def _ids_of_frame(frame: Frame, name: str, id_column: str | None) -> tuple[list[
         )
     matches = [field for field in ((id_column,) if id_column in columns else ID_FIELDS) if field in columns]
     if len(matches) > 1:
-        raise DataError("several columns could be the id", where=name, found=join_names(matches), hint="pass id_column=")
+        raise DataError(
+            "several columns could be the id", where=name, found=join_names(matches), hint="pass id_column="
+        )
     if matches:
         return _items(frame[str(matches[0])]), False
     index = getattr(frame, "index", None)
