@@ -23,13 +23,13 @@ def find_media_files(paths: Sequence[str | Path]) -> list[Path]:
 
     Raises MediaError when a path does not exist or a folder holds no media file.
     """
-    paths = [Path(path) for path in paths]
-    for path in paths:
+    files = [Path(path) for path in paths]
+    for path in files:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
     from affectgpt.serving.describe import media_files
 
-    return media_files(paths)
+    return media_files(files)
 
 
 def describe_files(

@@ -55,8 +55,7 @@ def push_to_hub(
         scores=scores,
         catalog=catalog,
     )
-    config, _ = load_saved_config(Path(folder), catalog)
-    for node, model in local_models(config).items():
+    for node, model in local_models(load_saved_config(Path(folder), catalog)).items():
         _LOG.info("the model of %s is a folder of this machine, which others do not have: %s", node, model)
     return address
 

@@ -78,8 +78,9 @@ def save(
     return Path(folder)
 
 
+# A `str` is an iterable of `str`, too; it is always one path.
 @overload
-def describe(
+def describe(  # type: ignore[overload-overlap]
     pipeline: Pipeline,
     what: OneClip,
     *,
@@ -183,6 +184,6 @@ def _unchanged_seed() -> Iterator[None]:
     """Weights are drawn from a seed of their own: the random numbers of the process go on as before."""
     import torch
 
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with torch.random.fork_rng(devices=list(devices)):
         yield

@@ -17,11 +17,13 @@ from affectgpt.registry.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from affectgpt.core.tokens import Prepared
     from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
-    from affectgpt.data.feature_cache.writer import EncodeResult as Encoded
+    from affectgpt.data.feature_cache.writer import EncodeResult
     from affectgpt.data.samples import BrokenClip as BrokenClip
     from affectgpt.data.samples import Sample as Sample
     from affectgpt.media.clip import Clip
     from affectgpt.training.train_result import TrainResult as TrainResult
+
+    Encoded = EncodeResult
 else:
     # These classes import torch.
     _CLASS_OF = {
@@ -325,5 +327,5 @@ def _run_folder(out: str | Path | None, run: str | Path | None) -> Path | None:
 
 def call_hooks(catalog: Catalog, hook: str, **arguments: object) -> None:
     """Call a hook of every plugin; one that fails costs a warning, not the work."""
-    for broken in catalog.call_each(hook, **arguments):
+    for broken in catalog.call_hook(hook, **arguments):
         warnings.warn(f"hook {broken.name} of {broken.origin}: {broken.cause}", stacklevel=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from affectgpt import api
@@ -17,7 +19,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Check a pipeline file and print its graph, widths, token counts and parameter counts."""
-    facts = api.plan(config, *set_, plugins=catalog_of(context, plugins)).to_dict()
+    facts: Any = api.plan(config, *set_, plugins=catalog_of(context, plugins)).to_dict()
     if as_json:
         typer.echo(json_text(facts, indent=1))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -80,7 +80,7 @@ def back(
 
 
 def _print(report: ConversionReport, out: Path, as_json: bool) -> None:
-    facts = report.as_json()
+    facts: dict[str, Any] = dict(report.as_json())
     if as_json:
         typer.echo(json_text({"out": str(out), **facts}, indent=1))
         return

@@ -190,8 +190,9 @@ class Pipeline(nn.Module):
         """
         return stream(self, batch, question)
 
+    # A `str` is an iterable of `str`, too; it is always one path.
     @overload
-    def describe(
+    def describe(  # type: ignore[overload-overlap]
         self,
         what: OneClip,
         *,
