@@ -60,7 +60,7 @@ def build_encoders(
     return encoders
 
 
-def build_module(node: PlannedNode, *arguments: Any) -> nn.Module:
+def build_module(node: PlannedNode[Any], *arguments: Any) -> nn.Module:
     """The module of one node. Raises PluginError when the plugin fails or its target is no module."""
     module = node.entry.build(*arguments, node=node.name)
     if not isinstance(module, nn.Module):

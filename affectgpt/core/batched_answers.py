@@ -70,6 +70,7 @@ def answer_window(
         generated = pipeline.generate(batch, question)
         shares = influence(pipeline, batch, [answer.text for answer in generated], question)
         answers |= {
-            index: AnswerWithShares(*answer) for index, answer in zip(indices, zip(generated, shares, strict=True), strict=True)
+            index: AnswerWithShares(*answer)
+            for index, answer in zip(indices, zip(generated, shares, strict=True), strict=True)
         }
     return [answers[index] for index in range(len(window))]

@@ -32,7 +32,7 @@ def accepts_catalog(function: Callable[P, R]) -> Callable[P, R]:
             if "without" in options:
                 options["skip_encoders"] = options.pop("without")
             further = [value for value in args[1:] if not isinstance(value, Catalog | Source | None)]
-            return function(args[0], *further, **options)  # type: ignore[arg-type, call-arg]
+            return function(args[0], *further, **options)  # type: ignore[arg-type]
         return function(*args, **kwargs)
 
     return call

@@ -94,7 +94,9 @@ def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: Gene
     def last(row: int, piece: str) -> TextPiece:
         unfinished.discard(row)
         piece += texts[row].end()
-        return TextPiece(row, piece, Answer(texts_so_far[row] + piece, texts[row].tokens, _attribution(pipeline, tokens, row)))
+        return TextPiece(
+            row, piece, Answer(texts_so_far[row] + piece, texts[row].tokens, _attribution(pipeline, tokens, row))
+        )
 
     for step in steps:
         for row in sorted(unfinished):

@@ -82,14 +82,16 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
             checker.add("must be a mapping of names to nodes", (section,), found=type(nodes).__name__)
             continue
         for name, raw in nodes.items():
-            node = checker.node(kind, (section, name), raw)  # type: ignore[arg-type]
+            node = checker.node(kind, (section, name), raw)
             if node is not None:
                 values[section][name] = node
     if "llm" in source.data:
         values["llm"] = checker.node("llm", ("llm",), source.data["llm"])
     sections = {key: value for key, value in source.data.items() if key not in ("encoders", "fusers", "llm")}
     failed = bool(checker.problems)
-    config = checker.pipeline({**sections, **{key: value for key, value in values.items() if value is not None}}, failed)
+    config = checker.pipeline(
+        {**sections, **{key: value for key, value in values.items() if value is not None}}, failed
+    )
     if checker.problems or config is None:
         raise ConfigError.from_problems(checker.problems)
     return config.with_source(source)

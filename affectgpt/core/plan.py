@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from affectgpt.core.config import LLMNode, PipelineConfig
+from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
@@ -22,14 +23,16 @@ from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import AffectGPTError, ConfigError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, one_line
 
+Config_co = TypeVar("Config_co", bound=BaseModel, covariant=True)
+
 
 @dataclass(frozen=True)
-class PlannedNode:
+class PlannedNode(Generic[Config_co]):
     """One node: its plugin, its config, what it is given and what it gives, and its weights if known."""
 
     name: str
     entry: PluginEntry
-    config: BaseModel
+    config: Config_co
     inputs: Mapping[str, TokenSpec]
     output: TokenSpec
     parameters: int | None
@@ -55,9 +58,9 @@ class Plan:
     """A checked pipeline. `fusers` are in the order they run; `projected` are the nodes the LLM reads."""
 
     config: PipelineConfig
-    encoders: dict[str, PlannedNode]
-    fusers: dict[str, PlannedNode]
-    llm: PlannedNode
+    encoders: dict[str, PlannedNode[EncoderConfig]]
+    fusers: dict[str, PlannedNode[FuserConfig]]
+    llm: PlannedNode[LLMConfig]
     projected: tuple[str, ...]
     parts: tuple[Part, ...]
     budget: Budget
@@ -92,7 +95,7 @@ def make_plan(config: PipelineConfig) -> Plan:
     return plan
 
 
-def plan_llm(node: LLMNode, source: Source) -> PlannedNode:
+def plan_llm(node: LLMNode, source: Source) -> PlannedNode[LLMConfig]:
     """A language model by itself, outside a pipeline. Raises ConfigError holding every problem found."""
     planner = _NodePlanner(source)
     planned = planner.node("llm", "llm", node, ("llm",), {})
@@ -128,7 +131,9 @@ class _NodePlanner:
             return None
         return output
 
-    def node(self, kind: Any, name: str, node: Any, path: YamlPath, inputs: dict[str, TokenSpec]) -> PlannedNode | None:
+    def node(
+        self, kind: Any, name: str, node: Any, path: YamlPath, inputs: dict[str, TokenSpec]
+    ) -> PlannedNode[Any] | None:
         arguments = (inputs,) if kind == "fuser" else ()
         output = self._spec(f"infer() of {kind} {node.plugin!r}", path, lambda: node.config.infer(*arguments))
         if output is None:
@@ -151,7 +156,7 @@ class _Planner(_NodePlanner):
                 self.add(f"an encoder and a fuser are both called {name!r}", ("fusers", name), hint="rename one")
         encoders = {name: self._encoder(name) for name in config.encoders}
         specs: dict[str, TokenSpec | None] = {n: node.output if node else None for n, node in encoders.items()}
-        fusers: dict[str, PlannedNode | None] = {}
+        fusers: dict[str, PlannedNode[FuserConfig] | None] = {}
         for name in self._fuser_order():
             fusers[name] = node = self._fuser(name, specs)
             specs[name] = node.output if node else None
@@ -174,10 +179,10 @@ class _Planner(_NodePlanner):
             tuple(self.source.notes) if self.source else (),
         )
 
-    def _encoder(self, name: str) -> PlannedNode | None:
+    def _encoder(self, name: str) -> PlannedNode[EncoderConfig] | None:
         return self.node("encoder", name, self.config.encoders[name], ("encoders", name), {})
 
-    def _llm(self) -> PlannedNode | None:
+    def _llm(self) -> PlannedNode[LLMConfig] | None:
         return self.node("llm", "llm", self.config.llm, ("llm",), {})
 
     def _fuser_order(self) -> list[str]:
@@ -199,7 +204,9 @@ class _Planner(_NodePlanner):
         unordered = dict(nodes)
         while unordered:
             ready = [
-                name for name, node in unordered.items() if not any(input_name in unordered for input_name in node.config.inputs)
+                name
+                for name, node in unordered.items()
+                if not any(input_name in unordered for input_name in node.config.inputs)
             ]
             if not ready:
                 cycle = self._cycle(unordered)
@@ -222,7 +229,7 @@ class _Planner(_NodePlanner):
                 return path[path.index(following) :]
             path.append(following)
 
-    def _fuser(self, name: str, specs: Mapping[str, TokenSpec | None]) -> PlannedNode | None:
+    def _fuser(self, name: str, specs: Mapping[str, TokenSpec | None]) -> PlannedNode[FuserConfig] | None:
         node, path = self.config.fusers[name], ("fusers", name)
         least, most = node.config.arity
         count = len(node.config.inputs)
@@ -265,7 +272,9 @@ class _Planner(_NodePlanner):
             "the prompt", ("prompt", "template" if inline else "order"), lambda: build_parts(self.config.prompt, every)
         )
 
-    def _budget(self, parts: list[Part], specs: dict[str, TokenSpec], used: list[str], llm: PlannedNode) -> Budget:
+    def _budget(
+        self, parts: list[Part], specs: dict[str, TokenSpec], used: list[str], llm: PlannedNode[LLMConfig]
+    ) -> Budget:
         prompt = self.config.prompt
         text = sum(len(part.value.encode()) for part in parts if part.kind == "text") + len(prompt.question.encode())
         subtitle = prompt.max_subtitle_tokens if any(part.kind == "subtitle" for part in parts) else 0

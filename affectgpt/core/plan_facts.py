@@ -6,6 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from affectgpt.core.plan import Budget, Plan, PlannedNode
 
 _COLOURS = {"nodes": "#4c78a8", "text": "#72b7b2", "subtitle": "#eeca3b", "answer": "#f58518"}
@@ -56,7 +58,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _row(node: PlannedNode, reads: list[str], trained: int | None) -> dict[str, Any]:
+def _row(node: PlannedNode[BaseModel], reads: list[str], trained: int | None) -> dict[str, Any]:
     return {
         "node": node.name,
         "plugin": node.entry.spec.name,

@@ -69,7 +69,11 @@ class MediaBatch:
         """Each clip as a batch of its own, without padding; None for a clip that lacks the stream."""
         for values, mask, times in zip(self.values, self.mask, self.times, strict=True):
             has_stream = bool(mask.any())
-            yield MediaBatch(values[mask][None], mask[mask][None], times[mask][None], self.encoded) if has_stream else None
+            yield (
+                MediaBatch(values[mask][None], mask[mask][None], times[mask][None], self.encoded)
+                if has_stream
+                else None
+            )
 
 
 def stack(samples: Sequence[Prepared | None]) -> MediaBatch | None:

@@ -31,6 +31,12 @@ def count_and_first(items: Sequence[str], between: str = ", ") -> str:
     return f"{len(items)}: {between.join(items[:5])}{', ...' if len(items) > 5 else ''}"
 
 
+def first_and_more(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` of `names`, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def one_line(error: BaseException) -> str:
     """An exception in one line: its type and the first line of its message."""
     lines = str(error).splitlines()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from pydantic import BaseModel
-from torch import nn
 
-from affectgpt.core.contracts import Extractor
 from affectgpt.core.extraction import build_extractor
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
@@ -58,6 +56,9 @@ class Case:
 class ModuleCase(Case):
     """An encoder or a language model."""
 
+    def config(self) -> Any:
+        return super().config()
+
     def check_options(self) -> None:
         self.output_spec()
 
@@ -67,18 +68,18 @@ class ModuleCase(Case):
         spec: TokenSpec = config.infer()
         return spec
 
-    def build(self, seed: int = 0) -> nn.Module:
+    def build(self, seed: int = 0) -> Any:
         """The module with random weights from `seed`, in evaluation mode."""
         torch.manual_seed(seed)
         module: Any = self.target()(self.config(), self.output_spec())
-        return cast(nn.Module, module.eval())
+        return module.eval()
 
 
 @dataclass(frozen=True)
 class ExtractorCase(Case):
     """An extractor of labels."""
 
-    def build(self, seed: int = 0) -> Extractor:
+    def build(self, seed: int = 0) -> Any:
         """The extractor; its results are not checked."""
         return build_extractor(self.name, self.options, self.catalog).plugin
 
@@ -98,7 +99,7 @@ class FuserCase(Case):
         """The names of the inputs."""
         return INPUTS[: self.count]
 
-    def config(self) -> BaseModel:
+    def config(self) -> Any:
         model = self.catalog.config_class(self.catalog.get(self.kind, self.name))
         return model.model_validate({"inputs": list(self.names), **self.options})
 
@@ -127,11 +128,11 @@ class FuserCase(Case):
         spec: TokenSpec = config.infer(self.specs(length))
         return spec
 
-    def build(self, seed: int = 0, length: int = 7) -> nn.Module:
+    def build(self, seed: int = 0, length: int = 7) -> Any:
         """The module with random weights from `seed`, in evaluation mode."""
         torch.manual_seed(seed)
         module: Any = self.target()(self.config(), self.specs(length), self.output_spec(length))
-        return cast(nn.Module, module.eval())
+        return module.eval()
 
     def tokens(
         self,

@@ -52,9 +52,9 @@ sys.exit(int("torch" in sys.modules))
 
 def emotion_labels(case: ExtractorCase) -> None:
     """`emotions` gives one Extraction per text: lower-case labels without blanks around them, each once."""
-    found = case.build().emotions(list(TEXTS))
-    _one_per_text(found, len(TEXTS), "emotions")
-    for text, extraction in zip(TEXTS, found, strict=True):
+    results = case.build().emotions(list(TEXTS))
+    _one_per_text(results, len(TEXTS), "emotions")
+    for text, extraction in zip(TEXTS, results, strict=True):
         assert not (wrong := labels_problem(extraction)), f"emotions([{text!r}]): {wrong}"
 
 

@@ -50,15 +50,15 @@ def declared_interface(case: FuserCase) -> None:
 
 def _check_optional(value: Tensor | None, shape: list[int], dtype: torch.dtype, what: str) -> None:
     if value is not None:
-        found = f"{list(value.shape)} {value.dtype}"
-        assert list(value.shape) == shape and value.dtype is dtype, f"{what} {found}; expected {shape} {dtype} or None"
+        actual = f"{list(value.shape)} {value.dtype}"
+        assert list(value.shape) == shape and value.dtype is dtype, f"{what} {actual}; expected {shape} {dtype} or None"
 
 
 def declared_parameters(case: FuserCase) -> None:
     """`parameters` of the config counts the module's weights, or says None."""
     declared = case.config().parameters(case.specs())
-    found = sum(each.numel() for each in case.build().parameters())
-    assert declared in (None, found), f"parameters() says {declared:,}; the module has {found:,}"
+    count = sum(each.numel() for each in case.build().parameters())
+    assert declared in (None, count), f"parameters() says {declared:,}; the module has {count:,}"
 
 
 def padding_content(case: FuserCase) -> None:
@@ -104,8 +104,8 @@ def batch_rows(case: FuserCase) -> None:
 
 
 def _select_clips(tokens: Tokens, index: Tensor) -> Tokens:
-    given = (None if each is None else each[index] for each in (tokens.mask, tokens.times, tokens.attribution))
-    return Tokens(tokens.values[index], *given)
+    optional = (None if each is None else each[index] for each in (tokens.mask, tokens.times, tokens.attribution))
+    return Tokens(tokens.values[index], *optional)
 
 
 def absent_input(case: FuserCase) -> None:
@@ -115,16 +115,16 @@ def absent_input(case: FuserCase) -> None:
     out = run_seeded(fuser, inputs)
     finite = out.values.isfinite().all() and (out.times is None or out.times.isfinite().all())
     assert finite, "values or times are not finite for a clip that lacks an input"
-    there = [any(row[: case.count]) for row in ABSENT]
-    found = out.valid().any(dim=1).tolist()
-    assert found == there, f"clips with a real token: {found}; expected {there}, those that have any input"
+    has_input = [any(row[: case.count]) for row in ABSENT]
+    has_token = out.valid().any(dim=1).tolist()
+    assert has_token == has_input, f"clips with a real token: {has_token}; expected {has_input}, those that have any input"
     share = out.attribution
     if share is not None:
-        here = torch.tensor([[length > 0 for length in row[: case.count]] for row in ABSENT])
-        assert not share[~here].any(), "attribution counts an input that the clip lacks"
+        present = torch.tensor([[length > 0 for length in row[: case.count]] for row in ABSENT])
+        assert not share[~present].any(), "attribution counts an input that the clip lacks"
     (out.values * out.valid()[..., None]).square().sum().backward()
-    for name, each in _gradients(fuser, inputs).items():
-        assert each is None or each.isfinite().all(), f"the gradient of {name} is not finite with an absent input"
+    for name, gradient in _gradients(fuser, inputs).items():
+        assert gradient is None or gradient.isfinite().all(), f"the gradient of {name} is not finite with an absent input"
     filled = case.tokens(ABSENT, padding=3.0)
     assert_same(run_seeded(fuser, filled), out, "what an absent input's positions hold changes", "use tokens.zeroed()")
     nobody = case.tokens(((0,) * 4,) * 2)
@@ -137,27 +137,27 @@ def every_input_counts(case: FuserCase) -> None:
     out = run_seeded(fuser, inputs)
     weights = torch.randn(out.values.shape, generator=torch.Generator().manual_seed(5))
     (out.values * weights * out.valid()[..., None]).sum().backward()
-    for name, each in inputs.items():
-        grad = each.values.grad
-        assert grad is not None and grad[each.valid()].any(), f"the input {name!r} gets no gradient"
-        assert not grad[~each.valid()].any(), f"padding of the input {name!r} gets a gradient"
-        other = {**inputs, name: Tokens(each.values.detach() * 0.5 + 0.7, each.mask, each.times)}
-        assert not torch.equal(run_seeded(fuser, other).values, out.values), f"the input {name!r} changes nothing"
+    for name, tokens in inputs.items():
+        grad = tokens.values.grad
+        assert grad is not None and grad[tokens.valid()].any(), f"the input {name!r} gets no gradient"
+        assert not grad[~tokens.valid()].any(), f"padding of the input {name!r} gets a gradient"
+        changed = {**inputs, name: Tokens(tokens.values.detach() * 0.5 + 0.7, tokens.mask, tokens.times)}
+        assert not torch.equal(run_seeded(fuser, changed).values, out.values), f"the input {name!r} changes nothing"
 
 
 def parameter_gradients(case: FuserCase) -> None:
     """Every trainable parameter gets a finite gradient, and some of them one that is not 0."""
     fuser, grads = case.build().train(), {}
     out = run_seeded(fuser, case.tokens())
-    trained = {name: each for name, each in fuser.named_parameters() if each.requires_grad}
+    trained = {name: parameter for name, parameter in fuser.named_parameters() if parameter.requires_grad}
     if not trained:
         return
     weights = torch.randn(out.values.shape, generator=torch.Generator().manual_seed(5))
     (out.values * weights * out.valid()[..., None]).sum().backward()
-    for name, each in trained.items():
-        assert each.grad is not None, f"the parameter {name!r} gets no gradient; remove it, or use it"
-        assert each.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
-        grads[name] = bool(each.grad.any())
+    for name, parameter in trained.items():
+        assert parameter.grad is not None, f"the parameter {name!r} gets no gradient; remove it, or use it"
+        assert parameter.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
+        grads[name] = bool(parameter.grad.any())
     assert any(grads.values()), "every gradient is 0"
 
 
@@ -177,8 +177,8 @@ def repeated_backward(case: FuserCase) -> None:
 
 
 def _gradients(fuser: Any, inputs: Mapping[str, Tokens]) -> dict[str, Tensor | None]:
-    grads = {f"the parameter {name!r}": each.grad for name, each in fuser.named_parameters()}
-    grads |= {f"the input {name!r}": each.values.grad for name, each in inputs.items()}
+    grads = {f"the parameter {name!r}": tensor.grad for name, tensor in fuser.named_parameters()}
+    grads |= {f"the input {name!r}": tensor.values.grad for name, tensor in inputs.items()}
     return {name: None if grad is None else grad.clone() for name, grad in grads.items()}
 
 
@@ -196,8 +196,8 @@ def untouched_inputs(case: FuserCase) -> None:
     inputs, before = case.tokens(padding=3.0), case.tokens(padding=3.0)
     with torch.no_grad():
         run_seeded(fuser, inputs)
-    for name, each in before.items():
-        same_values = torch.equal(inputs[name].values, each.values) and torch.equal(inputs[name].valid(), each.valid())
+    for name, tokens in before.items():
+        same_values = torch.equal(inputs[name].values, tokens.values) and torch.equal(inputs[name].valid(), tokens.valid())
         assert same_values, f"forward() writes into the input {name!r}"
 
 
@@ -289,18 +289,18 @@ def run_seeded(fuser: Any, inputs: Mapping[str, Tokens]) -> Tokens:
     return out
 
 
-def assert_same(found: Tokens, expected: Tokens, what: str, hint: str, tolerance: float = 1e-5) -> None:
+def assert_same(actual: Tokens, expected: Tokens, what: str, hint: str, tolerance: float = 1e-5) -> None:
     """Assert that all that may be read is equal: real tokens, their times, attributions."""
     hint = f"; {hint}" if hint else ""
     for name in ("values", "times", "attribution"):
-        one, other = getattr(found, name), getattr(expected, name)
-        assert (one is None) == (other is None), f"{what} whether there are {name}"
+        one, reference = getattr(actual, name), getattr(expected, name)
+        assert (one is None) == (reference is None), f"{what} whether there are {name}"
         if one is None:
             continue
         if name != "attribution":
-            counts = [each.valid().sum(dim=1).tolist() for each in (found, expected)]
+            counts = [each.valid().sum(dim=1).tolist() for each in (actual, expected)]
             assert counts[0] == counts[1], f"{what} the number of tokens: {counts[0]} and {counts[1]}{hint}"
-            one, other = one[found.valid()], other[expected.valid()]
-        off = (one.detach().float() - other.detach().float()).abs()
-        bound = tolerance * (1 + other.detach().float().abs())
+            one, reference = one[actual.valid()], reference[expected.valid()]
+        off = (one.detach().float() - reference.detach().float()).abs()
+        bound = tolerance * (1 + reference.detach().float().abs())
         assert (off <= bound).all(), f"{what} {name} by up to {off.max().item():.2g}{hint}"

@@ -55,18 +55,18 @@ def declared_interface(case: ModuleCase) -> None:
 
 def declared_parameters(case: ModuleCase) -> None:
     """`parameters` and `adapter_parameters` of the config count the module's weights, or say None."""
-    config, found = case.config(), sum(each.numel() for each in case.build().parameters())
-    own, adapter = config.parameters(), config.adapter_parameters()
-    assert own is None or adapter is None or own + adapter == found, (
-        f"parameters() and adapter_parameters() say {own:,} + {adapter:,}; the module has {found:,}"
+    config, count = case.config(), sum(each.numel() for each in case.build().parameters())
+    declared, adapter = config.parameters(), config.adapter_parameters()
+    assert declared is None or adapter is None or declared + adapter == count, (
+        f"parameters() and adapter_parameters() say {declared:,} + {adapter:,}; the module has {count:,}"
     )
 
 
 def text_round_trip(case: ModuleCase) -> None:
     """`decode` gives back what `encode` was given."""
     llm = case.build()
-    found = llm.decode(llm.encode(TEXT, special=False))
-    assert found.strip() == TEXT.strip(), f"decode(encode(text)) is {found!r}; it was {TEXT!r}"
+    decoded = llm.decode(llm.encode(TEXT, special=False))
+    assert decoded.strip() == TEXT.strip(), f"decode(encode(text)) is {decoded!r}; it was {TEXT!r}"
 
 
 def end_marker(case: ModuleCase) -> None:
@@ -87,12 +87,12 @@ def padding_side(case: ModuleCase) -> None:
     llm = case.build()
     long, short = embedded(llm), embedded(llm, "They smile")
     with torch.no_grad():
-        alone = llm.logits(*padded([short], "right"))[0]
+        single = llm.logits(*padded([short], "right"))[0]
         for side in ("left", "right"):
             for rubbish in (0.0, 1e3, math.nan):
                 embeds, mask = padded([long, short], side, rubbish)
-                off = (llm.logits(embeds, mask)[1][mask[1]] - alone).abs().max()
-                assert off <= 2e-2 if alone.dtype != torch.float32 else off <= 1e-3, (
+                off = (llm.logits(embeds, mask)[1][mask[1]] - single).abs().max()
+                assert off <= 2e-2 if single.dtype != torch.float32 else off <= 1e-3, (
                     f"padding on the {side} that holds {rubbish} moves logits by {off:.2g}"
                 )
 
@@ -105,11 +105,11 @@ def greedy_generation(case: ModuleCase) -> None:
     with torch.no_grad():
         together = llm.generate(*padded([long, short], "left"), settings)
         again = llm.generate(*padded([long, short], "left"), settings)
-        alone = [llm.generate(*padded([row], "left"), settings)[0] for row in (long, short)]
+        single = [llm.generate(*padded([row], "left"), settings)[0] for row in (long, short)]
         beside_rubbish = llm.generate(*padded([long, short], "left", math.nan), settings)
     assert len(together) == 2, f"generate() gives {len(together)} rows for 2 prompts"
     assert together == again, f"two greedy runs differ: {together} and {again}"
-    assert together == alone, f"in a batch: {together}; alone: {alone}"
+    assert together == single, f"in a batch: {together}; alone: {single}"
     assert together == beside_rubbish, f"with NaN in the padding: {beside_rubbish}; with 0: {together}"
     for row in together:
         assert all(isinstance(each, int) for each in row) and len(row) <= 6, f"{row}: expected at most 6 ids"
@@ -128,8 +128,8 @@ def stop_texts(case: ModuleCase) -> None:
         with torch.no_grad():
             rows = llm.generate(*prompts, GenerationConfig(max_new_tokens=12, stop=[stop]))
         for row, text in zip(rows, texts, strict=True):
-            found, wanted = cut_at_stop(llm.decode(row), [stop]), cut_at_stop(text, [stop])
-            assert found == wanted, f"before {stop!r} stands {found!r}; without a stop text it is {wanted!r}"
+            actual, expected = cut_at_stop(llm.decode(row), [stop]), cut_at_stop(text, [stop])
+            assert actual == expected, f"before {stop!r} stands {actual!r}; without a stop text it is {expected!r}"
 
 
 def sampled_generation(case: ModuleCase) -> None:
@@ -139,19 +139,19 @@ def sampled_generation(case: ModuleCase) -> None:
     rows = [embedded(llm), embedded(llm, "They smile")]
 
     def drawn(rows: list[Tensor], seeds: list[int]) -> list[list[int]]:
-        given = {"seeds": seeds} if "seeds" in inspect.signature(llm.generate).parameters else {}
-        torch.manual_seed(0 if not given else int(torch.randint(1000, ())))
+        options = {"seeds": seeds} if "seeds" in inspect.signature(llm.generate).parameters else {}
+        torch.manual_seed(0 if not options else int(torch.randint(1000, ())))
         with torch.no_grad():
-            found: list[list[int]] = llm.generate(*padded(rows, "left"), settings, **given)
-        return found
+            ids: list[list[int]] = llm.generate(*padded(rows, "left"), settings, **options)
+        return ids
 
     together, again = drawn(rows, [3, 5]), drawn(rows, [3, 5])
     assert together == again, f"the same seeds give {together} and {again}"
     if "seeds" in inspect.signature(llm.generate).parameters:
-        alone = [drawn([row], [seed])[0] for row, seed in zip(rows, (3, 5), strict=True)]
-        assert together == alone, f"in a batch: {together}; alone with the same seeds: {alone}"
-        others = [drawn(rows, [seed, seed]) for seed in range(8)]
-        assert any(each != together for each in others), "ten different seeds draw the same"
+        single = [drawn([row], [seed])[0] for row, seed in zip(rows, (3, 5), strict=True)]
+        assert together == single, f"in a batch: {together}; alone with the same seeds: {single}"
+        further = [drawn(rows, [seed, seed]) for seed in range(8)]
+        assert any(each != together for each in further), "ten different seeds draw the same"
 
 
 def streaming(case: ModuleCase) -> None:
@@ -162,9 +162,9 @@ def streaming(case: ModuleCase) -> None:
     settings = GenerationConfig(max_new_tokens=6)
     prompts = padded([embedded(llm), embedded(llm, "They smile")], "left")
     with torch.no_grad():
-        whole = [llm.decode(row) for row in llm.generate(*prompts, settings)]
+        texts = [llm.decode(row) for row in llm.generate(*prompts, settings)]
         steps = list(llm.stream(*prompts, settings))
-    for index, text in enumerate(whole):
+    for index, text in enumerate(texts):
         row = [step[index] for step in steps]
         ids = [each for each in row if each is not None]
         assert row[: len(ids)] == ids, f"row {index} goes on after None: {row}"
@@ -180,8 +180,8 @@ def finite_gradients(case: ModuleCase) -> None:
     functional.cross_entropy(logits[mask].float(), torch.zeros(int(mask.sum()), dtype=torch.long)).backward()
     assert embeds.grad is not None and embeds.grad[mask].any(), "the prompt's embeddings get no gradient"
     assert embeds.grad.isfinite().all(), "the gradient of the prompt's embeddings is not finite"
-    for name, each in llm.named_parameters():
-        assert each.grad is None or each.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
+    for name, parameter in llm.named_parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all(), f"the gradient of {name!r} is not finite"
 
 
 def state_dict(case: ModuleCase) -> None:

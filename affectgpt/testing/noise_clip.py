@@ -40,12 +40,12 @@ class NoiseClip:
 
     def frames(self, count: int, spread: str = "middles") -> NoisePictures | None:
         """At most `count` frames, half a second apart, whatever the `spread`; None without pictures."""
-        shown = min(count, self.pictures)
-        if not shown:
+        frame_count = min(count, self.pictures)
+        if not frame_count:
             return None
         random = np.random.default_rng(self.seed)
-        images = [(random.integers(0, 256, (*self.size, 3)) * self.level).astype(np.uint8) for _ in range(shown)]
-        return NoisePictures(images, (np.arange(shown) / 2).astype(np.float32))
+        images = [(random.integers(0, 256, (*self.size, 3)) * self.level).astype(np.uint8) for _ in range(frame_count)]
+        return NoisePictures(images, (np.arange(frame_count) / 2).astype(np.float32))
 
     def faces(self, count: int, spread: str = "middles") -> NoisePictures | None:
         """The frames, taken for face crops."""

@@ -23,8 +23,8 @@ def state_round_trip(first: nn.Module, second: nn.Module, result: Callable[[Any]
     with torch.no_grad():
         expected = result(first)
         second.load_state_dict(first.state_dict(), strict=True)
-        found = result(second)
-    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6), (
-        f"a loaded state dict gives results that are off by {(found - expected).abs().max():.2g}; is a tensor kept as a"
+        actual = result(second)
+    assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-6), (
+        f"a loaded state dict gives results that are off by {(actual - expected).abs().max():.2g}; is a tensor kept as a"
         " plain attribute? make it a Parameter or a buffer"
     )

@@ -70,21 +70,21 @@ def test_the_length_that_is_told_is_the_prompts(pipeline: Pipeline, clips: list[
 def test_answers_come_in_order_as_if_each_clip_were_alone(
     pipeline: Pipeline, clips: list[Read], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = [answer_window(pipeline, [each], 1)[0] for each in clips]
+    alone = [answer_window(pipeline, [item], 1)[0] for item in clips]
     seen: list[list[int]] = []
     known = pipeline.generate
 
     def watched(batch: Any, question: Any) -> Any:
-        seen.append([len(each) for each in batch.subtitles])
+        seen.append([len(item) for item in batch.subtitles])
         return known(batch, question)
 
     monkeypatch.setattr(pipeline, "generate", watched)
     together = answer_window(pipeline, clips, 4)
-    assert [each.answer.text for each in together] == [each.answer.text for each in alone]
+    assert [item.answer.text for item in together] == [item.answer.text for item in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.counted == pytest.approx(other.counted, abs=1e-3)
         assert one.answer.attribution == {
-            name: pytest.approx(each, abs=1e-5) for name, each in other.answer.attribution.items()
+            name: pytest.approx(item, abs=1e-5) for name, item in other.answer.attribution.items()
         }
     assert list(map(len, seen)) == [4, 4, 1] and seen[0][0] == 60
     assert answer_window(pipeline, [], 4) == []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectgpt.registry.messages import count_and_first, short_repr
+from affectgpt.registry.messages import count_and_first, first_and_more, short_repr
 
 NESTED: Any = ()
 for _ in range(40):
@@ -39,6 +39,11 @@ def test_small_values_are_told_whole() -> None:
     for value in (None, 3, -1.5, "joy", b"joy", ["a", 1], {"emo": "sad"}, float("nan"), True):
         assert short_repr(value) == repr(value)
     assert short_repr(np.zeros((2, 3))) == "an array of shape [2, 3]"
+
+
+def test_names_beyond_the_first_are_counted() -> None:
+    assert first_and_more(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert first_and_more(["a", "b"], 2) == "a, b" and first_and_more([]) == ""
 
 
 def test_the_first_of_many() -> None:

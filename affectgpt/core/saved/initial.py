@@ -53,7 +53,9 @@ class InitialModel:
         encoders = [
             f"encoders.{name}"
             for name, module in pipeline.encoders.items()
-            if module.pretrained and name in self.saved_config.encoders and self.saved_config.encoders[name].config.frozen
+            if module.pretrained
+            and name in self.saved_config.encoders
+            and self.saved_config.encoders[name].config.frozen
         ]
         llm = pipeline.llm.pretrained and getattr(self.saved_config.llm.config, "frozen", False)
         return [*encoders, "llm"] if llm else encoders

@@ -82,7 +82,11 @@ def _has_trained_sibling(name: str, parameters: Mapping[str, Any]) -> bool:
 
 
 def save(
-    pipeline: Pipeline, folder: str | Path, *, dtype: str = "float32", write_extras: Callable[[Path], None] | None = None
+    pipeline: Pipeline,
+    folder: str | Path,
+    *,
+    dtype: str = "float32",
+    write_extras: Callable[[Path], None] | None = None,
 ) -> None:
     """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
 

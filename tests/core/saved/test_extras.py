@@ -44,11 +44,11 @@ def deep(model: Path, outside: Path) -> None:
 
 
 def talking(model: Path, outside: Path) -> None:
-    here = os.getcwd()
+    path = os.getcwd()
     os.chdir(model / "released")  # the path of a socket has to be short
     with socket.socket(socket.AF_UNIX) as one:
         one.bind("s")
-    os.chdir(here)
+    os.chdir(path)
 
 
 @pytest.mark.parametrize(
@@ -57,51 +57,51 @@ def talking(model: Path, outside: Path) -> None:
 def test_odd_things_are_refused_and_nothing_outside_is_touched(
     odd: Callable[[Path, Path], None], tmp_path: Path
 ) -> None:
-    model, outside, made = tmp_path / "model", tmp_path / "outside", tmp_path / "made"
-    for each in (model / "released", outside, made):
-        each.mkdir(parents=True)
+    model, outside, copy = tmp_path / "model", tmp_path / "outside", tmp_path / "made"
+    for path in (model / "released", outside, copy):
+        path.mkdir(parents=True)
     (outside / "secret.txt").write_text("mine")
     (outside / "secret.txt").chmod(0o600)
     odd(model, outside)
-    for act in (lambda: check_extras(model), lambda: copy_sidecar(model, made), lambda: copy_extras(model, made)):
+    for act in (lambda: check_extras(model), lambda: copy_sidecar(model, copy), lambda: copy_extras(model, copy)):
         with pytest.raises(CheckpointError, match="not what a conversion leaves") as caught:
             act()
         assert str(model / "released") in str(caught.value)
-    assert list(made.iterdir()) == [] and (outside / "secret.txt").stat().st_mode & 0o777 == 0o600
+    assert list(copy.iterdir()) == [] and (outside / "secret.txt").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("card", ["a link", "a link to nothing", "a folder"])
 def test_a_card_that_is_no_file_is_refused(card: str, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("mine")
-    model, made = tmp_path / "model", tmp_path / "made"
+    model, copy = tmp_path / "model", tmp_path / "made"
     model.mkdir()
-    made.mkdir()
+    copy.mkdir()
     if card == "a folder":
         (model / "README.md").mkdir()
         (model / "README.md" / "notes").write_text("years of work")
     else:
         (model / "README.md").symlink_to(tmp_path / ("secret.txt" if card == "a link" else "nothing"))
-    for act in (lambda: check_extras(model), lambda: copy_extras(model, made)):
+    for act in (lambda: check_extras(model), lambda: copy_extras(model, copy)):
         with pytest.raises(CheckpointError, match="not a model card"):
             act()
-    assert list(made.iterdir()) == []
+    assert list(copy.iterdir()) == []
 
 
 def test_plain_files_are_copied_and_a_generated_card_is_not(tmp_path: Path) -> None:
-    model, made = tmp_path / "model", tmp_path / "made"
+    model, copy = tmp_path / "model", tmp_path / "made"
     (model / "released").mkdir(parents=True)
-    made.mkdir()
-    check_extras(made)
-    copy_sidecar(made, made)
+    copy.mkdir()
+    check_extras(copy)
+    copy_sidecar(copy, copy)
     (model / "released" / "checkpoint.json").write_text("{}")
     (model / "README.md").write_text(add_mark("# made\n"))
-    copy_extras(model, made)
-    assert [path.relative_to(made).as_posix() for path in sorted(made.rglob("*"))] == [
+    copy_extras(model, copy)
+    assert [path.relative_to(copy).as_posix() for path in sorted(copy.rglob("*"))] == [
         "released",
         "released/checkpoint.json",
     ]
     (model / "README.md").write_text("# mine\n")
     (model / "released" / "checkpoint.json").write_text("[]")
-    copy_extras(model, made)
-    assert (made / "README.md").read_text() == "# mine\n"
-    assert (made / "released" / "checkpoint.json").read_text() == "{}", "what is new stays"
+    copy_extras(model, copy)
+    assert (copy / "README.md").read_text() == "# mine\n"
+    assert (copy / "released" / "checkpoint.json").read_text() == "{}", "what is new stays"

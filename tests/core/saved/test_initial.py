@@ -62,8 +62,8 @@ def first(on_folder: Path, catalog: Catalog, tmp_path: Path) -> Path:
     return tmp_path / "first"
 
 
-def same(one: Any, other: Any) -> bool:
-    mine, theirs = one.state_dict(), other.state_dict()
+def same(one: Any, second: Any) -> bool:
+    mine, theirs = one.state_dict(), second.state_dict()
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
@@ -85,13 +85,13 @@ def test_a_frozen_llm_may_be_trained_next(first: Path, catalog: Catalog, tmp_pat
 
 def test_an_adapter_may_be_added_and_is_kept(first: Path, catalog: Catalog, tmp_path: Path) -> None:
     second = begun(first, catalog, LORA)
-    adapters = [each for name, each in second.named_parameters() if "lora_B" in name]
-    assert adapters and not any(each.any() for each in adapters)
+    adapters = [parameter for name, parameter in second.named_parameters() if "lora_B" in name]
+    assert adapters and not any(parameter.any() for parameter in adapters)
     assert torch.equal(second.fusers["multi"].mix.weight, load(first, catalog).fusers["multi"].mix.weight)
     shake(second)
     save(second, tmp_path / "second")
     third = begun(tmp_path / "second", catalog)
-    assert same(third, second) and any(each.any() for name, each in third.named_parameters() if "lora_B" in name)
+    assert same(third, second) and any(parameter.any() for name, parameter in third.named_parameters() if "lora_B" in name)
     with pytest.raises(CheckpointError, match="no lora"):
         begun(tmp_path / "second", catalog, "llm.lora=null")
     with pytest.raises(CheckpointError, match="another r"):

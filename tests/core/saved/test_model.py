@@ -79,12 +79,12 @@ def test_saving_over_a_saved_model_replaces_it_and_nothing_else_is_touched(
     save(built(small, catalog, "seed=8"), saved)
     after = load_file(saved / "model.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "thesis.txt").write_text("years of work")
+    neighbour = tmp_path / "other"
+    neighbour.mkdir()
+    (neighbour / "thesis.txt").write_text("years of work")
     with pytest.raises(CheckpointError, match="something else"):
-        save(built(small, catalog), other)
-    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+        save(built(small, catalog), neighbour)
+    assert [path.name for path in neighbour.iterdir()] == ["thesis.txt"]
 
 
 def test_saving_over_a_saved_model_keeps_what_stands_beside_it(small: Path, saved: Path, catalog: Catalog) -> None:
@@ -177,8 +177,8 @@ def test_a_place_that_cannot_be_written_is_an_error(small: Path, catalog: Catalo
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for place in ("model", "deep/er/model", tmp_path / "model", ".", "/"):
-        check_destination(Path(place))
+    for folder in ("model", "deep/er/model", tmp_path / "model", ".", "/"):
+        check_destination(Path(folder))
     assert list(tmp_path.iterdir()) == []
 
 
