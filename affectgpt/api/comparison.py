@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
 from affectgpt.api.start import ConfigLike, plan_config
@@ -128,9 +128,10 @@ def _arity_note(plan: Plan, key: str, plugin: str, catalog: Catalog) -> str:
     section, _, node = key.partition(".")
     if section != "fusers" or node not in plan.fusers:
         return ""
-    least, most = catalog.config_class(catalog.get("fuser", plugin)).arity
+    config: Any = catalog.config_class(catalog.get("fuser", plugin))
+    least, most = config.arity
     count = len(plan.fusers[node].inputs)
     if count >= least and (most is None or count <= most):
         return ""
     bounds = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-    return f"{plugin} was left out: it takes {bounds} inputs, and {key} has {count}"
+    return f"{plugin} was left out: it takes {bounds} input{'' if most == 1 else 's'}, and {key} has {count}"
