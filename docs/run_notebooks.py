@@ -32,7 +32,7 @@ def main() -> int:
             start = time.monotonic()
             notebook = nbformat.read(EXAMPLES / name, as_version=4)
             client = NotebookClient(
-                notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(copy)}}
+                notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(copy)}}
             )
             try:
                 client.execute()

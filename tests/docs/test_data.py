@@ -16,16 +16,16 @@ def test_the_nine_layouts() -> None:
     rows = [[cell.strip() for cell in line] for line in lines]
     assert rows == [
         [
-            each.key,
-            each.title,
-            each.folder,
-            f"{each.clips:,}",
-            f"{each.videos}/NAME{', '.join(each.suffixes)}",
-            f"{each.sounds}/",
-            f"{each.subtitle_file} ({each.subtitle_column})",
-            each.label_file + (f", {each.corpus}" if each.corpus else ""),
+            layout.key,
+            layout.title,
+            layout.folder,
+            f"{layout.clips:,}",
+            f"{layout.videos}/NAME{', '.join(layout.suffixes)}",
+            f"{layout.sounds}/",
+            f"{layout.subtitle_file} ({layout.subtitle_column})",
+            layout.label_file + (f", {layout.corpus}" if layout.corpus else ""),
         ]
-        for each in TEST_SETS.values()
+        for layout in TEST_SETS.values()
     ]
     assert len(rows) == 9
 

@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def block(language: str, after: str) -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"```{language}\n(.*?)```", text[text.index(after) :], re.DOTALL)
-    assert found
-    return found.group(1)
+    match = re.search(rf"```{language}\n(.*?)```", text[text.index(after) :], re.DOTALL)
+    assert match
+    return match.group(1)
 
 
 def test_the_fuser_in_the_readme_is_checked_built_and_run(tmp_path: Path, catalog: Catalog) -> None:
@@ -34,8 +34,8 @@ def test_the_fuser_in_the_readme_is_checked_built_and_run(tmp_path: Path, catalo
     assert node.entry.spec.name == "strongest"
     fuser = catalog.target_class(node.entry)(node.config, dict(node.inputs), node.output)
     values = torch.tensor([[[1.0, 5.0], [3.0, 2.0]], [[7.0, 7.0], [8.0, 8.0]]])
-    given = Tokens(values, torch.tensor([[True, True], [False, False]]))
-    fused = fuser({"face": given})
+    tokens = Tokens(values, torch.tensor([[True, True], [False, False]]))
+    fused = fuser({"face": tokens})
     assert fused.values.tolist() == [[[3.0, 5.0]], [[0.0, 0.0]]]
     assert fused.mask is not None and fused.mask.tolist() == [[True], [False]]
 

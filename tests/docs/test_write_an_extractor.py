@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from affectgpt import Extraction, build_extractor, discover
+import affectgpt as ag
+from affectgpt import Extraction, discover
 from affectgpt.core.extraction import read_extractor
 from affectgpt.registry.catalog import Catalog
 from affectgpt.testing import verify
@@ -17,33 +18,33 @@ BLOCKS = re.findall(r"```(python|console)\n(.*?)```", GUIDE, re.DOTALL)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def guide_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with the guide's file in it."""
     (tmp_path / "counting.py").write_text(BLOCKS[0][1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_file_passes_the_checks_that_the_guide_shows(here: Path) -> None:
+def test_the_file_passes_the_checks_that_the_guide_shows(guide_folder: Path) -> None:
     results = list(verify(discover(["./counting.py"]), "extractor", "counting"))
-    assert not [each for each in results if each.failure]
-    shown = BLOCKS[1][1].splitlines()
-    assert [line.split()[1] for line in shown[1:-1]] == [each.check for each in results]
-    assert shown[-1] == f"extractor counting: {len(results)} of {len(results)} checks passed"
+    assert not [result for result in results if result.failure]
+    lines = BLOCKS[1][1].splitlines()
+    assert [line.split()[1] for line in lines[1:-1]] == [result.check for result in results]
+    assert lines[-1] == f"extractor counting: {len(results)} of {len(results)} checks passed"
 
 
-def test_the_file_reads(here: Path) -> None:
-    reader = build_extractor("counting", {"extra": {"calm": 1}}, discover(["./counting.py"]))
+def test_the_file_reads(guide_folder: Path) -> None:
+    reader = ag.build_extractor("counting", {"extra": {"calm": 1}}, plugins=["counting.py"])
     assert reader.emotions(["Calm and happy."]) == [Extraction(("calm", "happy"))]
     assert reader.sentiments(["Sad.", "Sad, calm."]) == [Extraction(("negative",)), Extraction(("neutral",))]
     code = next(text for _, text in BLOCKS if "print(" in text)
-    assert 'build_extractor("counting", {"extra": {"calm": 1}}, discover(["./counting.py"]))' in code
+    assert 'ag.build_extractor("counting", {"extra": {"calm": 1}}, plugins=["counting.py"])' in code
 
 
 def test_the_options_of_the_llm_extractor_are_those_that_it_has(catalog: Catalog) -> None:
     import yaml
 
-    found = re.findall(r"--set '(llm|endpoint)=(.*?)'", GUIDE)
-    assert [name for name, _ in found] == ["llm", "endpoint"]
-    for name, value in found:
+    options = re.findall(r"--set '(llm|endpoint)=(.*?)'", GUIDE)
+    assert [name for name, _ in options] == ["llm", "endpoint"]
+    for name, value in options:
         read_extractor("llm", {name: yaml.safe_load(value), "cache": "off"}, catalog)
