@@ -112,7 +112,7 @@ _MODULE_OF = {
 __all__ = ["__version__", *_MODULE_OF]
 
 # `core` does not import `serving`: this package, which knows all of its folders, connects the two.
-register_describer(lambda: import_module("affectgpt.serving.describe"))  # type: ignore[arg-type,return-value]
+register_describer(lambda: import_module("affectgpt.serving.describe"))
 
 if TYPE_CHECKING:
     from affectgpt.api.benchmark import DatasetHealth as DatasetHealth

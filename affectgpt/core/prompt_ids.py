@@ -63,8 +63,8 @@ class PromptIds:
         for name, node in self.plan.encoders.items():
             prepared = media[name]
             tokens[name] = _token_bound(node.output, len(prepared.values) if prepared is not None else 0)
-        for name, node in self.plan.fusers.items():
-            tokens[name] = _token_bound(node.output, sum(tokens[input_name] for input_name in node.inputs))
+        for name, fuser in self.plan.fusers.items():
+            tokens[name] = _token_bound(fuser.output, sum(tokens[input_name] for input_name in fuser.inputs))
         absent = {name for name, count in tokens.items() if not count} | (set() if subtitle.strip() else {"subtitle"})
         return sum(
             tokens[run[0].value] if run[0].kind == "node" else len(self._run(run, subtitle, question))
@@ -130,13 +130,13 @@ class PromptIds:
     def _cut_subtitle(self, subtitle: str) -> str:
         """As much of a subtitle as fits its bound, cut between two characters."""
         text, limit = subtitle, self.prompt.max_subtitle_tokens
-        ids = kept = self.llm.encode(text, special=False)
+        ids = head = self.llm.encode(text, special=False)
         if len(ids) > limit:
-            kept = ids[:limit]
-            text = self._decode_complete(kept)
-        while kept and len(self.llm.encode(text, special=False)) > limit:
-            kept = kept[:-1]
-            text = self._decode_complete(kept)
+            head = ids[:limit]
+            text = self._decode_complete(head)
+        while head and len(self.llm.encode(text, special=False)) > limit:
+            head = head[:-1]
+            text = self._decode_complete(head)
         return text
 
     def _decode_complete(self, ids: list[int]) -> str:
@@ -146,12 +146,12 @@ class PromptIds:
     def _split_markers(self, text: str) -> list[tuple[str, bool]]:
         """`text` in pieces, and whether each is a marker such as `<|im_end|>`: read otherwise than as plain text."""
         if text not in self._pieces:
-            found, rest = [], text
-            while self._has_marker(rest):
-                start, end = self._first_marker(rest)
-                found += [(rest[:start], False), (rest[start:end], True)]
-                rest = rest[end:]
-            self._pieces[text] = [*found, (rest, False)]
+            pieces, remaining = [], text
+            while self._has_marker(remaining):
+                start, end = self._first_marker(remaining)
+                pieces += [(remaining[:start], False), (remaining[start:end], True)]
+                remaining = remaining[end:]
+            self._pieces[text] = [*pieces, (remaining, False)]
         return self._pieces[text]
 
     def _first_marker(self, text: str) -> tuple[int, int]:

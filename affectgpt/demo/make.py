@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from affectgpt.bundled import TINY, bundled_config
 from affectgpt.core.load_config import read_config
@@ -26,9 +27,9 @@ def make_tokenizer() -> None:
     config = read_config(bundled_config("tiny"), catalog)
     plan = make_plan(config)
     prompts = [part.value for part in plan.parts if part.kind == "text"] + [config.prompt.question]
-    size = plan.llm.config.values()["vocab_size"]
-    count = learn_tokenizer(script_texts(prompts), Path(plan.llm.config.tokenizer), size=size)
-    print(f"{count} tokens in {plan.llm.config.tokenizer}")
+    llm: Any = plan.llm.config
+    count = learn_tokenizer(script_texts(prompts), Path(llm.tokenizer), size=llm.values()["vocab_size"])
+    print(f"{count} tokens in {llm.tokenizer}")
 
 
 def make_model() -> None:

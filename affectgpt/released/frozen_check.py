@@ -58,10 +58,11 @@ def check_frozen_tensors(model: Mapping[str, Tensor], plan: Plan, where: str) ->
 
 
 def _parts(plan: Plan) -> list[tuple[str, Mapping[str, Any], str]]:
-    parts = [(LLM, plan.llm.config.values(), "--llm")]
+    llm: Any = plan.llm.config
+    parts = [(LLM, llm.values(), "--llm")]
     for prefix, streams, option in ((VISION, ("face", "frame"), "--vision"), (SPEECH, ("audio",), "--speech")):
-        nodes = [plan.encoders[name] for name in streams if name in plan.encoders]
-        parts += [(prefix, node.config.model_values(), option) for node in nodes[:1]]
+        configs: list[Any] = [plan.encoders[name].config for name in streams if name in plan.encoders]
+        parts += [(prefix, config.model_values(), option) for config in configs[:1]]
     return parts
 
 

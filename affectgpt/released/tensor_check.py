@@ -53,14 +53,16 @@ def measure_widths(model: Mapping[str, Tensor], facts: CheckpointConfig, bert: B
 
 def check_widths(sizes: Sizes, plan: Plan, bert: BertSizes, where: str) -> None:
     """Raise CheckpointError unless the `sizes` of a checkpoint are those of the planned models."""
+    llm_config: Any = plan.llm.config
     planned = [
-        ("language model", sizes.llm, plan.llm.output.dim, plan.llm.config.model, "--llm"),
+        ("language model", sizes.llm, plan.llm.output.dim, llm_config.model, "--llm"),
         ("Q-Former's BERT", sizes.qformer, bert.hidden, f"the BERT with {bert.heads} heads", "--bert"),
     ]
     for stream, option in (("face", "--vision"), ("frame", "--vision"), ("audio", "--speech")):
         node, size = plan.encoders.get(stream), sizes.audio if stream == "audio" else sizes.video
         if node is not None:
-            planned.append((f"{stream} encoder", size, node.output.dim, node.config.model, option))
+            config: Any = node.config
+            planned.append((f"{stream} encoder", size, node.output.dim, config.model, option))
     problems = [
         Problem(
             f"the {what} of this checkpoint has another width",
@@ -204,11 +206,12 @@ def _equal(theirs: Tensor, ours: Tensor) -> bool:
 
 def llm_values(plan: Plan) -> Mapping[str, Any]:
     """The values of the planned LLM's config.json. Raises CheckpointError for another kind than the original's."""
-    values: Mapping[str, Any] = plan.llm.config.values()
+    config: Any = plan.llm.config
+    values: Mapping[str, Any] = config.values()
     if values.get("model_type") != "qwen2":
         raise CheckpointError(
             "this language model is of another kind than the original's",
-            where=str(plan.llm.config.model),
+            where=str(config.model),
             found=f"model_type {values.get('model_type')!r}",
             expected="'qwen2' (Qwen2.5)",
             hint="see --llm",

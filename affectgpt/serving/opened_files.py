@@ -97,7 +97,7 @@ def _read_bytes(content: bytes, prepare: Prepare, subtitle: str | None) -> tuple
             opened = Clip.open(path, subtitle=subtitle or "")
             return opened, prepare(opened)
         except AffectGPTError as error:
-            raise type(error).of(
+            raise type(error).from_problems(
                 [
                     Problem(
                         problem.what,

@@ -127,7 +127,8 @@ def light_config(case: ExtractorCase) -> None:
         timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
-    assert not outcome.stderr.strip(), f"{module} cannot be imported by itself: {outcome.stderr.strip().splitlines()[-1]}"
+    errors = outcome.stderr.strip()
+    assert not errors, f"{module} cannot be imported by itself: {errors.splitlines()[-1]}"
     assert outcome.returncode == 0, f"importing {file or module} imports torch; import it where it is used"
 
 
@@ -137,7 +138,9 @@ def config_json(case: ExtractorCase) -> None:
 
 
 def _one_per_text(results: Any, count: int, what: str) -> None:
-    assert isinstance(results, list) and len(results) == count, f"{what} gives {results!r:.200}; expected a list of {count}"
+    assert isinstance(results, list) and len(results) == count, (
+        f"{what} gives {results!r:.200}; expected a list of {count}"
+    )
     assert all(isinstance(each, Extraction) for each in results), f"{what} gives {results!r:.200}; expected Extractions"
 
 

@@ -117,14 +117,18 @@ def absent_input(case: FuserCase) -> None:
     assert finite, "values or times are not finite for a clip that lacks an input"
     has_input = [any(row[: case.count]) for row in ABSENT]
     has_token = out.valid().any(dim=1).tolist()
-    assert has_token == has_input, f"clips with a real token: {has_token}; expected {has_input}, those that have any input"
+    assert has_token == has_input, (
+        f"clips with a real token: {has_token}; expected {has_input}, those that have any input"
+    )
     share = out.attribution
     if share is not None:
         present = torch.tensor([[length > 0 for length in row[: case.count]] for row in ABSENT])
         assert not share[~present].any(), "attribution counts an input that the clip lacks"
     (out.values * out.valid()[..., None]).square().sum().backward()
     for name, gradient in _gradients(fuser, inputs).items():
-        assert gradient is None or gradient.isfinite().all(), f"the gradient of {name} is not finite with an absent input"
+        assert gradient is None or gradient.isfinite().all(), (
+            f"the gradient of {name} is not finite with an absent input"
+        )
     filled = case.tokens(ABSENT, padding=3.0)
     assert_same(run_seeded(fuser, filled), out, "what an absent input's positions hold changes", "use tokens.zeroed()")
     nobody = case.tokens(((0,) * 4,) * 2)
@@ -197,7 +201,8 @@ def untouched_inputs(case: FuserCase) -> None:
     with torch.no_grad():
         run_seeded(fuser, inputs)
     for name, tokens in before.items():
-        same_values = torch.equal(inputs[name].values, tokens.values) and torch.equal(inputs[name].valid(), tokens.valid())
+        after = inputs[name]
+        same_values = torch.equal(after.values, tokens.values) and torch.equal(after.valid(), tokens.valid())
         assert same_values, f"forward() writes into the input {name!r}"
 
 

@@ -25,6 +25,6 @@ def state_round_trip(first: nn.Module, second: nn.Module, result: Callable[[Any]
         second.load_state_dict(first.state_dict(), strict=True)
         actual = result(second)
     assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-6), (
-        f"a loaded state dict gives results that are off by {(actual - expected).abs().max():.2g}; is a tensor kept as a"
-        " plain attribute? make it a Parameter or a buffer"
+        f"a loaded state dict gives results that are off by {(actual - expected).abs().max():.2g}; is a tensor kept as"
+        " a plain attribute? make it a Parameter or a buffer"
     )

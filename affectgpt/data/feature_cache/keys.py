@@ -1,4 +1,4 @@
-"""What a stored feature belongs to: the content of a clip's files, and an encoder with its options and weights."""
+"""Keys of stored features: the content of a clip's files; an encoder with its options and weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def encoder_key(plugin: str, options: dict[str, Any], weights: str) -> str:
     return json_digest([plugin, options, weights])
 
 
-def options_of(node: PlannedNode) -> dict[str, Any]:
+def options_of(node: PlannedNode[EncoderConfig]) -> dict[str, Any]:
     """The options that decide what an encoder gives: all but `frozen`.
 
     Options that did not exist when a cache was written are left out while they have no effect.

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
 from affectgpt.core.saved.tensors import copy_into, read_tensors
@@ -80,9 +81,9 @@ class FeatureCache:
         """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options."""
         problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
         if problems:
-            raise ConfigError.of(problems)
+            raise ConfigError.from_problems(problems)
 
-    def _differences(self, name: str, node: PlannedNode) -> list[Problem]:
+    def _differences(self, name: str, node: PlannedNode[EncoderConfig]) -> list[Problem]:
         where = f"encoders.{name}"
         settings = self.settings.encoders.get(name)
         if settings is None:
@@ -171,7 +172,7 @@ class FeatureCache:
             )
             if names
         ]
-        return DataError.of(problems)  # type: ignore[return-value]
+        return DataError.from_problems(problems)  # type: ignore[return-value]
 
     def load_weights(self, pipeline: Pipeline) -> None:
         """Give the pipeline's encoders the weights that the features were made with, where no model folder has them.
@@ -218,7 +219,7 @@ class FeatureCache:
         ]
 
 
-def _other_options(settings: EncoderSettings, node: PlannedNode) -> dict[str, tuple[object, object]]:
+def _other_options(settings: EncoderSettings, node: PlannedNode[EncoderConfig]) -> dict[str, tuple[object, object]]:
     stored = {"plugin": settings.plugin, **settings.options, "width": settings.dim}
     planned = {"plugin": node.entry.spec.name, **options_of(node), "width": node.output.dim}
     return {

@@ -1,4 +1,4 @@
-"""What is there, what is missing and what cannot be decoded in a folder of data."""
+"""Inspect a folder of data: what it holds, what is missing, what cannot be decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from affectgpt.data.decode_check import DecodeReport, check_decoding
 from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.manifest import SUFFIXES, survey_manifest
 from affectgpt.data.mer2025 import find_subsets, survey_mer2025
-from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, join_names
+from affectgpt.registry.messages import first_and_more
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import find_test_sets, folder_of, survey_test_set
 from affectgpt.workers.pool import run_tasks
@@ -67,7 +68,7 @@ class DoctorReport:
         """Whether there is no problem."""
         return not any(each.problems for each in self.sets)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Plain dicts, lists and numbers."""
         sets = [
             {**vars(dataset), "problems": [vars(problem) for problem in dataset.problems], "notes": list(dataset.notes)}
@@ -138,7 +139,7 @@ def _sources(path: Path, manifest: bool) -> tuple[str, list[_Source]]:
             "no data set is found here",
             where=str(path),
             found=_inventory(path),
-            expected=f"folders of MER-UniBench ({listed(each.folder for each in TEST_SETS.values())}), one of them, a"
+            expected=f"folders of MER-UniBench ({join_names(each.folder for each in TEST_SETS.values())}), one of them, a"
             f" folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
         )
     is_benchmark = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(path)).name for key in keys)
@@ -160,7 +161,7 @@ def _inventory(path: Path) -> str:
     if not path.is_dir():
         return "a file" if path.exists() else "nothing of that name"
     names = sorted(each.name for each in path.iterdir())
-    return (", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")) or "an empty folder"
+    return first_and_more(names, 8) or "an empty folder"
 
 
 def _is_synthetic(root: Path) -> bool:
