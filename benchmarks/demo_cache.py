@@ -70,9 +70,9 @@ def measured(folder: Path, seed: int, workers: int) -> dict[str, Any]:
     plan, frozen = tiny_plan(catalog, seed), tiny_plan(catalog, seed, FROZEN)
     write_clips(folder, train=640, test=128, seed=seed, workers=workers, progress=_tell)
     samples = read_clips(folder, plan, catalog, workers, _tell)
-    whole = assemble(plan)
-    rows = {"everything trained": trained("everything trained", whole, samples["train"], samples["test"])}
-    save(whole, folder / "model")
+    pipeline = assemble(plan)
+    rows = {"everything trained": trained("everything trained", pipeline, samples["train"], samples["test"])}
+    save(pipeline, folder / "model")
     begun = time.perf_counter()
     examples = read_mer2025(folder / "train")
     encode(saved_encoders(folder / "model", catalog), examples, folder / "cache", workers=workers)
@@ -81,23 +81,25 @@ def measured(folder: Path, seed: int, workers: int) -> dict[str, Any]:
     cache.check_plan(frozen)
     stored, broken = cache.samples(examples)
     assert not broken
-    for name, given in (("frozen, encoding every step", samples["train"]), ("frozen, from the cache", stored)):
+    for name, source in (("frozen, encoding every step", samples["train"]), ("frozen, from the cache", stored)):
         pipeline = assemble(frozen, skip_encoders=cache.unbuilt)
         cache.load_weights(pipeline)
-        rows[name] = trained(name, pipeline, given, samples["test"])
+        rows[name] = trained(name, pipeline, source, samples["test"])
     encoding, reading = rows["frozen, encoding every step"], rows["frozen, from the cache"]
-    apart = [abs(a - b) for a, b in zip(encoding["losses"], reading["losses"], strict=True)]
+    differences = [abs(a - b) for a, b in zip(encoding["losses"], reading["losses"], strict=True)]
     return {
         "seconds_to_encode_once": round(took, 1),
-        "rows": {name: {key: each for key, each in row.items() if key != "losses"} for name, row in rows.items()},
+        "rows": {
+            name: {key: row_value for key, row_value in row.items() if key != "losses"} for name, row in rows.items()
+        },
         "encoding / from_cache": {
             **{key: round(encoding[key] / reading[key], 2) for key in ("seconds", "processor_seconds")},
             "step_processor_ms": {
-                key: round(each / reading["step_processor_ms"][key], 2)
-                for key, each in encoding["step_processor_ms"].items()
+                key: round(row_value / reading["step_processor_ms"][key], 2)
+                for key, row_value in encoding["step_processor_ms"].items()
             },
         },
-        "losses_apart": {"first_100_steps": max(apart[:100]), "all_steps": max(apart)},
+        "losses_apart": {"first_100_steps": max(differences[:100]), "all_steps": max(differences)},
     }
 
 

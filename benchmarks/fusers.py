@@ -105,7 +105,7 @@ def main() -> None:
         )
         samples = read_clips(path, tiny_plan(catalog, 0), catalog, arguments.workers, _tell)
     truths = [sample.description for sample in samples["test"]]
-    texts = {each.description for each in samples["train"]}
+    texts = {sample.description for sample in samples["train"]}
     floor = max(score_texts([text] * len(truths), truths).exact for text in texts)
     speed = {name: milliseconds(catalog, changes, samples["test"]) for name, changes in variants.items()}
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in names]
@@ -126,14 +126,14 @@ def main() -> None:
         }
         for name in names
     ]
-    table.sort(key=lambda each: -statistics.mean(each["scores"]))
+    table.sort(key=lambda row: -statistics.mean(row["scores"]))
     print(f"\n| fuser | parameters | emotion right: mean (least to most of {arguments.seeds} seeds) | ms per clip |")
     print("| --- | ---: | ---: | ---: |")
-    for each in table:
-        scores = each["scores"]
+    for row in table:
+        scores = row["scores"]
         print(
-            f"| `{each['fuser']}` | {each['parameters']:,} | {statistics.mean(scores):.1%} ({min(scores):.1%} to"
-            f" {max(scores):.1%}) | {each['milliseconds_per_clip']:.3f} |"
+            f"| `{row['fuser']}` | {row['parameters']:,} | {statistics.mean(scores):.1%} ({min(scores):.1%} to"
+            f" {max(scores):.1%}) | {row['milliseconds_per_clip']:.3f} |"
         )
     print(f"\nfloor, one answer for all: {floor:.1%}")
     if arguments.out:

@@ -101,10 +101,12 @@ def answered(pipeline: Pipeline, clips: list[Read], size: int, *, sort: bool) ->
     texts = [""] * len(clips)
     window = window_size(size) if sort else size
     for start in range(0, len(clips), window):
-        some = clips[start : start + window]
-        lengths = [pipeline.prompt_length(each.media, each.subtitle) if sort else 0 for each in some]
+        window_clips = clips[start : start + window]
+        lengths = [pipeline.prompt_length(each.media, each.subtitle) if sort else 0 for each in window_clips]
         for indices in group_by_length(lengths, size):
-            batch = collate([some[index].media for index in indices], [some[index].subtitle for index in indices])
+            batch = collate(
+                [window_clips[index].media for index in indices], [window_clips[index].subtitle for index in indices]
+            )
             for index, answer in zip(indices, pipeline.generate(batch), strict=True):
                 texts[start + index] = answer.text
     return texts
@@ -128,8 +130,8 @@ def taken(ways: dict[str, Callable[[], Any]], repeats: int) -> tuple[Times, Time
         for name, way in ways.items():
             begun = [clock() for clock in clocks]
             gave[name] = way()
-            for clock, start, each in zip(clocks, begun, times, strict=True):
-                each[name] += [clock() - start] if turn else []
+            for clock, start, measurement in zip(clocks, begun, times, strict=True):
+                measurement[name] += [clock() - start] if turn else []
     return *times, gave
 
 
@@ -181,17 +183,21 @@ def whole_files(pipeline: Pipeline, files: list[Path], repeats: int) -> dict[str
 
 
 def padding(pipeline: Pipeline, clips: list[Read]) -> dict[str, Any]:
-    lengths = [pipeline.prompt_length(each.media, each.subtitle) for each in clips]
-    found: dict[str, Any] = {"clips": len(clips), "tokens": {"least": min(lengths), "most": max(lengths)}}
+    lengths = [pipeline.prompt_length(clip.media, clip.subtitle) for clip in clips]
+    report: dict[str, Any] = {"clips": len(clips), "tokens": {"least": min(lengths), "most": max(lengths)}}
     for size in (4, 8, 16):
         for name, window in (("as given", size), ("like lengths", window_size(size))):
             rows = 0
             for start in range(0, len(lengths), window):
-                some = lengths[start : start + window]
-                order = group_by_length(some, size) if name == "like lengths" else [list(range(len(some)))]
-                rows += sum(len(each) * max(some[index] for index in each) for each in order)
-            found[f"batch {size}, {name}"] = round(1 - sum(lengths) / rows, 4)
-    return found
+                window_lengths = lengths[start : start + window]
+                order = (
+                    group_by_length(window_lengths, size)
+                    if name == "like lengths"
+                    else [list(range(len(window_lengths)))]
+                )
+                rows += sum(len(batch) * max(window_lengths[index] for index in batch) for batch in order)
+            report[f"batch {size}, {name}"] = round(1 - sum(lengths) / rows, 4)
+    return report
 
 
 def main() -> None:

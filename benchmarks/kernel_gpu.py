@@ -60,9 +60,9 @@ class Shape:
         """Half of the tokens in the first modality, the rest shared among the others."""
         if self.modalities == 1:
             return [self.tokens]
-        rest = self.tokens // 2
-        others = [rest // (self.modalities - 1)] * (self.modalities - 1)
-        return [self.tokens - sum(others), *others]
+        remaining = self.tokens // 2
+        other_lengths = [remaining // (self.modalities - 1)] * (self.modalities - 1)
+        return [self.tokens - sum(other_lengths), *other_lengths]
 
     def bytes(self) -> int:
         """What one forward has to move at least: keys, values, queries, result, mass, mask."""
@@ -181,18 +181,18 @@ def compare(runs: dict[str, Callable[[], object]], device: str, rounds: int, cal
     for _ in range(rounds):
         for name in times:
             times[name].append(timed(runs[name], device) / calls)
-    found: dict[str, Any] = {
-        name: {"median": statistics.median(each), "quartiles": statistics.quantiles(each, n=4)[::2]}
-        for name, each in times.items()
+    report: dict[str, Any] = {
+        name: {"median": statistics.median(seconds), "quartiles": statistics.quantiles(seconds, n=4)[::2]}
+        for name, seconds in times.items()
     }
-    return {**found, **{name: {"failed": why} for name, why in failed.items()}}
+    return {**report, **{name: {"failed": why} for name, why in failed.items()}}
 
 
 def measure(shape: Shape, device: str, rounds: int, bandwidth: float) -> dict[str, Any]:
     """One shape: forward and forward with backward, eagerly and as graphs."""
     row: dict[str, Any] = {"shape": asdict(shape)}
-    given = inputs(shape, device)
-    runs = contenders(shape, given, device)
+    tensors = inputs(shape, device)
+    runs = contenders(shape, tensors, device)
     row["forward"] = compare(runs, device, rounds)
     if device == "cuda":
         graphs = {}
@@ -204,9 +204,9 @@ def measure(shape: Shape, device: str, rounds: int, bandwidth: float) -> dict[st
         row["forward_graph"] = compare(graphs, device, rounds, calls=10)
         if "ours" in graphs:
             row["share_of_copy_bandwidth"] = shape.bytes() / row["forward_graph"]["ours"]["median"] / 1e6 / bandwidth
-    for tensor in (given["queries"], *given["keys"], *given["values"]):
+    for tensor in (tensors["queries"], *tensors["keys"], *tensors["values"]):
         tensor.requires_grad_()
-    trained = contenders(shape, given, device)
+    trained = contenders(shape, tensors, device)
     row["training"] = compare({name: _backward(run) for name, run in trained.items()}, device, rounds)
     for mode in ("forward", "forward_graph", "training"):
         medians = {name: each["median"] for name, each in row.get(mode, {}).items() if "median" in each}

@@ -49,9 +49,9 @@ def main() -> None:
     results: dict[str, Any] = {"clips": len(rows), "wheels": wheels.fingerprint}
     for language in LANGUAGES:
         texts = [row[language] for row in rows]
-        said = read(texts)
-        terms = overlap.terms(truth, said)
-        results[language] = scores(overlap, terms) | errors(wheels.wheels, truth, said, read(texts, keep=0.0))
+        predictions = read(texts)
+        terms = overlap.terms(truth, predictions)
+        results[language] = scores(overlap, terms) | errors(wheels.wheels, truth, predictions, read(texts, keep=0.0))
         show(language, results[language])
     if arguments.out:
         arguments.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -90,13 +90,13 @@ def errors(wheels: Sequence[Wheel], truth: Sets, said: Sets, all_said: Sets) -> 
     missed: Counter[str] = Counter()
     extra: Counter[str] = Counter()
     causes: Counter[str] = Counter()
-    for wanted, given, possible in zip(truth, said, all_said, strict=True):
-        for label in wanted:
-            if sum(_apart(wheel, label, given) for wheel in wheels):
+    for true, predicted, possible in zip(truth, said, all_said, strict=True):
+        for label in true:
+            if sum(_apart(wheel, label, predicted) for wheel in wheels):
                 family = words.get(label.lower(), "")
                 missed[family or f"{label} (no family)"] += 1
                 causes["no family" if not family else "said, too weak" if family in possible else "not asserted"] += 1
-        extra.update(label for label in given if sum(_apart(wheel, label, wanted) for wheel in wheels) >= 2)
+        extra.update(label for label in predicted if sum(_apart(wheel, label, true) for wheel in wheels) >= 2)
     return {"missed": dict(missed.most_common()), "missed_because": dict(causes), "extra": dict(extra.most_common())}
 
 
@@ -113,8 +113,8 @@ def show(language: str, result: dict[str, Any]) -> None:
     print(f"labels per clip: {result['labels_per_clip']}")
     for name in ("missed_because", "missed", "extra"):
         rows = list(result[name].items())
-        shown = ", ".join(f"{label} {count}" for label, count in rows[:15])
-        print(f"{name} ({sum(count for _, count in rows)}): {shown}")
+        line = ", ".join(f"{label} {count}" for label, count in rows[:15])
+        print(f"{name} ({sum(count for _, count in rows)}): {line}")
     print()
 
 

@@ -66,14 +66,22 @@ def loop(maps: Maps, rows: list[tuple[str, str, str]]) -> dict[tuple[str, int], 
     scores = {}
     for key, sector in maps.items():
         precision, recall = [], []
-        for _, true, said in rows:
-            wanted = {sector[label] for each in parse_labels(true) if (label := each.lower().strip()) in sector}
-            given = {sector[label] for each in parse_labels(said) if (label := each.lower().strip()) in sector}
-            if not wanted:
+        for _, true, predicted in rows:
+            true_sectors = {
+                sector[label]
+                for written_label in parse_labels(true)
+                if (label := written_label.lower().strip()) in sector
+            }
+            predicted_sectors = {
+                sector[label]
+                for written_label in parse_labels(predicted)
+                if (label := written_label.lower().strip()) in sector
+            }
+            if not true_sectors:
                 continue
-            both = len(wanted & given)
-            precision.append(both / len(given) if given else 0.0)
-            recall.append(both / len(wanted))
+            both = len(true_sectors & predicted_sectors)
+            precision.append(both / len(predicted_sectors) if predicted_sectors else 0.0)
+            recall.append(both / len(true_sectors))
         p, r = float(np.mean(precision)), float(np.mean(recall))
         scores[key] = (p, r, 2 * p * r / (p + r) if p + r else float("nan"))
     return scores
@@ -86,8 +94,8 @@ def vectorised(
     metric = WheelOverlap(SectorTable(wheels))
     tally = TermSums(metric, Resampling(replicates))
     for chunk in chunks(rows, CHUNK):
-        names, true, said = zip(*chunk, strict=True)
-        tally.add(names, metric.terms(true, said))
+        names, true, predicted = zip(*chunk, strict=True)
+        tally.add(names, metric.terms(true, predicted))
     return metric, tally
 
 
@@ -99,7 +107,7 @@ def only_wheels(wheels: WheelSet) -> WheelSet:
 def compare(wheels: WheelSet, clips: int, repeats: int) -> dict[str, Any]:
     words = words_of(wheels)
     maps = {
-        (wheel.name, level): {word: found for word in words if (found := wheel.sector(word, level)) is not None}
+        (wheel.name, level): {word: figures for word in words if (figures := wheel.sector(word, level)) is not None}
         for level in LEVELS
         for wheel in wheels.wheels
     }
@@ -115,10 +123,10 @@ def compare(wheels: WheelSet, clips: int, repeats: int) -> dict[str, Any]:
             metric, tally = vectorised(plain, iter(rows), replicates)
             tally.figures()
             times[name].append(time.perf_counter() - begun)
-    found = metric.by_column(tally.sums)
+    figures = metric.by_column(tally.sums)
     for index, column in enumerate(metric.columns):
         theirs = scores[(column.name, column.level)]
-        ours = [found[name][index] for name in ("precision", "recall", "f1")]
+        ours = [figures[name][index] for name in ("precision", "recall", "f1")]
         assert np.allclose(ours, theirs, rtol=0, atol=1e-12, equal_nan=True), (column, ours, theirs)
     result: dict[str, Any] = {"clips": clips, "seconds": {name: spread(each) for name, each in times.items()}}
     for name in ("vectorised", "with 1000 replicates"):

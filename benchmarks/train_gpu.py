@@ -140,28 +140,28 @@ def train_row(cached: bool, changes: Sequence[str], arguments: argparse.Namespac
         torch.cuda.reset_peak_memory_stats()
     clock = Clock(device.type == "cuda")
     clock.watch(pipeline)
-    taken: list[tuple[float, int, float]] = []
+    measurements: list[tuple[float, int, float]] = []
     last: list[Any] = [clock.mark()]
 
     def on_step(step: int, loss: float) -> None:
         end = clock.mark()
         if clock.cuda:
             torch.cuda.synchronize()
-        inside = sum(clock.between(*each) for each in clock.inside)
-        taken.append((clock.between(last[0], end), clock.tokens, inside))
+        inside = sum(clock.between(*step) for step in clock.inside)
+        measurements.append((clock.between(last[0], end), clock.tokens, inside))
         clock.inside, clock.tokens, last[0] = [], 0, clock.mark()
 
     train(pipeline, samples, on_step=on_step)
-    counted = taken[SKIPPED:]
-    seconds = [each[0] for each in counted]
+    counted = measurements[SKIPPED:]
+    seconds = [step[0] for step in counted]
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     clips = pipeline.plan.config.training.batch_size * processes
     row = {
         "step_seconds": spread(seconds),
         "clips_per_second": round(clips / statistics.median(seconds), 2),
-        "llm_tokens_per_second": round(sum(each[1] for each in counted) * processes / sum(seconds)),
+        "llm_tokens_per_second": round(sum(step[1] for step in counted) * processes / sum(seconds)),
         "tokens_per_step": counted[0][1] * processes,
-        "share_outside_llm": round(1 - sum(each[2] for each in counted) / sum(seconds), 3),
+        "share_outside_llm": round(1 - sum(step[2] for step in counted) / sum(seconds), 3),
     }
     if clock.cuda:
         row["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
@@ -231,7 +231,7 @@ def main() -> None:
         arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(arguments.device)
     main_process = os.environ.get("RANK", "0") == "0"
-    began = time.perf_counter()
+    start = time.perf_counter()
     rows: dict[str, Any] = {}
     not_run: list[str] = []
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
@@ -241,7 +241,7 @@ def main() -> None:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         jobs["generation"] = lambda: generation_rows(arguments, (1, 4, 16))
     for name, job in jobs.items():
-        if time.perf_counter() - began > arguments.seconds:
+        if time.perf_counter() - start > arguments.seconds:
             not_run.append(name)
             continue
         try:

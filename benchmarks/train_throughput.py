@@ -148,7 +148,7 @@ def main() -> None:
     begun, load = time.perf_counter(), os.getloadavg()
 
     def keep(result: dict[str, Any]) -> None:
-        known = {
+        entry = {
             "command": "python " + " ".join(sys.argv),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads,"
             f" Python {platform.python_version()}, torch {version('torch')}",
@@ -159,7 +159,7 @@ def main() -> None:
             **result,
             "seconds_in_all": round(time.perf_counter() - begun),
         }
-        options.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
 
     with tempfile.TemporaryDirectory() as folder:
         measured(Path(folder), options.clips, options.repeats, keep)

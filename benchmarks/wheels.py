@@ -37,23 +37,25 @@ def coverage(wheels: WheelSet, counts: Counter[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for wheel in wheels.wheels:
         for level in LEVELS:
-            found = {label for label in counts if wheel.sector(label, level) is not None}
+            covered = {label for label in counts if wheel.sector(label, level) is not None}
             result.setdefault(wheel.name, {})[f"level {level}"] = {
-                "occurrences": sum(counts[label] for label in found) / counts.total(),
-                "distinct": len(found) / len(counts),
+                "occurrences": sum(counts[label] for label in covered) / counts.total(),
+                "distinct": len(covered) / len(counts),
             }
     return result
 
 
 def agreement(one: WheelSet, other: WheelSet, labels: Iterable[str]) -> dict[str, float]:
     """Over pairs of labels: how often both sets say the same of them, alike or not, and Cohen's kappa."""
-    known = sorted(label for label in labels if _mostly_there(one.wheels, label) and _mostly_there(other.wheels, label))
-    says = [(_alike(one.wheels, *pair), _alike(other.wheels, *pair)) for pair in combinations(known, 2)]
+    shared_labels = sorted(
+        label for label in labels if _mostly_there(one.wheels, label) and _mostly_there(other.wheels, label)
+    )
+    says = [(_alike(one.wheels, *pair), _alike(other.wheels, *pair)) for pair in combinations(shared_labels, 2)]
     same = sum(first == second for first, second in says) / len(says)
     shares = [sum(each[side] for each in says) / len(says) for side in (0, 1)]
     chance = shares[0] * shares[1] + (1 - shares[0]) * (1 - shares[1])
     return {
-        "labels": len(known),
+        "labels": len(shared_labels),
         "pairs": len(says),
         "alike here": shares[0],
         "alike there": shares[1],
@@ -68,8 +70,8 @@ def _mostly_there(wheels: tuple[Wheel, ...], label: str) -> bool:
 
 def _alike(wheels: tuple[Wheel, ...], one: str, other: str) -> bool:
     sectors = [(wheel.sector(one, 1), wheel.sector(other, 1)) for wheel in wheels]
-    there = [first == second for first, second in sectors if first is not None and second is not None]
-    return sum(there) > len(there) / 2
+    agreements = [first == second for first, second in sectors if first is not None and second is not None]
+    return sum(agreements) > len(agreements) / 2
 
 
 def _counts(path: Path, column: str) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Which file of a folder belongs to which clip."""
+"""Find the files of clips in a folder by the names of the clips."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from affectgpt.media.encoding_guess import EncodingEvidence
-from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, join_names
 from affectgpt.registry.messages import count_and_first, short_repr
 
 ENCODINGS = ("utf-8-sig", "gb18030")
@@ -137,7 +137,9 @@ def rows(file: IO[str], path: Path, *, require_complete: bool = False) -> Iterat
 def _check_header(header: list[str], path: Path, require_complete: bool) -> None:
     twice = sorted({name for name in header if header.count(name) > 1 and name})
     if twice:
-        raise DataError("columns that repeat", where=str(path), found=listed(twice)[:200], expected="each name once")
+        raise DataError(
+            "columns that repeat", where=str(path), found=join_names(twice)[:200], expected="each name once"
+        )
     if require_complete and "" in header:
         raise DataError(
             "a column has no name",
@@ -193,8 +195,8 @@ def read_column(path: Path, column: str, problems: list[Problem]) -> dict[str, s
         return None
     missing = [name for name in ("name", column) if name not in header]
     if missing:
-        header_text = f"columns {listed(header)}"[:200]
-        problems.append(Problem(f"no column {listed(missing)}", str(path), header_text, f"columns name, {column}"))
+        header_text = f"columns {join_names(header)}"[:200]
+        problems.append(Problem(f"no column {join_names(missing)}", str(path), header_text, f"columns name, {column}"))
         return None
     for what, items, expected in (
         ("names that repeat", repeated, "each name once"),

@@ -53,5 +53,5 @@ class ReadReport:
     def examples_or_raise(self) -> list[Example]:
         """The clips. Raises DataError when there is any problem."""
         if self.problems:
-            raise DataError.of(self.problems)
+            raise DataError.from_problems(self.problems)
         return list(self.examples)

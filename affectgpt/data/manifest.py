@@ -20,7 +20,7 @@ from typing import Any
 from affectgpt.data.csv_table import is_safe_name, open_text, parse_labels, rows
 from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.parquet_rows import parquet_rows
-from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, join_names
 from affectgpt.registry.messages import count_and_first, did_you_mean, short_repr
 
 COLUMNS = ("clip", "id", "subtitle", "labels", "sentiment", "description")
@@ -189,7 +189,7 @@ def _no_clip_column(path: Path, columns: list[str]) -> DataError:
     return DataError(
         "no column clip",
         where=str(path),
-        found=f"columns {listed(columns)}"[:200],
+        found=f"columns {join_names(columns)}"[:200],
         expected=f"clip, and any of {', '.join(COLUMNS[1:])}",
         hint=did_you_mean("clip", columns),
     )

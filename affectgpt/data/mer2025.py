@@ -22,7 +22,7 @@ from affectgpt.data.clip_files import find_flat, find_in_subfolders, find_videos
 from affectgpt.data.csv_table import parse_labels, read_column
 from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.subtitle_table import read_subtitles
-from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, join_names
 
 __all__ = ["Subset", "find_subsets", "parse_labels", "read_mer2025", "survey_mer2025"]
 
@@ -93,7 +93,7 @@ def _tables(folder: Path, subset: Subset, problems: list[Problem]) -> tuple[dict
     files = _files_of(subset)
     if not any((folder / file).exists() for file in files):
         what = "neither labels nor descriptions" if subset in TRAINING_FILES else "no names of clips"
-        tables = listed(path.name for path in folder.glob("*.csv"))
+        tables = join_names(path.name for path in folder.glob("*.csv"))
         expected = f"{files[0]} or {files[1]}, or both" if subset in TRAINING_FILES else files[0]
         problems.append(Problem(what, str(folder), tables, expected))
         return {}, {}, []

@@ -1,4 +1,4 @@
-"""Examples -> what a pipeline reads: opened, decoded and prepared in worker processes, a broken clip told by name."""
+"""Open, decode and prepare examples in worker processes; a clip that cannot be read becomes a [BrokenClip][]."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_targets(examples: Sequence[Example], target: Target) -> None:
 
 
 class ClipDataset(Dataset[Any]):
-    """Decodes and prepares an example when it is asked for; gives a [Sample][] or a [BrokenClip][]."""
+    """Decodes and prepares one example per index; returns a [Sample][] or a [BrokenClip][]."""
 
     def __init__(self, examples: Sequence[Example], prepare: Prepare) -> None:
         self.examples, self.prepare = examples, prepare
@@ -96,7 +96,7 @@ class ClipDataset(Dataset[Any]):
 
 
 Progress = Callable[[int, int], None]
-"""Told (done, total) as the work goes on."""
+"""Called with (done, total) after each clip."""
 
 
 def read_samples(
@@ -162,7 +162,7 @@ def check_broken_share(broken: Sequence[BrokenClip], count: int, allowed: float)
     """Raise DataError when more than the share `allowed` of `count` clips are broken, or all are."""
     if len(broken) > allowed * count:
         share = f"{len(broken) / count:.1%}"
-        raise DataError.of(
+        raise DataError.from_problems(
             [
                 Problem(
                     f"{len(broken)} of {count} clips cannot be read",

@@ -1,4 +1,4 @@
-"""Text files that are there whole, or not at all."""
+"""Write text files atomically: after a kill a file is complete or as it was."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_all_atomic(texts: Mapping[Path, str]) -> None:
-    """Write several text files as [write_atomic][] does one; none is put in its place before all are on the disk."""
+    """Write several text files as [write_atomic][] does one; none is renamed before all are on the disk."""
     parts = {path: path.with_name(f".{path.name}.part") for path in texts}
     with ExitStack() as turns:
         for folder in sorted({path.parent for path in texts}):

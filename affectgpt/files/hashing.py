@@ -1,4 +1,4 @@
-"""The content of a file, as a hash."""
+"""SHA-256 of files."""
 
 from __future__ import annotations
 

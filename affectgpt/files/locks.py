@@ -1,4 +1,4 @@
-"""One process at a time in a file or a folder."""
+"""Locks: one process writes a file or a folder at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads `.npy` and `.npz` files that are not trusted, pickled objects included. See [restricted_pickle][]."""
+"""Reads `.npz` files that are not trusted, pickled objects included. See [restricted_pickle][]."""
 
 from __future__ import annotations
 
@@ -49,13 +49,6 @@ def read_npz(path: str | Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
             except RefusedPickle as error:
                 raise RefusedPickle(f"{name[:80]!r} holds {error}") from None
     return values
-
-
-def read_npy(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
-    """The array or object of a `.npy` file; otherwise as [read_npz][]."""
-    path = Path(path)
-    with _errors_as_data_error(path, max_bytes):
-        return _array(path.read_bytes(), max_bytes)
 
 
 @contextmanager

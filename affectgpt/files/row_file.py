@@ -1,8 +1,8 @@
-"""A file of JSON rows that is written a batch at a time and goes on after a kill, byte for byte as if never stopped.
+"""A file of JSON rows, written a batch at a time; a resumed run gives the same bytes as one that was never stopped.
 
-Beside `NAME.jsonl` stands `NAME.run.json` with the settings that produce the rows. A file is only ever continued with
-the same settings. What a kill left behind a whole batch is cut off: a batch that is made again in other company could
-differ in its last digits.
+The sidecar `NAME.run.json` of `NAME.jsonl` holds the settings that produce the rows. A file is resumed only with the
+same settings. Rows after the last complete batch are cut off: computed again in another batch, they could differ in
+their last digits.
 """
 
 from __future__ import annotations

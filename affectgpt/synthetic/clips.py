@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from affectgpt.registry.errors import ConfigError, Problem, listed
+from affectgpt.registry.errors import ConfigError, Problem, join_names
 from affectgpt.synthetic.clip import plan_clip, write_clip
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.folder import check_replaceable, replace_folder, write_tables
@@ -30,7 +30,7 @@ def write_clips(
 
     A clip is decided by (`seed`, `split`, its index) alone: more clips or other `workers` leave it as it is. The two
     splits share no identity and no random stream, whatever their seeds. `out` appears at once when all is written
-    (see [folder.replacing][]). `progress(done, total)` is called after each clip. With `workers` above 1, a script
+    (see [folder.replace_folder][]). `progress(done, total)` is called after each clip. With `workers` above 1, a script
     that calls this needs the usual `if __name__ == "__main__":` guard; with 0 or 1 all is done in this process.
 
     Raises ConfigError for impossible arguments, DataError when `out` holds anything else, RunError when a worker
@@ -69,6 +69,6 @@ def check_arguments(clips: int, seed: int, split: str, workers: int, *, most: in
                 )
             )
     if split not in SPLIT_CODE:
-        problems.append(Problem("unknown split", "split", repr(split), listed(SPLIT_CODE)))
+        problems.append(Problem("unknown split", "split", repr(split), join_names(SPLIT_CODE)))
     if problems:
-        raise ConfigError.of(problems)
+        raise ConfigError.from_problems(problems)

@@ -49,7 +49,7 @@ class Difficulty:
                 expected = f"two numbers, least first, from {low:g} to {high:g}"
                 problems.append(Problem("not a usable range", f"difficulty {field.name}", repr(value), expected))
         if problems:
-            raise ConfigError.of(problems)
+            raise ConfigError.from_problems(problems)
 
 
 def _is_range(value: object, low: float, high: float) -> bool:

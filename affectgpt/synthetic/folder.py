@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from affectgpt.registry.errors import DataError, RunError, join_names
+from affectgpt.registry.errors import DataError, RunError
+from affectgpt.registry.messages import first_and_more
 from affectgpt.synthetic.clip import ClipPlan
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.identity import Split
@@ -62,7 +63,7 @@ def check_replaceable(out: Path, layout: Layout = MER2025) -> None:
         raise DataError(
             "the folder is not empty and was not written by this generator",
             where=str(out),
-            found=_some(present),
+            found=first_and_more(sorted(present)),
             expected=f"no folder, an empty one, or one with a {FACTS_FILE} of an earlier run",
             hint=hint,
         )
@@ -71,7 +72,7 @@ def check_replaceable(out: Path, layout: Layout = MER2025) -> None:
         raise DataError(
             "the folder holds synthetic clips and other files, which replacing it would delete",
             where=str(out),
-            found=_some(foreign),
+            found=first_and_more(sorted(foreign)),
             hint=hint,
         )
 
@@ -82,11 +83,6 @@ def _is_marked(path: Path, layout: Layout) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(facts, dict) and facts.get("format") == layout.format
-
-
-def _some(names: set[str]) -> str:
-    shown = sorted(names)[:5]
-    return join_names(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
 @contextmanager

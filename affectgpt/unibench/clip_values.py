@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from affectgpt.files.hashing import sha256_of_file
 from affectgpt.files.row_file import read_settings
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.registry.messages import did_you_mean, short_repr
 from affectgpt.unibench.record_files import Record, read_records
 
@@ -86,7 +86,7 @@ class ClipValues:
                 raise DataError(
                     f"a row has no {self.field!r}",
                     where=where,
-                    found=f"fields {short_repr(listed(map(str, record)))}",
+                    found=f"fields {short_repr(join_names(map(str, record)))}",
                     hint="every row needs the fields of the first one",
                 )
             yield ValueRow(_id(record, self.id_field, where), record.get(self.field), error)
@@ -138,7 +138,7 @@ def _id_field(record: Record, where: str, id_field: str | None) -> str:
             raise DataError(
                 f"there is no field {id_field!r}",
                 where=where,
-                expected=f"one of {short_repr(listed(map(str, record)))}",
+                expected=f"one of {short_repr(join_names(map(str, record)))}",
             )
         return id_field
     matches = [name for name in ID_FIELDS if name in record]
@@ -146,12 +146,14 @@ def _id_field(record: Record, where: str, id_field: str | None) -> str:
         raise DataError(
             "a row has no id",
             where=where,
-            found=f"fields {short_repr(listed(map(str, record)))}",
-            expected=f"a text in one of {listed(ID_FIELDS)}",
+            found=f"fields {short_repr(join_names(map(str, record)))}",
+            expected=f"a text in one of {join_names(ID_FIELDS)}",
             hint="pass id_column=",
         )
     if len({str(record[name]) for name in matches}) > 1:
-        raise DataError("several fields could be the id", where=where, found=listed(matches), hint="pass id_column=")
+        raise DataError(
+            "several fields could be the id", where=where, found=join_names(matches), hint="pass id_column="
+        )
     return matches[0]
 
 
@@ -162,7 +164,7 @@ def _field(record: Record, where: str, field: str | None) -> str:
             raise DataError(
                 f"there is no field {field!r}",
                 where=where,
-                expected=f"one of {listed(names)}",
+                expected=f"one of {join_names(names)}",
                 hint=did_you_mean(field, names),
             )
         return field
@@ -172,7 +174,7 @@ def _field(record: Record, where: str, field: str | None) -> str:
             raise DataError(
                 "several fields could hold the values",
                 where=where,
-                found=listed(matches),
+                found=join_names(matches),
                 hint="pass column=",
             )
         if matches:
@@ -180,8 +182,8 @@ def _field(record: Record, where: str, field: str | None) -> str:
     raise DataError(
         "no field holds values",
         where=where,
-        found=f"fields {short_repr(listed(names))}",
-        expected=f"one of {listed((*LABEL_FIELDS, *TEXT_FIELDS))}",
+        found=f"fields {short_repr(join_names(names))}",
+        expected=f"one of {join_names((*LABEL_FIELDS, *TEXT_FIELDS))}",
         hint="pass column=",
     )
 
@@ -200,12 +202,12 @@ def guess_content(values: Iterable[tuple[str, Any]], where: str) -> Content:
     So is a sentence, but where others are lists of labels. Raises DataError when there are both lists and longer texts.
     """
     prose = sentence = lists = ""
-    for place, value in values:
+    for location, value in values:
         if isinstance(value, list | int | float) or (isinstance(value, str) and value.lstrip().startswith("[")):
-            lists = lists or place
+            lists = lists or location
         elif isinstance(value, str):
-            prose = prose or (place if _is_long(value) else "")
-            sentence = sentence or (place if _is_sentence(value) else "")
+            prose = prose or (location if _is_long(value) else "")
+            sentence = sentence or (location if _is_sentence(value) else "")
     if prose and lists:
         raise DataError(
             "some values are lists of labels, others prose",

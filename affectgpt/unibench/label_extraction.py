@@ -1,4 +1,4 @@
-"""Predictions with labels read out of them: taken from the file as they are, or read out of its texts."""
+"""Predictions with labels: taken from the file as they are, or extracted from its texts."""
 
 from __future__ import annotations
 

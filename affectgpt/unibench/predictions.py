@@ -1,4 +1,4 @@
-"""Predictions: what a model says of every clip of a data set, one JSON row each, in a file that survives a kill."""
+"""Write the predictions of a model for a data set: one JSON row per clip, resumed after a kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from affectgpt.core.batched_answers import AnswerWithShares, answer_window, window_size, windows
 from affectgpt.core.description import Description
-from affectgpt.core.generation import settings_of
+from affectgpt.core.generation import generation_settings
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.data.example import Example
 from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
@@ -60,7 +60,7 @@ def write_predictions(
         "ids": _digest(ids),
         **facts,
         "question": question_text,
-        "generation": settings_of(pipeline.plan.config).model_dump(mode="json"),
+        "generation": generation_settings(pipeline.plan.config).model_dump(mode="json"),
         "batch_size": batch_size,
         "window": window,
         "device": pipeline.device.type,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from affectgpt.files.npz import read_npz
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.registry.messages import short_repr
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".npz")
@@ -87,7 +87,7 @@ def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Record]]:
             header = reader.fieldnames or []
             twice = sorted({name for name in header if header.count(name) > 1})
             if twice:
-                raise DataError("columns repeat", where=str(path), found=listed(twice), expected="each column once")
+                raise DataError("columns repeat", where=str(path), found=join_names(twice), expected="each column once")
             for record in reader:
                 where = f"{path}:{reader.line_num}"
                 if None in record or None in record.values():
@@ -147,7 +147,7 @@ def _npz(path: Path) -> Iterator[tuple[str, Record]]:
         raise DataError(
             "not a result file of the AffectGPT repository",
             where=str(path),
-            found=f"arrays {short_repr(listed(arrays))}",
+            found=f"arrays {short_repr(join_names(arrays))}",
             expected="name2reason, or filenames and fileitems of one length",
         )
     for name, value in pairs:

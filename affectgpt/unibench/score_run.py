@@ -14,7 +14,7 @@ from typing import Any
 
 from affectgpt.core.extraction import CheckedExtractor
 from affectgpt.files.hashing import sha256_of_file
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.unibench.clip_values import ValueSource
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.label_extraction import extract_labels, extract_labels_cached
@@ -146,7 +146,7 @@ def pair_files(
     if missing:
         raise DataError(
             "data sets have no file of predictions",
-            found=listed(missing),
+            found=join_names(missing),
             expected="KEY.jsonl for each",
             hint="generate them, or choose data sets with sets=",
         )
@@ -160,7 +160,7 @@ def _mean(tallies: Mapping[str, TermSums]) -> tuple[Figure | None, str]:
         return None, f"no mean over the benchmark: {len(present)} of its {len(NINE)} data sets are here"
     empty = [key for key in present if math.isnan(tallies[key].values()[tallies[key].metric.primary])]
     if empty:
-        return None, f"no mean over the benchmark: no value for {listed(empty)}"
+        return None, f"no mean over the benchmark: no value for {join_names(empty)}"
     return mean_figure({key: tallies[key] for key in present}), ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from affectgpt.data.example import Example
 from affectgpt.data.manifest import SUFFIXES, read_manifest
 from affectgpt.data.mer2025 import read_mer2025
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.registry.messages import did_you_mean
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set
@@ -61,7 +61,10 @@ def find_data_sources(
         missing = [name for name in sets if name not in keys]
         if missing:
             raise DataError(
-                "the folder does not hold this data set", where=str(data), found=listed(keys), expected=listed(missing)
+                "the folder does not hold this data set",
+                where=str(data),
+                found=join_names(keys),
+                expected=join_names(missing),
             )
         is_synthetic = any((folder / "synthetic.json").is_file() for folder in (data, data.resolve().parent))
         sources = [
@@ -91,8 +94,8 @@ def check_sets(sets: Sequence[str]) -> list[str]:
         raise DataError(
             "there is no such data set",
             where="sets",
-            found=listed(unknown),
-            expected=listed(TEST_SETS),
+            found=join_names(unknown),
+            expected=join_names(TEST_SETS),
             hint=did_you_mean(unknown[0], TEST_SETS),
         )
     return keys

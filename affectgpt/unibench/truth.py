@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from affectgpt.data.example import Example
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.registry.messages import count_and_first, short_repr
 from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
 from affectgpt.unibench.label_text import parse_labels
@@ -64,7 +64,7 @@ def infer_task(values: Iterable[Any], where: str) -> Task:
             where=where,
             found=f"{numbers} numbers, {labels + sets} labels or lists of labels",
             expected="labels, or numbers for the sentiment",
-            hint=f"pass task=, one of {listed(TASKS)}",
+            hint=f"pass task=, one of {join_names(TASKS)}",
         )
     return "sentiment" if numbers else "basic" if labels and not sets else "fine-grained"
 

@@ -1,4 +1,4 @@
-"""One function over many tasks on several processes, of which none is left behind."""
+"""Run one function over many tasks on several processes; no process outlives the call."""
 
 from __future__ import annotations
 

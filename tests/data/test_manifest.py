@@ -97,7 +97,7 @@ def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
     (place.parent / "other").mkdir()
     (place / "link").symlink_to(place.parent / "other")
     (place / "alias.mp4").symlink_to(outside)
-    for given in (
+    for clip in (
         "../outside.mp4",
         "deep/../../outside.mp4",
         "deep/.././../outside.mp4",
@@ -105,9 +105,9 @@ def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
         "alias.mp4",
         "../data/../outside.mp4",
     ):
-        path = written(place / "clips.csv", [{"clip": given}])
+        path = written(place / "clips.csv", [{"clip": clip}])
         text = refusal(path)
-        assert "outside the manifest's folder" in text and given in text
+        assert "outside the manifest's folder" in text and clip in text
         assert read_manifest(path, allow_outside=True)[0].video.resolve() == outside
     assert read_manifest(written(place / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
 
@@ -246,8 +246,12 @@ def test_another_suffix_is_refused(place: Path) -> None:
 
 def test_a_damaged_parquet_file_is_refused(place: Path) -> None:
     path = written(place / "clips.parquet", ROWS)
-    whole = path.read_bytes()
-    for data in (whole[:-10], whole[:100], whole[: len(whole) // 2] + b"\0" * 40 + whole[len(whole) // 2 + 40 :]):
+    content = path.read_bytes()
+    for data in (
+        content[:-10],
+        content[:100],
+        content[: len(content) // 2] + b"\0" * 40 + content[len(content) // 2 + 40 :],
+    ):
         path.write_bytes(data)
         assert "cannot be read" in refusal(path)
 

@@ -154,8 +154,8 @@ def test_a_folder_holds_several_sets(tmp_path: Path) -> None:
         (folder / file).write_text(text)
     assert find_subsets(folder) == ["mercaptionplus", "ovmerd", "candidates", "test"]
     assert [example.name for example in read_mer2025(folder)] == ["a"]
-    (found,) = read_mer2025(folder, subset="ovmerd")
-    assert (found.name, found.labels, found.description) == ("b", ("calm",), "A voice.")
+    (example,) = read_mer2025(folder, subset="ovmerd")
+    assert (example.name, example.labels, example.description) == ("b", ("calm",), "A voice.")
     assert [(e.name, e.labels, e.description) for e in read_mer2025(folder, subset="candidates")] == [
         ("a", (), ""),
         ("c", (), ""),

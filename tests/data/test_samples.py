@@ -36,8 +36,8 @@ def example(tmp_path: Path) -> Callable[..., Example]:
             with wave.open(str(path), "wb") as file:
                 file.setparams((1, 2, 16000, 0, "NONE", ""))
                 file.writeframes(bytes(3200))
-        given = {"labels": (f"{name}-label", "other"), "description": f"About {name}."}
-        return Example(name, path, subtitle, **{**given, **known})
+        defaults = {"labels": (f"{name}-label", "other"), "description": f"About {name}."}
+        return Example(name, path, subtitle, **{**defaults, **known})
 
     return make
 
@@ -51,11 +51,11 @@ def prepare(clip: Clip) -> dict[str, Prepared | None]:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_samples_come_in_order_with_everything_known(example: Callable[..., Example], workers: int) -> None:
     examples = [example(f"clip{index}", subtitle=f"words {index}") for index in (4, 1, 3, 0, 2)]
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     samples, broken = read_samples(
-        examples, prepare, workers=workers, progress=lambda done, total: told.append((done, total))
+        examples, prepare, workers=workers, progress=lambda done, total: calls.append((done, total))
     )
-    assert not broken and told == [(done, 5) for done in range(1, 6)]
+    assert not broken and calls == [(count, 5) for count in range(1, 6)]
     assert [sample.name for sample in samples] == ["clip4", "clip1", "clip3", "clip0", "clip2"]
     for sample in samples:
         number = float(sample.name[-1])
@@ -69,25 +69,25 @@ def test_samples_come_in_order_with_everything_known(example: Callable[..., Exam
 
 
 def test_the_clips_own_words_are_the_examples(example: Callable[..., Example]) -> None:
-    seen: list[str] = []
+    subtitles: list[str] = []
 
     def look(clip: Clip) -> dict[str, Prepared | None]:
-        seen.append(clip.subtitle)
+        subtitles.append(clip.subtitle)
         return prepare(clip)
 
-    asked = example("clip1", subtitle="")
-    asked.video.with_suffix(".txt").write_text("beside the file")
-    (sample,), _ = read_samples([asked], look, workers=0)
-    assert seen == [""] and sample.subtitle == ""
+    clip = example("clip1", subtitle="")
+    clip.video.with_suffix(".txt").write_text("beside the file")
+    (sample,), _ = read_samples([clip], look, workers=0)
+    assert subtitles == [""] and sample.subtitle == ""
 
 
 def test_the_separate_sound_and_faces_are_used(example: Callable[..., Example], tmp_path: Path) -> None:
-    given = example("clip1")
+    clip = example("clip1")
     np.save(tmp_path / "faces.npy", np.full((2, 4, 4, 3), (1, 2, 3), np.uint8))
-    seen: list[Clip] = []
+    clips: list[Clip] = []
 
     def look(clip: Clip) -> dict[str, Prepared | None]:
-        seen.append(clip)
+        clips.append(clip)
         return prepare(clip)
 
     silent = tmp_path / "silent1.mp4"
@@ -95,8 +95,8 @@ def test_the_separate_sound_and_faces_are_used(example: Callable[..., Example], 
         stream = container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
         container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         container.mux(stream.encode())
-    read_samples([replace(given, video=silent, sound=given.video, faces=tmp_path / "faces.npy")], look, workers=0)
-    waveform, faces = seen[0].waveform(), seen[0].faces(1)
+    read_samples([replace(clip, video=silent, sound=clip.video, faces=tmp_path / "faces.npy")], look, workers=0)
+    waveform, faces = clips[0].waveform(), clips[0].faces(1)
     assert waveform is not None and len(waveform) == 1600
     assert faces is not None and faces.images[0][0, 0].tolist() == [3, 2, 1]
 
@@ -116,8 +116,8 @@ def test_broken_clips_are_counted_and_named(example: Callable[..., Example], wor
     assert "bad2" in message and "bad4" in message and "one1" not in message and "allow_unreadable=" in message
     samples, broken = read_samples(examples, prepare, workers=workers, allow_unreadable=1.0)
     assert [sample.name for sample in samples] == ["one1", "three3"]
-    assert [each.name for each in broken] == ["bad2", "bad4"]
-    assert all(each.name in each.problem.where for each in broken)
+    assert [clip.name for clip in broken] == ["bad2", "bad4"]
+    assert all(clip.name in clip.problem.where for clip in broken)
 
 
 def test_a_clip_that_breaks_while_it_is_decoded_is_broken_too(example: Callable[..., Example]) -> None:
@@ -128,7 +128,7 @@ def test_a_clip_that_breaks_while_it_is_decoded_is_broken_too(example: Callable[
 
     samples, broken = read_samples([example("clip1"), example("clip2")], fail, workers=0, allow_unreadable=1.0)
     assert [sample.name for sample in samples] == ["clip1"]
-    assert [(each.name, each.problem.what) for each in broken] == [("clip2", "cut off")]
+    assert [(clip.name, clip.problem.what) for clip in broken] == [("clip2", "cut off")]
 
 
 def test_a_clip_that_kills_its_process_is_named_and_may_be_left_out(
@@ -149,9 +149,9 @@ def test_a_clip_that_kills_its_process_is_named_and_may_be_left_out(
         checked, also = check_samples(examples, die, workers=2, allow_unreadable=0.2)
     assert str(examples[2].video) in str(caught.value) and "SIGKILL" in str(caught.value)
     assert (
-        [each.name for each in samples]
-        == [each.name for each in checked]
-        == [each.name for each in examples if each.name != "clip2"]
+        [clip.name for clip in samples]
+        == [clip.name for clip in checked]
+        == [clip.name for clip in examples if clip.name != "clip2"]
     )
     assert broken == also == [BrokenClip("clip2", caught.value.problems[1])]
 
@@ -199,10 +199,10 @@ def test_batches_hold_every_sample_in_order(count: int, size: int, lengths: list
         )
         for index in range(count)
     ]
-    made = list(batches(samples, size))
-    assert [len(chosen) for _, chosen in made] == [len(batch) for batch, _ in made] == lengths
-    assert [sample for _, chosen in made for sample in chosen] == samples
-    for batch, chosen in made:
+    batch_list = list(batches(samples, size))
+    assert [len(chosen) for _, chosen in batch_list] == [len(batch) for batch, _ in batch_list] == lengths
+    assert [sample for _, chosen in batch_list for sample in chosen] == samples
+    for batch, chosen in batch_list:
         assert list(batch.subtitles) == [sample.subtitle for sample in chosen]
         audio = batch.media["audio"]
         assert audio is not None
@@ -227,8 +227,8 @@ def test_reading_frames_leaves_no_threads_that_a_forked_worker_would_wait_for(tm
     before = threads()
     gc.disable()
     try:
-        found = Clip.open(tmp_path / "clip.mp4").frames(4)
-        assert found is not None and len(found.images) == 4
+        frames = Clip.open(tmp_path / "clip.mp4").frames(4)
+        assert frames is not None and len(frames.images) == 4
         assert threads() == before
     finally:
         gc.enable()

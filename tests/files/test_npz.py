@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectgpt.files.npz import read_npy, read_npz
+from affectgpt.files.npz import read_npz
 from affectgpt.registry.errors import DataError
 
 LABELS = {"a_1": {"emo": "happy", "val": 0.5}, "b_2": {"emo": 3, "val": np.float64(-1)}}
@@ -52,27 +52,22 @@ def test_what_numpy_writes_is_read(tmp_path: Path, save: Any) -> None:
         columns=np.asfortranarray(np.ones((2, 3))),
         mixed=np.array([1, "a"], dtype=object),
     )
-    found = read_npz(path)
-    assert list(found) == ["test_corpus", "train_corpus", "fileitems", "columns", "mixed"]
-    assert found["test_corpus"] == LABELS and found["train_corpus"] == {}
-    assert np.array_equal(found["fileitems"], items) and np.array_equal(found["columns"], np.ones((2, 3)))
-    assert found["mixed"].tolist() == [1, "a"]
+    arrays = read_npz(path)
+    assert list(arrays) == ["test_corpus", "train_corpus", "fileitems", "columns", "mixed"]
+    assert arrays["test_corpus"] == LABELS and arrays["train_corpus"] == {}
+    assert np.array_equal(arrays["fileitems"], items) and np.array_equal(arrays["columns"], np.ones((2, 3)))
+    assert arrays["mixed"].tolist() == [1, "a"]
     assert all(
-        np.array_equal(found[name], value)
+        np.array_equal(arrays[name], value)
         for name, value in np.load(path, allow_pickle=True).items()
         if name not in ("test_corpus", "train_corpus")
     )
 
 
-def test_a_single_array_is_read(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", LABELS, allow_pickle=True)
-    assert read_npy(tmp_path / "a.npy") == LABELS
-
-
 def test_empty_text_arrays_are_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", none=np.array([], "U"), nothing=np.zeros((0, 5)))
-    found = read_npz(tmp_path / "a.npz")
-    assert found["none"].shape == (0,) and found["nothing"].shape == (0, 5)
+    arrays = read_npz(tmp_path / "a.npz")
+    assert arrays["none"].shape == (0,) and arrays["nothing"].shape == (0, 5)
 
 
 def test_code_in_a_member_is_named_and_not_run(tmp_path: Path) -> None:
@@ -167,11 +162,11 @@ def test_packing_that_numpy_does_not_use_is_refused(tmp_path: Path, compression:
 
 
 def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
-    whole = archive(tmp_path / "whole.npz", {"a.npy": npy(LABELS)}).read_bytes()
-    for name, data in {"empty": b"", "text": b"words", "cut": whole[:-30], "head": whole[:60]}.items():
+    content = archive(tmp_path / "whole.npz", {"a.npy": npy(LABELS)}).read_bytes()
+    for name, data in {"empty": b"", "text": b"words", "cut": content[:-30], "head": content[:60]}.items():
         (tmp_path / name).write_bytes(data)
         refusal(tmp_path / name)
-    damaged = bytearray(whole)
+    damaged = bytearray(content)
     damaged[60] ^= 255
     (tmp_path / "damaged").write_bytes(damaged)
     refusal(tmp_path / "damaged")

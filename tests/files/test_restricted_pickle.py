@@ -42,8 +42,8 @@ def refusal(data: bytes) -> str:
 
 @given(PLAIN, st.sampled_from(PROTOCOLS))
 def test_plain_data_comes_back(value: Any, protocol: int) -> None:
-    found = read(pickle.dumps(value, protocol))
-    assert found == value and repr(found) == repr(value)
+    value_read = read(pickle.dumps(value, protocol))
+    assert value_read == value and repr(value_read) == repr(value)
 
 
 ARRAYS = {
@@ -70,11 +70,11 @@ ARRAYS = {
 @pytest.mark.parametrize("core", ["numpy._core", "numpy.core"])
 def test_arrays_of_both_numpys_come_back(protocol: int, core: str) -> None:
     data = renamed(pickle.dumps(ARRAYS, protocol), core)
-    found = read(data)
-    assert found.keys() == ARRAYS.keys()
+    value_read = read(data)
+    assert value_read.keys() == ARRAYS.keys()
     for name, value in ARRAYS.items():
-        assert type(found[name]) is type(value), name
-        assert np.array_equal(found[name], value) and getattr(found[name], "dtype", None) == getattr(
+        assert type(value_read[name]) is type(value), name
+        assert np.array_equal(value_read[name], value) and getattr(value_read[name], "dtype", None) == getattr(
             value, "dtype", None
         ), name
 
@@ -247,11 +247,11 @@ def test_noise_is_refused_or_read(noise: bytes) -> None:
 
 @given(st.data())
 def test_a_changed_byte_gives_a_value_or_a_refusal(data: Any) -> None:
-    whole = bytearray(pickle.dumps(ARRAYS, 4))
-    place = data.draw(st.integers(0, len(whole) - 1))
-    whole[place] = data.draw(st.integers(0, 255))
+    data_bytes = bytearray(pickle.dumps(ARRAYS, 4))
+    position = data.draw(st.integers(0, len(data_bytes) - 1))
+    data_bytes[position] = data.draw(st.integers(0, 255))
     with contextlib.suppress(RefusedPickle):
-        read(bytes(whole))
+        read(bytes(data_bytes))
 
 
 def doubled(levels: int, start: bytes = b"]", join: bytes = b"\x86") -> bytes:
@@ -347,5 +347,5 @@ def test_too_many_instructions_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_values_that_are_shared_stay_shared() -> None:
     word = ["x"]
-    found = read(pickle.dumps([word, word, {"a": word}]))
-    assert found[0] is found[1] is found[2]["a"]
+    value_read = read(pickle.dumps([word, word, {"a": word}]))
+    assert value_read[0] is value_read[1] is value_read[2]["a"]

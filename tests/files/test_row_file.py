@@ -32,8 +32,8 @@ def test_rows_come_in_order_and_a_second_run_has_nothing_to_do(tmp_path: Path) -
     assert fill(path) == 0
     lines = path.read_bytes().split(b"\n")
     assert [json.loads(line.decode("utf-8"))["id"] for line in lines[:-1]] == IDS and lines[-1] == b""
-    whole = path.read_bytes()
-    assert fill(path) == 10 and path.read_bytes() == whole and read_settings(path) == SETTINGS
+    content = path.read_bytes()
+    assert fill(path) == 10 and path.read_bytes() == content and read_settings(path) == SETTINGS
 
 
 @settings(max_examples=60, deadline=None)
@@ -41,19 +41,19 @@ def test_rows_come_in_order_and_a_second_run_has_nothing_to_do(tmp_path: Path) -
 def test_a_file_cut_anywhere_goes_on_to_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, share: float) -> None:
     path = tmp_path_factory.mktemp("cut") / "rows.jsonl"
     fill(path)
-    whole = path.read_bytes()
-    kept = round(share * len(whole))
-    path.write_bytes(whole[:kept])
+    content = path.read_bytes()
+    length = round(share * len(content))
+    path.write_bytes(content[:length])
     before = fill(path)
-    assert path.read_bytes() == whole
-    rows = whole[:kept].count(b"\n")
+    assert path.read_bytes() == content
+    rows = content[:length].count(b"\n")
     assert before == (rows if rows == len(IDS) else rows // 4 * 4)
 
 
 def test_other_settings_clips_or_rows_are_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     fill(path, upto=8)
-    whole = path.read_bytes()
+    content = path.read_bytes()
     with pytest.raises(DataError, match="seed 0") as caught:
         fill(path, settings={**SETTINGS, "seed": 1})
     assert "seed 1" in str(caught.value) and "model" not in str(caught.value)
@@ -64,7 +64,7 @@ def test_other_settings_clips_or_rows_are_refused_and_nothing_is_lost(tmp_path: 
     path.with_suffix(".run.json").unlink()
     with pytest.raises(DataError, match="did not begin"):
         fill(path)
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == content
 
 
 def test_settings_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
@@ -97,16 +97,16 @@ def _hold(path: Path, ready: Any, done: Any) -> None:
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "rows.jsonl", ready, done))
-    other.start()
+    ready, finished = context.Event(), context.Event()
+    second = context.Process(target=_hold, args=(tmp_path / "rows.jsonl", ready, finished))
+    second.start()
     try:
         assert ready.wait(30)
         with pytest.raises(DataError, match="another process"):
             fill(tmp_path / "rows.jsonl")
     finally:
-        done.set()
-        other.join(30)
+        finished.set()
+        second.join(30)
     assert fill(tmp_path / "rows.jsonl") == 0
 
 

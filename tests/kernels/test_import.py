@@ -39,7 +39,7 @@ importlib.util.find_spec = lambda name, *rest: None if name.split('.')[0] == 'tr
 
 
 def run(script: str, **environment: str) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
         capture_output=True,
@@ -47,7 +47,7 @@ def run(script: str, **environment: str) -> None:
         timeout=300,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert process.returncode == 0, process.stderr[-3000:]
 
 
 def test_importing_the_kernels_imports_neither_torch_nor_triton() -> None:
@@ -69,8 +69,8 @@ def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> Non
     ids=["no-triton", "no-gpu"],
 )
 def test_the_triton_kernel_says_why_it_cannot_run(before: str, said: str) -> None:
-    asked = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
-    lines = asked.splitlines()
+    script = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
+    lines = script.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("out, mass"))
     script = "\n".join(
         [

@@ -77,5 +77,5 @@ def test_an_apostrophe_is_no_quotation_mark(finder: LexiconTokenizer, text: str,
 
 @given(st.text())
 def test_nothing_but_blanks_is_lost(text: str) -> None:
-    kept = "".join(token.text for token in LexiconTokenizer().tokens(text))
-    assert len("".join(kept.split())) == len("".join(text.lower().split()))
+    joined = "".join(token.text for token in LexiconTokenizer().tokens(text))
+    assert len("".join(joined.split())) == len("".join(text.lower().split()))

@@ -31,8 +31,8 @@ def test_faces_come_as_they_are_and_are_looked_for_without() -> None:
     assert faces is not None and [int(image[0, 0, 0]) for image in faces.images] == [2, 6]
     assert clip.frames(2) is None and not clip.has_video and clip.has_audio
     without = Clip.from_arrays(frames=FRAMES)
-    found = without.faces(2)
-    assert found is not None and found.images[0].shape == (4, 6, 3)
+    faces = without.faces(2)
+    assert faces is not None and faces.images[0].shape == (4, 6, 3)
     assert any("face" in note for note in without.notes)
     assert Clip.from_arrays(waveform=SOUND).faces(2) is None
 

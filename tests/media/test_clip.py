@@ -35,8 +35,8 @@ def complete(error: MediaError, path: Path) -> str:
 
 def test_importing_the_package_loads_no_media_library() -> None:
     code = "import sys, affectgpt.media; print(sorted({'av', 'cv2', 'torch'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 def test_a_whole_clip(talking: Path) -> None:
@@ -181,8 +181,8 @@ def test_a_cut_file_gives_what_is_there_and_says_so(fast_start: Path, make: Simp
     assert f"the file ends early: {clip.duration:.1f} s of 4.0 s are there" in clip.notes
     pictures, waveform = clip.frames(4), clip.waveform()
     assert pictures is not None and waveform is not None
-    shown = [make.number_of(image) for image in pictures.images]
-    assert shown == sorted(set(shown)) and len(shown) == 4 and shown[-1] > 10
+    numbers = [make.number_of(image) for image in pictures.images]
+    assert numbers == sorted(set(numbers)) and len(numbers) == 4 and numbers[-1] > 10
     assert pictures.times[-1] <= clip.duration and 16000 < len(waveform) < 3 * 16000
 
 
@@ -229,10 +229,10 @@ def test_mangled_files_give_a_media_error_or_a_result(
 ) -> None:
     codec = "mp3" if suffix == "avi" else "aac"
     path = make.media(tmp_path / f"whole.{suffix}", range(20), tone=make.tone(2, codec=codec))
-    whole = path.read_bytes()
+    content = path.read_bytes()
     draw = random.Random(suffix)
     for _ in range(40):
-        data = bytearray(whole)
+        data = bytearray(content)
         for _ in range(draw.choice((1, 10, 100))):
             data[draw.randrange(len(data))] = draw.choice((0, 127, 255, draw.randrange(256)))
         path.write_bytes(data[: draw.choice((len(data), draw.randrange(1, len(data))))])

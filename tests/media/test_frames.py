@@ -29,8 +29,8 @@ def expected(frames: list[tuple[Fraction, np.ndarray]], count: int) -> tuple[lis
     """The definition, read off a sequential decoding: for each target the last frame that is not later."""
     gaps = sorted(b[0] - a[0] for a, b in pairwise(frames))
     length = frames[-1][0] - frames[0][0] + gaps[len(gaps) // 2]
-    wanted = [frames[0][0] + target for target in frame_times(length, count)]
-    chosen = sorted({max(i for i, (stamp, _) in enumerate(frames) if stamp <= target) for target in wanted})
+    times = [frames[0][0] + target for target in frame_times(length, count)]
+    chosen = sorted({max(i for i, (stamp, _) in enumerate(frames) if stamp <= target) for target in times})
     return [float(frames[i][0] - frames[0][0]) for i in chosen], [frames[i][1] for i in chosen]
 
 
@@ -55,8 +55,8 @@ def test_a_variable_frame_rate_is_sampled_by_time_not_by_number(uneven: Path, ma
 def test_no_frame_is_repeated_to_fill(
     tmp_path: Path, make: SimpleNamespace, frames: int, count: int, given: int
 ) -> None:
-    found = numbers(make, make.media(tmp_path / "few.mp4", range(frames)), count)
-    assert len(found) == given == len(set(found))
+    numbers_read = numbers(make, make.media(tmp_path / "few.mp4", range(frames)), count)
+    assert len(numbers_read) == given == len(set(numbers_read))
 
 
 def test_a_count_below_one_is_refused(talking: Path) -> None:
@@ -74,13 +74,13 @@ def test_seeking_gives_what_sequential_decoding_gives(
     ten_minutes: Path, all_ten_minutes: Any, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     sought: list[int] = []
-    original = picture._Reader._sought
+    original = picture._Reader._seek
 
     def counted(self: Any, container: Any, stream: Any, first: int) -> Any:
         sought.append(first)
         return original(self, container, stream, first)
 
-    monkeypatch.setattr(picture._Reader, "_sought", counted)
+    monkeypatch.setattr(picture._Reader, "_seek", counted)
     pictures = Clip.open(ten_minutes).frames(count)
     times, images = expected(all_ten_minutes, count)
     assert pictures is not None
@@ -112,7 +112,7 @@ def test_a_seek_that_fails_or_lands_too_late_changes_nothing(
 ) -> None:
     right = numbers(make, ten_minutes, 3)
     landed: list[bool] = []
-    original = picture._Reader._sought
+    original = picture._Reader._seek
 
     def faulty(self: Any, container: Any, stream: Any, first: int) -> Any:
         def seek(stamp: int, **kwargs: Any) -> None:
@@ -120,11 +120,11 @@ def test_a_seek_that_fails_or_lands_too_late_changes_nothing(
                 raise av.FFmpegError(1, "not seekable")
             container.seek(stamp + round(30 / stream.time_base), **kwargs)
 
-        found = original(self, SimpleNamespace(seek=seek, demux=container.demux), stream, first)
-        landed.append(found is not None)
-        return found
+        numbers_read = original(self, SimpleNamespace(seek=seek, demux=container.demux), stream, first)
+        landed.append(numbers_read is not None)
+        return numbers_read
 
-    monkeypatch.setattr(picture._Reader, "_sought", faulty)
+    monkeypatch.setattr(picture._Reader, "_seek", faulty)
     assert numbers(make, ten_minutes, 3) == right
     assert landed == [False]
 
@@ -193,8 +193,8 @@ def test_a_start_other_than_zero_is_time_zero(tmp_path: Path, make: SimpleNamesp
     )
     pictures = Clip.open(path).frames(4)
     assert pictures is not None
-    kept = 40 + min(first, 0) if pictures.times[-1] < 3 else 40  # Matroska cannot store stamps before zero
-    np.testing.assert_allclose(np.diff(pictures.times), kept / 40, atol=0.11)
+    frame_count = 40 + min(first, 0) if pictures.times[-1] < 3 else 40  # Matroska cannot store stamps before zero
+    np.testing.assert_allclose(np.diff(pictures.times), frame_count / 40, atol=0.11)
     assert 0 <= pictures.times[0] < 0.6
 
 
@@ -209,8 +209,8 @@ def test_rotation_and_mirroring_are_applied(
     assert pictures is not None
     # PyAV turns counter-clockwise, and mirrors after turning.
     turned = np.rot90(stored, rotation // 90)
-    wanted = turned[:, ::-1] if mirrored else turned
-    assert np.array_equal(pictures.images[2], wanted)
+    expected_image = turned[:, ::-1] if mirrored else turned
+    assert np.array_equal(pictures.images[2], expected_image)
     with av.open(str(path)) as file:
         assert mirrored or round(next(file.decode(video=0)).rotation) % 360 == rotation % 360
 

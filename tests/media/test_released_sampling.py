@@ -35,8 +35,8 @@ def test_as_numpy_counts() -> None:
 def test_as_recorded(shared: Path) -> None:
     file = shared / "oracle" / "inputs" / "frame_indices.json"
     for frames, expected in json.loads(file.read_text(encoding="utf-8"))["indices_n8"].items():
-        found = sample_indices_released(int(frames), 8)
-        assert found + found[-1:] * (8 - len(found)) == expected
+        indices = sample_indices_released(int(frames), 8)
+        assert indices + indices[-1:] * (8 - len(indices)) == expected
 
 
 def test_frames_and_faces_of_a_clip(talking: Path, make: SimpleNamespace, tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_frames_and_faces_of_a_clip(talking: Path, make: SimpleNamespace, tmp_pa
     np.testing.assert_allclose(frames.times, np.arange(8) / 2, atol=1e-6)
     assert [int(image[0, 0, 0]) for image in faces.images] == [0, 1, 3, 4, 6, 8, 9, 11]
     assert clip.frames(8, "released") is frames and clip.faces(8, "released") is faces
-    other, plain = clip.frames(8), clip.faces(8)
-    assert other is not None and plain is not None
-    assert [make.number_of(image) for image in other.images] == [2, 7, 12, 17, 22, 27, 32, 37]
+    default_frames, plain = clip.frames(8), clip.faces(8)
+    assert default_frames is not None and plain is not None
+    assert [make.number_of(image) for image in default_frames.images] == [2, 7, 12, 17, 22, 27, 32, 37]
     assert [int(image[0, 0, 0]) for image in plain.images] == [0, 2, 4, 5, 7, 8, 10, 12]
 
 
@@ -62,12 +62,12 @@ def test_sound_by_a_windowed_sinc(tmp_path: Path, make: SimpleNamespace, rate: i
     wave = np.random.default_rng(1).uniform(-0.5, 0.5, (2, rate)).astype(np.float32)
     clip = Clip.open(make.wave(tmp_path / "a.wav", wave, rate, layout="stereo"))
     expected = resample(torch.from_numpy(wave), rate, SAMPLE_RATE).mean(dim=0).numpy()
-    found = clip.waveform("sinc")
-    assert found is not None and found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert clip.waveform("sinc") is found and clip.waveform() is not found
+    waveform = clip.waveform("sinc")
+    assert waveform is not None and waveform.dtype == np.float32
+    np.testing.assert_allclose(waveform, expected, atol=1e-6)
+    assert clip.waveform("sinc") is waveform and clip.waveform() is not waveform
     # Where nothing is resampled, both are the samples themselves.
-    assert np.array_equal(found, clip.waveform()) == (rate == SAMPLE_RATE)
+    assert np.array_equal(waveform, clip.waveform()) == (rate == SAMPLE_RATE)
 
 
 def test_no_sound_by_any_filter(tmp_path: Path, make: SimpleNamespace) -> None:

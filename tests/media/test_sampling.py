@@ -27,18 +27,18 @@ def test_targets_refuse_what_has_no_meaning(duration: int, count: int) -> None:
 
 @given(durations, counts)
 def test_targets_lie_inside_and_are_evenly_spaced(duration: Fraction, count: int) -> None:
-    found = frame_times(duration, count)
-    assert len(found) == count
-    assert all(0 <= target <= duration for target in found)
-    assert {after - before for before, after in pairwise(found)} <= {duration / count}
+    times = frame_times(duration, count)
+    assert len(times) == count
+    assert all(0 <= target <= duration for target in times)
+    assert {after - before for before, after in pairwise(times)} <= {duration / count}
 
 
 @given(stamps, st.integers(0, 1000), counts)
 def test_each_chosen_frame_is_the_last_that_is_not_later_than_its_target(pts: list[int], tail: int, count: int) -> None:
-    wanted = [pts[0] + target for target in frame_times(pts[-1] - pts[0] + tail, count)]
-    found = frames_at(pts, wanted)
-    assert all(before < after for before, after in pairwise(found))
-    assert found == sorted({max(i for i, stamp in enumerate(pts) if stamp <= target) for target in wanted})
+    times = [pts[0] + target for target in frame_times(pts[-1] - pts[0] + tail, count)]
+    indices = frames_at(pts, times)
+    assert all(before < after for before, after in pairwise(indices))
+    assert indices == sorted({max(i for i, stamp in enumerate(pts) if stamp <= target) for target in times})
 
 
 @given(st.integers(1, 100), st.integers(1, 1001), counts)

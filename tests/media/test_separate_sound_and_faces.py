@@ -33,39 +33,39 @@ def stored(tmp_path: Path) -> Any:
 
 
 def numbers(clip: Clip, count: int) -> list[int]:
-    found = clip.faces(count)
-    assert found is not None
-    return [int(image[0, 0, 2]) for image in found.images]
+    faces = clip.faces(count)
+    assert faces is not None
+    return [int(image[0, 0, 2]) for image in faces.images]
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_stored_faces_come_in_rgb_evenly_spread(talking: Path, stored: Any, order: Any) -> None:
     clip = Clip.open(talking, faces=stored(np.asarray(pictures(8), order=order)))
     assert numbers(clip, 4) == [1, 3, 5, 7]
-    found = clip.faces(4)
-    assert found is not None and clip.faces(4) is found
-    assert found.times.dtype == np.float32
-    assert found.times.tolist() == pytest.approx([k * clip.duration / 8 for k in (1, 3, 5, 7)])
-    for image in found.images:
+    faces = clip.faces(4)
+    assert faces is not None and clip.faces(4) is faces
+    assert faces.times.dtype == np.float32
+    assert faces.times.tolist() == pytest.approx([k * clip.duration / 8 for k in (1, 3, 5, 7)])
+    for image in faces.images:
         assert image.shape == (6, 4, 3) and image.dtype == np.uint8
         assert image.flags.c_contiguous and image.flags.writeable and image.flags.owndata
-    assert found.images[0][0, 0].tolist() == [201, 101, 1]
+    assert faces.images[0][0, 0].tolist() == [201, 101, 1]
     assert numbers(clip, 1) == [4] and numbers(clip, 8) == list(range(8))
     assert not clip.notes
 
 
 def test_stored_faces_in_rgb_are_not_turned(talking: Path, stored: Any) -> None:
-    found = Clip.open(talking, faces=str(stored(pictures(3))), face_order="rgb").faces(1)
-    assert found is not None and found.images[0][0, 0].tolist() == [1, 101, 201]
+    faces = Clip.open(talking, faces=str(stored(pictures(3))), face_order="rgb").faces(1)
+    assert faces is not None and faces.images[0][0, 0].tolist() == [1, 101, 201]
 
 
 @pytest.mark.parametrize(("stored_count", "count"), [(3, 8), (1, 5), (7, 7), (10, 3), (100, 64)])
 def test_no_stored_picture_is_repeated(talking: Path, stored: Any, stored_count: int, count: int) -> None:
     clip = Clip.open(talking, faces=stored(pictures(stored_count)))
     expected = sorted({int((i + 0.5) * stored_count / count) for i in range(count)})
-    found = clip.faces(count)
-    assert found is not None and [int(image[0, 0, 2]) for image in found.images] == expected
-    assert (np.diff(found.times) > 0).all() and found.times[-1] < clip.duration
+    faces = clip.faces(count)
+    assert faces is not None and [int(image[0, 0, 2]) for image in faces.images] == expected
+    assert (np.diff(faces.times) > 0).all() and faces.times[-1] < clip.duration
     with pytest.raises(ValueError, match="at least 1"):
         clip.faces(0)
 

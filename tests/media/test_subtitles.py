@@ -125,13 +125,13 @@ def test_the_argument_wins_over_a_file_and_a_file_over_nothing(film: Path) -> No
 
 
 def test_a_sidecar_over_one_mebibyte_is_refused(film: Path) -> None:
-    beside = film.with_suffix(".txt")
-    beside.write_bytes(b"a" * MAX_BYTES)
-    assert len(read_subtitle(beside)) == MAX_BYTES
-    beside.write_bytes(b"a" * (MAX_BYTES + 1))
+    sidecar_file = film.with_suffix(".txt")
+    sidecar_file.write_bytes(b"a" * MAX_BYTES)
+    assert len(read_subtitle(sidecar_file)) == MAX_BYTES
+    sidecar_file.write_bytes(b"a" * (MAX_BYTES + 1))
     with pytest.raises(MediaError, match="too large") as caught:
         Clip.open(film)
-    assert caught.value.problems[0].where == str(beside)
+    assert caught.value.problems[0].where == str(sidecar_file)
 
 
 def test_an_unreadable_sidecar_is_a_media_error(film: Path) -> None:

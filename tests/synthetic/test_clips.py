@@ -85,20 +85,20 @@ def test_picture_moves_and_voice_sounds_without_clipping(synthetic_folder: Path)
 
 def test_faces_are_found_by_the_usual_detector(synthetic_folder: Path) -> None:
     finder = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")
-    found = []
+    boxes = []
     for path in sorted((synthetic_folder / "video").iterdir())[::2]:
         frames, _ = decode(path)
         for frame in frames[:: len(frames) // 4]:
-            found.append(len(finder.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.2, 3)) == 1)
-    assert len(found) >= 64
-    assert np.mean(found) >= 0.95
+            boxes.append(len(finder.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.2, 3)) == 1)
+    assert len(boxes) >= 64
+    assert np.mean(boxes) >= 0.95
 
 
 def test_a_clip_does_not_depend_on_how_many_or_by_whom(synthetic_folder: Path, tmp_path: Path) -> None:
     write_clips(tmp_path / "few", clips=2, seed=SEED, workers=1)
     for name in ("synth_train_00000.mp4", "synth_train_00001.mp4"):
-        alone, among = (folder / "video" / name for folder in (tmp_path / "few", synthetic_folder))
-        assert alone.read_bytes() == among.read_bytes()
+        in_small_set, in_larger_set = (folder / "video" / name for folder in (tmp_path / "few", synthetic_folder))
+        assert in_small_set.read_bytes() == in_larger_set.read_bytes()
 
 
 def test_seed_split_and_index_all_change_the_clip(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def plans(seed: int, split: Split, count: int) -> list[ClipPlan]:
 @settings(max_examples=15, deadline=None)
 @given(SEEDS, st.integers(0, 1000))
 def test_each_block_of_16_holds_each_combination_once(seed: int, block: int) -> None:
-    shown = [plan_clip(seed, "train", 16 * block + place, DEFAULT).combination for place in range(16)]
-    assert len({(combination.face, combination.voice) for combination in shown}) == 16
+    combinations = [plan_clip(seed, "train", 16 * block + place, DEFAULT).combination for place in range(16)]
+    assert len({(combination.face, combination.voice) for combination in combinations}) == 16
 
 
 def test_order_differs_between_blocks_and_seeds() -> None:

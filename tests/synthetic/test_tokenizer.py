@@ -19,9 +19,9 @@ QUESTION = "What does this person feel, and what shows it?"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("learned") / "deep" / "tokenizer"
-    learn_tokenizer(script_texts([QUESTION]), place)
-    return place
+    folder_path = tmp_path_factory.mktemp("learned") / "deep" / "tokenizer"
+    learn_tokenizer(script_texts([QUESTION]), folder_path)
+    return folder_path
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,15 @@ def tokenizer(folder: Path) -> Any:
 
 
 def ids(tokenizer: Any, text: str, split: bool = True) -> list[int]:
-    found: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=split)["input_ids"]
-    return found
+    token_ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=split)["input_ids"]
+    return token_ids
 
 
 @given(st.text())
 def test_any_text_can_be_written(tokenizer: Any, text: str) -> None:
-    found = ids(tokenizer, text)
-    assert len(found) <= len(text.encode()) and tokenizer.eos_token_id not in found
-    assert tokenizer.decode(found, skip_special_tokens=True, clean_up_tokenization_spaces=False) == text
+    token_ids = ids(tokenizer, text)
+    assert len(token_ids) <= len(text.encode()) and tokenizer.eos_token_id not in token_ids
+    assert tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) == text
 
 
 def test_every_byte_is_a_token(tokenizer: Any) -> None:
@@ -55,15 +55,15 @@ def test_the_end_marker_is_one_token(tokenizer: Any) -> None:
 @pytest.mark.parametrize("size", [257, 300, 640])
 def test_the_size_is_a_bound_and_is_returned(tmp_path: Path, size: int) -> None:
     count = learn_tokenizer(script_texts([QUESTION]), tmp_path, size=size)
-    made = PreTrainedTokenizerFast.from_pretrained(str(tmp_path))
-    assert count == len(made) == max(made.get_vocab().values()) + 1 == size
+    loaded = PreTrainedTokenizerFast.from_pretrained(str(tmp_path))
+    assert count == len(loaded) == max(loaded.get_vocab().values()) + 1 == size
     assert learn_tokenizer(["a"], tmp_path, size=size) == 257
 
 
 def test_what_the_clips_say_is_shorter_than_its_bytes(tokenizer: Any) -> None:
-    said = [describe_combination(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
-    written = sum(len(ids(tokenizer, text)) for text in said)
-    assert written * 4 < sum(len(text.encode()) for text in said)
+    texts = [describe_combination(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
+    written = sum(len(ids(tokenizer, text)) for text in texts)
+    assert written * 4 < sum(len(text.encode()) for text in texts)
     # The question's words are learned whole.
     assert len(ids(tokenizer, QUESTION)) < 2 * len(QUESTION.split())
 

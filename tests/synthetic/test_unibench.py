@@ -22,7 +22,7 @@ from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import read_test_set
 
 SHORT = Difficulty(seconds=(1.0, 1.2))
-BY_FACE = {(each.face, each.voice): each for each in COMBINATIONS}
+BY_FACE = {(example.face, example.voice): example for example in COMBINATIONS}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -33,23 +33,26 @@ def digests(folder: Path) -> dict[str, str]:
 def test_every_emotion_has_a_word_in_every_set() -> None:
     for test_set in TEST_SETS.values():
         if test_set.task == "basic":
-            assert {basic_label(each, test_set) for each in COMBINATIONS} == set(test_set.words)
-    assert all(-1 <= valence(each) <= 1 for each in COMBINATIONS)
-    assert Counter(valence(each) > 0 for each in COMBINATIONS if valence(each)) == {True: 4, False: 10}
+            assert {basic_label(combination, test_set) for combination in COMBINATIONS} == set(test_set.words)
+    assert all(-1 <= valence(combination) <= 1 for combination in COMBINATIONS)
+    assert Counter(valence(combination) > 0 for combination in COMBINATIONS if valence(combination)) == {
+        True: 4,
+        False: 10,
+    }
 
 
 @pytest.mark.parametrize("key", TEST_SETS)
 def test_labels_follow_from_the_clip(benchmark_folder: Path, key: str) -> None:
     test_set = TEST_SETS[key]
     facts = json.loads((benchmark_folder / "synthetic.json").read_text())["clips"][key]
-    for each in read_test_set(key, benchmark_folder):
-        combination = BY_FACE[tuple(facts[each.name])]
+    for example in read_test_set(key, benchmark_folder):
+        combination = BY_FACE[tuple(facts[example.name])]
         if test_set.task == "basic":
-            assert each.labels == (basic_label(combination, test_set),)
+            assert example.labels == (basic_label(combination, test_set),)
         elif test_set.task == "sentiment":
-            assert each.sentiment == pytest.approx(valence(combination) * test_set.bounds[1])
+            assert example.sentiment == pytest.approx(valence(combination) * test_set.bounds[1])
         else:
-            assert each.labels == combination.labels
+            assert example.labels == combination.labels
 
 
 @pytest.mark.parametrize("key", TEST_SETS)
@@ -61,10 +64,10 @@ def test_label_archives_hold_pickled_dicts_with_other_splits(benchmark_folder: P
         corpora = {name: archive[name].item() for name in archive.files}
     names = {example.name for example in read_test_set(key, benchmark_folder)}
     assert all(set(entry) == {"emo", "val"} for corpus in corpora.values() for entry in corpus.values())
-    others = {name for corpus in corpora.values() for name in corpus} - names
-    assert others and (test_set.session or others == set(corpora["train_corpus"]))
+    extra_names = {name for corpus in corpora.values() for name in corpus} - names
+    assert extra_names and (test_set.session or extra_names == set(corpora["train_corpus"]))
     videos = {path.stem for path in (benchmark_folder / test_set.folder / test_set.videos).iterdir()}
-    assert videos == names | others
+    assert videos == names | extra_names
 
 
 def test_stored_media_are_those_of_the_video(benchmark_folder: Path) -> None:
@@ -72,12 +75,12 @@ def test_stored_media_are_those_of_the_video(benchmark_folder: Path) -> None:
     assert example.video.suffix == ".avi" and example.faces is not None
     clip, stored = Clip.open(example.video), np.load(example.faces)
     assert stored.dtype == np.uint8 and stored.shape[1:] == (112, 112, 3) and len(stored) >= 5
-    found, sound = clip.faces(len(stored)), Clip.open(example.video, sound=example.sound).waveform()
-    assert found is not None and sound is not None
-    colours = np.array([image.mean((0, 1)) for image in found.images])
+    faces, sound = clip.faces(len(stored)), Clip.open(example.video, sound=example.sound).waveform()
+    assert faces is not None and sound is not None
+    colours = np.array([image.mean((0, 1)) for image in faces.images])
     assert np.abs(stored.mean((1, 2))[:, ::-1] - colours).max() < 3, "the channels are stored as BGR"
-    own = clip.waveform()
-    assert own is not None and len(own) == len(sound) and np.abs(own - sound).max() < 1e-3
+    waveform = clip.waveform()
+    assert waveform is not None and len(waveform) == len(sound) and np.abs(waveform - sound).max() < 1e-3
 
 
 @pytest.fixture(scope="module")

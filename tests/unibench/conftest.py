@@ -89,9 +89,9 @@ def write_miniature(folder: Path) -> Path:
 def rows_of(wheel: Mapping[str, Mapping[str, Sequence[str]]]) -> list[list[str | None]]:
     rows: list[list[str | None]] = []
     for first, inner in wheel.items():
-        for place, (second, words) in enumerate(inner.items()):
+        for row, (second, words) in enumerate(inner.items()):
             for index, word in enumerate(words):
-                rows.append([first if place == index == 0 else None, second if index == 0 else None, word])
+                rows.append([first if row == index == 0 else None, second if index == 0 else None, word])
     return rows
 
 

@@ -26,23 +26,23 @@ def jsonl(path: Path, *records: Any) -> Path:
 
 
 def test_every_format_gives_the_same(tmp_path: Path) -> None:
-    wanted = [("a", "[happy, sad]"), ("b", "[]")]
-    jsonl(tmp_path / "x.jsonl", *({"id": name, "labels": value} for name, value in wanted))
+    expected = [("a", "[happy, sad]"), ("b", "[]")]
+    jsonl(tmp_path / "x.jsonl", *({"id": name, "labels": value} for name, value in expected))
     (tmp_path / "x.csv").write_text('name,openset\na,"[happy, sad]"\nb,[]\n')
     (tmp_path / "x.tsv").write_text("name\topenset\na\t[happy, sad]\nb\t[]\n")
-    (tmp_path / "x.json").write_text(json.dumps(dict(wanted)))
-    np.savez_compressed(tmp_path / "x.npz", filenames=["a", "b"], fileitems=[value for _, value in wanted])
+    (tmp_path / "x.json").write_text(json.dumps(dict(expected)))
+    np.savez_compressed(tmp_path / "x.npz", filenames=["a", "b"], fileitems=[value for _, value in expected])
     for suffix in (".jsonl", ".csv", ".tsv", ".json", ".npz"):
-        found = open_clip_values(tmp_path / f"x{suffix}")
-        assert [(row.id, row.value) for row in found.rows()] == wanted, suffix
-        assert found.content == "labels"
-        assert list(found.rows()) == list(found.rows())
+        values = open_clip_values(tmp_path / f"x{suffix}")
+        assert [(row.id, row.value) for row in values.rows()] == expected, suffix
+        assert values.content == "labels"
+        assert list(values.rows()) == list(values.rows())
 
 
 def test_the_repository_s_descriptions_are_text(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "x.npz", name2reason=np.array({"a": PROSE, "b": "Angry."}, dtype=object))
-    found = open_clip_values(tmp_path / "x.npz")
-    assert found.content == "text" and [row.value for row in found.rows()] == [PROSE, "Angry."]
+    values = open_clip_values(tmp_path / "x.npz")
+    assert values.content == "text" and [row.value for row in values.rows()] == [PROSE, "Angry."]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_a_field_is_found_by_name_or_named(tmp_path: Path) -> None:
 
 def test_an_error_row_needs_no_value(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", {"id": "a", "text": "x"}, {"id": "b", "error": "cannot be read"})
-    found = list(open_clip_values(path).rows())
-    assert found[1].error == "cannot be read" and found[0].error == ""
+    values = list(open_clip_values(path).rows())
+    assert values[1].error == "cannot be read" and values[0].error == ""
 
 
 def test_windows_line_ends_byte_order_marks_and_blank_lines_are_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench import resampling
-from affectgpt.unibench.resampling import Resampling, TermSums, figure, mean_figure
+from affectgpt.unibench.resampling import Resampling, TermSums, mean_figure
 from affectgpt.unibench.result import Figure
 
 
@@ -45,22 +45,22 @@ def tally_of(
 
 def test_the_interval_is_that_of_the_binomial() -> None:
     right = [i % 10 < 7 for i in range(500)]
-    found = tally_of(right, replicates=4000).figures()["share"]
+    figure = tally_of(right, replicates=4000).figures()["share"]
     deviation = math.sqrt(0.7 * 0.3 / 500)
-    assert found.value == pytest.approx(0.7) and found.low is not None and found.high is not None
-    assert found.low == pytest.approx(0.7 - 1.96 * deviation, abs=0.004)
-    assert found.high == pytest.approx(0.7 + 1.96 * deviation, abs=0.004)
+    assert figure.value == pytest.approx(0.7) and figure.low is not None and figure.high is not None
+    assert figure.low == pytest.approx(0.7 - 1.96 * deviation, abs=0.004)
+    assert figure.high == pytest.approx(0.7 + 1.96 * deviation, abs=0.004)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     draw = np.random.default_rng(0)
-    held = 0
+    count = 0
     for trial in range(200):
         right = (draw.random(200) < 0.6).tolist()
-        found = tally_of(right, names=[f"{trial} {i}" for i in range(200)], replicates=300).figures()["share"]
-        assert found.low is not None and found.high is not None
-        held += found.low <= 0.6 <= found.high
-    assert 0.90 <= held / 200 <= 0.99
+        figure = tally_of(right, names=[f"{trial} {i}" for i in range(200)], replicates=300).figures()["share"]
+        assert figure.low is not None and figure.high is not None
+        count += figure.low <= 0.6 <= figure.high
+    assert 0.90 <= count / 200 <= 0.99
 
 
 @settings(max_examples=20, deadline=None)
@@ -69,11 +69,11 @@ def test_the_order_and_the_chunks_of_clips_are_nothing(right: list[bool], chunk:
     names = [f"clip {i}" for i in range(len(right))]
     order = sorted(names, key=lambda name: hash((name, chunk)))
     mixed = [right[names.index(name)] for name in order]
-    one, other = tally_of(right, replicates=50), tally_of(mixed, names=order, chunk=chunk, replicates=50)
-    assert one.has_same_clips(other)
-    for name, found in one.figures().items():
-        again = other.figures()[name]
-        assert (found.value, found.low, found.high) == pytest.approx((again.value, again.low, again.high))
+    one, second = tally_of(right, replicates=50), tally_of(mixed, names=order, chunk=chunk, replicates=50)
+    assert one.has_same_clips(second)
+    for name, figure in one.figures().items():
+        again = second.figures()[name]
+        assert (figure.value, figure.low, figure.high) == pytest.approx((again.value, again.low, again.high))
 
 
 def test_the_seed_and_the_number_of_replicates_do_something() -> None:
@@ -96,17 +96,21 @@ def test_each_replicate_draws_every_clip_once_on_average() -> None:
 
 def test_a_system_does_not_differ_from_itself() -> None:
     right = [i % 4 == 0 for i in range(80)]
-    found = tally_of(right).compare_with(tally_of(right), "set", "twin")
-    assert found.p_value == 1 and found.difference.value == 0 and found.difference.low == found.difference.high == 0
+    comparison = tally_of(right).compare_with(tally_of(right), "set", "twin")
+    assert (
+        comparison.p_value == 1
+        and comparison.difference.value == 0
+        and comparison.difference.low == comparison.difference.high == 0
+    )
 
 
 def test_a_clear_difference_is_found_and_has_the_sign_of_the_first() -> None:
     good, bad = [i % 10 < 8 for i in range(300)], [i % 10 < 5 for i in range(300)]
-    found = tally_of(good).compare_with(tally_of(bad), "set", "bad")
-    assert found.p_value == pytest.approx(1 / 1001) and found.difference.value == pytest.approx(0.3)
-    assert found.difference.low is not None and found.difference.low > 0.2
+    comparison = tally_of(good).compare_with(tally_of(bad), "set", "bad")
+    assert comparison.p_value == pytest.approx(1 / 1001) and comparison.difference.value == pytest.approx(0.3)
+    assert comparison.difference.low is not None and comparison.difference.low > 0.2
     back = tally_of(bad).compare_with(tally_of(good), "set", "good")
-    assert back.p_value == found.p_value and back.difference.value == pytest.approx(-0.3)
+    assert back.p_value == comparison.p_value and back.difference.value == pytest.approx(-0.3)
 
 
 def test_systems_that_differ_by_chance_are_rarely_told_apart() -> None:
@@ -114,17 +118,17 @@ def test_systems_that_differ_by_chance_are_rarely_told_apart() -> None:
     small = 0
     for trial in range(200):
         names = [f"{trial} {i}" for i in range(100)]
-        one, other = (tally_of((draw.random(100) < 0.5).tolist(), names=names, replicates=200) for _ in range(2))
-        small += one.compare_with(other, "set", "other").p_value <= 0.05
+        one, second = (tally_of((draw.random(100) < 0.5).tolist(), names=names, replicates=200) for _ in range(2))
+        small += one.compare_with(second, "set", "other").p_value <= 0.05
     assert small / 200 <= 0.10
 
 
 def test_the_exact_p_of_a_small_case() -> None:
     # 5 clips differ, all in favour of one: of 2^5 ways to exchange them 2 differ as much.
-    found = tally_of([True] * 5 + [False] * 20, replicates=20_000).compare_with(
+    comparison = tally_of([True] * 5 + [False] * 20, replicates=20_000).compare_with(
         tally_of([False] * 25, replicates=20_000), "set", "other"
     )
-    assert found.p_value == pytest.approx(2 / 32, abs=0.006)
+    assert comparison.p_value == pytest.approx(2 / 32, abs=0.006)
 
 
 def test_other_clips_cannot_be_compared() -> None:
@@ -138,8 +142,8 @@ def test_other_clips_cannot_be_compared() -> None:
 
 def test_the_mean_is_the_plain_mean_with_an_interval_of_its_own() -> None:
     tallies = {"a": tally_of([True, False] * 50), "b": tally_of([True] * 5)}
-    found = mean_figure(tallies)
-    assert found.value == pytest.approx(0.75) and found.low is not None and 0.69 < found.low < 0.73
+    figure = mean_figure(tallies)
+    assert figure.value == pytest.approx(0.75) and figure.low is not None and 0.69 < figure.low < 0.73
     assert figure(math.nan, np.zeros(3)).value is None
 
 
@@ -152,13 +156,13 @@ def test_replicates_without_a_value_are_left_out_and_too_many_give_no_interval()
         return tally
 
     # Of two clips that count, neither is drawn in e^-2 = 14 % of the replicates.
-    found = rare(2)
-    assert np.isnan(found.replicates()["share"]).mean() == pytest.approx(math.exp(-2), abs=0.03)
-    assert found.figures()["share"] == Figure(1.0, 1.0, 1.0)
+    figure = rare(2)
+    assert np.isnan(figure.replicates()["share"]).mean() == pytest.approx(math.exp(-2), abs=0.03)
+    assert figure.figures()["share"] == Figure(1.0, 1.0, 1.0)
     assert figure(0.5, np.array([0.4, np.nan, np.nan])) == Figure(0.5)
 
 
 def test_few_draws_at_once_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tally_of([i % 3 == 0 for i in range(100)]).figures()
+    figures = tally_of([i % 3 == 0 for i in range(100)]).figures()
     monkeypatch.setattr(resampling, "_DRAWS_AT_ONCE", 7000)
-    assert tally_of([i % 3 == 0 for i in range(100)]).figures() == whole
+    assert tally_of([i % 3 == 0 for i in range(100)]).figures() == figures

@@ -22,8 +22,8 @@ READABLE = "the prediction is an error or could not be read"
 
 def score(task: Task, true: Mapping[str, Any], said: Any, **rules: Any) -> DatasetResult:
     predictions = [Prediction(*each) if isinstance(each, tuple) else each for each in said]
-    found = DatasetScorer(Truth("d", "D", task, true), SectorTable(WHEELS), Resampling(50), ScoringRules(**rules))
-    return found.read(predictions)
+    scorer = DatasetScorer(Truth("d", "D", task, true), SectorTable(WHEELS), Resampling(50), ScoringRules(**rules))
+    return scorer.read(predictions)
 
 
 def value(result: DatasetResult) -> float | None:
@@ -44,10 +44,10 @@ def test_clips_without_a_true_sector_are_excluded_and_counted() -> None:
 
 
 def test_the_order_of_predictions_is_nothing() -> None:
-    one, other = score("fine-grained", TRUE, SAID), score("fine-grained", TRUE, SAID[::-1])
-    assert one.worst == other.worst and one.confusion == other.confusion
-    for name, found in one.figures.items():
-        assert found.value == pytest.approx(other.figures[name].value)
+    one, second = score("fine-grained", TRUE, SAID), score("fine-grained", TRUE, SAID[::-1])
+    assert one.worst == second.worst and one.confusion == second.confusion
+    for name, figure in one.figures.items():
+        assert figure.value == pytest.approx(second.figures[name].value)
 
 
 def test_missing_predictions_stop_are_excluded_or_wrong() -> None:
@@ -71,18 +71,18 @@ def test_unknown_clips_are_left_out_and_counted() -> None:
 
 
 def test_unreadable_predictions_are_wrong_or_excluded() -> None:
-    said = [Prediction("a", [], "gibberish", "no list"), *SAID[1:]]
-    wrong = score("fine-grained", TRUE, said)
+    predictions = [Prediction("a", [], "gibberish", "no list"), *SAID[1:]]
+    wrong = score("fine-grained", TRUE, predictions)
     assert wrong.clips == 2 and wrong.counted_wrong == {READABLE: 1} and wrong.figures["recall"].value == 0.25
-    left_out = score("fine-grained", TRUE, said, unreadable="exclude")
+    left_out = score("fine-grained", TRUE, predictions, unreadable="exclude")
     assert left_out.clips == 1 and left_out.excluded[READABLE] == 1 and left_out.figures["recall"].value == 0.5
     assert wrong.worst[0].id == "a" and wrong.worst[0].text == "no list"
 
 
 def test_an_unreadable_sentiment_is_never_right_and_never_neutral() -> None:
     true = {"a": 1.0, "b": -1.0, "c": 0.0}
-    said = [Prediction("a", "", "?", "no answer"), Prediction("b", "", "?", "no answer"), ("c", "neutral")]
-    result = score("sentiment", true, said)
+    predictions = [Prediction("a", "", "?", "no answer"), Prediction("b", "", "?", "no answer"), ("c", "neutral")]
+    result = score("sentiment", true, predictions)
     assert result.figures["accuracy"].value == 0 and result.figures["neutral_rate"].value == 0
     assert result.counted_wrong == {READABLE: 2} and result.excluded == {"the true value is 0": 1} and result.clips == 2
 
@@ -111,11 +111,13 @@ def test_basic_labels_hit_or_miss() -> None:
 def test_the_worst_clips_come_first_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "CHUNK", 3)
     true = {f"c{i}": ["happy"] for i in range(10)}
-    said = [(f"c{i}", ["happy"] if i == 5 else ["happy", "sad"] if i == 7 else ["sad"], f"text {i}") for i in range(10)]
-    result = score("fine-grained", true, said, worst=4)
+    predictions = [
+        (f"c{i}", ["happy"] if i == 5 else ["happy", "sad"] if i == 7 else ["sad"], f"text {i}") for i in range(10)
+    ]
+    result = score("fine-grained", true, predictions, worst=4)
     assert [(clip.id, clip.text) for clip in result.worst] == [(f"c{i}", f"text {i}") for i in range(4)]
     assert result.worst[0].score == 0 and result.worst[0].predicted == ("sad",) and result.worst[0].true == ("happy",)
-    every = score("fine-grained", true, said, worst=99)
+    every = score("fine-grained", true, predictions, worst=99)
     assert [clip.id for clip in every.worst][-1] == "c7" and every.worst[-1].score == pytest.approx(2 / 3)
 
 
@@ -132,8 +134,13 @@ def test_no_clip_at_all_is_an_error() -> None:
 
 
 def test_what_does_not_count_is_not_counted_as_wrong() -> None:
-    said = [("a", ["happy"]), ("b", "[sad]"), Prediction("c", [], "", "broken"), Prediction("d", [], "", "broken")]
-    result = score("fine-grained", TRUE, said)
+    predictions = [
+        ("a", ["happy"]),
+        ("b", "[sad]"),
+        Prediction("c", [], "", "broken"),
+        Prediction("d", [], "", "broken"),
+    ]
+    result = score("fine-grained", TRUE, predictions)
     assert result.counted_wrong == {} and result.clips == 2 and sum(result.excluded.values()) == 2
     result = score("sentiment", {"a": 1.0, "b": 0.0}, [("a", "positive"), Prediction("b", "", "", "broken")])
     assert result.counted_wrong == {} and result.excluded == {"the true value is 0": 1}
@@ -172,6 +179,6 @@ def test_predictions_of_other_clips_altogether_are_told_with_both_ids() -> None:
 
 def test_synthetic_clips_are_told() -> None:
     truth = Truth("d", "D", "fine-grained", TRUE, synthetic=True)
-    found = DatasetScorer(truth, SectorTable(WHEELS), Resampling(0), ScoringRules())
-    result = found.read([Prediction(*each) for each in SAID])
+    scorer = DatasetScorer(truth, SectorTable(WHEELS), Resampling(0), ScoringRules())
+    result = scorer.read([Prediction(*each) for each in SAID])
     assert [note for note in result.notes if "synthetic" in note] and result.clips == 2

@@ -49,9 +49,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_no_data_is_refused(tmp_path: Path, case: str) -> None:
-    place, sets, words = BAD[case]
+    path, sets, words = BAD[case]
     with pytest.raises(DataError) as caught:
-        find_data_sources(place(tmp_path), sets)
+        find_data_sources(path(tmp_path), sets)
     assert words in str(caught.value)
 
 

@@ -47,10 +47,10 @@ if __name__ == "__main__":
 def test_the_way_processes_start_by_default_does_not_matter(tmp_path: Path, synthetic_folder: Path) -> None:
     """Python 3.14 starts processes from a server, which then is their parent."""
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, tmp_path / "script.py", synthetic_folder], capture_output=True, text=True, timeout=120
     )
-    assert done.stdout == "4 0 [2, 2]\n", done.stderr
+    assert process.stdout == "4 0 [2, 2]\n", process.stderr
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
@@ -65,10 +65,10 @@ def test_a_training_process_that_is_killed_takes_its_readers_along(tmp_path: Pat
     deadline = time.monotonic() + 60
     while _runs(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
-    left = _runs(worker)
-    if left:
+    is_running = _runs(worker)
+    if is_running:
         os.kill(worker, signal.SIGKILL)
-    assert not left
+    assert not is_running
 
 
 def _runs(process: int) -> bool:

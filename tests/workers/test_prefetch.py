@@ -31,8 +31,8 @@ def lost(index: int, how: str) -> tuple[int, str]:
 
 
 def children() -> set[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
-    return {int(each) for each in found.split() if Path(f"/proc/{each}").exists()}
+    process = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
+    return {int(pid) for pid in process.split() if Path(f"/proc/{pid}").exists()}
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -42,8 +42,8 @@ def test_all_is_read_in_order(workers: int) -> None:
         return torch.full((300, 300), index)
 
     before = children()
-    found = list(prefetch(read, 20, workers, lost))
-    assert [int(each[0, 0]) for each in found] == list(range(20)) and found[3].shape == (300, 300)
+    items = list(prefetch(read, 20, workers, lost))
+    assert [int(item[0, 0]) for item in items] == list(range(20)) and items[3].shape == (300, 300)
     assert list(prefetch(read, 0, workers, lost)) == [] and children() <= before
 
 
@@ -53,10 +53,10 @@ def test_no_more_is_read_than_a_little_ahead(tmp_path: Path) -> None:
         return bytes(1 << 20)
 
     items = prefetch(read, 10_000, 2, lost)
-    for taken in range(1, 4):
+    for count in range(1, 4):
         next(items)
         time.sleep(0.3)
-        assert taken <= len(list(tmp_path.iterdir())) <= taken + 2 * AHEAD
+        assert count <= len(list(tmp_path.iterdir())) <= count + 2 * AHEAD
     items.close()
 
 
@@ -79,9 +79,9 @@ def test_as_much_is_read_ahead_as_was_asked_for_and_no_more(tmp_path: Path, ahea
         return bytes(1 << 20)
 
     items = prefetch(read, 1000, 2, lost, ahead)
-    for taken in range(1, 4):
+    for count in range(1, 4):
         next(items)
-        while len(list(tmp_path.iterdir())) < taken - 1 + 2 * ahead:
+        while len(list(tmp_path.iterdir())) < count - 1 + 2 * ahead:
             time.sleep(0.01)
     time.sleep(0.2)
     assert len(list(tmp_path.iterdir())) <= 3 + 2 * ahead
@@ -100,8 +100,8 @@ def test_a_clip_that_kills_its_process_is_lost_and_no_other(bad: list[int], deat
         return bytes(200_000) if index % 2 else index
 
     how = {"exit": "exit code 3", "kill": "killed by SIGKILL", "segfault": "killed by SIGSEGV"}[death]
-    found = list(prefetch(read, 20, 2, lost))
-    assert found == [(index, how) if index in bad else bytes(200_000) if index % 2 else index for index in range(20)]
+    items = list(prefetch(read, 20, 2, lost))
+    assert items == [(index, how) if index in bad else bytes(200_000) if index % 2 else index for index in range(20)]
 
 
 @pytest.mark.parametrize("way", [SystemExit("no codec"), KeyboardInterrupt(), GeneratorExit()], ids=repr)
@@ -111,8 +111,8 @@ def test_what_ends_a_process_loses_its_clip_and_no_other(way: BaseException) -> 
             raise way
         return index
 
-    found = list(prefetch(read, 9, 2, lost))
-    assert found == [(index, "exit code 1") if index in (0, 5) else index for index in range(9)]
+    items = list(prefetch(read, 9, 2, lost))
+    assert items == [(index, "exit code 1") if index in (0, 5) else index for index in range(9)]
 
 
 def test_without_processes_the_end_of_this_one_loses_the_clip() -> None:
@@ -167,16 +167,16 @@ def test_what_does_not_arrive_is_told_in_its_turn(error: type[Exception]) -> Non
 
 def test_a_process_that_dies_between_clips_costs_none() -> None:
     before = children()
-    items = prefetch(lambda index: bytes(300_000), 40, 2, lost)
-    found = [next(items)]
+    stream = prefetch(lambda index: bytes(300_000), 40, 2, lost)
+    items = [next(stream)]
     for _ in range(3):
         time.sleep(0.1)
         for child in children() - before:
             os.kill(child, signal.SIGKILL)
-        found.append(next(items))
-    found += items
+        items.append(next(stream))
+    items += stream
     # What was being read at that moment may be blamed; nothing is skipped, and no other is lost.
-    assert len(found) == 40 and sum(isinstance(each, bytes) for each in found) >= 40 - 6
+    assert len(items) == 40 and sum(isinstance(item, bytes) for item in items) >= 40 - 6
 
 
 def test_a_process_that_dies_before_it_sent_what_it_read_costs_none(
@@ -208,11 +208,11 @@ def test_an_error_of_a_reader_comes_through_and_ends_the_others() -> None:
             raise MediaError("broken", where="clip 5", hint="mend it")
         return index
 
-    before, items, found = children(), prefetch(read, 20, 2, lost), []
+    before, items, received = children(), prefetch(read, 20, 2, lost), []
     with pytest.raises(MediaError) as error:
         for item in items:
-            found.append(item)
-    assert found == list(range(len(found))) and error.value.problems[0].hint == "mend it"
+            received.append(item)
+    assert received == list(range(len(received))) and error.value.problems[0].hint == "mend it"
     assert children() <= before
 
 
@@ -259,13 +259,13 @@ time.sleep(60)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout
-    workers = [int(each) for each in listed.split()]
+    workers = [int(pid) for pid in listed.split()]
     assert len(workers) == 2
     process.kill()
     process.wait()
     process.stdout.close()
     for _ in range(100):
-        if not any(Path(f"/proc/{each}").exists() for each in workers):
+        if not any(Path(f"/proc/{pid}").exists() for pid in workers):
             return
         time.sleep(0.05)
     raise AssertionError("processes outlive the killed one")
@@ -281,6 +281,8 @@ wide = torch.randn(600, 600)
 print(len(list(prefetch(lambda index: (wide @ wide).exp().sum(), 6, 2, None))))
 """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, env=environment)
-    assert done.stdout == "6\n", done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, env=environment
+    )
+    assert process.stdout == "6\n", process.stderr
     assert threading.active_count() >= 1

@@ -1,4 +1,4 @@
-"""What the files of clips hold, as hashes, remembered with size and time so that no file is read twice."""
+"""SHA-256 of the files of clips, stored with size and time of change so that no file is hashed twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FileRow(BaseModel):
 
 
 class FileStat(NamedTuple):
-    """What is known of a file."""
+    """Size, time of change and SHA-256 of a file when it was hashed."""
 
     size: int
     mtime_ns: int
@@ -59,12 +59,12 @@ def media_paths(example: Example) -> tuple[Path | None, Path | None, Path | None
 
 
 def absolute_path(path: Path) -> str:
-    """A path as the cache knows it: absolute."""
+    """The absolute path, as the cache stores it."""
     return escape_non_unicode(os.path.abspath(path))
 
 
 def first_changed(paths: Iterable[Path | None], stats: Mapping[str, FileStat]) -> Path | None:
-    """The first of `paths` that is not as `known` has it; None when all are."""
+    """The first of `paths` whose size or time differs from `stats`; None when none does."""
     return next((path for path in paths if path is not None and _unchanged(path, stats) is None), None)
 
 
@@ -89,7 +89,7 @@ def hash_files(
 ) -> Iterator[dict[str, FileStat | Problem]]:
     """Hash the files of `examples` that are new or changed, some at a time and in their order, on `workers` threads.
 
-    Yields what was found by absolute path: a file that cannot be read is a Problem.
+    Yields stats by absolute path; a Problem for a file that cannot be read.
     """
     paths = {absolute_path(path): path for example in examples for path in media_paths(example) if path is not None}
     new = [(name, path) for name, path in paths.items() if _unchanged(path, stats) is None]
@@ -122,7 +122,7 @@ class ContentKeys(NamedTuple):
 
 
 def content_keys(examples: Sequence[Example], stats: Mapping[str, FileStat | Problem]) -> ContentKeys:
-    """The [content_key][] of each example, from what is known of its files."""
+    """The [content_key][] of each example, from the stats of its files."""
     keys, problems = {}, {}
     for example in examples:
         file_stats = [None if path is None else stats[absolute_path(path)] for path in media_paths(example)]

@@ -1,4 +1,4 @@
-"""The encoders of a pipeline by themselves, with weights that no longer change, and what they give of each clip."""
+"""The frozen encoders of a pipeline, and the features that they compute for each clip."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _select(plan: Plan, names: Collection[str] | None) -> list[str]:
 def _check_frozen(plan: Plan, selected: Collection[str]) -> None:
     trained = [name for name in selected if not plan.encoders[name].config.frozen]
     if trained:
-        raise ConfigError.of(
+        raise ConfigError.from_problems(
             [
                 Problem(
                     "this encoder is trained: what it gives changes with every step",

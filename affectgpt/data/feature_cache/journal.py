@@ -1,4 +1,4 @@
-"""JSON Lines that are only ever appended to: read strictly, and continued behind the last row that counts."""
+"""Append-only JSON Lines: read strictly, and resumed after the last complete group of rows."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Journal(Generic[Row]):
 
 
 def escape_non_unicode(text: str) -> str:
-    """`text` with what is no Unicode (bytes of a file's name) written out: strict JSON holds nothing else."""
+    """`text` with lone surrogates (undecodable bytes of a file name) escaped, since strict JSON cannot hold them."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What a cache was made with: `cache.json`, which another run must agree with and training is compared to."""
+"""`cache.json`: the settings of a cache, which a later run and training must match."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from affectgpt.core.config import NAME
 from affectgpt.data.feature_cache.journal import HINT_ENCODE_AGAIN, error_unwritable
 from affectgpt.files.atomic import write_atomic
 from affectgpt.files.locks import LOCK_FILE
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 
 SETTINGS = "cache.json"
 _LARGEST = 16 * 1024 * 1024
@@ -51,12 +51,12 @@ class CacheSettings(_Strict):
 
 
 def check_folder(folder: Path) -> None:
-    """Raise DataError when `folder` is something else than a cache, an empty folder, or nothing yet."""
+    """Raise DataError unless `folder` is a cache, empty, or absent."""
     if not folder.exists() and not folder.is_symlink():
         return
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     if inside is None or (SETTINGS not in inside and not inside <= _BEFORE_SETTINGS):
-        content = "a file" if inside is None else listed(sorted(inside)[:5])
+        content = "a file" if inside is None else join_names(sorted(inside)[:5])
         raise DataError(
             "there is something else at this place",
             where=str(folder),
@@ -67,7 +67,7 @@ def check_folder(folder: Path) -> None:
 
 
 def write_or_check_settings(folder: Path, settings: CacheSettings) -> None:
-    """Write the settings of a new cache, or compare with those that are there.
+    """Write the settings of a new cache, or compare them with those of an existing one.
 
     Raises DataError naming what differs, RunError when the disk refuses.
     """

@@ -1,4 +1,4 @@
-"""Encoding every clip once: batches in a fixed order, whole shards, and an index that goes on after a kill."""
+"""Encode every clip once: batches in a fixed order, atomic shards, and an index that a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from affectgpt.workers.prefetch import AHEAD, prefetch
 WEIGHTS = "encoders.safetensors"
 SHARD_CLIPS, SHARD_BYTES = 256, 256 * 1024 * 1024
 Progress = Callable[[str, int, int], None]
-"""Told (what, done, total) as the work goes on."""
+"""Called with (what, done, total) as the work proceeds."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class EncodeResult:
         """Raise RunError naming the unreadable clips when they are more than this share of all."""
         total = self.clips + len(self.broken)
         if len(self.broken) > allowed * total:
-            raise RunError.of(
+            raise RunError.from_problems(
                 [
                     Problem(
                         f"{len(self.broken)} of {total} clips cannot be read",

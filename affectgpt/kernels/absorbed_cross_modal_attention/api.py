@@ -91,9 +91,9 @@ def _finish(heads: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, mas
         return out * 0
     if masks is None or any(masks[m] is None for m in nonempty):
         return out
-    given = [masks[m] for m in nonempty]
-    some = torch.cat([mask for mask in given if mask is not None], 1).any(1)
-    return out.masked_fill(~some[:, None, None], 0)
+    nonempty_masks = [masks[m] for m in nonempty]
+    has_token = torch.cat([mask for mask in nonempty_masks if mask is not None], 1).any(1)
+    return out.masked_fill(~has_token[:, None, None], 0)
 
 
 def _choose(

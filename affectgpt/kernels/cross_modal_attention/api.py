@@ -96,17 +96,17 @@ def _autocast(
     queries: Tensor, keys: list[Tensor], values: list[Tensor], biases: Tensor | None
 ) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor | None]:
     """A custom operator is not on autocast's list, so the cast is made here."""
-    tensors = [each for each in (queries, *keys, *values) if isinstance(each, Tensor)]
+    tensors = [tensor for tensor in (queries, *keys, *values) if isinstance(tensor, Tensor)]
     if not tensors or not torch.is_autocast_enabled(tensors[0].device.type):
         return queries, keys, values, biases
     wanted = torch.get_autocast_dtype(tensors[0].device.type)
 
-    def cast_one(each: Tensor) -> Tensor:
-        fits = isinstance(each, Tensor) and each.dtype in (torch.float32, *HALVES)
-        return each.to(wanted) if fits else each
+    def cast_one(tensor: Tensor) -> Tensor:
+        fits = isinstance(tensor, Tensor) and tensor.dtype in (torch.float32, *HALVES)
+        return tensor.to(wanted) if fits else tensor
 
     gates = cast_one(biases) if biases is not None else None
-    return cast_one(queries), [cast_one(each) for each in keys], [cast_one(each) for each in values], gates
+    return cast_one(queries), [cast_one(tensor) for tensor in keys], [cast_one(tensor) for tensor in values], gates
 
 
 def _masks(

@@ -54,11 +54,11 @@ def queries_kernel(
     dim_ok = dims < WIDTH
     tile = row_ok[:, None] & dim_ok[None, :]
     columns = tl.arange(0, M_PAD)
-    place = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
+    row = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
     queries = tl.load(q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0)
-    grad = tl.load(d_out + place[:, None] * WIDTH + dims[None, :], mask=tile, other=0.0)
-    offset = tl.load(delta + place, mask=row_ok, other=0.0)
-    log_total = tl.load(lse + place, mask=row_ok, other=float("inf"))
+    grad = tl.load(d_out + row[:, None] * WIDTH + dims[None, :], mask=tile, other=0.0)
+    offset = tl.load(delta + row, mask=row_ok, other=0.0)
+    log_total = tl.load(lse + row, mask=row_ok, other=float("inf"))
     acc = tl.zeros([BLOCK_M, BLOCK_D], tl.float32)
     gates = tl.zeros([BLOCK_M, M_PAD], tl.float32)
     for m in tl.static_range(M):
@@ -68,19 +68,23 @@ def queries_kernel(
         gate = tl.zeros([BLOCK_M], tl.float32)
         if bias is not None:
             gate = tl.load(bias + head * bias_h + m * bias_m, mask=row_ok, other=0.0).to(tl.float32)
-        of_mass = tl.load(d_mass + place * M + m, mask=row_ok, other=0.0)
+        of_mass = tl.load(d_mass + row * M + m, mask=row_ok, other=0.0)
         for start in range(0, length, BLOCK_N):
             at = (start + tl.arange(0, BLOCK_N)).to(tl.int64)
             valid = at < length
             if masks[m] is not None:
                 m_b, m_t = m_strides[m]
                 valid = valid & (tl.load(masks[m] + batch * m_b + at * m_t, mask=valid, other=0) != 0)
-            here = valid[:, None] & dim_ok[None, :]
+            token_mask = valid[:, None] & dim_ok[None, :]
             key = tl.load(
-                ks[m] + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims[None, :] * k_d, mask=here, other=0.0
+                ks[m] + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims[None, :] * k_d,
+                mask=token_mask,
+                other=0.0,
             )
             value = tl.load(
-                vs[m] + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims[None, :] * v_d, mask=here, other=0.0
+                vs[m] + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims[None, :] * v_d,
+                mask=token_mask,
+                other=0.0,
             )
             scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale + gate[:, None]
             weights = tl.where(valid[None, :], tl.exp(scores - log_total[:, None]), 0.0)
@@ -88,8 +92,8 @@ def queries_kernel(
             of_scores = weights * (of_weights - offset[:, None])
             acc += tl.dot(of_scores.to(key.dtype), key, input_precision="ieee")
             gates += tl.where(columns[None, :] == m, tl.sum(of_scores, 1)[:, None], 0.0)
-    tl.store(d_q + place[:, None] * WIDTH + dims[None, :], acc * scale, mask=tile)
-    tl.store(d_bias + place[:, None] * M + columns[None, :], gates, mask=row_ok[:, None] & (columns < M)[None, :])
+    tl.store(d_q + row[:, None] * WIDTH + dims[None, :], acc * scale, mask=tile)
+    tl.store(d_bias + row[:, None] * M + columns[None, :], gates, mask=row_ok[:, None] & (columns < M)[None, :])
 
 
 @triton.jit
@@ -142,9 +146,11 @@ def tokens_kernel(
         valid = valid & (tl.load(mask + batch * m_b + at * m_t, mask=inside, other=0) != 0)
     dims = tl.arange(0, BLOCK_D).to(tl.int64)
     dim_ok = dims < WIDTH
-    here = valid[:, None] & dim_ok[None, :]
-    key = tl.load(k + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims[None, :] * k_d, mask=here, other=0.0)
-    value = tl.load(v + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims[None, :] * v_d, mask=here, other=0.0)
+    token_mask = valid[:, None] & dim_ok[None, :]
+    key = tl.load(k + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims[None, :] * k_d, mask=token_mask, other=0.0)
+    value = tl.load(
+        v + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims[None, :] * v_d, mask=token_mask, other=0.0
+    )
     of_key = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     of_value = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     for start in range(0, GROUPS * QUERIES, BLOCK_M):
@@ -153,14 +159,14 @@ def tokens_kernel(
         tile = row_ok[:, None] & dim_ok[None, :]
         head = kv_head * GROUPS + rows // QUERIES
         query = (rows % QUERIES).to(tl.int64)
-        place = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
+        row = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
         queries = tl.load(
             q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0
         )
-        grad = tl.load(d_out + place[:, None] * WIDTH + dims[None, :], mask=tile, other=0.0)
-        offset = tl.load(delta + place, mask=row_ok, other=0.0)
-        log_total = tl.load(lse + place, mask=row_ok, other=float("inf"))
-        of_mass = tl.load(d_mass + place * M + INDEX, mask=row_ok, other=0.0)
+        grad = tl.load(d_out + row[:, None] * WIDTH + dims[None, :], mask=tile, other=0.0)
+        offset = tl.load(delta + row, mask=row_ok, other=0.0)
+        log_total = tl.load(lse + row, mask=row_ok, other=float("inf"))
+        of_mass = tl.load(d_mass + row * M + INDEX, mask=row_ok, other=0.0)
         scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale
         if bias is not None:
             gate = tl.load(bias + head * bias_h + INDEX * bias_m, mask=row_ok, other=0.0).to(tl.float32)

@@ -40,14 +40,14 @@ def check(
         f"a number that divides the {heads} heads of queries",
     )
     for index in range(len(keys)):
-        for name, each in ((f"keys[{index}]", keys[index]), (f"values[{index}]", values[index])):
-            _tensor(name, each)
+        for name, tensor in ((f"keys[{index}]", keys[index]), (f"values[{index}]", values[index])):
+            _tensor(name, tensor)
             length = keys[index].shape[2] if name.startswith("values") else "T"
-            fits = each.ndim == 4 and tuple(each.shape[:2]) == (batch, kv_heads) and each.shape[3] == width
-            fits = fits and (length == "T" or each.shape[2] == length)
-            _expect(fits, name, list(each.shape), f"[{batch}, {kv_heads}, {length}, {width}]")
-            _expect(each.dtype == queries.dtype, name, each.dtype, f"{queries.dtype}, as queries")
-            _on(name, each, queries)
+            fits = tensor.ndim == 4 and tuple(tensor.shape[:2]) == (batch, kv_heads) and tensor.shape[3] == width
+            fits = fits and (length == "T" or tensor.shape[2] == length)
+            _expect(fits, name, list(tensor.shape), f"[{batch}, {kv_heads}, {length}, {width}]")
+            _expect(tensor.dtype == queries.dtype, name, tensor.dtype, f"{queries.dtype}, as queries")
+            _on(name, tensor, queries)
     _check_masks(queries, keys, masks, lengths)
     if biases is not None:
         _tensor("biases", biases)
@@ -63,9 +63,9 @@ def _check_masks(
     lengths: Sequence[Tensor | None] | None,
 ) -> None:
     batch = keys[0].shape[0]
-    for name, given in (("masks", masks), ("lengths", lengths)):
-        if given is not None:
-            _expect(len(given) == len(keys), name, f"{len(given)} entries", f"{len(keys)}, as many as keys")
+    for name, values in (("masks", masks), ("lengths", lengths)):
+        if values is not None:
+            _expect(len(values) == len(keys), name, f"{len(values)} entries", f"{len(keys)}, as many as keys")
     for index, mask in enumerate(masks or ()):
         if mask is not None:
             name = f"masks[{index}]"
@@ -79,8 +79,8 @@ def _check_masks(
             name = f"lengths[{index}]"
             _tensor(name, length)
             _expect(masks is None or masks[index] is None, name, "a mask is given too", "one of the two")
-            whole = not length.dtype.is_floating_point and length.dtype != torch.bool
-            _expect(whole, name, length.dtype, "an integer dtype")
+            is_integer = not length.dtype.is_floating_point and length.dtype != torch.bool
+            _expect(is_integer, name, length.dtype, "an integer dtype")
             _expect(tuple(length.shape) == (batch,), name, list(length.shape), f"[{batch}]")
             _on(name, length, queries)
 
@@ -94,6 +94,6 @@ def _on(name: str, value: Tensor, queries: Tensor) -> None:
     _expect(value.device == queries.device, name, f"on {value.device}", f"{queries.device}, as queries")
 
 
-def _expect(holds: bool, name: str, found: object, expected: str) -> None:
+def _expect(holds: bool, name: str, actual: object, expected: str) -> None:
     if not holds:
-        raise ValueError(f"{name}: {found}; expected {expected}")
+        raise ValueError(f"{name}: {actual}; expected {expected}")

@@ -71,10 +71,10 @@ def forward_kernel(
             if masks[m] is not None:
                 m_b, m_t = m_strides[m]
                 valid = valid & (tl.load(masks[m] + batch * m_b + at * m_t, mask=valid, other=0) != 0)
-            here = valid[:, None] & dim_ok[None, :]
+            token_mask = valid[:, None] & dim_ok[None, :]
             key = tl.load(
                 ks[m] + batch * k_b + kv_head * k_h + at[:, None] * k_t + dims.to(tl.int64)[None, :] * k_d,
-                mask=here,
+                mask=token_mask,
                 other=0.0,
             )
             scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale + gate[:, None]
@@ -88,24 +88,24 @@ def forward_kernel(
             sums += tl.where(columns[None, :] == m, tl.sum(powers, 1)[:, None], 0.0)
             value = tl.load(
                 vs[m] + batch * v_b + kv_head * v_h + at[:, None] * v_t + dims.to(tl.int64)[None, :] * v_d,
-                mask=here,
+                mask=token_mask,
                 other=0.0,
             )
             acc = acc * shrink[:, None] + tl.dot(powers.to(value.dtype), value, input_precision="ieee")
             top = best
     total = tl.sum(sums, 1)
-    some = total > 0
-    inverse = tl.where(some, 1.0 / tl.where(some, total, 1.0), 0.0)
-    place = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
+    has_token = total > 0
+    inverse = tl.where(has_token, 1.0 / tl.where(has_token, total, 1.0), 0.0)
+    row = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
     tl.store(
-        out + place[:, None] * WIDTH + dims[None, :],
+        out + row[:, None] * WIDTH + dims[None, :],
         (acc * inverse[:, None]).to(out.dtype.element_ty),
         mask=row_ok[:, None] & dim_ok[None, :],
     )
     tl.store(
-        mass + place[:, None] * M + columns[None, :],
+        mass + row[:, None] * M + columns[None, :],
         sums * inverse[:, None],
         mask=row_ok[:, None] & (columns < M)[None, :],
     )
     # +inf makes every recomputed weight exp(s - inf) = 0: an empty row has no gradient.
-    tl.store(lse + place, tl.where(some, top + tl.log(tl.where(some, total, 1.0)), float("inf")), mask=row_ok)
+    tl.store(lse + row, tl.where(has_token, top + tl.log(tl.where(has_token, total, 1.0)), float("inf")), mask=row_ok)

@@ -75,13 +75,13 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tens
 
 
 def _gradient(ctx: Any, grad_out: Tensor, grad_mass: Tensor, _: Tensor) -> tuple[Any, ...]:
-    out, mass, lse, queries, *rest = ctx.saved_tensors
-    keys, values = rest[: ctx.count], rest[ctx.count : 2 * ctx.count]
-    masks = rest[2 * ctx.count : 2 * ctx.count + ctx.masked]
-    gates = rest[2 * ctx.count + ctx.masked :]
+    out, mass, lse, queries, *inputs = ctx.saved_tensors
+    keys, values = inputs[: ctx.count], inputs[ctx.count : 2 * ctx.count]
+    masks = inputs[2 * ctx.count : 2 * ctx.count + ctx.masked]
+    gates = inputs[2 * ctx.count + ctx.masked :]
     wants = ctx.needs_input_grad
     needed = [wants[0], wants[4], *wants[1], *wants[2]]
-    given = _backward(
+    computed = _backward(
         grad_out,
         grad_mass,
         queries,
@@ -95,13 +95,13 @@ def _gradient(ctx: Any, grad_out: Tensor, grad_mass: Tensor, _: Tensor) -> tuple
         ctx.scale,
         needed,
     )
-    found = [each if wanted else None for each, wanted in zip(given, needed, strict=True)]
+    gradients = [each if wanted else None for each, wanted in zip(computed, needed, strict=True)]
     return (
-        found[0],
-        found[2 : 2 + ctx.count],
-        found[2 + ctx.count :],
+        gradients[0],
+        gradients[2 : 2 + ctx.count],
+        gradients[2 + ctx.count :],
         [None] * ctx.masked,
-        found[1],
+        gradients[1],
         None,
     )
 
@@ -118,8 +118,8 @@ def fused(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """The Triton implementation; shapes and results as [reference][]."""
-    given: list[Tensor] = []
+    mask_tensors: list[Tensor] = []
     if any(mask is not None for mask in masks):
-        given = [queries.new_empty(0, dtype=torch.bool) if mask is None else mask for mask in masks]
-    out, mass, _ = _forward(queries, list(keys), list(values), given, biases, scale)
+        mask_tensors = [queries.new_empty(0, dtype=torch.bool) if mask is None else mask for mask in masks]
+    out, mass, _ = _forward(queries, list(keys), list(values), mask_tensors, biases, scale)
     return out, mass

@@ -26,7 +26,7 @@ def reference(
     heads, count, width = queries.shape[1:]
     groups = heads // kv_heads
     grouped = queries.to(wide).unflatten(1, (kv_heads, groups))
-    scores, valid, given = [], [], []
+    scores, valid, masked_values = [], [], []
     for index, (key, value, mask) in enumerate(zip(keys, values, masks, strict=True)):
         key, value = key.to(wide), value.to(wide)
         if mask is not None:
@@ -37,14 +37,14 @@ def reference(
         if biases is not None:
             score = score + biases[:, index].to(wide).view(kv_heads, groups, 1, 1)
         scores.append(score)
-        here = torch.ones(batch, key.shape[2], dtype=torch.bool, device=key.device) if mask is None else mask
-        valid.append(here[:, None, None, None, :])
-        given.append(value)
+        mask_or_ones = torch.ones(batch, key.shape[2], dtype=torch.bool, device=key.device) if mask is None else mask
+        valid.append(mask_or_ones[:, None, None, None, :])
+        masked_values.append(value)
     lengths = [score.shape[-1] for score in scores]
     joined = torch.cat(scores, dim=-1)
     weights = _softmax(joined, torch.cat(valid, dim=-1))
     parts = weights.split(lengths, dim=-1)
-    out = sum(torch.einsum("bhgqt,bhtd->bhgqd", part, value) for part, value in zip(parts, given, strict=True))
+    out = sum(torch.einsum("bhgqt,bhtd->bhgqd", part, value) for part, value in zip(parts, masked_values, strict=True))
     mass = torch.stack([part.sum(dim=-1) for part in parts], dim=-1)
     assert isinstance(out, Tensor)
     return (

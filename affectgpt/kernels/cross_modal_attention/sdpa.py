@@ -40,7 +40,7 @@ def sdpa(
         output_size=sum(lengths),
     )
     value = torch.cat([value, which.expand(batch, value.shape[1], -1, -1)], dim=-1)
-    added, some = _added(queries, keys, masks, biases)
+    added, has_token = _added(queries, keys, masks, biases)
     out = functional.scaled_dot_product_attention(
         queries.expand(batch, -1, -1, -1),
         key,
@@ -49,16 +49,16 @@ def sdpa(
         scale=scale,
         enable_gqa=queries.shape[1] != key.shape[1],
     )
-    if some is not None:
-        out = torch.where(some[:, None, None, None], out, torch.zeros((), dtype=out.dtype, device=out.device))
+    if has_token is not None:
+        out = torch.where(has_token[:, None, None, None], out, torch.zeros((), dtype=out.dtype, device=out.device))
     width = queries.shape[3]
     return out[..., :width], out[..., width:].to(torch.promote_types(out.dtype, torch.float32))
 
 
 def _joined(tensors: Sequence[Tensor], masks: Sequence[Tensor | None]) -> Tensor:
     clean = [
-        each if mask is None else each.masked_fill(~mask[:, None, :, None], 0.0)
-        for each, mask in zip(tensors, masks, strict=True)
+        tensor if mask is None else tensor.masked_fill(~mask[:, None, :, None], 0.0)
+        for tensor, mask in zip(tensors, masks, strict=True)
     ]
     return clean[0] if len(clean) == 1 else torch.cat(clean, dim=2)
 
@@ -69,7 +69,7 @@ def _added(
     """What is added to the scores, `[B, H or 1, 1, T]` or None, and which rows have something, `[B]` or None."""
     batch = keys[0].shape[0]
     added: Tensor | None = None
-    some: Tensor | None = None
+    has_token: Tensor | None = None
     if any(mask is not None for mask in masks):
         valid = torch.cat(
             [
@@ -78,9 +78,9 @@ def _added(
             ],
             dim=1,
         )
-        some = valid.any(dim=1)
+        has_token = valid.any(dim=1)
         # A row without a valid token is attended in full and then set to zero: no 0 / 0 in either direction.
-        valid = valid | ~some[:, None]
+        valid = valid | ~has_token[:, None]
         added = torch.zeros(valid.shape, dtype=queries.dtype, device=queries.device)
         added = added.masked_fill(~valid, float("-inf"))[:, None, None, :]
     if biases is not None:
@@ -90,4 +90,4 @@ def _added(
         added = gates if added is None else added + gates
     if added is not None:
         added = added.expand(batch, queries.shape[1], queries.shape[2], -1)
-    return added, some
+    return added, has_token

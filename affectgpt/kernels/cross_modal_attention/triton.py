@@ -88,11 +88,11 @@ def launch_backward(
     """Gradients of queries, biases, all keys, all values, in this order; an empty tensor for one not `needed`."""
     count = len(keys)
     shaped = [queries, queries if biases is None else biases, *keys, *values]
-    found = [
+    gradients = [
         each.new_zeros(each.shape) if wanted else each.new_empty(0) for each, wanted in zip(shaped, needed, strict=True)
     ]
     if out.numel() == 0:
-        return found
+        return gradients
     grad_out, grad_mass = grad_out.contiguous(), grad_mass.contiguous()
     delta = (grad_out.float() * out.float()).sum(dim=-1) + (grad_mass * mass).sum(dim=-1)
     sizes, grid = _sizes(queries, keys)
@@ -120,9 +120,9 @@ def launch_backward(
             )
         if needed[0]:
             shared = queries.shape[0] == 1
-            found[0] = (of_queries.sum(dim=0, keepdim=True) if shared else of_queries).to(queries.dtype)
+            gradients[0] = (of_queries.sum(dim=0, keepdim=True) if shared else of_queries).to(queries.dtype)
         if needed[1] and biases is not None:
-            found[1] = of_gates.sum(dim=(0, 2)).to(biases.dtype)
+            gradients[1] = of_gates.sum(dim=(0, 2)).to(biases.dtype)
     for index in range(count):
         of_key, of_value = needed[2 + index], needed[2 + count + index]
         length = keys[index].shape[2]
@@ -139,8 +139,8 @@ def launch_backward(
                     grad_mass,
                     delta,
                     lse,
-                    found[2 + index] if of_key else None,
-                    found[2 + count + index] if of_value else None,
+                    gradients[2 + index] if of_key else None,
+                    gradients[2 + count + index] if of_value else None,
                     scale,
                     *strides[:4],
                     *keys[index].stride(),
@@ -151,7 +151,7 @@ def launch_backward(
                     INDEX=index,
                     **sizes_here,
                 )
-    return found
+    return gradients
 
 
 def _on(queries: Tensor) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from affectgpt.data.clip_files import find_flat, find_videos
 from affectgpt.data.example import Example, ReadReport
 from affectgpt.data.subtitle_table import read_subtitles
-from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean
 from affectgpt.unibench.datasets.layouts import TEST_SETS, TestSet
 from affectgpt.unibench.datasets.true_labels import ClipTruth, read_labels
@@ -56,18 +56,13 @@ def survey_test_set(key: str, root: str | Path, *, media: bool = True) -> ReadRe
     return ReadReport(examples, len(truths), problems)
 
 
-def read_truth(key: str, root: str | Path) -> list[Example]:
-    """The names and labels of a test set, which is what scoring needs: [read_test_set][] without media."""
-    return read_test_set(key, root, media=False)
-
-
 def test_set_of(key: str) -> TestSet:
     """The test set `key`. Raises DataError for an unknown one."""
     if key not in TEST_SETS:
         raise DataError(
             "there is no such test set",
             where=str(key)[:80],
-            expected=f"one of {listed(TEST_SETS)}",
+            expected=f"one of {join_names(TEST_SETS)}",
             hint=did_you_mean(key, TEST_SETS),
         )
     return TEST_SETS[key]
@@ -88,7 +83,7 @@ def folder_of(test_set: TestSet, root: Path) -> Path:
     raise DataError(
         f"the folder of {test_set.title} is not there",
         where=str(inside),
-        found=listed(folders) if root.is_dir() else f"no folder {root}",
+        found=join_names(folders) if root.is_dir() else f"no folder {root}",
         expected=f"{test_set.folder} in this folder, or that folder itself",
         hint="a data set is known by the name of its folder: rename it, or make a link of this name",
     )

@@ -1,4 +1,4 @@
-"""The true labels of a test set, read out of its label file."""
+"""Read the true labels of a test set from its label file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from affectgpt.data.csv_table import is_safe_name, parse_labels, read_column
 from affectgpt.files.npz import read_npz
-from affectgpt.registry.errors import DataError, Problem, listed
+from affectgpt.registry.errors import DataError, Problem, join_names
 from affectgpt.registry.messages import count_and_first, short_repr
 from affectgpt.unibench.datasets.layouts import TestSet
 
@@ -20,7 +20,7 @@ _SESSIONS = "12345"
 
 @dataclass(frozen=True)
 class ClipTruth:
-    """What a clip's label file says: emotion words, or a sentiment."""
+    """The true emotion words, or the true sentiment, of one clip."""
 
     labels: tuple[str, ...] = ()
     sentiment: float | None = None
@@ -42,7 +42,7 @@ def read_labels(test_set: TestSet, folder: Path, problems: list[Problem]) -> dic
         return {}
     corpus = corpora.get(test_set.corpus)
     if not isinstance(corpus, dict):
-        content = f"{test_set.corpus} of type {type(corpus).__name__}" if corpus is not None else listed(corpora)
+        content = f"{test_set.corpus} of type {type(corpus).__name__}" if corpus is not None else join_names(corpora)
         problems.append(
             Problem(
                 f"no labels {test_set.corpus}",
@@ -115,7 +115,7 @@ class _Corpus:
         else:
             if isinstance(value, str) and value in words:
                 return ClipTruth(labels=(str(value),))
-            self.add("labels that are none of the emotions", listed(words), f"{name}: {short_repr(value)}")
+            self.add("labels that are none of the emotions", join_names(words), f"{name}: {short_repr(value)}")
         return None
 
     def sentiment(self, name: str, value: Any) -> ClipTruth | None:

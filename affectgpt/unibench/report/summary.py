@@ -76,8 +76,8 @@ def rows(result: BenchmarkResult) -> list[SummaryRow]:
     """One row per data set, in the order of the result."""
     with_published = shows_published(result)
     return [
-        _row(each, published.column_of(each.dataset, each.title) if with_published else None)
-        for each in result.datasets
+        _row(dataset, published.column_of(dataset.dataset, dataset.title) if with_published else None)
+        for dataset in result.datasets
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from affectgpt.files.atomic import write_all_atomic
-from affectgpt.registry.errors import ConfigError, DataError, RunError, listed
+from affectgpt.registry.errors import ConfigError, DataError, RunError, join_names
 from affectgpt.unibench.report.scores_file import render_json
 from affectgpt.unibench.result import BenchmarkResult
 
@@ -36,7 +36,7 @@ def write_reports(result: BenchmarkResult, folder: str | Path, formats: Sequence
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise ConfigError("there is no such format", found=listed(unknown), expected=listed(FORMATS))
+        raise ConfigError("there is no such format", found=join_names(unknown), expected=join_names(FORMATS))
     texts = {name: _renderer(name)(result) for name in formats}
     folder = Path(folder)
     try:

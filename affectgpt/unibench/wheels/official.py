@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affectgpt.registry.errors import DataError, listed
+from affectgpt.registry.errors import DataError, join_names
 from affectgpt.unibench.label_text import parse_labels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, Tree, Wheel, WheelSet
 
@@ -52,8 +52,8 @@ def read_official(folder: Path) -> OfficialWheels:
         raise DataError(
             "the folder does not hold the official emotion wheels",
             where=str(folder),
-            found=f"no {listed(missing)}",
-            expected=listed(FILES),
+            found=f"no {join_names(missing)}",
+            expected=join_names(FILES),
             hint="give the folder emotion_wheel as the MERTools repository distributes it",
         )
     contents = {name: _content(folder / name) for name in FILES}
@@ -112,7 +112,7 @@ def _bases(path: Path, content: bytes) -> dict[str, list[str]]:
         raise DataError(
             "no table of forms",
             where=str(path),
-            found=f"columns {listed(map(str, rows[0] if rows else ()))}",
+            found=f"columns {join_names(map(str, rows[0] if rows else ()))}",
             expected="columns name, format",
         )
     bases: dict[str, set[str]] = {}
@@ -215,7 +215,7 @@ def _rows(path: Path, sheet: Any) -> Iterator[tuple[Any, ...]]:
 def _check_columns(path: Path, header: Iterable[str], columns: Iterable[str]) -> None:
     missing = set(columns) - set(header)
     if missing:
-        raise DataError(f"no column {listed(missing)}", where=str(path), found=f"columns {listed(header)}")
+        raise DataError(f"no column {join_names(missing)}", where=str(path), found=f"columns {join_names(header)}")
 
 
 def _normalize_cell(cell: object) -> str:

@@ -92,16 +92,18 @@ def read_wheels(path: Path) -> WheelFile:
     try:
         source = read_mapping(path, what="wheel", keys="wheels, synonyms", max_bytes=MAX_BYTES, max_nodes=MAX_VALUES)
     except ConfigError as error:
-        raise DataError.of(error.problems) from error
+        raise DataError.from_problems(error.problems) from error
     try:
         file = WheelFile.model_validate(source.data)
     except ValidationError as error:
-        raise DataError.of([_schema_problem(source, each) for each in error.errors()[:MOST_PROBLEMS]]) from error
+        raise DataError.from_problems(
+            [_schema_problem(source, each) for each in error.errors()[:MOST_PROBLEMS]]
+        ) from error
     problems = [*_name_problems(file, source), *_repeated_synonyms(file, source)]
     for index, wheel in enumerate(file.wheels):
         problems += _wheel_problems(wheel, source, ("wheels", index))
     if problems:
-        raise DataError.of(problems[:MOST_PROBLEMS])
+        raise DataError.from_problems(problems[:MOST_PROBLEMS])
     return file
 
 

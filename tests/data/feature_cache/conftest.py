@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from affectgpt.core.load_config import load_config
+from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
@@ -60,7 +60,7 @@ def plan(config: Path) -> Callable[..., Plan]:
 
     def made(*overrides: str) -> Plan:
         catalog = discover()
-        checked = load_config(config, catalog, overrides)
+        checked = read_config(config, catalog, overrides)
         return make_plan(checked)
 
     return made
@@ -101,8 +101,8 @@ def clip(folder: Path, index: int, *, sound: bool = True, face: bool = True) -> 
             container.mux(stream.encode())
     if face:
         np.save(faces, rng.integers(0, 255, (1 + index % 3, 40, 40, 3), dtype=np.uint8))
-    said = {"labels": (ANSWERS[index % 8],), "description": ANSWERS[index % 8]}
-    return Example(f"clip{index}", path, f"word {index}", faces=faces if face else None, **said)
+    targets = {"labels": (ANSWERS[index % 8],), "description": ANSWERS[index % 8]}
+    return Example(f"clip{index}", path, f"word {index}", faces=faces if face else None, **targets)
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def encoded(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., EncodeRe
     """Encodes clips into `tmp_path / "cache"`, two at a time and two to a shard, in this process."""
 
     def run(examples: list[Example], *overrides: str, folder: Path | None = None, **options: Any) -> EncodeResult:
-        given = {"batch_size": 2, "workers": 0, "shard_clips": 2, **options}
-        names = given.pop("names", None)
+        arguments = {"batch_size": 2, "workers": 0, "shard_clips": 2, **options}
+        names = arguments.pop("names", None)
         encoders = frozen_encoders(plan(*overrides), discover(), names)
-        return encode(encoders, examples, folder or tmp_path / "cache", **given)
+        return encode(encoders, examples, folder or tmp_path / "cache", **arguments)
 
     return run

@@ -45,19 +45,19 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def test_an_unreadable_clip_is_recorded_and_the_rest_go_on(encoded: Encode, own_clips: Any, tmp_path: Path) -> None:
     clips = own_clips(5)
-    whole = clips[1].video.read_bytes()
+    content = clips[1].video.read_bytes()
     clips[1].video.write_bytes(b"no media")
-    done = encoded(clips)
-    assert (done.clips, done.new) == (4, 4) and [each.name for each in done.broken] == ["clip1"]
+    result = encoded(clips)
+    assert (result.clips, result.new) == (4, 4) and [clip.name for clip in result.broken] == ["clip1"]
     (row,) = [row for row in rows(tmp_path / "cache") if row["row"] == "unreadable"]
     assert row["name"] == "clip1" and str(clips[1].video) in row["problem"][1]
     samples, broken = FeatureCache.open(tmp_path / "cache").samples(clips)
-    assert [each.name for each in samples.examples] == ["clip0", "clip2", "clip3", "clip4"]
-    assert broken == done.broken
+    assert [clip.name for clip in samples.examples] == ["clip0", "clip2", "clip3", "clip4"]
+    assert broken == result.broken
     before = contents(tmp_path / "cache")
     again = encoded(clips)
-    assert (again.new, again.broken) == (0, done.broken) and contents(tmp_path / "cache") == before
-    clips[1].video.write_bytes(whole)
+    assert (again.new, again.broken) == (0, result.broken) and contents(tmp_path / "cache") == before
+    clips[1].video.write_bytes(content)
     mended = encoded(clips)
     assert (mended.clips, mended.new, mended.broken) == (5, 1, [])
     assert stored(tmp_path / "cache", clips)[1].media["audio"] is not None
@@ -75,9 +75,9 @@ def test_a_clip_that_was_unreadable_for_a_while_is_tried_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(Example, "open", fails)
-        assert [each.problem.what for each in encoded(clips).broken] == ["the disk is away"]
-    done = encoded(clips)
-    assert (done.new, done.broken) == (1, [])
+        assert [clip.problem.what for clip in encoded(clips).broken] == ["the disk is away"]
+    result = encoded(clips)
+    assert (result.new, result.broken) == (1, [])
 
 
 def test_a_clip_that_kills_its_process_is_recorded_and_tried_again(
@@ -93,13 +93,13 @@ def test_a_clip_that_kills_its_process_is_recorded_and_tried_again(
 
     with monkeypatch.context() as patch, stopped_after(60):
         patch.setattr(Example, "open", dies)
-        done = encoded(clips, workers=2)
+        result = encoded(clips, workers=2)
         before = contents(tmp_path / "cache")
-        assert encoded(clips, workers=2).broken == done.broken and contents(tmp_path / "cache") == before
-    assert (done.clips, done.new) == (6, 6) and [each.name for each in done.broken] == ["clip3"]
-    problem = done.broken[0].problem
+        assert encoded(clips, workers=2).broken == result.broken and contents(tmp_path / "cache") == before
+    assert (result.clips, result.new) == (6, 6) and [clip.name for clip in result.broken] == ["clip3"]
+    problem = result.broken[0].problem
     assert problem.where == str(clips[3].video) and problem.found == "killed by SIGSEGV"
-    assert FeatureCache.open(tmp_path / "cache").samples(clips)[1] == done.broken
+    assert FeatureCache.open(tmp_path / "cache").samples(clips)[1] == result.broken
     again = encoded(clips, workers=2)
     assert (again.clips, again.new, again.broken) == (7, 1, [])
 
@@ -109,9 +109,9 @@ def test_files_that_are_gone_or_no_files_are_told(encoded: Encode, own_clips: An
     clips[0].video.unlink()
     clips[2].faces.unlink()
     os.mkfifo(clips[2].faces)
-    done = encoded(clips)
-    assert [each.name for each in done.broken] == ["clip0", "clip2"] and done.clips == 1
-    assert str(clips[0].video) in str(done.broken[0].problem) and "no file" in done.broken[1].problem.what
+    result = encoded(clips)
+    assert [clip.name for clip in result.broken] == ["clip0", "clip2"] and result.clips == 1
+    assert str(clips[0].video) in str(result.broken[0].problem) and "no file" in result.broken[1].problem.what
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of files are text there")
@@ -121,8 +121,8 @@ def test_names_of_files_that_are_no_text(encoded: Encode, own_clips: Any, tmp_pa
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff%d.wav" % index))
         path.write_bytes(content)
         clips[index] = replace(clips[index], video=path)
-    done = encoded(clips)
-    assert (done.new, len(done.broken)) == (1, 1)
+    result = encoded(clips)
+    assert (result.new, len(result.broken)) == (1, 1)
     assert encoded(clips).new == 0 and len(FeatureCache.open(tmp_path / "cache").samples(clips)[0]) == 1
 
 
@@ -142,11 +142,11 @@ def test_features_that_are_no_numbers_stop_the_run_at_their_clip(
     encode_all = FrozenEncoders.encode
 
     def spoiled(self: Any, media: Any, device: str) -> Any:
-        found = encode_all(self, media, device)
-        seen.append(len(found))
+        features = encode_all(self, media, device)
+        seen.append(len(features))
         if len(seen) == 2:
-            found[1]["face"][0][0, 3] = torch.inf
-        return found
+            features[1]["face"][0][0, 3] = torch.inf
+        return features
 
     seen: list[int] = []
     monkeypatch.setattr(FrozenEncoders, "encode", spoiled)
@@ -161,9 +161,9 @@ def test_what_a_short_float_cannot_hold_stops_the_run(
     encode_all = FrozenEncoders.encode
 
     def large(self: Any, media: Any, device: str) -> Any:
-        found = encode_all(self, media, device)
-        found[0]["face"][0][:] = 70000.0
-        return found
+        features = encode_all(self, media, device)
+        features[0]["face"][0][:] = 70000.0
+        return features
 
     monkeypatch.setattr(FrozenEncoders, "encode", large)
     with pytest.raises(RunError, match="float16") as caught:

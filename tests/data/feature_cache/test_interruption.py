@@ -35,10 +35,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def clips(own_clips: Callable[[int], list[Example]]) -> list[Example]:
     """Nine clips of which the third and the eighth cannot be read."""
-    made = own_clips(9)
+    examples = own_clips(9)
     for index in (2, 7):
-        made[index].video.write_bytes(b"no media %d" % index)
-    return made
+        examples[index].video.write_bytes(b"no media %d" % index)
+    return examples
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def run(encoders: FrozenEncoders, clips: list[Example], folder: Path, **options:
 def whole(encoders: FrozenEncoders, clips: list[Example], tmp_path: Path) -> dict[str, bytes]:
     """The bytes of a run that was left alone."""
     run(encoders, clips, tmp_path / "whole")
-    found = contents(tmp_path / "whole")
-    assert {"index.jsonl", "files.jsonl", "cache.json", "encoders.safetensors", "shard-00001.safetensors"} <= {*found}
-    return found
+    files = contents(tmp_path / "whole")
+    assert {"index.jsonl", "files.jsonl", "cache.json", "encoders.safetensors", "shard-00001.safetensors"} <= {*files}
+    return files
 
 
 def is_honest(folder: Path, clips: list[Example]) -> None:
@@ -167,8 +167,8 @@ def test_a_disk_that_is_full_within_a_file(
                 os._exit(0)
         os.close(write)
         os.waitpid(child, 0)
-        with os.fdopen(read, "rb") as told:
-            assert told.read() == b"RunError", limit
+        with os.fdopen(read, "rb") as errors:
+            assert errors.read() == b"RunError", limit
         is_honest(folder, clips)
         run(encoders, clips, folder)
         assert contents(folder) == whole, limit

@@ -36,10 +36,10 @@ def test_frozen_is_no_option_of_what_an_encoder_gives(plan: Callable[..., Plan])
 
 def test_a_fingerprint_covers_names_dtypes_shapes_and_bytes() -> None:
     def module(**tensors: torch.Tensor) -> nn.Module:
-        made = nn.Module()
+        module = nn.Module()
         for name, tensor in tensors.items():
-            made.register_buffer(name, tensor)
-        return made
+            module.register_buffer(name, tensor)
+        return module
 
     base = torch.arange(6.0)
     changed = base.clone()

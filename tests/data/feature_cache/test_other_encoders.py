@@ -70,12 +70,12 @@ def test_an_encoder_that_is_not_there_is_named(
 
 
 def test_the_weights_are_put_back(cache: Path, plan: Plans) -> None:
-    right, other = assemble(plan()), assemble(plan("seed=4"))
-    fusers = {key: tensor.clone() for key, tensor in other.fusers.state_dict().items()}
-    FeatureCache.open(cache).load_weights(other)
+    right, second = assemble(plan()), assemble(plan("seed=4"))
+    fusers = {key: tensor.clone() for key, tensor in second.fusers.state_dict().items()}
+    FeatureCache.open(cache).load_weights(second)
     for key, tensor in right.encoders.state_dict().items():
-        assert torch.equal(tensor, other.encoders.state_dict()[key])
-    assert all(torch.equal(tensor, fusers[key]) for key, tensor in other.fusers.state_dict().items())
+        assert torch.equal(tensor, second.encoders.state_dict()[key])
+    assert all(torch.equal(tensor, fusers[key]) for key, tensor in second.fusers.state_dict().items())
 
 
 def one_weight(path: Path) -> None:

@@ -42,9 +42,15 @@ def everything(folder: Path, clips: Clips) -> list[Any]:
 
 
 def test_texts_are_the_examples_own(cache: Path, clips: Clips) -> None:
-    said = [replace(clip, name=f"n{i}", subtitle="s", description="d", labels=("l",)) for i, clip in enumerate(clips)]
-    samples, broken = FeatureCache.open(cache).samples(said[::-1])
-    assert len(samples) == 7 and not broken and [each.name for each in samples.examples] == [c.name for c in said[::-1]]
+    changed_clips = [
+        replace(clip, name=f"n{i}", subtitle="s", description="d", labels=("l",)) for i, clip in enumerate(clips)
+    ]
+    samples, broken = FeatureCache.open(cache).samples(changed_clips[::-1])
+    assert (
+        len(samples) == 7
+        and not broken
+        and [example.name for example in samples.examples] == [c.name for c in changed_clips[::-1]]
+    )
     sample = samples[0]
     assert (sample.name, sample.subtitle, sample.description, sample.labels) == ("n6", "s", "d", ("l",))
 
@@ -55,7 +61,7 @@ def test_facts_tell_one_set_of_features_from_another(cache: Path, clips: Clips) 
     assert FeatureCache.open(cache).samples(clips[1:])[0].facts != facts
     index = cache / "index.jsonl"
     text, row = index.read_text(), json.loads(index.read_text().splitlines()[0])
-    values = next(each["values"] for each in row["features"].values() if each)
+    values = next(example["values"] for example in row["features"].values() if example)
     assert text.count(values) == 1
     index.write_text(text.replace(values, values[::-1]))
     assert FeatureCache.open(cache).samples(clips)[0].facts != facts
@@ -66,9 +72,12 @@ def test_workers_read_a_pickled_data_set(cache: Path, clips: Clips) -> None:
     first = samples[0]
     sent = pickle.loads(pickle.dumps(samples))
     assert torch.equal(sent[0].media["face"].values, first.media["face"].values)
-    found = list(DataLoader(samples, batch_size=None, num_workers=2))
-    assert [each.name for each in found] == [clip.name for clip in clips]
-    assert torch.equal(found[0].media["face"].values, first.media["face"].values) and found[2].media["audio"] is None
+    samples_read = list(DataLoader(samples, batch_size=None, num_workers=2))
+    assert [example.name for example in samples_read] == [clip.name for clip in clips]
+    assert (
+        torch.equal(samples_read[0].media["face"].values, first.media["face"].values)
+        and samples_read[2].media["audio"] is None
+    )
 
 
 def test_only_the_features_that_are_wanted_are_read(cache: Path, clips: Clips) -> None:
@@ -86,10 +95,10 @@ def test_no_file_is_hashed_again_unless_it_changed(
     assert not hashed
     moved = tmp_path / "moved"
     shutil.copytree(clips[0].video.parent, moved)
-    there = [
+    expected_paths = [
         replace(clip, video=moved / clip.video.name, faces=clip.faces and moved / clip.faces.name) for clip in clips
     ]
-    assert len(everything(cache, there)) == 7 and len(hashed) == 13
+    assert len(everything(cache, expected_paths)) == 7 and len(hashed) == 13
 
 
 def test_a_changed_clip_and_a_new_one_are_named(
@@ -115,8 +124,8 @@ def test_a_clip_that_is_gone_is_given_apart(
     encoded(clips)
     clips[1].video.unlink()
     samples, broken = FeatureCache.open(tmp_path / "cache").samples(clips)
-    assert [each.name for each in samples.examples] == ["clip0", "clip2"]
-    assert [each.name for each in broken] == ["clip1"] and str(clips[1].video) in str(broken[0].problem)
+    assert [example.name for example in samples.examples] == ["clip0", "clip2"]
+    assert [example.name for example in broken] == ["clip1"] and str(clips[1].video) in str(broken[0].problem)
 
 
 def test_a_data_set_says_how_long_it_is(cache: Path, clips: Clips) -> None:
@@ -134,7 +143,7 @@ def spoil_values(folder: Path, change: Callable[[torch.Tensor], torch.Tensor], *
     path = folder / SHARDS[0]
     tensors = load_file(path)
     lines = (folder / "index.jsonl").read_text().splitlines()
-    row = next(each for each in map(json.loads, lines) if each.get("name") == "clip0")
+    row = next(example for example in map(json.loads, lines) if example.get("name") == "clip0")
     name = f"{row['clip']}.face.values"
     tensors[name] = change(tensors[name]).contiguous()
     size = path.stat().st_size
@@ -211,13 +220,13 @@ def test_what_was_altered_is_refused_with_its_place(what: str, cache: Path, clip
     before = everything(cache, clips)
     ALTERED[what](cache)
     with stopped_after(20), pytest.raises(AffectGPTError) as caught:
-        found = everything(cache, clips)
-        assert len(found) == len(before) and not found, "read as if nothing had happened"
+        samples_read = everything(cache, clips)
+        assert len(samples_read) == len(before) and not samples_read, "read as if nothing had happened"
     assert isinstance(caught.value, DataError) and caught.value.exit_code == 2
     (problem,) = caught.value.problems
     assert problem.where.startswith(str(cache)) and len(str(problem)) < 1500
     if "features of a clip" in problem.what:
-        assert any(each.name in problem.where for each in clips)
+        assert any(example.name in problem.where for example in clips)
 
 
 @pytest.mark.parametrize("what", ["a shard is gone", "a shard is cut off", "a shard is longer", "a shard is a pipe"])

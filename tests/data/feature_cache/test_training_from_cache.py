@@ -72,9 +72,9 @@ def test_the_losses_are_those_of_encoding_at_every_step(
 ) -> None:
     encoded(clips, *extra)
     slow, losses = encoding_every_step(plan(*extra), clips)
-    fast, found = from_cache(plan(*extra), tmp_path / "cache", clips)
-    assert len(found) == 5 and found == pytest.approx(losses, rel=1e-5)
-    assert found[0] != pytest.approx(found[-1], rel=0.01)
+    fast, cached_losses = from_cache(plan(*extra), tmp_path / "cache", clips)
+    assert len(cached_losses) == 5 and cached_losses == pytest.approx(losses, rel=1e-5)
+    assert cached_losses[0] != pytest.approx(cached_losses[-1], rel=0.01)
     same(slow, fast)
     assert slow.state_dict().keys() == fast.state_dict().keys()
 
@@ -86,9 +86,9 @@ def test_an_encoder_from_a_model_folder_is_not_built_and_nothing_else_changes(
     encoded(clips, from_folder(model_folder))
     assert FeatureCache.open(tmp_path / "cache").unbuilt == ("face",)
     slow, losses = encoding_every_step(settings, clips)
-    fast, found = from_cache(settings, tmp_path / "cache", clips)
+    fast, cached_losses = from_cache(settings, tmp_path / "cache", clips)
     assert "face" not in fast.encoders and "face" in slow.encoders
-    assert found == pytest.approx(losses, rel=1e-5)
+    assert cached_losses == pytest.approx(losses, rel=1e-5)
     same(slow, fast)
 
 
@@ -104,10 +104,10 @@ def test_what_is_drawn_at_random_does_not_depend_on_the_encoders_that_are_left_o
         return work(*arguments, **options)
 
     monkeypatch.setattr(clip_vision, "load_pretrained", drawing)
-    whole = assemble(plan(from_folder(model_folder)))
+    full_pipeline = assemble(plan(from_folder(model_folder)))
     less = assemble(plan(from_folder(model_folder)), skip_encoders=names)
-    assert less.state_dict().keys() < whole.state_dict().keys()
-    assert all(torch.equal(tensor, whole.state_dict()[key]) for key, tensor in less.state_dict().items())
+    assert less.state_dict().keys() < full_pipeline.state_dict().keys()
+    assert all(torch.equal(tensor, full_pipeline.state_dict()[key]) for key, tensor in less.state_dict().items())
 
 
 @pytest.mark.parametrize("pretrained", [False, True])

@@ -45,24 +45,24 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_the_features_are_those_of_the_pipeline(encoded: Encode, plan: Plans, clips: Clips, tmp_path: Path) -> None:
-    done = encoded(clips)
-    assert (done.clips, done.new, done.broken) == (7, 7, [])
+    result = encoded(clips)
+    assert (result.clips, result.new, result.broken) == (7, 7, [])
     pipeline = assemble(plan())
     prepared, _ = read_samples(clips, pipeline.prepare, workers=0)
-    found = iter(stored(tmp_path / "cache", clips))
+    cached_samples = iter(stored(tmp_path / "cache", clips))
     for batch, _ in batches(prepared, 2):
         with torch.no_grad():
             tokens = pipeline.encode(batch)
         for row in range(len(batch)):
-            sample = next(found)
-            for name, given in tokens.items():
-                real = given.valid()[row]
-                kept = sample.media[name]
-                assert (kept is None) == (not real.any())
-                if kept is not None:
-                    assert kept.encoded and kept.values.dtype == kept.times.dtype == torch.float32
-                    assert torch.equal(kept.values, given.values[row][real])
-                    assert torch.equal(kept.times, given.times[row][real])
+            sample = next(cached_samples)
+            for name, expected in tokens.items():
+                real = expected.valid()[row]
+                cached = sample.media[name]
+                assert (cached is None) == (not real.any())
+                if cached is not None:
+                    assert cached.encoded and cached.values.dtype == cached.times.dtype == torch.float32
+                    assert torch.equal(cached.values, expected.values[row][real])
+                    assert torch.equal(cached.times, expected.times[row][real])
 
 
 def test_what_a_clip_lacks_is_absent_and_the_rest_is_known(encoded: Encode, clips: Clips, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_workers_change_nothing(encoded: Encode, clips: Clips, tmp_path: Path, w
 def test_many_clips_at_a_time_need_few_open_files(encoded: Encode, own_clips: Any, stopped_after: Any) -> None:
     clips = own_clips(24)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(each) for each in os.listdir("/dev/fd"))
+    highest = max(int(clip) for clip in os.listdir("/dev/fd"))
     # Less than one for each tensor of a batch.
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 40, before[1]))
     try:
@@ -114,22 +114,22 @@ def test_a_second_run_has_nothing_to_do(
     monkeypatch.setattr(
         "affectgpt.data.feature_cache.file_hashes.sha256_of_file", lambda path: pytest.fail("hashed again")
     )
-    done = encoded(clips)
-    assert (done.clips, done.new) == (7, 0) and contents(tmp_path / "cache") == before
+    result = encoded(clips)
+    assert (result.clips, result.new) == (7, 0) and contents(tmp_path / "cache") == before
 
 
 def test_clips_added_later_are_encoded_alone(encoded: Encode, clips: Clips, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     encoded(clips[:3])
     before = contents(folder)
-    told: list[tuple[str, int, int]] = []
-    done = encoded([clips[5], *clips[:3], clips[6]], progress=lambda *each: told.append(each))
-    assert (done.clips, done.new) == (5, 2) and ("encoding", 2, 2) in told
+    calls: list[tuple[str, int, int]] = []
+    result = encoded([clips[5], *clips[:3], clips[6]], progress=lambda *call: calls.append(call))
+    assert (result.clips, result.new) == (5, 2) and ("encoding", 2, 2) in calls
     after = contents(folder)
     for name in ("index.jsonl", "files.jsonl"):
         assert after.pop(name).startswith(before.pop(name))
     assert {name: after[name] for name in before} == before and len(after) == len(before) + 1
-    assert [each.name for each in stored(folder, clips[5:] + clips[:3])] == [
+    assert [clip.name for clip in stored(folder, clips[5:] + clips[:3])] == [
         "clip5",
         "clip6",
         "clip0",
@@ -145,8 +145,8 @@ def test_one_content_under_two_names_is_stored_once(encoded: Encode, own_clips: 
     twin = replace(first, name="twin", video=copy, subtitle="other words")
     other_face = replace(first, name="other face", faces=second.faces)
     no_face = replace(first, name="no face", faces=None)
-    done = encoded([first, twin, second, other_face, no_face])
-    assert (done.clips, done.new) == (5, 4)
+    result = encoded([first, twin, second, other_face, no_face])
+    assert (result.clips, result.new) == (5, 4)
     samples = stored(tmp_path / "cache", [first, twin, other_face, no_face])
     assert torch.equal(samples[0].media["face"].values, samples[1].media["face"].values)
     assert not torch.equal(samples[0].media["face"].values, samples[2].media["face"].values)
@@ -164,10 +164,10 @@ def test_an_encoder_chosen_alone_has_the_weights_that_it_has_among_others(plan: 
     sizes = "features: 24, model_args: {channels: [8, 8, 16, 24], stem_width: 8}"
     frame = f"{{plugin: timm, model: resnet10t, init: random, size: 32, {sizes}}}"
     two = plan(f"encoders.frame={frame}", "fusers.multi.inputs=[face, frame, audio]")
-    whole, alone = frozen_encoders(two, discover()), frozen_encoders(two, discover(), ["frame"])
-    assert list(alone.modules) == ["frame"] and not alone.modules["frame"].training
-    for key, tensor in whole.modules["frame"].state_dict().items():
-        assert torch.equal(tensor, alone.modules["frame"].state_dict()[key])
+    all_encoders, selected = frozen_encoders(two, discover()), frozen_encoders(two, discover(), ["frame"])
+    assert list(selected.modules) == ["frame"] and not selected.modules["frame"].training
+    for key, tensor in all_encoders.modules["frame"].state_dict().items():
+        assert torch.equal(tensor, selected.modules["frame"].state_dict()[key])
 
 
 def test_trained_and_unknown_encoders_are_refused(encoded: Encode, clips: Clips, tmp_path: Path) -> None:
@@ -188,9 +188,9 @@ SPEECH = """encoders.audio={plugin: speech, init: random, clips: 2, seconds: 0.5
 def test_an_encoder_that_reads_the_whole_batch_is_given_one_clip(encoded: Encode, clips: Clips, tmp_path: Path) -> None:
     for size in (1, 4):
         encoded(clips[:5], SPEECH, batch_size=size, folder=tmp_path / str(size))
-    for one, other in zip(stored(tmp_path / "1", clips[:5]), stored(tmp_path / "4", clips[:5]), strict=True):
+    for one, second in zip(stored(tmp_path / "1", clips[:5]), stored(tmp_path / "4", clips[:5]), strict=True):
         if one.media["audio"] is not None:
-            assert torch.equal(one.media["audio"].values, other.media["audio"].values)
+            assert torch.equal(one.media["audio"].values, second.media["audio"].values)
 
 
 def test_an_encoder_that_tells_no_times_is_refused(
@@ -241,20 +241,20 @@ def test_a_folder_with_anything_else_is_left_alone(encoded: Encode, clips: Clips
 
 def test_two_at_once_are_refused(encoded: Encode, clips: Clips, tmp_path: Path) -> None:
     encoded(clips[:2])
-    ready, done = os.pipe(), os.pipe()
+    ready, finished = os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
         from affectgpt.files.locks import exclusive
 
         with exclusive(tmp_path / "cache"):
             os.write(ready[1], b"1")
-            os.read(done[0], 1)
+            os.read(finished[0], 1)
             os._exit(0)
     os.read(ready[0], 1)
     try:
         with pytest.raises(DataError, match="another process"):
             encoded(clips)
     finally:
-        os.write(done[1], b"1")
+        os.write(finished[1], b"1")
         os.waitpid(child, 0)
     assert encoded(clips).new == 5
 
@@ -262,5 +262,5 @@ def test_two_at_once_are_refused(encoded: Encode, clips: Clips, tmp_path: Path) 
 def test_weights_that_no_folder_holds_are_kept(encoded: Encode, plan: Plans, clips: Clips, tmp_path: Path) -> None:
     encoded(clips[:1])
     state = assemble(plan()).encoders.state_dict()
-    kept = load_file(tmp_path / "cache" / "encoders.safetensors")
-    assert kept.keys() == state.keys() and all(torch.equal(kept[key], state[key]) for key in kept)
+    tensors = load_file(tmp_path / "cache" / "encoders.safetensors")
+    assert tensors.keys() == state.keys() and all(torch.equal(tensors[key], state[key]) for key in tensors)

@@ -18,9 +18,9 @@ E = torch.empty
 
 def call(**changes: Any) -> Any:
     weights = FusionWeights((E(8, 6), None), E(8, 8), E(8, 8), E(8, 8), E(5, 8))
-    given = {"queries": E(1, 2, 8), "tokens": [E(3, 4, 6), E(3, 5, 8)], "num_heads": 2}
+    arguments = {"queries": E(1, 2, 8), "tokens": [E(3, 4, 6), E(3, 5, 8)], "num_heads": 2}
     weights = weights._replace(**{k: changes.pop(k) for k in list(changes) if k in FusionWeights._fields})
-    return absorbed_cross_modal_attention(**{**given, "weights": weights, **changes})
+    return absorbed_cross_modal_attention(**{**arguments, "weights": weights, **changes})
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,9 @@ def test_products_are_kept_only_while_no_weight_needs_a_gradient() -> None:
     assert layer.cache._folded is None
     with torch.no_grad():
         layer(x)
-        kept = layer.cache._folded
+        products = layer.cache._folded
         layer(x)
-    assert kept is not None and layer.cache._folded is kept
+    assert products is not None and layer.cache._folded is products
     layer(x).sum().backward()
     assert layer.e.grad is not None and layer.queries.grad is not None
 

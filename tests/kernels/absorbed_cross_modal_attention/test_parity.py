@@ -170,8 +170,8 @@ def test_masked_tokens_and_the_order_of_modalities_change_nothing(seed: int, imp
         ),
     }
     close(absorbed_cross_modal_attention(**turned, masks=masks[::-1], impl=impl), (out, mass.flip(-1)), 1e-5)
-    some = torch.cat(masks, 1).any(1).float()
-    torch.testing.assert_close(mass.sum(-1), some[:, None, None].expand(3, H, 3))
+    has_token = torch.cat(masks, 1).any(1).float()
+    torch.testing.assert_close(mass.sum(-1), has_token[:, None, None].expand(3, H, 3))
 
 
 @pytest.mark.slow

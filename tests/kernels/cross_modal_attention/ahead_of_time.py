@@ -82,12 +82,12 @@ def source(kernel: triton.JITFunction, kind: str, rows: int, width: int, dtype: 
 def usage(assembly: Mapping[str, Any]) -> dict[str, int | None]:
     """Registers a thread takes, and what of them is spilled (bytes of stack, or vector registers); None: unreadable."""
     if "amdgcn" in assembly:
-        found = {
+        usage = {
             name: re.search(rf"\.{name}:\s+(\d+)", assembly["amdgcn"]) for name in ("vgpr_count", "vgpr_spill_count")
         }
         return {
             short: int(match[1]) if match else None
-            for short, match in zip(("registers", "spilled"), found.values(), strict=True)
+            for short, match in zip(("registers", "spilled"), usage.values(), strict=True)
         }
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     if not tool.is_file():
@@ -105,13 +105,13 @@ def main() -> None:
     for target, parts in TARGETS.items():
         for rows, width, dtype in ((16, 64, "fp16"), (64, 128, "bf16"), (64, 64, "fp32"), (16, 256, "fp32")):
             for kind, kernel in kernels.items():
-                made = triton.compile(
+                compiled = triton.compile(
                     source(kernel, kind, rows, width, dtype),
                     target=GPUTarget(*parts),
                     options=sizes_of(rows, width, dtype)[1],
                 )
                 facts = {"target": target, "kernel": kind, "width": width, "dtype": dtype}
-                print(json.dumps({**facts, "shared": made.metadata.shared, **usage(made.asm)}), flush=True)
+                print(json.dumps({**facts, "shared": compiled.metadata.shared, **usage(compiled.asm)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -89,12 +89,12 @@ def close(case: Case, impl: Any) -> None:
     Eight, because the saved log-sum-exp is itself rounded: that moves all weights of a row together. And one of the
     size of a product of `width` normal values; a gate's gradient is a sum of such products, one per row, that cancel.
     """
-    exact, same, found = run(case.double(), "reference"), run(case, "reference"), run(case, impl)
-    assert len(exact) == len(found)
-    for index, (true, usual, given) in enumerate(zip(exact, same, found, strict=True)):
+    exact, same, actual_results = run(case.double(), "reference"), run(case, "reference"), run(case, impl)
+    assert len(exact) == len(actual_results)
+    for index, (true, usual, actual) in enumerate(zip(exact, same, actual_results, strict=True)):
         if not true.numel():
             continue
-        assert torch.isfinite(given).all(), f"result {index} of {impl}"
+        assert torch.isfinite(actual).all(), f"result {index} of {impl}"
         size = true.square().mean().sqrt().item()
         rounding = torch.finfo(case.queries.dtype).eps
         allowed = 2 * (usual.double() - true).abs().max().item() + 8 * rounding * (size + true.abs().max().item())
@@ -102,7 +102,7 @@ def close(case: Case, impl: Any) -> None:
         if case.biases is not None and index == len(exact) - 1:
             products *= case.keys[0].shape[0] * case.queries.shape[2]
         allowed += rounding * products**0.5
-        assert (given.double() - true).abs().max().item() <= allowed, f"result {index} of {impl}"
+        assert (actual.double() - true).abs().max().item() <= allowed, f"result {index} of {impl}"
 
 
 CASES: dict[str, dict[str, Any]] = {

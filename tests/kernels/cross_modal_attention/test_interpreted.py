@@ -40,8 +40,8 @@ def test_unused_results_are_written_in_full(monkeypatch: pytest.MonkeyPatch) -> 
     empty = torch.Tensor.new_empty
 
     def poisoned(self: torch.Tensor, *shape: Any, **options: Any) -> torch.Tensor:
-        made = empty(self, *shape, **options)
-        return made.fill_(float("nan")) if made.dtype.is_floating_point else made
+        tensor = empty(self, *shape, **options)
+        return tensor.fill_(float("nan")) if tensor.dtype.is_floating_point else tensor
 
     monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
     close(make(lengths=(7, 33), width=20), "triton")

@@ -74,22 +74,22 @@ def test_laws(impl: str, seed: int, cut: int, lengths: list[int]) -> None:
     case = make(lengths=(9, *lengths), gates=False, masked=False, seed=seed).double()
     masks = [torch.rand(2, key.shape[2], generator=torch.Generator().manual_seed(seed)) > 0.5 for key in case.keys]
     out, mass = cross_modal_attention(case.queries, case.keys, case.values, masks=masks, impl=impl)
-    some = torch.cat(masks, dim=1).any(dim=1).double()
-    assert torch.allclose(mass.sum(-1), some[:, None, None].expand_as(mass.sum(-1)))
+    has_token = torch.cat(masks, dim=1).any(dim=1).double()
+    assert torch.allclose(mass.sum(-1), has_token[:, None, None].expand_as(mass.sum(-1)))
     order = torch.randperm(9, generator=torch.Generator().manual_seed(seed))
     keys, values = [case.keys[0][:, :, order], *case.keys[1:]], [case.values[0][:, :, order], *case.values[1:]]
     mixed = cross_modal_attention(case.queries, keys, values, masks=[masks[0][:, order], *masks[1:]], impl=impl)
     assert torch.allclose(mixed[0], out) and torch.allclose(mixed[1], mass)
     first, second = slice(None, cut), slice(cut, None)
-    apart = cross_modal_attention(
+    separate = cross_modal_attention(
         case.queries,
         [case.keys[0][:, :, first], case.keys[0][:, :, second], *case.keys[1:]],
         [case.values[0][:, :, first], case.values[0][:, :, second], *case.values[1:]],
         masks=[masks[0][:, first], masks[0][:, second], *masks[1:]],
         impl=impl,
     )
-    assert torch.allclose(apart[0], out)
-    assert torch.allclose(apart[1][..., :2].sum(-1), mass[..., 0])
+    assert torch.allclose(separate[0], out)
+    assert torch.allclose(separate[1][..., :2].sum(-1), mass[..., 0])
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -100,8 +100,8 @@ def test_lengths_are_masks(impl: str) -> None:
     by_length = cross_modal_attention(case.queries, case.keys, case.values, lengths=lengths, impl=impl)
     by_mask = cross_modal_attention(case.queries, case.keys, case.values, masks=masks, impl=impl)
     assert torch.equal(by_length[0], by_mask[0]) and torch.equal(by_length[1], by_mask[1])
-    whole = cross_modal_attention(case.queries, case.keys, case.values, impl=impl)
-    assert not torch.equal(by_length[0][0], whole[0][0])
+    reference_result = cross_modal_attention(case.queries, case.keys, case.values, impl=impl)
+    assert not torch.equal(by_length[0][0], reference_result[0][0])
 
 
 def test_autocast_casts() -> None:
@@ -113,9 +113,9 @@ def test_autocast_casts() -> None:
 
 def refused(part: str, error: type[Exception] = ValueError, **changed: Any) -> None:
     case = make(masked=False, lengths=(7, 9))
-    given = {"queries": case.queries, "keys": case.keys, "values": case.values, **changed}
+    arguments = {"queries": case.queries, "keys": case.keys, "values": case.values, **changed}
     with pytest.raises(error, match=part):
-        cross_modal_attention(given.pop("queries"), given.pop("keys"), given.pop("values"), **given)
+        cross_modal_attention(arguments.pop("queries"), arguments.pop("keys"), arguments.pop("values"), **arguments)
 
 
 def test_what_is_refused() -> None:

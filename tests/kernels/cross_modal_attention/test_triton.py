@@ -30,18 +30,18 @@ def needs_triton() -> None:
 
 def test_in_the_interpreter() -> None:
     cases = str(HERE / "test_interpreted.py")
-    done = fresh("-m", "pytest", "-v", "-p", "no:cacheprovider", cases, TRITON_INTERPRET="1")
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "passed" in done.stdout and "skipped" not in done.stdout
+    process = fresh("-m", "pytest", "-v", "-p", "no:cacheprovider", cases, TRITON_INTERPRET="1")
+    assert process.returncode == 0, process.stdout[-4000:]
+    assert "passed" in process.stdout and "skipped" not in process.stdout
 
 
 def test_compiles_for_gpus_that_are_not_here(tmp_path: Path) -> None:
-    done = fresh(str(HERE / "ahead_of_time.py"), TRITON_CACHE_DIR=str(tmp_path))
-    assert done.returncode == 0, done.stderr[-4000:]
-    made = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(made) == 3 * 4 * 3
-    for each in made:
-        assert each["shared"] <= SHARED[each["target"]], each
+    process = fresh(str(HERE / "ahead_of_time.py"), TRITON_CACHE_DIR=str(tmp_path))
+    assert process.returncode == 0, process.stderr[-4000:]
+    kernels = [json.loads(line) for line in process.stdout.splitlines()]
+    assert len(kernels) == 3 * 4 * 3
+    for kernel in kernels:
+        assert kernel["shared"] <= SHARED[kernel["target"]], kernel
         # 256 wide in float32 keeps a few values on the stack; a loop that spills takes hundreds of bytes.
-        assert each["spilled"] is None or each["spilled"] <= (64 if each["width"] == 256 else 0), each
-    assert any(each["spilled"] is not None for each in made)
+        assert kernel["spilled"] is None or kernel["spilled"] <= (64 if kernel["width"] == 256 else 0), kernel
+    assert any(kernel["spilled"] is not None for kernel in kernels)

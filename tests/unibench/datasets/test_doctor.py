@@ -23,7 +23,7 @@ def only(report: DoctorReport) -> DatasetHealth:
 
 
 def problems(report: DoctorReport) -> str:
-    return "\n".join(str(problem) for each in report.sets for problem in each.problems)
+    return "\n".join(str(problem) for dataset in report.sets for problem in dataset.problems)
 
 
 @pytest.fixture
@@ -33,22 +33,22 @@ def meld(benchmark_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_a_healthy_benchmark(benchmark_folder: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    report = inspect_folder(benchmark_folder, progress=lambda *each: told.append(each))
+    calls: list[tuple[str, int, int]] = []
+    report = inspect_folder(benchmark_folder, progress=lambda *each: calls.append(each))
     assert report.healthy and report.kind == "benchmark" and report.missing == ()
-    assert [each.key for each in report.sets] == list(TEST_SETS)
-    assert sorted(told) == sorted((each.title, done, 3) for each in TEST_SETS.values() for done in (1, 2, 3))
-    for each in report.sets:
-        counts = (each.named, each.clips, each.subtitles, each.sounds, each.faces, each.decoded)
-        assert counts == (3,) * 6 and each.expected is None and not each.notes
-        assert each.seconds is not None and 3 <= each.seconds <= 4
-        if each.task == "sentiment":
-            assert each.labels["zero"] == 1 and sum(each.labels.values()) == 3
-        elif each.task == "basic":
-            assert sum(each.labels.values()) == 3 and set(each.labels) <= set(TEST_SETS[each.key].words)
+    assert [dataset.key for dataset in report.sets] == list(TEST_SETS)
+    assert sorted(calls) == sorted((dataset.title, done, 3) for dataset in TEST_SETS.values() for done in (1, 2, 3))
+    for dataset in report.sets:
+        counts = (dataset.named, dataset.clips, dataset.subtitles, dataset.sounds, dataset.faces, dataset.decoded)
+        assert counts == (3,) * 6 and dataset.expected is None and not dataset.notes
+        assert dataset.seconds is not None and 3 <= dataset.seconds <= 4
+        if dataset.task == "sentiment":
+            assert dataset.labels["zero"] == 1 and sum(dataset.labels.values()) == 3
+        elif dataset.task == "basic":
+            assert sum(dataset.labels.values()) == 3 and set(dataset.labels) <= set(TEST_SETS[dataset.key].words)
         else:
-            examples = read_test_set(each.key, benchmark_folder)
-            assert each.labels == {label: 1 for example in examples for label in example.labels}
+            examples = read_test_set(dataset.key, benchmark_folder)
+            assert dataset.labels == {label: 1 for example in examples for label in example.labels}
     assert json.loads(json.dumps(report.as_json()))["sets"][0]["clips"] == 3
 
 
@@ -60,7 +60,7 @@ def test_nothing_is_decoded_unless_asked(benchmark_folder: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_everything_that_is_wrong_is_told(meld: Path, workers: int) -> None:
-    first, second, third = (each.name for each in read_test_set("meld", meld))
+    first, second, third = (dataset.name for dataset in read_test_set("meld", meld))
     (meld / "subvideo" / f"{first}.mp4").unlink()
     (meld / "subaudio" / f"{second}.wav").unlink()
     np.save(meld / "openface_face" / f"{second}.npy", np.zeros((2, 3), np.uint8))
@@ -191,8 +191,14 @@ def test_labels_that_cannot_be_read_do_not_stop_the_others(benchmark_folder: Pat
     shutil.copy(benchmark_folder / "synthetic.json", tmp_path)
     (tmp_path / "meld-process" / "label.npz").write_bytes(b"words")
     report = inspect_folder(tmp_path, decode=False)
-    assert [(each.key, each.clips, len(each.problems)) for each in report.sets] == [("meld", 0, 1), ("sims", 3, 0)]
-    assert set(report.missing) == {each.folder for each in TEST_SETS.values()} - {"meld-process", "sims-process"}
+    assert [(dataset.key, dataset.clips, len(dataset.problems)) for dataset in report.sets] == [
+        ("meld", 0, 1),
+        ("sims", 3, 0),
+    ]
+    assert set(report.missing) == {test_set.folder for test_set in TEST_SETS.values()} - {
+        "meld-process",
+        "sims-process",
+    }
 
 
 def test_a_training_folder(synthetic_folder: Path, tmp_path: Path) -> None:
@@ -203,7 +209,7 @@ def test_a_training_folder(synthetic_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(synthetic_folder, tmp_path / "mer2025-dataset")
     (tmp_path / "mer2025-dataset" / "track2_test.csv").write_text("name\nlost\n")
     report = inspect_folder(tmp_path, decode=False)
-    assert [each.key for each in report.sets] == ["mer2025-mercaptionplus", "mer2025-test"]
+    assert [dataset.key for dataset in report.sets] == ["mer2025-mercaptionplus", "mer2025-test"]
     assert "1: lost" in problems(report)
 
 
@@ -226,9 +232,9 @@ def test_a_manifest(synthetic_folder: Path, tmp_path: Path, name: str) -> None:
 def test_a_place_without_data_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     places = {tmp_path: "notes.txt", tmp_path / "nowhere": "nothing", tmp_path / "notes.txt": "a file"}
-    for place, words in places.items():
+    for path, words in places.items():
         with pytest.raises(DataError, match=words) as caught:
-            inspect_folder(place)
+            inspect_folder(path)
         assert "meld-process" in str(caught.value)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from affectgpt.registry.errors import DataError
 from affectgpt.unibench.datasets.layouts import TEST_SETS
-from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set, read_truth
+from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set
 
 COUNTS = {
     "mer2023": 411,
@@ -58,15 +58,15 @@ def relabel(folder: Path, key: str, change: dict[Any, Any], corpus: str = "") ->
 
 
 def test_the_table_is_that_of_the_paper_and_costs_no_numpy() -> None:
-    assert {key: each.clips for key, each in TEST_SETS.items()} == COUNTS
-    assert all(key == each.key for key, each in TEST_SETS.items())
+    assert {key: test_set.clips for key, test_set in TEST_SETS.items()} == COUNTS
+    assert all(key == test_set.key for key, test_set in TEST_SETS.items())
     six = ("worried", "happy", "neutral", "angry", "surprise", "sad")
     seven = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
     words = {"mer2023": six, "mer2024": six, "meld": seven, "iemocap": ("happy", "sad", "neutral", "anger")}
-    assert {key: each.words for key, each in TEST_SETS.items() if each.words} == words
-    assert [key for key, each in TEST_SETS.items() if each.indexed] == ["meld", "iemocap"]
+    assert {key: test_set.words for key, test_set in TEST_SETS.items() if test_set.words} == words
+    assert [key for key, test_set in TEST_SETS.items() if test_set.indexed] == ["meld", "iemocap"]
     bounds = {"cmumosi": 3, "cmumosei": 3, "sims": 1, "simsv2": 1}
-    assert {key: each.bounds[1] for key, each in TEST_SETS.items() if each.task == "sentiment"} == bounds
+    assert {key: test_set.bounds[1] for key, test_set in TEST_SETS.items() if test_set.task == "sentiment"} == bounds
     assert TEST_SETS["ovmerdplus"].task == "fine-grained" and TEST_SETS["iemocap"].session == "5"
     code = (
         "import sys, affectgpt.unibench.datasets.layouts as it; it.TEST_SETS['meld'];"
@@ -79,24 +79,24 @@ def test_the_table_is_that_of_the_paper_and_costs_no_numpy() -> None:
 def test_a_set_is_read_with_its_media(benchmark_folder: Path, key: str) -> None:
     test_set = TEST_SETS[key]
     examples = read_test_set(key, benchmark_folder)
-    assert len(examples) == 3 and len({each.name for each in examples}) == 3
+    assert len(examples) == 3 and len({example.name for example in examples}) == 3
     facts = json.loads((benchmark_folder / "synthetic.json").read_text())["clips"][key]
     assert len(facts) == 3 + (key != "ovmerdplus"), "clips of other splits are there to be left out"
-    for each in examples:
-        assert each.name in facts and not each.name.startswith(("train", "Ses01"))
-        assert each.video.parent == benchmark_folder / test_set.folder / test_set.videos
-        assert each.sound == benchmark_folder / test_set.folder / test_set.sounds / f"{each.name}.wav"
-        assert each.faces == benchmark_folder / test_set.folder / test_set.faces / f"{each.name}.npy"
-        assert each.subtitle and each.subtitle.isascii() == (key != "mer2024")
+    for example in examples:
+        assert example.name in facts and not example.name.startswith(("train", "Ses01"))
+        assert example.video.parent == benchmark_folder / test_set.folder / test_set.videos
+        assert example.sound == benchmark_folder / test_set.folder / test_set.sounds / f"{example.name}.wav"
+        assert example.faces == benchmark_folder / test_set.folder / test_set.faces / f"{example.name}.npy"
+        assert example.subtitle and example.subtitle.isascii() == (key != "mer2024")
         if test_set.task == "basic":
-            assert len(each.labels) == 1 and each.labels[0] in test_set.words and each.sentiment is None
+            assert len(example.labels) == 1 and example.labels[0] in test_set.words and example.sentiment is None
         elif test_set.task == "sentiment":
-            assert not each.labels and each.sentiment is not None
-            assert test_set.bounds[0] <= each.sentiment <= test_set.bounds[1]
+            assert not example.labels and example.sentiment is not None
+            assert test_set.bounds[0] <= example.sentiment <= test_set.bounds[1]
         else:
-            assert len(each.labels) > 1 and each.sentiment is None
+            assert len(example.labels) > 1 and example.sentiment is None
     if test_set.task == "sentiment":
-        assert 0.0 in [each.sentiment for each in examples]
+        assert 0.0 in [example.sentiment for example in examples]
     clip = examples[0].open()
     assert clip.frames(1) is not None and clip.waveform() is not None and clip.faces(2) is not None
 
@@ -104,13 +104,15 @@ def test_a_set_is_read_with_its_media(benchmark_folder: Path, key: str) -> None:
 @pytest.mark.parametrize("key", TEST_SETS)
 def test_labels_need_no_media(benchmark_folder: Path, tmp_path: Path, key: str) -> None:
     test_set = TEST_SETS[key]
-    whole = read_test_set(key, benchmark_folder)
+    with_media = read_test_set(key, benchmark_folder)
     (tmp_path / test_set.folder).mkdir()
     shutil.copy(benchmark_folder / test_set.folder / test_set.label_file, tmp_path / test_set.folder)
     for root in (tmp_path, tmp_path / test_set.folder):
-        found = read_truth(key, root)
-        assert [(e.name, e.labels, e.sentiment) for e in found] == [(e.name, e.labels, e.sentiment) for e in whole]
-        assert all(not e.subtitle and e.sound is None and e.faces is None for e in found)
+        examples = read_test_set(key, root, media=False)
+        assert [(e.name, e.labels, e.sentiment) for e in examples] == [
+            (e.name, e.labels, e.sentiment) for e in with_media
+        ]
+        assert all(not e.subtitle and e.sound is None and e.faces is None for e in examples)
     assert test_set.subtitle_file in refusal(key, tmp_path) and test_set.videos in refusal(key, tmp_path)
 
 
@@ -135,9 +137,9 @@ def test_a_set_is_not_read_from_the_folder_of_another(benchmark_folder: Path, fo
 
 def test_labels_are_what_their_number_stands_for(folder: Any) -> None:
     for key in ("meld", "iemocap"):
-        place, words = folder(key), TEST_SETS[key].words
-        relabel(place, key, {f"Ses05_{n}": {"emo": np.int64(n), "val": -1} for n in range(len(words))})
-        assert [each.labels for each in read_truth(key, place)] == [(word,) for word in words]
+        root, words = folder(key), TEST_SETS[key].words
+        relabel(root, key, {f"Ses05_{n}": {"emo": np.int64(n), "val": -1} for n in range(len(words))})
+        assert [example.labels for example in read_test_set(key, root, media=False)] == [(word,) for word in words]
 
 
 WRONG = {
@@ -162,20 +164,20 @@ WRONG = {
 
 @pytest.mark.parametrize(("key", "value"), WRONG)
 def test_labels_of_the_wrong_kind_are_refused(folder: Any, key: str, value: Any) -> None:
-    place = folder(key)
+    root = folder(key)
     good = dict.fromkeys(("emo", "val"), 0) if TEST_SETS[key].indexed else {"emo": "happy", "val": 0.5}
-    relabel(place, key, {"Ses05_good": good, "Ses05_bad": {"emo": value, "val": value}})
-    text = refusal(key, place, media=False)
+    relabel(root, key, {"Ses05_good": good, "Ses05_bad": {"emo": value, "val": value}})
+    text = refusal(key, root, media=False)
     assert "Ses05_bad" in text and "1: " in text and WRONG[key, value] in text and repr(value) in text
 
 
 @pytest.mark.parametrize("key", ["meld", "mer2023", "sims"])
 def test_a_text_that_a_value_holds_over_and_over_is_told_short(folder: Any, key: str) -> None:
-    place = folder(key)
+    root = folder(key)
     value = ["x" * 1_000_000] * 100
-    relabel(place, key, {name: {"emo": value, "val": value} for name in "ab"})
+    relabel(root, key, {name: {"emo": value, "val": value} for name in "ab"})
     tracemalloc.start()
-    text = refusal(key, place, media=False)
+    text = refusal(key, root, media=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "2: a: ['xxx" in text and len(text) < 2000 and peak < 30_000_000
@@ -183,96 +185,96 @@ def test_a_text_that_a_value_holds_over_and_over_is_told_short(folder: Any, key:
 
 def test_numbers_beyond_64_bits_are_refused(folder: Any) -> None:
     for key, number in (("sims", 10**400), ("meld", 10**5000), ("mer2023", -(10**5000))):
-        place = folder(key)
-        relabel(place, key, {"a": {"emo": number, "val": number}})
-        assert "more than 64" in refusal(key, place, media=False)
+        root = folder(key)
+        relabel(root, key, {"a": {"emo": number, "val": number}})
+        assert "more than 64" in refusal(key, root, media=False)
 
 
 def test_a_table_of_subtitles_of_other_clips_is_told(folder: Any) -> None:
-    place = folder("meld")
-    names = [each.name for each in read_test_set("meld", place)]
-    table = place / "transcription-engchi-polish.csv"
+    root = folder("meld")
+    names = [example.name for example in read_test_set("meld", root)]
+    table = root / "transcription-engchi-polish.csv"
     table.write_text("name,english\n" + "".join(f"{name}.mp4,Hello\n" for name in names))
-    text = refusal("meld", place)
+    text = refusal("meld", root)
     assert "no subtitle is of a clip" in text and f"'{names[0]}.mp4'" in text
     table.write_text(f"name,english\nother,x\n{names[2]},Hello\n")
-    assert [each.subtitle for each in read_test_set("meld", place)] == ["", "", "Hello"]
+    assert [example.subtitle for example in read_test_set("meld", root)] == ["", "", "Hello"]
     table.write_text("name,english\n")
-    assert [each.subtitle for each in read_test_set("meld", place)] == [""] * 3
+    assert [example.subtitle for example in read_test_set("meld", root)] == [""] * 3
 
 
 def test_a_folder_is_no_clip(folder: Any) -> None:
-    place = folder("mer2023")
-    first, second, third = read_test_set("mer2023", place)
+    root = folder("mer2023")
+    first, second, third = read_test_set("mer2023", root)
     first.video.unlink()
     first.video.with_suffix(".mp4").mkdir()
     assert second.sound is not None and third.faces is not None
     for path in (second.sound, third.faces):
         path.unlink()
         path.mkdir()
-    text = refusal("mer2023", place)
+    text = refusal("mer2023", root)
     assert f"names without a video\n  found: 1: {first.name}" in text
     assert f"found: 1: {second.name}.wav" in text and f"found: 1: {third.name}.npy" in text
 
 
 @pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\u202eb", "../../x", "a/b", "", " a", "a\0b", 5, "x\\y", "C:x"])
 def test_names_that_lead_elsewhere_are_refused(folder: Any, name: Any) -> None:
-    place = folder("meld")
-    relabel(place, "meld", {"a": {"emo": 0, "val": 0}, name: {"emo": 0, "val": 0}})
-    assert "not plain file names" in refusal("meld", place, media=False)
+    root = folder("meld")
+    relabel(root, "meld", {"a": {"emo": 0, "val": 0}, name: {"emo": 0, "val": 0}})
+    assert "not plain file names" in refusal("meld", root, media=False)
 
 
 def test_names_that_lead_elsewhere_are_refused_in_tables(folder: Any) -> None:
-    place = folder("ovmerdplus")
-    (place / "ovlabel.csv").write_text("name,openset\n../../etc/passwd,[happy]\n")
-    assert "not plain file names" in refusal("ovmerdplus", place, media=False)
+    root = folder("ovmerdplus")
+    (root / "ovlabel.csv").write_text("name,openset\n../../etc/passwd,[happy]\n")
+    assert "not plain file names" in refusal("ovmerdplus", root, media=False)
 
 
 def test_a_session_that_no_name_has_is_told(folder: Any) -> None:
-    place = folder("iemocap")
-    relabel(place, "iemocap", {name: {"emo": 0, "val": 0} for name in ("Ses05x", "Ses0", "SesXXx", "Ses04x")})
-    text = refusal("iemocap", place, media=False)
+    root = folder("iemocap")
+    relabel(root, "iemocap", {name: {"emo": 0, "val": 0} for name in ("Ses05x", "Ses0", "SesXXx", "Ses04x")})
+    text = refusal("iemocap", root, media=False)
     assert "2: Ses0, SesXXx" in text
-    relabel(place, "iemocap", {"Ses04x": {"emo": 0, "val": 0}})
-    assert "no test clip" in refusal("iemocap", place, media=False)
+    relabel(root, "iemocap", {"Ses04x": {"emo": 0, "val": 0}})
+    assert "no test clip" in refusal("iemocap", root, media=False)
 
 
 def test_an_open_vocabulary_may_be_empty_and_is_kept_as_written(folder: Any) -> None:
-    place = folder("ovmerdplus")
+    root = folder("ovmerdplus")
     rows = ["\ufeffname,openset", 'a,"[\'Happy\', ""calm"", Happy]"', "b,[]", "c,", ""]
-    (place / "ovlabel.csv").write_bytes("\r\n".join(rows).encode())
-    assert [each.labels for each in read_truth("ovmerdplus", place)] == [("Happy", "calm"), (), ()]
+    (root / "ovlabel.csv").write_bytes("\r\n".join(rows).encode())
+    assert [example.labels for example in read_test_set("ovmerdplus", root, media=False)] == [("Happy", "calm"), (), ()]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_subtitles_in_the_encodings_of_their_owners(folder: Any, encoding: str, ends: str) -> None:
-    place = folder("mer2024")
-    path = place / "transcription_merge.csv"
+    root = folder("mer2024")
+    path = root / "transcription_merge.csv"
     text = path.read_text(encoding="utf-8")
-    words = [each.subtitle for each in read_test_set("mer2024", place)]
+    words = [example.subtitle for example in read_test_set("mer2024", root)]
     path.write_bytes(ends.join(text.splitlines()).encode(encoding))
-    assert [each.subtitle for each in read_test_set("mer2024", place)] == words and not words[0].isascii()
+    assert [example.subtitle for example in read_test_set("mer2024", root)] == words and not words[0].isascii()
 
 
 def test_what_need_not_be_there(folder: Any) -> None:
-    place = folder("sims")
-    names = [each.name for each in read_test_set("sims", place)]
-    with (place / "transcription-engchi-polish.csv").open("w", newline="") as file:
+    root = folder("sims")
+    names = [example.name for example in read_test_set("sims", root)]
+    with (root / "transcription-engchi-polish.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("name", "english"), (names[1], "Hello")])
-    shutil.rmtree(place / "audio")
-    (place / "openface_face" / f"{names[0]}.npy").unlink()
-    found = read_test_set("sims", place)
-    assert [each.subtitle for each in found] == ["", "Hello", ""]
-    assert [each.sound for each in found] == [None] * 3
-    assert [each.faces is None for each in found] == [True, False, False]
+    shutil.rmtree(root / "audio")
+    (root / "openface_face" / f"{names[0]}.npy").unlink()
+    examples = read_test_set("sims", root)
+    assert [example.subtitle for example in examples] == ["", "Hello", ""]
+    assert [example.sound for example in examples] == [None] * 3
+    assert [example.faces is None for example in examples] == [True, False, False]
 
 
 def test_all_problems_come_at_once(folder: Any) -> None:
-    place = folder("mer2023")
-    first, second, _ = read_test_set("mer2023", place)
+    root = folder("mer2023")
+    first, second, _ = read_test_set("mer2023", root)
     relabel(
-        place,
+        root,
         "mer2023",
         {
             first.name: {"emo": "sad"},
@@ -281,9 +283,9 @@ def test_all_problems_come_at_once(folder: Any) -> None:
             "none": {"val": 1},
         },
     )
-    (place / "transcription-engchi-polish.csv").write_text(f"name,chinese\n{first.name},x\n")
+    (root / "transcription-engchi-polish.csv").write_text(f"name,chinese\n{first.name},x\n")
     with pytest.raises(DataError) as caught:
-        read_test_set("mer2023", place)
+        read_test_set("mer2023", root)
     assert len(caught.value.problems) == 4
     for words in ("no column english", "1: lost", "'emo'", f"{second.name}: 3"):
         assert words in str(caught.value)
@@ -291,21 +293,21 @@ def test_all_problems_come_at_once(folder: Any) -> None:
 
 @pytest.mark.parametrize("key", ["meld", "iemocap"])
 def test_a_label_file_of_another_set_is_refused(folder: Any, key: str) -> None:
-    place = folder(key)
-    np.savez(place / TEST_SETS[key].label_file, allow_pickle=True, train_corpus={"a": {"emo": 0}}, others=np.arange(3))
-    text = refusal(key, place, media=False)
+    root = folder(key)
+    np.savez(root / TEST_SETS[key].label_file, allow_pickle=True, train_corpus={"a": {"emo": 0}}, others=np.arange(3))
+    text = refusal(key, root, media=False)
     assert "others, train_corpus" in text and TEST_SETS[key].corpus in text
-    np.savez(place / TEST_SETS[key].label_file, **{TEST_SETS[key].corpus: np.arange(3)})
-    assert "ndarray" in refusal(key, place, media=False)
-    (place / TEST_SETS[key].label_file).write_bytes(b"words")
-    assert "cannot be read" in refusal(key, place, media=False)
-    (place / TEST_SETS[key].label_file).unlink()
-    assert "no label file" in refusal(key, place, media=False)
+    np.savez(root / TEST_SETS[key].label_file, **{TEST_SETS[key].corpus: np.arange(3)})
+    assert "ndarray" in refusal(key, root, media=False)
+    (root / TEST_SETS[key].label_file).write_bytes(b"words")
+    assert "cannot be read" in refusal(key, root, media=False)
+    (root / TEST_SETS[key].label_file).unlink()
+    assert "no label file" in refusal(key, root, media=False)
 
 
 def test_an_avi_is_taken_where_there_is_no_mp4(benchmark_folder: Path, folder: Any) -> None:
-    assert {each.video.suffix for each in read_test_set("mer2023", benchmark_folder)} == {".mp4", ".avi"}
-    place = folder("meld")
-    clip = read_test_set("meld", place)[0].video
+    assert {example.video.suffix for example in read_test_set("mer2023", benchmark_folder)} == {".mp4", ".avi"}
+    root = folder("meld")
+    clip = read_test_set("meld", root)[0].video
     clip.rename(clip.with_suffix(".avi"))
-    assert clip.stem in refusal("meld", place)
+    assert clip.stem in refusal("meld", root)

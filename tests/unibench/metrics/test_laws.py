@@ -52,7 +52,7 @@ Clips = list[tuple[list[str], list[str]]]
 
 def figures_of(found: Clips) -> dict[str, float]:
     metric = WheelOverlap(SectorTable(WHEELS))
-    terms = metric.terms([true for true, _ in found], [said for _, said in found])
+    terms = metric.terms([true for true, _ in found], [predicted for _, predicted in found])
     return {name: float(value) for name, value in metric.figures(terms.sum(axis=0)).items()}
 
 
@@ -64,14 +64,14 @@ def by_the_definition(found: Clips, level: int) -> tuple[float, float, float]:
     scores = []
     for sector in (_place, _narrow):
         precision, recall = [], []
-        for true, said in found:
-            wanted = {each for label in true if (each := sector(label, level))}
-            given = {each for label in said if (each := sector(label, level))}
-            if wanted:
-                both = len(wanted & given)
-                precision.append(both / len(given) if given else 0.0)
-                recall.append(both / len(wanted))
-        p, r = (sum(each) / len(each) if each else math.nan for each in (precision, recall))
+        for true, predicted in found:
+            true_sectors = {value for label in true if (value := sector(label, level))}
+            predicted_sectors = {value for label in predicted if (value := sector(label, level))}
+            if true_sectors:
+                both = len(true_sectors & predicted_sectors)
+                precision.append(both / len(predicted_sectors) if predicted_sectors else 0.0)
+                recall.append(both / len(true_sectors))
+        p, r = (sum(value) / len(value) if value else math.nan for value in (precision, recall))
         scores.append((p, r, 2 * p * r / (p + r) if p + r else math.nan))
     means = np.mean(scores, axis=0)
     return float(means[0]), float(means[1]), float(means[2])
@@ -83,12 +83,12 @@ def test_the_overlap_is_what_its_definition_says(found: Clips) -> None:
     for level, suffix in ((1, ""), (2, "_level_2")):
         ours = [figures[name + suffix] for name in ("precision", "recall", "f1")]
         assert np.allclose(ours, by_the_definition(found, level), rtol=0, atol=1e-12, equal_nan=True)
-    assert figures["labels_per_clip"] == pytest.approx(sum(len(said) for _, said in found) / len(found))
+    assert figures["labels_per_clip"] == pytest.approx(sum(len(predicted) for _, predicted in found) / len(found))
 
 
 @given(clips, st.randoms(use_true_random=False))
 def test_the_order_of_labels_and_clips_is_nothing(found: Clips, random: Any) -> None:
-    mixed = [(random.sample(true, len(true)), random.sample(said, len(said))) for true, said in found]
+    mixed = [(random.sample(true, len(true)), random.sample(predicted, len(predicted))) for true, predicted in found]
     random.shuffle(mixed)
     assert equal(figures_of(found), figures_of(mixed))
 
@@ -98,16 +98,16 @@ def test_a_synonym_of_a_label_that_is_there_adds_nothing(found: Clips) -> None:
     more = [
         (
             [*true, *(SYNONYM[label] for label in true if label in SYNONYM)],
-            [*said, *(SYNONYM[label] for label in said if label in SYNONYM)],
+            [*predicted, *(SYNONYM[label] for label in predicted if label in SYNONYM)],
         )
-        for true, said in found
+        for true, predicted in found
     ]
     assert equal(figures_of(found), figures_of(more), but="labels_per_clip")
 
 
 @given(clips)
 def test_unknown_words_and_repeats_add_nothing(found: Clips) -> None:
-    more = [([*true, "unheard"], [*said, *said, "neutral"]) for true, said in found]
+    more = [([*true, "unheard"], [*predicted, *predicted, "neutral"]) for true, predicted in found]
     assert equal(figures_of(found), figures_of(more), but="labels_per_clip")
 
 
@@ -121,19 +121,25 @@ def test_the_truth_itself_scores_1(found: Clips) -> None:
 @given(clips)
 def test_exchanging_truth_and_prediction_exchanges_precision_and_recall(found: Clips) -> None:
     # Clips that are empty on either side on some wheel are left out on one side only.
-    whole = [(true, said) for true, said in found if all(_narrow(w[0], 1) for w in (true, said) if w) and true and said]
-    if whole:
-        one, other = figures_of(whole), figures_of([(said, true) for true, said in whole])
-        assert one["precision"] == pytest.approx(other["recall"], nan_ok=True)
-        assert one["f1"] == pytest.approx(other["f1"], nan_ok=True)
+    scorable = [
+        (true, predicted)
+        for true, predicted in found
+        if all(_narrow(w[0], 1) for w in (true, predicted) if w) and true and predicted
+    ]
+    if scorable:
+        one, second = figures_of(scorable), figures_of([(predicted, true) for true, predicted in scorable])
+        assert one["precision"] == pytest.approx(second["recall"], nan_ok=True)
+        assert one["f1"] == pytest.approx(second["f1"], nan_ok=True)
 
 
 @given(clips)
 def test_case_blanks_and_the_way_of_writing_are_nothing(found: Clips) -> None:
-    written = [(f"[{', '.join(true)}]", str([f" {label.upper()} " for label in said])) for true, said in found]
+    written = [
+        (f"[{', '.join(true)}]", str([f" {label.upper()} " for label in predicted])) for true, predicted in found
+    ]
     metric = WheelOverlap(SectorTable(WHEELS))
-    terms = metric.terms([true for true, _ in written], [said for _, said in written])
-    assert equal(figures_of(found), {name: float(each) for name, each in metric.figures(terms.sum(axis=0)).items()})
+    terms = metric.terms([true for true, _ in written], [predicted for _, predicted in written])
+    assert equal(figures_of(found), {name: float(value) for name, value in metric.figures(terms.sum(axis=0)).items()})
 
 
 texts = st.lists(st.text("ab,'\"[] \x1e", max_size=8), max_size=6)
@@ -149,10 +155,10 @@ def test_cells_are_cut_at_once_as_one_by_one(cells: list[str]) -> None:
             table.read(cells)
         return
     written = table.read(cells)
-    assert written.counts.tolist() == [len(each) for each in expected]
+    assert written.counts.tolist() == [len(value) for value in expected]
     sets = table.indicator(table.sets(written), 0)
     names = np.array(table.sectors[0], dtype=object)
-    assert [set(names[row]) for row in sets] == [set(each) for each in expected]
+    assert [set(names[row]) for row in sets] == [set(value) for value in expected]
 
 
 def test_a_column_of_more_sectors_than_a_word_has_bits() -> None:
@@ -184,8 +190,8 @@ one_label = st.sampled_from(["glad", "low", "proud", "sad"])
 
 @given(st.lists(st.tuples(one_label, labels), min_size=1, max_size=10))
 def test_naming_more_never_lowers_the_hit_rate_and_the_count_shows_it(found: list[tuple[str, list[str]]]) -> None:
-    true, said = [label for label, _ in found], [labels for _, labels in found]
-    before, after = hits(true, said), hits(true, [[*labels, *PLACES] for labels in said])
+    true, predicted = [label for label, _ in found], [labels for _, labels in found]
+    before, after = hits(true, predicted), hits(true, [[*labels, *PLACES] for labels in predicted])
     assert after["hit_rate"] == 1 >= before["hit_rate"]
     assert after["labels_per_clip"] == pytest.approx(before["labels_per_clip"] + len(PLACES))
     # On the wide wheel all three sectors are named, on the narrow one both.
@@ -204,16 +210,16 @@ def test_f1_of_hits_is_0_without_a_hit_and_the_official_one_has_no_value() -> No
 )
 def test_sentiment_is_what_scikit_learn_would_say(found: list[tuple[float, str]]) -> None:
     metric = SentimentScore()
-    sums = metric.terms([value for value, _ in found], [said for _, said in found]).sum(axis=0)
-    figures = {name: float(each) for name, each in metric.figures(sums).items()}
-    kept = [(value > 0, said == "positive") for value, said in found if value != 0]
-    if not kept:
-        assert all(math.isnan(each) for each in figures.values())
+    sums = metric.terms([value for value, _ in found], [predicted for _, predicted in found]).sum(axis=0)
+    figures = {name: float(value) for name, value in metric.figures(sums).items()}
+    counted = [(value > 0, predicted == "positive") for value, predicted in found if value != 0]
+    if not counted:
+        assert all(math.isnan(value) for value in figures.values())
         return
     weighted = 0.0
     for truth in (True, False):
-        right = sum(t == s == truth for t, s in kept)
-        said, true = sum(s == truth for _, s in kept), sum(t == truth for t, _ in kept)
-        weighted += true / len(kept) * (2 * right / (said + true) if said + true else 0.0)
+        right = sum(t == s == truth for t, s in counted)
+        predicted, true = sum(s == truth for _, s in counted), sum(t == truth for t, _ in counted)
+        weighted += true / len(counted) * (2 * right / (predicted + true) if predicted + true else 0.0)
     assert figures["weighted_f1"] == pytest.approx(weighted)
-    assert figures["accuracy"] == pytest.approx(sum(t == s for t, s in kept) / len(kept))
+    assert figures["accuracy"] == pytest.approx(sum(t == s for t, s in counted) / len(counted))

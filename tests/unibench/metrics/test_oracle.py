@@ -24,10 +24,10 @@ def check_overlap(wheels: OfficialWheels, equal: Equal, true: Any, said: Any, na
     by_column, figures = metric.by_column(sums), metric.figures(sums)
     for index, column in enumerate(metric.columns):
         case = CASES.get(column.name, f"case3_{column.name}_level{column.level}")
-        wanted = expected[f"level{column.level}"]["per_wheel"][case] if column.level else expected[case]
+        expected_figures = expected[f"level{column.level}"]["per_wheel"][case] if column.level else expected[case]
         for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "fscore")):
-            if theirs in wanted:
-                assert equal(by_column[ours][index], wanted[theirs]), (column, ours)
+            if theirs in expected_figures:
+                assert equal(by_column[ours][index], expected_figures[theirs]), (column, ours)
         assert by_column["clips"][index] == expected["kept_samples"][case]
     for level, suffix in ((1, ""), (2, "_level_2")):
         mean = expected[f"level{level}"]["avg"]
@@ -38,10 +38,10 @@ def check_overlap(wheels: OfficialWheels, equal: Equal, true: Any, said: Any, na
 
 
 def test_open_vocabulary(official: OfficialWheels, oracle: Oracle, equal: Equal) -> None:
-    true, said, expected = oracle("ov_gt"), oracle("ov_pred"), oracle("ov_expected")
+    true, predicted, expected = oracle("ov_gt"), oracle("ov_pred"), oracle("ov_expected")
     assert len(true) == 425
-    check_overlap(official, equal, true, said, list(true), expected["all"])
-    check_overlap(official, equal, true, said, oracle("ov_subset_names"), expected["subset(process_names)"])
+    check_overlap(official, equal, true, predicted, list(true), expected["all"])
+    check_overlap(official, equal, true, predicted, oracle("ov_subset_names"), expected["subset(process_names)"])
 
 
 def test_open_vocabulary_without_a_value(official: OfficialWheels, oracle: Oracle, equal: Equal) -> None:
@@ -58,10 +58,10 @@ def test_hit_rate(official: OfficialWheels, oracle: Oracle, equal: Equal, datase
     sums = metric.terms(list(fixture["gt"].values()), [fixture["pred"][name] for name in fixture["gt"]]).sum(axis=0)
     by_column, figures = metric.by_column(sums), metric.figures(sums)
     for index, column in enumerate(metric.columns):
-        wanted = expected["per_wheel"][f"case3_{column.name}_level1"]
-        assert equal(by_column["hit_rate"][index], wanted["hitrate"])
-        assert equal(by_column["hit_share"][index], wanted["mscore"])
-        assert by_column["clips"][index] == wanted["kept"]
+        expected_figures = expected["per_wheel"][f"case3_{column.name}_level1"]
+        assert equal(by_column["hit_rate"][index], expected_figures["hitrate"])
+        assert equal(by_column["hit_share"][index], expected_figures["mscore"])
+        assert by_column["clips"][index] == expected_figures["kept"]
     assert equal(figures["hit_rate"], expected["avg"]["hitrate"])
     assert equal(figures["hit_share"], expected["avg"]["mscore"])
 

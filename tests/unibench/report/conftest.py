@@ -50,8 +50,8 @@ SECONDARY = {"f1": ("precision", "recall"), "hit_rate": ("labels_per_clip",), "w
 def confusion(wheel: str, sectors: list[str], draw: random.Random) -> Confusion:
     counts = {
         true: {
-            other: round(draw.uniform(30, 60) if other == true else draw.choice([0, 0, draw.uniform(1, 15)]), 2)
-            for other in [*sectors, ""]
+            predicted: round(draw.uniform(30, 60) if predicted == true else draw.choice([0, 0, draw.uniform(1, 15)]), 2)
+            for predicted in [*sectors, ""]
         }
         for true in sectors
     }

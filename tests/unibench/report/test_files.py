@@ -285,9 +285,9 @@ def test_bad_requests_are_errors(whole: BenchmarkResult, tmp_path: Path) -> None
         write_reports(whole, tmp_path, ["json", "pdf"])
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
-    for place in (tmp_path / "file", tmp_path / "file" / "inside", tmp_path / "null\0", tmp_path / ("a" * 300)):
+    for path in (tmp_path / "file", tmp_path / "file" / "inside", tmp_path / "null\0", tmp_path / ("a" * 300)):
         with pytest.raises(DataError, match="cannot be written"):
-            write_reports(whole, place, ["json"])
+            write_reports(whole, path, ["json"])
     assert set(FORMATS) == {"json", "markdown", "latex", "html"}
 
 

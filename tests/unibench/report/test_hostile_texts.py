@@ -99,8 +99,8 @@ def test_the_page_holds_nothing_active(with_texts: Make, case: str) -> None:
     result = with_texts(HOSTILE[case])
     page = check_page(render_html(result))
     texts = " ".join("".join(page.texts).split())
-    shown = " ".join(label(HOSTILE[case]).split())
-    assert shown in texts and str(7777 * 7777) not in texts
+    line = " ".join(label(HOSTILE[case]).split())
+    assert line in texts and str(7777 * 7777) not in texts
     assert len([tag for tag, _ in page.elements if tag == "style"]) == 1
 
 
@@ -174,11 +174,11 @@ def test_no_text_is_an_address(text: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=0x4FFF), max_size=60))
 def test_markdown_gives_any_line_back(text: str) -> None:
-    shown = safe_text(text)
-    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"| {escape(shown)} |\n| --- |\n")
+    line = safe_text(text)
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"| {escape(line)} |\n| --- |\n")
     page = MarkdownPage(html)
     assert {tag for tag, _ in page.elements} == {"table", "thead", "tr", "th"}
-    assert "".join(page.texts).strip() == shown
+    assert "".join(page.texts).strip() == line
 
 
 @pytest.mark.parametrize("case", HOSTILE)
@@ -236,8 +236,8 @@ def test_latex_compiles(with_texts: Make, tmp_path: Path, case: str) -> None:
     document = f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}{body}\\end{{document}}"
     (tmp_path / "a.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "a.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stdout[-1500:]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
+    assert process.returncode == 0, process.stdout[-1500:]
 
 
 @pytest.mark.parametrize("case", HOSTILE)
@@ -251,11 +251,11 @@ def test_the_terminal_gets_no_codes_and_no_markup(with_texts: Make, case: str) -
 
 @given(st.text(max_size=200), st.integers(1, 100))
 def test_plain_text_is_one_short_line(text: str, limit: int) -> None:
-    shown = safe_text(text, limit)
-    assert shown.isprintable() or not set(shown) & set("\n\r\t\x1b\u2028\u202e\ud800")
-    assert shown.encode("utf-8").decode("utf-8") == shown
-    assert len(shown.removesuffix(f" … [cut: {len(text):,} characters]")) <= limit
-    assert (len(text) > limit) == shown.endswith("characters]")
+    line = safe_text(text, limit)
+    assert line.isprintable() or not set(line) & set("\n\r\t\x1b\u2028\u202e\ud800")
+    assert line.encode("utf-8").decode("utf-8") == line
+    assert len(line.removesuffix(f" … [cut: {len(text):,} characters]")) <= limit
+    assert (len(text) > limit) == line.endswith("characters]")
 
 
 def test_long_texts_are_cut_and_marked(with_texts: Make) -> None:

@@ -55,14 +55,18 @@ def written(name: str, value: float | None) -> str:
 def test_every_figure_is_there_once(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
     values = [
         written(name, value)
-        for each in whole.datasets
-        for name, figure in each.figures.items()
-        for value in ((figure.value, figure.low, figure.high) if name == each.primary else (figure.value,))
+        for dataset in whole.datasets
+        for name, figure in dataset.figures.items()
+        for value in ((figure.value, figure.low, figure.high) if name == dataset.primary else (figure.value,))
     ]
     assert whole.mean is not None
     values += [written("mean", value) for value in (whole.mean.value, whole.mean.low, whole.mean.high)]
-    others = {f"{value:.2f}" for system in published.SYSTEMS for value in (*system.scores.values(), system.mean)}
-    assert len(set(values)) == len(values) and not others & set(values), "the fixture's values must be told apart"
+    published_texts = {
+        f"{value:.2f}" for system in published.SYSTEMS for value in (*system.scores.values(), system.mean)
+    }
+    assert len(set(values)) == len(values) and not published_texts & set(values), (
+        "the fixture's values must be told apart"
+    )
     text = re.sub(r"<[^>]*>", " ", render(whole))
     assert {value: occurrences(value, text) for value in values} == dict.fromkeys(values, 1)
 
@@ -70,16 +74,16 @@ def test_every_figure_is_there_once(whole: BenchmarkResult, render: Callable[[Be
 @pytest.mark.parametrize("name", ["markdown", "latex", "html"])
 def test_intervals_of_secondary_figures_are_there(whole: BenchmarkResult, name: str) -> None:
     text = FORMATS[name](whole)
-    for each in whole.datasets:
-        for key, figure in each.figures.items():
+    for dataset in whole.datasets:
+        for key, figure in dataset.figures.items():
             assert f"{written(key, figure.low)} to {written(key, figure.high)}" in text
 
 
 @pytest.mark.parametrize("name", ["markdown", "html"])
 def test_each_wheel_has_its_figures(whole: BenchmarkResult, name: str) -> None:
     text = FORMATS[name](whole)
-    for each in whole.datasets:
-        for values in each.per_wheel.values():
+    for dataset in whole.datasets:
+        for values in dataset.per_wheel.values():
             for value in values.values():
                 assert written("f1", value) in text
 
@@ -93,8 +97,10 @@ def test_clips_on_a_wheel_are_a_whole_number(one: BenchmarkResult, name: str) ->
 
 
 def test_the_reference_is_beside_every_score(whole: BenchmarkResult) -> None:
-    shown = {row.title: row.published for row in summary.rows(whole)}
-    assert shown == {title: f"{published.REFERENCE.scores[key]:.2f}" for key, title in published.TITLES.items()}
+    published_scores = {row.title: row.published for row in summary.rows(whole)}
+    assert published_scores == {
+        title: f"{published.REFERENCE.scores[key]:.2f}" for key, title in published.TITLES.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["markdown", "latex", "html"])
@@ -115,8 +121,8 @@ def test_latex_puts_a_score_beside_the_published_ones(whole: BenchmarkResult) ->
     for cells, data in zip(lines[1:], whole.datasets, strict=False):
         column = published.column_of(data.title)
         assert column is not None
-        own = written(data.primary, data.figures[data.primary].value)
-        assert [cells[1], *cells[3:]] == [own, *(f"{each.scores[column]:.2f}" for each in published.SYSTEMS)]
+        row = written(data.primary, data.figures[data.primary].value)
+        assert [cells[1], *cells[3:]] == [row, *(f"{dataset.scores[column]:.2f}" for dataset in published.SYSTEMS)]
 
 
 def test_clips_and_reasons_are_there(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
@@ -127,14 +133,14 @@ def test_clips_and_reasons_are_there(whole: BenchmarkResult, render: Callable[[B
 
 
 def test_a_test_set_of_another_size_is_told(one: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
-    said = "Clips instead of those of the published test sets: OV-MERD+ 532 of 1,000."
-    assert said.partition(":")[0] not in " ".join(render(one).split())
+    note = "Clips instead of those of the published test sets: OV-MERD+ 532 of 1,000."
+    assert note.partition(":")[0] not in " ".join(render(one).split())
     data = replace(one.datasets[0], expected=1000)
-    assert said in plainly(render(replace(one, datasets=(data,))))
+    assert note in plainly(render(replace(one, datasets=(data,))))
 
 
 def test_test_sets_of_other_sizes_are_told_in_one_line(whole: BenchmarkResult) -> None:
-    datasets = tuple(replace(each, expected=(each.expected or 0) + 5) for each in whole.datasets[:3])
+    datasets = tuple(replace(dataset, expected=(dataset.expected or 0) + 5) for dataset in whole.datasets[:3])
     (note,) = [note for note in summary.notes(replace(whole, datasets=datasets)) if "test sets" in note]
     assert note == (
         "Clips instead of those of the published test sets: OV-MERD+ 532 of 537, MER2023 411 of 416, "
@@ -165,10 +171,10 @@ WHYS = {
 
 @pytest.mark.parametrize("why", WHYS)
 def test_a_missing_value_says_why(why: str, render: Callable[[BenchmarkResult], str]) -> None:
-    figures, per_wheel, clips, said = WHYS[why]
+    figures, per_wheel, clips, note = WHYS[why]
     data = DatasetResult("ovmerdplus", "OV-MERD+", "fine-grained", "f1", figures, clips, per_wheel=per_wheel)
     text = " ".join(render(BenchmarkResult("mine", (data,), None, "1 of 9 is here")).split())
-    assert "no value" in text and said in text and "nan" not in text.lower()
+    assert "no value" in text and note in text and "nan" not in text.lower()
 
 
 def test_a_value_without_an_interval_stands_alone(render: Callable[[BenchmarkResult], str]) -> None:
@@ -187,7 +193,7 @@ def test_published_means_are_those_of_their_rows() -> None:
     for system in published.SYSTEMS:
         assert len(system.scores) == 9
         assert sum(system.scores.values()) / 9 == pytest.approx(system.mean, abs=0.006)
-    assert all(each.second_hand and not each.scores for each in published.SECOND_HAND)
+    assert all(dataset.second_hand and not dataset.scores for dataset in published.SECOND_HAND)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,9 @@ def test_one_data_set_on_wheels_brings_them_back(whole: BenchmarkResult, sentime
 def test_a_comparison_names_both_systems(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
     text = render(replace(whole, system="mine"))
     compared = re.sub(r"<[^>]*>", " | ", text[text.rindex("Paired comparisons") :])
-    shown = " ".join(re.split(r"[\s|&$]+", html.unescape(compared.replace("\\textless{}", "<")))).replace("\\", "")
-    assert re.search(r"MER2023 mine baseline \+3.45 1.11 to 5.77 0.012 404\b", shown)
-    assert re.search(r"MELD mine baseline - ?4.56 - ?6.66 to - ?2.22 < 0.001 2,603\b", shown)
+    text = " ".join(re.split(r"[\s|&$]+", html.unescape(compared.replace("\\textless{}", "<")))).replace("\\", "")
+    assert re.search(r"MER2023 mine baseline \+3.45 1.11 to 5.77 0.012 404\b", text)
+    assert re.search(r"MELD mine baseline - ?4.56 - ?6.66 to - ?2.22 < 0.001 2,603\b", text)
     assert "Paired" not in render(replace(whole, comparisons=()))
 
 
@@ -131,14 +131,14 @@ EXTRACTORS: dict[str, tuple[Any, bool]] = {
 
 @pytest.mark.parametrize("case", EXTRACTORS)
 def test_another_extractor_than_the_published_one_is_told(whole: BenchmarkResult, case: str) -> None:
-    extractor, told = EXTRACTORS[case]
+    extractor, is_noted = EXTRACTORS[case]
     result = replace(whole, settings={} if extractor is None else {"extractor": extractor})
-    found = [note for note in summary.notes(result) if "Qwen" in note]
-    if told:
-        assert found == [
+    extractor_notes = [note for note in summary.notes(result) if "Qwen" in note]
+    if is_noted:
+        assert extractor_notes == [
             f"Labels were read out of the texts by {extractor['plugin']}; "
             "those behind the published scores by Qwen2.5-7B-Instruct."
         ]
     else:
-        assert found == []
+        assert extractor_notes == []
     assert not [note for note in summary.notes(replace(result, official_wheels=False)) if "Qwen" in note]

@@ -63,7 +63,7 @@ def test_a_sector_is_as_wide_as_its_words() -> None:
 
 
 def test_a_path_begins_and_ends_on_its_angles() -> None:
-    numbers = [float(each) for each in re.findall(r"-?\d+\.\d+", arc_path(10, 20, 0, math.pi / 2))]
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", arc_path(10, 20, 0, math.pi / 2))]
     assert numbers[:2] == [0.0, -20.0] and numbers[4:6] == pytest.approx([20.0, 0.0])
     assert " 0 1 1 " in arc_path(10, 20, 0, 4) and " 0 0 1 " in arc_path(10, 20, 0, 3)
     assert arc_path(10, 20, 0, FULL).count("Z") == 2
@@ -115,11 +115,11 @@ def test_arrows_go_from_the_true_to_the_predicted_sector() -> None:
         return math.atan2(x, -y) % FULL
 
     for chord, (true, predicted) in zip(picture.chords, [("anger", "joy"), ("joy", "anger")], strict=False):
-        start = [float(each) for each in re.findall(r"-?\d+\.\d+", chord.path)][:2]
-        end = [float(each) for each in chord.head.split(" ")[0].split(",")]
+        start = [float(number) for number in re.findall(r"-?\d+\.\d+", chord.path)][:2]
+        end = [float(number) for number in chord.head.split(" ")[0].split(",")]
         assert angle(*start) == pytest.approx(middles[true], abs=0.06)
         assert angle(*end) == pytest.approx(middles[predicted], abs=0.06)
-    tip = [float(each) for each in picture.chords[2].head.split(" ")[0].split(",")]
+    tip = [float(number) for number in picture.chords[2].head.split(" ")[0].split(",")]
     assert math.hypot(*tip) == pytest.approx(sunburst.HUB, abs=0.1) and picture.hub
     widths = [chord.width for chord in picture.chords]
     assert widths == sorted(widths, reverse=True) and widths[0] > 2 * widths[2]
@@ -127,7 +127,7 @@ def test_arrows_go_from_the_true_to_the_predicted_sector() -> None:
 
 def test_only_the_most_frequent_mistakes_are_drawn() -> None:
     tree = {f"s{k}": {"x": ["y"]} for k in range(6)}
-    counts = {one: {other: 1.0 + k for other in tree} for k, one in enumerate(tree)}
+    counts = {one: {predicted: 1.0 + k for predicted in tree} for k, one in enumerate(tree)}
     chords = draw(tree, counts).chords
     assert len(chords) == sunburst.ARROWS and all(chord.tip.startswith(("s5", "s4", "s3")) for chord in chords)
 
@@ -145,31 +145,33 @@ def test_an_arrow_between_sectors_passes_the_hub(leaves: float, way: float) -> N
 
 @given(COUNTS)
 def test_missed_shares_and_mistakes_agree(counts: dict[str, dict[str, float]]) -> None:
-    found = wheel_errors.sector_confusions(counts)
-    assert [each.clips for each in found] == sorted((each.clips for each in found), reverse=True)
+    confusions = wheel_errors.sector_confusions(counts)
+    assert [number.clips for number in confusions] == sorted((number.clips for number in confusions), reverse=True)
     for sector in ("a", "b", "c"):
         share = wheel_errors.missed_share(counts, sector)
-        missed = sum(each.clips for each in found if each.true == sector)
+        missed = sum(number.clips for number in confusions if number.true == sector)
         total = wheel_errors.true_clips(counts, sector)
         assert (share is None) == (total == 0)
         if share is not None:
             assert 0 <= share <= 1 and share * total == pytest.approx(missed, abs=1e-6 * total)
-    assert not [each for each in found if each.true in ("", each.predicted)]
+    assert not [number for number in confusions if number.true in ("", number.predicted)]
 
 
 def test_confusions_of_a_wheel_are_added() -> None:
-    one, other = Confusion("w", {"a": {"a": 1, "b": 2}}), Confusion("w", {"a": {"b": 0.5}, "b": {"": 1}})
-    assert wheel_errors.summed([one, other]) == {"a": {"a": 1, "b": 2.5}, "b": {"": 1}}
+    one, predicted = Confusion("w", {"a": {"a": 1, "b": 2}}), Confusion("w", {"a": {"b": 0.5}, "b": {"": 1}})
+    assert wheel_errors.summed([one, predicted]) == {"a": {"a": 1, "b": 2.5}, "b": {"": 1}}
 
 
 @given(COUNTS)
 def test_the_rows_of_a_matrix_add_up(counts: dict[str, dict[str, float]]) -> None:
-    whole = {true: {other: float(round(n)) for other, n in row.items()} for true, row in counts.items()}
-    axis = wheel_errors.axis(whole, ["c", "a"])
-    drawn = matrix("w", whole, axis)
-    assert [each for each in axis if each in ("c", "a")] == [each for each in ("c", "a") if each in axis]
+    counts_as_integers = {
+        true: {predicted: float(round(n)) for predicted, n in row.items()} for true, row in counts.items()
+    }
+    axis = wheel_errors.axis(counts_as_integers, ["c", "a"])
+    drawn = matrix("w", counts_as_integers, axis)
+    assert [number for number in axis if number in ("c", "a")] == [number for number in ("c", "a") if number in axis]
     assert "" not in axis[:-1]
-    totals = {true: wheel_errors.true_clips(whole, true) for true in axis}
+    totals = {true: wheel_errors.true_clips(counts_as_integers, true) for true in axis}
     assert len(drawn.rows) == sum(total > 0 for total in totals.values())
 
     def number(text: str) -> float:
@@ -184,7 +186,7 @@ def test_the_rows_of_a_matrix_add_up(counts: dict[str, dict[str, float]]) -> Non
 
 
 def test_counts_are_written_short() -> None:
-    assert [count(each) for each in (0, 3, 2.5, 1234.0, 0.04)] == ["", "3", "2.5", "1,234", "0"]
+    assert [count(number) for number in (0, 3, 2.5, 1234.0, 0.04)] == ["", "3", "2.5", "1,234", "0"]
 
 
 # -- colours
@@ -218,7 +220,7 @@ def test_the_page_draws_every_wheel(whole: BenchmarkResult) -> None:
     assert text.count('class="sunburst"') == 2
     segments = sum(len(layout(tree)) for tree in whole.wheel_trees.values())
     assert text.count('class="segment"') == segments
-    assert text.count('class="matrix"') == sum(len(each.confusion) for each in whole.datasets)
+    assert text.count('class="matrix"') == sum(len(number.confusion) for number in whole.datasets)
     for words in whole.wheel_trees["feelings"]["joy"].values():
         assert all(word in text for word in words)
 
@@ -238,7 +240,7 @@ def test_the_plot_is_true_to_scale(whole: BenchmarkResult) -> None:
     plot = interval_plot.draw(whole)
     assert len(plot.lines) == 10
     (x0, low), (x1, high) = [(x, float(text)) for x, text in (plot.ticks[0], plot.ticks[-1])]
-    figures = [each.figures[each.primary] for each in whole.datasets]
+    figures = [number.figures[number.primary] for number in whole.datasets]
     for line, figure, data in zip(plot.lines, figures, whole.datasets, strict=False):
         for x, value in ((line.low, figure.low), (line.value, figure.value), (line.high, figure.high)):
             assert x is not None and value is not None

@@ -48,9 +48,9 @@ def refusal(path: Path) -> str:
 
 
 def test_words_families_synonyms_and_names(write: Write) -> None:
-    found = read_wheel_file(write(SMALL + "synonyms:\n  - {words: [zonked], near: [relaxed]}\n"))
-    (wheel,) = found.wheels
-    assert (found.name, found.official, wheel.name) == ("mine", False, "small")
+    wheels = read_wheel_file(write(SMALL + "synonyms:\n  - {words: [zonked], near: [relaxed]}\n"))
+    (wheel,) = wheels.wheels
+    assert (wheels.name, wheels.official, wheel.name) == ("mine", False, "small")
     labels = ("happiness", "zonked", "good", "高兴", "enraged", "cheerful", "unknown")
     assert [wheel.sector(each, 2) for each in labels] == ["glad", "calm", "glad", "glad", "angry", "glad", None]
     assert wheel.tree == {"good": {"glad": ("happy", "高兴"), "calm": ("relaxed",)}, "bad": {"angry": ("furious",)}}
@@ -183,9 +183,9 @@ def test_choosing_wheels(write: Write, tmp_path: Path) -> None:
     upper = tmp_path / "x.YML"
     upper.write_text(SMALL)
     assert load_wheels(upper).wheels[0].name == "small"
-    other = tmp_path / "wheels.json"
-    other.write_text("{}")
-    for value in (other, "", "nowhere", "a\0b", tmp_path, "\ud800", "x" * 10_000):
+    path = tmp_path / "wheels.json"
+    path.write_text("{}")
+    for value in (path, "", "nowhere", "a\0b", tmp_path, "\ud800", "x" * 10_000):
         with pytest.raises(DataError):
             load_wheels(value)
 

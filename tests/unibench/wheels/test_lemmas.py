@@ -93,10 +93,10 @@ def test_inflected_forms_of_listed_words_keep_the_sector() -> None:
 @given(st.text(max_size=300))
 def test_any_text_has_a_root_and_forms(text: str) -> None:
     assert word_family(text) == word_family(text)
-    found = list(lookup_forms(text))
-    assert len(found) <= MOST_FORMS and all(found) and len(set(found)) == len(found)
-    assert not found or found[0] == normalize_spelling(text)
-    assert len(text) <= LONGEST_LABEL or not found
+    forms = list(lookup_forms(text))
+    assert len(forms) <= MOST_FORMS and all(forms) and len(set(forms)) == len(forms)
+    assert not forms or forms[0] == normalize_spelling(text)
+    assert len(text) <= LONGEST_LABEL or not forms
 
 
 def test_the_root_of_a_root_is_itself() -> None:

@@ -80,8 +80,8 @@ def _rewritten(path: Path, sheet: str) -> None:
     """The sheet's XML in place of what the workbook holds."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    place = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    members["xl/worksheets/sheet1.xml"] = f'<worksheet xmlns="{place}">{sheet}</worksheet>'.encode()
+    namespace = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    members["xl/worksheets/sheet1.xml"] = f'<worksheet xmlns="{namespace}">{sheet}</worksheet>'.encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)

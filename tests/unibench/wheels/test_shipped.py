@@ -36,9 +36,9 @@ def words(wheel: Wheel) -> list[tuple[str, str, str]]:
 
 
 def test_the_set_says_that_it_is_not_the_official_one() -> None:
-    found = shipped_wheels()
-    assert found.name == NAME and not found.official and len(found.citations) == len(found.wheels) == 4
-    assert len(found.fingerprint) == 16 and found is shipped_wheels()
+    wheels = shipped_wheels()
+    assert wheels.name == NAME and not wheels.official and len(wheels.citations) == len(wheels.wheels) == 4
+    assert len(wheels.fingerprint) == 16 and wheels is shipped_wheels()
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_other_levels_are_a_mistake_of_the_caller(wheel: Wheel) -> None:
     ],
 )
 def test_known_labels(label: str, plutchik: str, parrott: str, willcox: str, geneva: str) -> None:
-    found = {name: wheel.sector(label, 2 if name == "geneva" else 1) for name, wheel in WHEELS.items()}
-    assert found == {"plutchik": plutchik, "parrott": parrott, "willcox": willcox, "geneva": geneva}
+    sectors = {name: wheel.sector(label, 2 if name == "geneva" else 1) for name, wheel in WHEELS.items()}
+    assert sectors == {"plutchik": plutchik, "parrott": parrott, "willcox": willcox, "geneva": geneva}
 
 
 PLEASANT = {"joy", "trust", "love", "joyful", "powerful", "peaceful", "pleasant low control", "pleasant high control"}
