@@ -142,11 +142,10 @@ class _Checker:
 
     def node(self, kind: Kind, path: YamlPath, raw: Any) -> Any:
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
-            found = repr(raw) if not isinstance(raw, dict) else join_names(raw)
             self.add(
-                f"a{'n' if kind != 'fuser' else ''} {kind} must name its plugin",
+                f"{self.catalog.kind(kind).title} must name its plugin",
                 path,
-                found=found,
+                found=repr(raw) if not isinstance(raw, dict) else join_names(raw),
                 expected=f"{{plugin: NAME, ...}} with NAME one of {join_names(self.catalog.names(kind))}",
             )
             return None
@@ -229,9 +228,10 @@ class _Checker:
             elif wrong["type"] == "missing":
                 self.add(f"the setting {loc[-1]!r} is missing", setting, expected=_field_description(model, loc))
             else:
-                found = repr(wrong.get("input")) if not isinstance(wrong.get("input"), dict | BaseModel) else ""
+                value = wrong.get("input")
                 message = wrong["msg"].removeprefix("Value error, ")
-                self.add(message[:1].lower() + message[1:], setting, found=found)
+                found_text = repr(value) if not isinstance(value, dict | BaseModel) else ""
+                self.add(message[:1].lower() + message[1:], setting, found=found_text)
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:

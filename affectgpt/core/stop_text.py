@@ -85,9 +85,9 @@ class StreamedText:
             at = len(self._pending) - (0 if last else possible_stop_length(self._pending, self._stops))
         text = self._blank + self._pending[:at]
         self._pending = self._pending[at:]
-        shown = text.rstrip()
-        self._blank = text[len(shown) :]
+        final = text.rstrip()
+        self._blank = text[len(final) :]
         if not self._has_text:
-            shown = shown.lstrip()
-        self._has_text = self._has_text or bool(shown)
-        return shown
+            final = final.lstrip()
+        self._has_text = self._has_text or bool(final)
+        return final

@@ -55,36 +55,36 @@ def test_each_clip_is_in_one_batch_and_full_ones_pad_no_more_than_as_given(lengt
 
 def test_a_window_is_some_batches_and_bounded() -> None:
     assert [window_size(size) for size in (1, 2, 8, 16, 32, 100)] == [1, 8, 32, 64, 64, 100]
-    taken: list[int] = []
-    some = windows((taken.append(index) or index for index in range(10_000)), 2)
-    assert next(some) == list(range(8)) and len(taken) == 8
+    read: list[int] = []
+    window_count = windows((read.append(index) or index for index in range(10_000)), 2)
+    assert next(window_count) == list(range(8)) and len(read) == 8
 
 
 def test_the_length_that_is_told_is_the_prompts(pipeline: Pipeline, clips: list[Read]) -> None:
-    for each in clips:
-        batch = collate([each.media], [each.subtitle])
+    for clip_media in clips:
+        batch = collate([clip_media.media], [clip_media.subtitle])
         (prompt,) = pipeline.prompts(pipeline.fuse(pipeline.encode(batch)), batch.subtitles)
-        assert pipeline.prompt_length(each.media, each.subtitle) == len(prompt)
+        assert pipeline.prompt_length(clip_media.media, clip_media.subtitle) == len(prompt)
 
 
 def test_answers_come_in_order_as_if_each_clip_were_alone(
     pipeline: Pipeline, clips: list[Read], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = [answer_window(pipeline, [item], 1)[0] for item in clips]
-    seen: list[list[int]] = []
+    singles = [answer_window(pipeline, [item], 1)[0] for item in clips]
+    sizes: list[list[int]] = []
     known = pipeline.generate
 
     def watched(batch: Any, question: Any) -> Any:
-        seen.append([len(item) for item in batch.subtitles])
+        sizes.append([len(item) for item in batch.subtitles])
         return known(batch, question)
 
     monkeypatch.setattr(pipeline, "generate", watched)
     together = answer_window(pipeline, clips, 4)
-    assert [item.answer.text for item in together] == [item.answer.text for item in alone]
-    for one, other in zip(together, alone, strict=True):
-        assert one.counted == pytest.approx(other.counted, abs=1e-3)
+    assert [item.answer.text for item in together] == [item.answer.text for item in singles]
+    for one, single in zip(together, singles, strict=True):
+        assert one.counted == pytest.approx(single.counted, abs=1e-3)
         assert one.answer.attribution == {
-            name: pytest.approx(item, abs=1e-5) for name, item in other.answer.attribution.items()
+            name: pytest.approx(item, abs=1e-5) for name, item in single.answer.attribution.items()
         }
-    assert list(map(len, seen)) == [4, 4, 1] and seen[0][0] == 60
+    assert list(map(len, sizes)) == [4, 4, 1] and sizes[0][0] == 60
     assert answer_window(pipeline, [], 4) == []

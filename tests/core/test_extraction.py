@@ -89,9 +89,9 @@ def test_it_reads_and_can_be_written_down(words: Catalog) -> None:
 def test_all_wrong_options_are_reported_at_once(words: Catalog) -> None:
     with pytest.raises(ConfigError) as caught:
         build_extractor("words", {"leest": 3, "words": 5, "least": "many"}, words)
-    found = [str(problem) for problem in caught.value.problems]
-    assert len(found) == 3 and all("extractor 'words'" in each for each in found)
-    assert any("there is no setting 'leest'" in each and "did you mean 'least'" in each for each in found)
+    problems = [str(problem) for problem in caught.value.problems]
+    assert len(problems) == 3 and all("extractor 'words'" in problem for problem in problems)
+    assert any("there is no setting 'leest'" in problem and "did you mean 'least'" in problem for problem in problems)
 
 
 def test_a_setting_called_plugin_does_not_change_the_plugin(words: Catalog) -> None:
@@ -125,14 +125,14 @@ def test_paths_are_meant_from_the_base_folder(words: Catalog, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"least": 42}, "a plugin failed while it was built"),
         ({"least": 99}, r"llm_options\(\) of a plugin failed"),
     ],
 )
-def test_a_plugin_that_fails_is_named(words: Catalog, options: dict[str, int], said: str) -> None:
-    with pytest.raises(PluginError, match=said) as caught:
+def test_a_plugin_that_fails_is_named(words: Catalog, options: dict[str, int], message: str) -> None:
+    with pytest.raises(PluginError, match=message) as caught:
         build_extractor("words", options, words)
     assert "extractor 'words' from a test" in str(caught.value)
 
@@ -153,7 +153,7 @@ def test_an_llm_is_built_when_it_is_asked_for(words: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("llm", "said"),
+    ("llm", "message"),
     [
         ({"plugin": "causal-lmm"}, "did you mean 'causal-lm'"),
         ({**TINY_LLM, "archtecture": {}}, "did you mean 'architecture'"),
@@ -161,8 +161,8 @@ def test_an_llm_is_built_when_it_is_asked_for(words: Catalog) -> None:
         ({"model": "gpt2"}, "an llm must name its plugin"),
     ],
 )
-def test_what_is_wrong_with_the_llm_is_said_with_its_place(words: Catalog, llm: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as caught:
+def test_what_is_wrong_with_the_llm_is_said_with_its_place(words: Catalog, llm: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         build_extractor("words", {"llm": llm}, words)
     assert "extractor 'words' (llm" in str(caught.value)
 
@@ -183,8 +183,8 @@ def test_without_an_llm_it_costs_no_torch(tmp_path: Path) -> None:
         "assert build_extractor('mine', {}, discover(['./mine.py'])).emotions(['a'])\n"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    outcome = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert outcome.returncode == 0, outcome.stderr
 
 
 # -- wrong results
@@ -211,11 +211,11 @@ WRONG = {
 def test_a_wrong_result_is_an_error_that_names_the_plugin(
     words: Catalog, case: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result, said = WRONG[case]
+    result, message = WRONG[case]
     monkeypatch.setattr(Words, "result", result)
     with pytest.raises(PluginError, match=rf"extractor 'words' from a test: {method}\(\)") as caught:
         getattr(build_extractor("words", {}, words), method)(["one"])
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("labels", [("happy",), (), ("positive", "negative"), ("mixed",)])

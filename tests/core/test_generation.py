@@ -43,9 +43,9 @@ def prepared(pipeline: Pipeline, clip: Callable) -> list[dict[str, Any]]:
         clip(5, seconds=0.3),
         clip(6, sound=False, picture=False),
     ]
-    for power, each in enumerate(clips):
-        each.sound = None if each.sound is None else each.sound * 4.0**power + power
-    return [pipeline.prepare(each) for each in clips]
+    for power, clip_media in enumerate(clips):
+        clip_media.sound = None if clip_media.sound is None else clip_media.sound * 4.0**power + power
+    return [pipeline.prepare(clip_media) for clip_media in clips]
 
 
 def batch_of(samples: list[dict[str, Any]], chosen: list[int] | None = None) -> Batch:
@@ -68,18 +68,18 @@ def test_a_clips_text_is_the_same_in_any_batch(
     pipeline = built(small, catalog, *options.get(way, []))
     if way.startswith("an encoder"):
         encoder, config = pipeline.encoders["audio"], pipeline.plan.encoders["audio"].config
-        known = encoder.forward
-        scaled = lambda batch: known(replace(batch, values=batch.values / batch.values.std()))  # noqa: E731
+        expected = encoder.forward
+        scaled = lambda batch: expected(replace(batch, values=batch.values / batch.values.std()))  # noqa: E731
         monkeypatch.setattr(encoder, "forward", scaled)
         monkeypatch.setattr(type(config), "reads_whole_batch", lambda _: True)
     samples = prepared(pipeline, clip)
-    alone = [texts(pipeline, batch_of(samples, [index]))[0] for index in range(len(samples))]
-    assert len(set(alone)) > 2
+    singles = [texts(pipeline, batch_of(samples, [index]))[0] for index in range(len(samples))]
+    assert len(set(singles)) > 2
 
     @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.integers(0, len(samples) - 1), min_size=1, max_size=6))
     def law(chosen: list[int]) -> None:
-        assert texts(pipeline, batch_of(samples, chosen)) == [alone[index] for index in chosen]
+        assert texts(pipeline, batch_of(samples, chosen)) == [singles[index] for index in chosen]
 
     law()
 
@@ -88,10 +88,10 @@ def test_the_trained_model_says_the_same_in_any_batch(catalog: Catalog) -> None:
     pipeline = load(TINY, catalog)
     samples = [pipeline.prepare(NoiseClip(seed)) for seed in range(6)]
     samples[1]["face"] = samples[2]["audio"] = None
-    alone = [texts(pipeline, batch_of(samples, [index]))[0] for index in range(6)]
-    assert len(set(alone)) > 1
+    singles = [texts(pipeline, batch_of(samples, [index]))[0] for index in range(6)]
+    assert len(set(singles)) > 1
     for chosen in ([0, 1, 2, 3, 4, 5], [5, 1, 3], [2, 2, 0], [4, 1]):
-        assert texts(pipeline, batch_of(samples, chosen)) == [alone[index] for index in chosen]
+        assert texts(pipeline, batch_of(samples, chosen)) == [singles[index] for index in chosen]
 
 
 def test_a_seed_decides_what_is_sampled(small: Path, catalog: Catalog, clip: Callable) -> None:
@@ -107,10 +107,10 @@ def test_a_seed_decides_what_is_sampled(small: Path, catalog: Catalog, clip: Cal
 
 def test_a_clips_seed_is_its_own_and_not_its_places(small: Path, catalog: Catalog, clip: Callable) -> None:
     pipeline = built(small, catalog, "generation.sample=true")
-    samples, known, seen = prepared(pipeline, clip), pipeline.llm.generate, []
+    samples, known, seeds = prepared(pipeline, clip), pipeline.llm.generate, []
 
     def watched(*given: Any, seeds: list[int]) -> Any:
-        seen.append(seeds)
+        seeds.append(seeds)
         return known(*given, seeds=seeds)
 
     pipeline.llm.generate = watched
@@ -118,8 +118,8 @@ def test_a_clips_seed_is_its_own_and_not_its_places(small: Path, catalog: Catalo
     pipeline.generate(collate([samples[4], samples[0], samples[0]], ["the same words"] * 3))
     again = collate(samples[:1] * 3, ["the same words", "the same words", "others"])
     pipeline.generate(again, ["Why?", "Who?", "Why?"])
-    assert len({*seen[0], *seen[2]}) == 9
-    assert seen[1] == [seen[0][4], seen[0][0], seen[0][0]]
+    assert len({*seeds[0], *seeds[2]}) == 9
+    assert seeds[1] == [seeds[0][4], seeds[0][0], seeds[0][0]]
 
 
 def test_a_clips_seed_knows_which_input_its_values_are_of(small: Path, catalog: Catalog, clip: Callable) -> None:
@@ -134,30 +134,30 @@ def stop_in(texts: list[str]) -> str:
     return next(pair for pair in pairs if "\ufffd" not in pair and pair == pair.strip())
 
 
-@pytest.mark.parametrize("place", ["generation.stop", "prompt.answer_end"])
-def test_an_answer_is_cut_before_a_stop_text(small: Path, catalog: Catalog, clip: Callable, place: str) -> None:
+@pytest.mark.parametrize("location", ["generation.stop", "prompt.answer_end"])
+def test_an_answer_is_cut_before_a_stop_text(small: Path, catalog: Catalog, clip: Callable, location: str) -> None:
     pipeline = built(small, catalog)
     batch = batch_of(prepared(pipeline, clip))
     free = [pipeline.llm.decode(row) for row in ids_of(pipeline, batch)]
     stop = stop_in(free)
-    value = [stop] if place == "generation.stop" else stop
+    value = [stop] if location == "generation.stop" else stop
     config = pipeline.plan.config
-    section, option = place.split(".")
+    section, option = location.split(".")
     changed = config.model_copy(update={section: getattr(config, section).model_copy(update={option: value})})
     pipeline.plan.__dict__["config"] = changed
-    found = pipeline.generate(batch)
-    assert [answer.text for answer in found] == [cut_at_stop(text, [stop]) for text in free]
-    assert min(answer.tokens for answer in found) < 12 == max(answer.tokens for answer in found)
+    answers = pipeline.generate(batch)
+    assert [answer.text for answer in answers] == [cut_at_stop(text, [stop]) for text in free]
+    assert min(answer.tokens for answer in answers) < 12 == max(answer.tokens for answer in answers)
     # A plugin that knows nothing of stop texts.
-    known = pipeline.llm.generate
-    pipeline.llm.generate = lambda embeds, mask, settings: known(embeds, mask, settings.model_copy(update={"stop": []}))
-    assert texts(pipeline, batch) == [answer.text for answer in found]
+    full = pipeline.llm.generate
+    pipeline.llm.generate = lambda embeds, mask, settings: full(embeds, mask, settings.model_copy(update={"stop": []}))
+    assert texts(pipeline, batch) == [answer.text for answer in answers]
 
 
 def ids_of(pipeline: Pipeline, batch: Batch) -> list[list[int]]:
     rows: list[list[int]] = []
-    known = pipeline.llm.generate
-    pipeline.llm.generate = lambda *given, **options: rows.extend(known(*given, **options)) or rows
+    parameters = pipeline.llm.generate
+    pipeline.llm.generate = lambda *given, **options: rows.extend(parameters(*given, **options)) or rows
     pipeline.generate(batch)
     del pipeline.llm.generate
     return rows
@@ -165,8 +165,8 @@ def ids_of(pipeline: Pipeline, batch: Batch) -> list[list[int]]:
 
 def test_a_plugin_without_seeds_is_seeded_through_torch(small: Path, catalog: Catalog, clip: Callable) -> None:
     pipeline = built(small, catalog, "generation.sample=true", "generation.temperature=2.0")
-    batch, known = batch_of(prepared(pipeline, clip)), pipeline.llm.generate
-    pipeline.llm.generate = lambda embeds, mask, settings: known(embeds, mask, settings)
+    batch, expected = batch_of(prepared(pipeline, clip)), pipeline.llm.generate
+    pipeline.llm.generate = lambda embeds, mask, settings: expected(embeds, mask, settings)
     first = texts(pipeline, batch)
     torch.rand(7)
     assert first == texts(pipeline, batch)
@@ -184,15 +184,15 @@ STREAMED: dict[str, list[str]] = {
 def test_pieces_make_up_the_answers_of_generate(small: Path, catalog: Catalog, clip: Callable, way: str) -> None:
     pipeline = built(small, catalog, "generation.max_new_tokens=90", *STREAMED[way])
     batch = batch_of(prepared(pipeline, clip))
-    answers, said = pipeline.generate(batch), [""] * len(batch)
+    answers, texts = pipeline.generate(batch), [""] * len(batch)
     last: dict[int, Any] = {}
     for piece in pipeline.generate_pieces(batch):
         assert piece.row not in last, "a clip goes on after its answer"
-        said[piece.row] += piece.text
+        texts[piece.row] += piece.text
         assert piece.text or piece.answer is not None
         if piece.answer is not None:
             last[piece.row] = piece.answer
-    assert said == [answer.text for answer in answers]
+    assert texts == [answer.text for answer in answers]
     assert [last[row] for row in range(len(batch))] == answers
 
 
@@ -202,12 +202,12 @@ def test_a_stop_text_is_never_shown_also_when_the_plugin_goes_on(small: Path, ca
     written = ("sad ## not ### glad", "###", "sad #", "", "## #", "it 它")
     rows = [pipeline.llm.encode(text, special=False) for text in written]
     steps = [[row[at] if at < len(row) else None for row in rows] for at in range(max(map(len, rows)) + 1)]
-    taken: list[None] = []
-    pipeline.llm.stream = lambda *_: (step for step in steps if taken.append(None) is None)
-    said = [[piece.text for piece in pipeline.generate_pieces(batch) if piece.row == row] for row in range(6)]
-    assert ["".join(each) for each in said] == ["sad ## not", "", "sad #", "", "## #", "it 它"]
-    assert all("###"[: len(each[-1])] != each[-1] for each in said[:2] if each[-1])
-    assert len(taken) == 6 * (len("sad ## not ###")), "what comes after the last stop text is not asked for"
+    tokens: list[None] = []
+    pipeline.llm.stream = lambda *_: (step for step in steps if tokens.append(None) is None)
+    text = [[piece.text for piece in pipeline.generate_pieces(batch) if piece.row == row] for row in range(6)]
+    assert ["".join(piece) for piece in text] == ["sad ## not", "", "sad #", "", "## #", "it 它"]
+    assert all("###"[: len(piece[-1])] != piece[-1] for piece in text[:2] if piece[-1])
+    assert len(tokens) == 6 * (len("sad ## not ###")), "what comes after the last stop text is not asked for"
 
 
 def test_what_cannot_be_streamed_is_refused_at_once(small: Path, catalog: Catalog, clip: Callable) -> None:

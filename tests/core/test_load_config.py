@@ -44,9 +44,9 @@ def test_six_mistakes_are_all_reported_each_with_its_line(edited: Edited, catalo
         ("max_new_tokens: 12", "max_new_tokens: -1"),
         ("lr: 1.0e-3", "lr: 1.0e-3, epochs: 4"),
     )
-    found = problems(path, catalog)
-    assert len(found) == 6
-    text = "\n".join(found)
+    messages = problems(path, catalog)
+    assert len(messages) == 6
+    text = "\n".join(messages)
     for line, words in {
         1: "did you mean 'seed'",
         3: "did you mean 'mel'",
@@ -59,8 +59,8 @@ def test_six_mistakes_are_all_reported_each_with_its_line(edited: Edited, catalo
 
 
 def test_an_override_names_itself_as_the_place(small: Path, catalog: Catalog) -> None:
-    (found,) = problems(small, catalog, "fusers.multi.plugin=modality-atention")
-    assert "--set fusers.multi.plugin=modality-atention" in found and "'modality-attention'" in found
+    (problem,) = problems(small, catalog, "fusers.multi.plugin=modality-atention")
+    assert "--set fusers.multi.plugin=modality-atention" in problem and "'modality-attention'" in problem
 
 
 @pytest.mark.parametrize("override", ["fusers", "=3", "a..b=1", "seed.x=1", "seed=[1", "fusers.multi.inputs.0=x"])
@@ -84,8 +84,8 @@ def test_null_removes_an_inherited_node(small: Path, catalog: Catalog) -> None:
 def test_extends_merges_one_level_and_keeps_places(small: Path, catalog: Catalog) -> None:
     child = small.parent / "child.yaml"
     child.write_text("extends: small.yaml\nseed: 9\nfusers:\n  multi: {plugin: concat, widht: 3}\n", encoding="utf-8")
-    (found,) = problems(child, catalog)
-    assert "child.yaml:4" in found
+    (problem,) = problems(child, catalog)
+    assert "child.yaml:4" in problem
     child.write_text("extends: small.yaml\nseed: 9\nfusers:\n  multi: {plugin: concat}\n", encoding="utf-8")
     config = read_config(child, catalog)
     assert config.seed == 9 and config.fusers["multi"].plugin == "concat" and "face" in config.encoders

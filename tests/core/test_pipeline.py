@@ -37,8 +37,8 @@ def prompt_lengths(pipeline: Pipeline, batch: Batch) -> list[int]:
 
 
 def test_the_same_seed_builds_the_same_weights(small: Path, catalog: Catalog) -> None:
-    first, second, other = built(small, catalog), built(small, catalog), built(small, catalog, "seed=4")
-    states = [pipeline.state_dict() for pipeline in (first, second, other)]
+    first, second, third = built(small, catalog), built(small, catalog), built(small, catalog, "seed=4")
+    states = [pipeline.state_dict() for pipeline in (first, second, third)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
 
@@ -60,24 +60,24 @@ def test_text_is_the_same_alone_and_in_any_batch(pipeline: Pipeline, clip: Calla
     clips = [clip(1), clip(2, seconds=3.0), clip(3, sound=False), clip(4, picture=False), clip(5)]
     subtitles = ["one", "a much longer subtitle than the others have", "", "four", "  "]
     together = [answer.text for answer in pipeline.generate(batch_of(pipeline, clips, subtitles))]
-    alone = [
-        pipeline.generate(batch_of(pipeline, [each], [subtitle]))[0].text
-        for each, subtitle in zip(clips, subtitles, strict=True)
+    singles = [
+        pipeline.generate(batch_of(pipeline, [clip_media], [subtitle]))[0].text
+        for clip_media, subtitle in zip(clips, subtitles, strict=True)
     ]
-    assert together == alone
+    assert together == singles
     assert len(set(together)) > 1
 
 
 def test_the_answers_likelihood_is_the_same_alone_and_in_any_batch(pipeline: Pipeline, clip: Callable) -> None:
     clips, answers = [clip(1), clip(2, sound=False), clip(3, picture=False)], ["yes", "a longer answer", "no"]
     together = pipeline.log_likelihood(batch_of(pipeline, clips), answers)
-    alone = torch.cat(
+    singles = torch.cat(
         [
-            pipeline.log_likelihood(batch_of(pipeline, [each]), [answer])
-            for each, answer in zip(clips, answers, strict=True)
+            pipeline.log_likelihood(batch_of(pipeline, [clip_media]), [answer])
+            for clip_media, answer in zip(clips, answers, strict=True)
         ]
     )
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(together, singles, rtol=1e-4, atol=1e-3)
 
 
 def test_the_loss_is_the_mean_negative_log_likelihood(pipeline: Pipeline, clip: Callable) -> None:
@@ -89,8 +89,8 @@ def test_the_loss_is_the_mean_negative_log_likelihood(pipeline: Pipeline, clip: 
 
 def test_what_a_clip_lacks_is_left_out_of_its_prompt(pipeline: Pipeline, clip: Callable) -> None:
     full, silent, wordless, nothing = (
-        prompt_lengths(pipeline, batch_of(pipeline, [each], [subtitle]))[0]
-        for each, subtitle in [
+        prompt_lengths(pipeline, batch_of(pipeline, [part], [subtitle]))[0]
+        for part, subtitle in [
             (clip(1), "hi"),
             (clip(1, sound=False), "hi"),
             (clip(1), ""),
@@ -129,12 +129,12 @@ def test_a_question_can_be_asked_instead_of_the_configs(pipeline: Pipeline, clip
 def test_gradients_reach_all_that_is_trained_and_nothing_frozen(small: Path, catalog: Catalog, clip: Callable) -> None:
     pipeline = built(small, catalog, "encoders.face.frozen=true").train()
     pipeline(batch_of(pipeline, [clip(1), clip(2)]), ["ab", "cd"]).backward()
-    frozen = {name for name, each in pipeline.named_parameters() if not each.requires_grad}
+    frozen = {name for name, parameter in pipeline.named_parameters() if not parameter.requires_grad}
     assert frozen and all(name.startswith("encoders.face.") for name in frozen)
     assert not pipeline.encoders["face"].training
-    for name, each in pipeline.named_parameters():
-        assert (each.grad is None) == (name in frozen), name
-        assert each.grad is None or bool(torch.isfinite(each.grad).all()), name
+    for name, parameter in pipeline.named_parameters():
+        assert (parameter.grad is None) == (name in frozen), name
+        assert parameter.grad is None or bool(torch.isfinite(parameter.grad).all()), name
 
 
 def test_influence_is_a_share_and_absent_modalities_have_none(pipeline: Pipeline, clip: Callable) -> None:
@@ -179,10 +179,10 @@ def test_generation_settings_change_the_text(small: Path, catalog: Catalog, clip
 
 def test_padding_goes_to_the_asked_side() -> None:
     rows = [torch.ones(2, 3), torch.full((1, 3), 2.0)]
-    left, left_mask = pad(rows, "left")
+    padded, left_mask = pad(rows, "left")
     right, right_mask = pad(rows, "right")
     assert left_mask.tolist() == [[True, True], [False, True]] and right_mask.tolist() == [[True, True], [True, False]]
-    assert left[1, 1, 0] == 2 and left[1, 0, 0] == 0 and right[1, 0, 0] == 2
+    assert padded[1, 1, 0] == 2 and padded[1, 0, 0] == 0 and right[1, 0, 0] == 2
 
 
 def test_inline_templates_are_used_as_written(small: Path, catalog: Catalog, clip: Callable) -> None:

@@ -101,10 +101,11 @@ def test_parameter_counts_are_those_of_the_built_modules(small: Path, catalog: C
     )
     pipeline = assemble(plan)
     for name, node in plan.fusers.items():
-        assert sum(each.numel() for each in pipeline.fusers[name].parameters()) == node.parameters
-    assert sum(each.numel() for each in pipeline.llm.parameters()) == plan.llm.parameters
+        assert sum(parameter.numel() for parameter in pipeline.fusers[name].parameters()) == node.parameters
+    assert sum(parameter.numel() for parameter in pipeline.llm.parameters()) == plan.llm.parameters
     for name in plan.projected:
-        assert sum(each.numel() for each in pipeline.projectors[name].parameters()) == plan.projector_parameters(name)
+        count = sum(parameter.numel() for parameter in pipeline.projectors[name].parameters())
+        assert count == plan.projector_parameters(name)
 
 
 def test_the_paper_pipeline_has_the_sizes_of_the_paper(catalog: Catalog) -> None:

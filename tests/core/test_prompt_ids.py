@@ -65,12 +65,12 @@ def test_markers_of_a_template_are_markers_and_those_of_words_are_not() -> None:
     ]
 
 
-@given(before=st.text("ab <|im_start>"), asked=st.text("hi <|im_end>"), after=st.text("c? |>"))
-def test_without_a_marker_a_run_is_tokenised_as_one(before: str, asked: str, after: str) -> None:
+@given(before=st.text("ab <|im_start>"), question=st.text("hi <|im_end>"), after=st.text("c? |>"))
+def test_without_a_marker_a_run_is_tokenised_as_one(before: str, question: str, after: str) -> None:
     if MARK in before:
         return
     parts = [Part("text", before), Part("question", "question"), Part("text", after)]
-    assert ids_of(parts, "", asked) == LLM.encode(before + asked + after, special=False)
+    assert ids_of(parts, "", question) == LLM.encode(before + question + after, special=False)
 
 
 @pytest.mark.parametrize("limit", range(1, 12))

@@ -16,7 +16,7 @@ TEXTS = st.text(st.sampled_from("ab #\n.它🙂é"), max_size=200)
 STOPS = st.lists(st.text("ab #\n它", min_size=1, max_size=4), max_size=3)
 
 
-def shown(tokenizer: object, ids: list[int], stops: list[str]) -> list[str]:
+def stream_pieces(tokenizer: object, ids: list[int], stops: list[str]) -> list[str]:
     def decode(row: list[int]) -> str:
         return str(tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False))  # type: ignore[attr-defined]
 
@@ -32,16 +32,16 @@ def shown(tokenizer: object, ids: list[int], stops: list[str]) -> list[str]:
 @given(text=TEXTS, stops=STOPS)
 def test_pieces_make_up_the_finished_text(tokenizer: object, text: str, stops: list[str]) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
-    pieces = shown(tokenizer, ids, stops)
+    pieces = stream_pieces(tokenizer, ids, stops)
     assert REPLACEMENT not in "".join(pieces)
-    known = "".join(pieces)
-    assert not any(stop in known for stop in stops if stop == stop.strip())
+    text_so_far = "".join(pieces)
+    assert not any(stop in text_so_far for stop in stops if stop == stop.strip())
 
 
 @settings(deadline=None)
 @given(ids=st.lists(st.integers(0, 255), max_size=300), stops=STOPS)
 def test_bytes_that_are_no_text_come_out_as_they_do_at_once(ids: list[int], stops: list[str]) -> None:
-    shown(BYTES, ids, stops)
+    stream_pieces(BYTES, ids, stops)
 
 
 def byte_fallback() -> Tokenizer:
@@ -91,8 +91,8 @@ def test_the_window_is_cut_wherever_the_characters_are(lead: int) -> None:
 def test_a_tokens_text_may_depend_on_tokens_before_it() -> None:
     def decode(row: list[int]) -> str:
         return "".join(
-            chr(token).upper() if 0 in row[max(0, place - 4) : place] else chr(token) if token else ""
-            for place, token in enumerate(row)
+            chr(token).upper() if 0 in row[max(0, index - 4) : index] else chr(token) if token else ""
+            for index, token in enumerate(row)
         )
 
     for lead in range(40, 80):
@@ -113,7 +113,7 @@ def test_tokens_without_text_do_not_cost_the_blank_after_them(lead: int) -> None
 
 def test_text_comes_as_early_as_it_can() -> None:
     ids = BYTES("它s b### c", add_special_tokens=False)["input_ids"]
-    assert shown(BYTES, ids, ["###"])[:11] == ["", "", "它", "s", "", " b", "", "", "", "", ""]
+    assert stream_pieces(BYTES, ids, ["###"])[:11] == ["", "", "它", "s", "", " b", "", "", "", "", ""]
 
 
 def test_a_long_answer_is_decoded_in_a_window() -> None:
@@ -154,10 +154,10 @@ def test_what_follows_does_not_change_where_a_text_stops(text: str, more: str, s
 @given(SHORT_TEXTS, SHORT_TEXTS, SHORT_STOPS)
 def test_only_what_is_held_back_may_become_part_of_a_stop(text: str, more: str, stops: list[str]) -> None:
     if find_stop(text, stops) is None:
-        held = possible_stop_length(text, stops)
+        length = possible_stop_length(text, stops)
         at = find_stop(text + more, stops)
-        assert at is None or at >= len(text) - held
-        assert held == 0 or any(stop.startswith(text[len(text) - held :]) for stop in stops)
+        assert at is None or at >= len(text) - length
+        assert length == 0 or any(stop.startswith(text[len(text) - length :]) for stop in stops)
 
 
 def test_an_answer_is_cut_and_stripped() -> None:

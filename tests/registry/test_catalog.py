@@ -28,10 +28,10 @@ def spec(name: str = "blend", **changes: object) -> PluginSpec:
 
 
 def module(name: str = "a_plugin_module", **members: object) -> types.ModuleType:
-    made = types.ModuleType(name)
+    result = types.ModuleType(name)
     for key, value in members.items():
-        setattr(made, key, value)
-    return made
+        setattr(result, key, value)
+    return result
 
 
 def test_an_unknown_name_says_the_nearest_and_all_of_its_kind() -> None:

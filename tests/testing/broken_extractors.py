@@ -53,8 +53,8 @@ class Neighbours(Good):
     """Takes over what the text before said."""
 
     def sentiments(self, texts: Sequence[str]) -> list[Extraction]:
-        found = super().sentiments(texts)
-        return [found[max(0, index - 1)] for index in range(len(found))]
+        results = super().sentiments(texts)
+        return [results[max(0, index - 1)] for index in range(len(results))]
 
 
 @extractor("no-texts", config=Config)

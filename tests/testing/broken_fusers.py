@@ -36,22 +36,22 @@ class Good(nn.Module):
         count = tokens.valid().sum(dim=1, keepdim=True).clamp(min=1)
         return tokens.zeroed().sum(dim=1) / count
 
-    def given(self, inputs: Mapping[str, Tokens]) -> list[Tokens]:
+    def sequences(self, inputs: Mapping[str, Tokens]) -> list[Tokens]:
         return [inputs[name] for name in self.names]
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
         parts = []
-        for read, tokens in zip(self.read, given, strict=True):
+        for read, tokens in zip(self.read, sequences, strict=True):
             parts.append(read(self.mean(tokens)) * tokens.valid().any(dim=1, keepdim=True))
         return torch.stack(parts).sum(dim=0)
 
-    def share(self, given: list[Tokens]) -> Tensor | None:
+    def share(self, sequences: list[Tokens]) -> Tensor | None:
         return None
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
-        given = self.given(inputs)
-        there = torch.stack([tokens.valid().any(dim=1) for tokens in given], dim=1)
-        return Tokens(self.fuse(given)[:, None], there.any(dim=1, keepdim=True), None, self.share(given))
+        sequences = self.sequences(inputs)
+        present = torch.stack([tokens.valid().any(dim=1) for tokens in sequences], dim=1)
+        return Tokens(self.fuse(sequences)[:, None], present.any(dim=1, keepdim=True), None, self.share(sequences))
 
 
 class TwoTokensConfig(GoodConfig):
@@ -95,7 +95,7 @@ class MeanOfAll(Good):
 class AsTheyCome(Good):
     """Takes the mapping's order for that of the config."""
 
-    def given(self, inputs: Mapping[str, Tokens]) -> list[Tokens]:
+    def sequences(self, inputs: Mapping[str, Tokens]) -> list[Tokens]:
         return list(inputs.values())
 
 
@@ -103,8 +103,8 @@ class AsTheyCome(Good):
 class Centred(Good):
     """Subtracts the batch's mean, half of it, so that a clip alone is not 0."""
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
-        fused = super().fuse(given)
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
+        fused = super().fuse(sequences)
         return fused - 0.5 * fused.mean(dim=0)
 
 
@@ -129,8 +129,8 @@ class FirstOnly(Good):
         super().__init__(config, inputs, output)
         self.read = self.read[:1]
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
-        return super().fuse(given[:1])
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
+        return super().fuse(sequences[:1])
 
 
 @fuser("parameter-gradients", config=WithoutCountConfig)
@@ -148,17 +148,17 @@ class Counting(Good):
 
     calls = 0
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
         self.calls += self.training
-        return super().fuse(given) * (1 + self.calls)
+        return super().fuse(sequences) * (1 + self.calls)
 
 
 @fuser("deterministic-evaluation", config=GoodConfig)
 class Noisy(Good):
     """Draws a number also in evaluation."""
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
-        return super().fuse(given) * (1 + torch.rand(()))
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
+        return super().fuse(sequences) * (1 + torch.rand(()))
 
 
 @fuser("untouched-inputs", config=GoodConfig)
@@ -178,8 +178,8 @@ class Unsaved(Good):
         super().__init__(config, inputs, output)
         self.factor = torch.rand(()) + 0.5
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
-        return super().fuse(given) * self.factor
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
+        return super().fuse(sequences) * self.factor
 
 
 class RoundedConfig(GoodConfig):
@@ -199,24 +199,24 @@ class Rounded(Good):
 class OneDtype(Good):
     """Mixes float32 with a half-precision result in an operation that refuses it."""
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
-        fused = super().fuse(given)
-        return fused.float() + 0 * torch.lerp(torch.zeros(fused.shape), self.read[0](self.mean(given[0])), 0.5)
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
+        fused = super().fuse(sequences)
+        return fused.float() + 0 * torch.lerp(torch.zeros(fused.shape), self.read[0](self.mean(sequences[0])), 0.5)
 
 
 @fuser("attribution-shares", config=GoodConfig)
 class Overcounting(Good):
     """Shares that sum to 2."""
 
-    def share(self, given: list[Tokens]) -> Tensor:
-        there = torch.stack([tokens.valid().any(dim=1) for tokens in given], dim=1).float()
-        return 2 * there / there.sum(dim=1, keepdim=True).clamp(min=1)
+    def share(self, sequences: list[Tokens]) -> Tensor:
+        present = torch.stack([tokens.valid().any(dim=1) for tokens in sequences], dim=1).float()
+        return 2 * present / present.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 @fuser("compiled", config=GoodConfig)
 class Branching(Good):
     """Asks for a number in the middle."""
 
-    def fuse(self, given: list[Tokens]) -> Tensor:
-        fused = super().fuse(given)
+    def fuse(self, sequences: list[Tokens]) -> Tensor:
+        fused = super().fuse(sequences)
         return fused + 0 if fused.sum().item() > 0 else fused

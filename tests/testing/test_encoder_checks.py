@@ -25,5 +25,5 @@ def test_an_encoder_that_keeps_every_promise_passes() -> None:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_broken_promise_is_caught_by_its_check_alone(check: str) -> None:
-    found = failing(check)
-    assert list(found) == [check], found
+    failures = failing(check)
+    assert list(failures) == [check], failures

@@ -26,14 +26,14 @@ def test_a_fuser_that_keeps_every_promise_passes() -> None:
 
 @pytest.mark.parametrize("check", [check for check in CHECKS if check not in SLOW])
 def test_a_broken_promise_is_caught_by_its_check_alone(check: str) -> None:
-    found = failing(check, slow=False)
-    assert list(found) == [check], found
+    failures = failing(check, slow=False)
+    assert list(failures) == [check], failures
 
 
 @pytest.mark.slow
 def test_a_graph_break_is_caught_by_its_check_alone() -> None:
-    found = failing("compiled", slow=True)
-    assert list(found) == ["compiled"] and "fullgraph" in found["compiled"], found
+    failures = failing("compiled", slow=True)
+    assert list(failures) == ["compiled"] and "fullgraph" in failures["compiled"], failures
 
 
 def test_every_check_says_what_it_promises() -> None:

@@ -121,25 +121,25 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def own(packages: Path) -> Catalog:
+def catalog(packages: Path) -> Catalog:
     # In the order of the names the plugin comes before its kind.
     return discover(points=[point("a_greeter"), point("greeter_kind")])
 
 
-def test_plugins_of_the_kind_are_listed_with_their_interface(own: Catalog) -> None:
-    assert own.broken == [] and list(own.kinds) == ["greeter"] and own.names("greeter") == ["kind", "rude"]
-    assert own.interface(own.get("greeter", "kind")) == "name -> greeting"
-    assert own.kinds["greeter"].title == "a greeter"
+def test_plugins_of_the_kind_are_listed_with_their_interface(catalog: Catalog) -> None:
+    assert catalog.broken == [] and list(catalog.kinds) == ["greeter"] and catalog.names("greeter") == ["kind", "rude"]
+    assert catalog.interface(catalog.get("greeter", "kind")) == "name -> greeting"
+    assert catalog.kinds["greeter"].title == "a greeter"
 
 
-def test_plugins_of_the_kind_are_verified_by_its_checks(own: Catalog) -> None:
-    (good,), (bad,) = verify(own, "greeter", "kind"), verify(own, "greeter", "rude", {"word": "Hi"})
+def test_plugins_of_the_kind_are_verified_by_its_checks(catalog: Catalog) -> None:
+    (good,), (bad,) = verify(catalog, "greeter", "kind"), verify(catalog, "greeter", "rude", {"word": "Hi"})
     assert (good.check, good.promise, good.failure) == ("greets", "The greeting holds the name.", "")
     assert bad.failure == "word=Hi: the name is missing"
 
 
-def test_a_package_of_the_kind_is_written_and_passes_its_checks(own: Catalog, tmp_path: Path) -> None:
-    folder = write_package(own.kinds["greeter"], "polite", tmp_path)
+def test_a_package_of_the_kind_is_written_and_passes_its_checks(catalog: Catalog, tmp_path: Path) -> None:
+    folder = write_package(catalog.kinds["greeter"], "polite", tmp_path)
     test = (folder / "tests" / "test_polite.py").read_text(encoding="utf-8")
     assert "from greeter_kind.checks import GreeterContract" in test
     sys.path.insert(0, str(folder))
@@ -155,7 +155,7 @@ def test_without_its_kind_a_plugin_is_listed_as_broken(packages: Path) -> None:
     assert catalog.names("greeter") == [] and "no plugin kind 'greeter'" in catalog.broken[0].cause
 
 
-def test_two_kinds_of_one_name_are_refused(own: Catalog, packages: Path) -> None:
+def test_two_kinds_of_one_name_are_refused(catalog: Catalog, packages: Path) -> None:
     (packages / "impostor_kind.py").write_text(
         "from affectgpt import hookimpl\nfrom affectgpt.registry.kinds import PluginKind\n@hookimpl\n"
         "def affectgpt_kinds():\n    return [PluginKind(name='greeter', config='impostor_kind:Config')]\n",
@@ -165,15 +165,15 @@ def test_two_kinds_of_one_name_are_refused(own: Catalog, packages: Path) -> None
         discover(["impostor_kind"], points=[point("greeter_kind")])
 
 
-def test_a_kind_without_checks_or_template_says_so(own: Catalog, tmp_path: Path) -> None:
+def test_a_kind_without_checks_or_template_says_so(catalog: Catalog, tmp_path: Path) -> None:
     from affectgpt.registry.kinds import PluginKind
 
     bare = PluginKind(name="bare", config="greeter_kind.contract:GreeterConfig")
-    own.add_kind(bare)
+    catalog.add_kind(bare)
     with pytest.raises(PluginError, match="'bare' have no template"):
         write_package(bare, "thing", tmp_path)
     with pytest.raises(PluginError, match="'bare' have no checks"):
-        list(verify(own, "bare", "thing"))
+        list(verify(catalog, "bare", "thing"))
 
 
 def test_the_registry_names_no_kind() -> None:

@@ -37,15 +37,15 @@ class InitialModel:
         adapted = pipeline.llm.adapter() is not None
         if not adapted:
             load_adapter(pipeline, self.folder)
-        own, stored = tensors_to_save(pipeline), self.tensors
+        current, stored = tensors_to_save(pipeline), self.tensors
         fresh = adapted and getattr(self.saved_config.llm.config, "lora", None) is None
         if fresh:
             # PEFT calls a layer so that it has put an adapter on.
-            names = {name.replace(".base_layer.", "."): name for name in own}
+            names = {name.replace(".base_layer.", "."): name for name in current}
             stored = {names.get(name, name): tensor for name, tensor in stored.items()}
         elsewhere = tuple(f"{name}." for name in self._parts_from_folders(pipeline))
-        wanted = {name: each for name, each in own.items() if name in stored or not name.startswith(elsewhere)}
-        copy_into(wanted, stored, str(self.folder / WEIGHTS))
+        targets = {name: tensor for name, tensor in current.items() if name in stored or not name.startswith(elsewhere)}
+        copy_into(targets, stored, str(self.folder / WEIGHTS))
         if adapted and not fresh:
             load_adapter(pipeline, self.folder)
 

@@ -90,7 +90,7 @@ def save(
 ) -> None:
     """Write `pipeline` to `folder`, whole or not at all; `dtype` is that of the stored float tensors.
 
-    `write_extras` is called with the folder in the making, to write some of `EXTRAS` into it. An existing saved model there is
+    `write_extras` is called with the new folder, to write some of `EXTRAS` into it. An existing saved model is
     replaced; of its extras those stay that `write_extras` did not write, but for a card that was generated. Raises
     CheckpointError when the folder holds anything else or cannot be made, and RunError when a tensor holds a value that
     is not finite, in `dtype`, or the disk refuses.

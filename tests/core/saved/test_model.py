@@ -166,12 +166,14 @@ def test_a_place_whose_path_is_no_text_is_refused_before_the_work(tmp_path: Path
         check_destination(tmp_path / os.fsdecode(b"m\xff"))
 
 
-@pytest.mark.parametrize("place", ["small.yaml/model", "small.yaml/deep/model", "n" * 300])
-def test_a_place_that_cannot_be_written_is_an_error(small: Path, catalog: Catalog, tmp_path: Path, place: str) -> None:
-    with pytest.raises(CheckpointError, match="cannot be saved at this place"):
-        save(built(small, catalog), tmp_path / place)
-    with pytest.raises(CheckpointError, match="cannot be saved at this place"):
-        check_destination(tmp_path / place)
+@pytest.mark.parametrize("location", ["small.yaml/model", "small.yaml/deep/model", "n" * 300])
+def test_a_place_that_cannot_be_written_is_an_error(
+    small: Path, catalog: Catalog, tmp_path: Path, location: str
+) -> None:
+    with pytest.raises(CheckpointError, match="cannot be saved at this location"):
+        save(built(small, catalog), tmp_path / location)
+    with pytest.raises(CheckpointError, match="cannot be saved at this location"):
+        check_destination(tmp_path / location)
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
 
