@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 
 class _Attached:
-    """Something that a config carries beside its settings. Two configs with equal settings are equal in spite of it."""
+    """A value that a config carries and that does not count when two configs are compared."""
 
     def __init__(self, value: Any = None) -> None:
         self.value = value

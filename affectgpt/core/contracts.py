@@ -1,4 +1,4 @@
-"""The four plugin contracts. A plugin is two classes: a config (here the bases, no torch) and a module.
+"""The contracts of the four kinds of plugins. A plugin is two classes: a config (the bases are here) and a module.
 
 The config says what the plugin will produce before a weight exists; the module is an `nn.Module` built as
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
 
 Stream = Literal["face", "frame", "audio"]
-API_VERSION = 1
 SENTIMENTS = ("positive", "negative", "neutral")
 
 
@@ -80,7 +79,7 @@ class FuserConfig(PluginConfig):
     inputs: list[str] = Field(min_length=1, description="encoders or other fusers, in order")
 
     def infer(self, inputs: Mapping[str, TokenSpec]) -> TokenSpec:
-        """The tokens this fuser gives, from those it is given. Raises InterfaceError when they do not fit."""
+        """The output of the fuser for these inputs. Raises InterfaceError when they do not fit."""
         raise TypeError(f"{type(self).__name__} must define infer()")
 
     def parameters(self, inputs: Mapping[str, TokenSpec]) -> int | None:

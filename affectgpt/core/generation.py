@@ -1,4 +1,4 @@
-"""What a [Pipeline][] says of clips: whole answers, or their text while it is written."""
+"""Generate the answers of a [Pipeline][]: whole, or piece by piece."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each modality counted for an answer, measured by taking it away."""
+"""The share of each modality in an answer, measured by leaving it out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipeline file -> [PipelineConfig][]: all problems of a file in one pass, each with its place.
+"""Pipeline file -> [PipelineConfig][]: all problems of a file in one pass, each with its location.
 
 Two phases: the nodes' options go to the config models of the plugins they name, everything else to the
 schema. A node that failed is still known by name, so that it does not set off further errors.

@@ -28,7 +28,7 @@ Config_co = TypeVar("Config_co", bound=BaseModel, covariant=True)
 
 @dataclass(frozen=True)
 class PlannedNode(Generic[Config_co]):
-    """One node: its plugin, its config, what it is given and what it gives, and its weights if known."""
+    """One node: its plugin, config, input and output types, and number of weights (None: unknown)."""
 
     name: str
     entry: PluginEntry

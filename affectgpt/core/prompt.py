@@ -1,4 +1,4 @@
-"""What the LLM reads: a list of parts, each a piece of text or the place of a node's tokens. No torch."""
+"""The prompt as a list of parts: text, or a placeholder for the tokens of a node. No torch."""
 
 from __future__ import annotations
 

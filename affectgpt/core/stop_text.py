@@ -35,7 +35,7 @@ def cut_at_stop(text: str, stops: Sequence[str]) -> str:
 
 
 class StreamedText:
-    """Gives the text of ids as they come; all that was given, together, is [cut_at_stop][] of the whole text.
+    """The text of an answer while its ids are generated; its pieces, joined, are [cut_at_stop][] of the whole text.
 
     Kept back until it is settled: half a character, what may be the beginning of a stop text, and blanks that may
     turn out to be the last. Ids are decoded in a window, so that a token of a long answer costs no more than one of a

@@ -1,4 +1,4 @@
-"""The type of [Tokens][] before any exist: what a plugin declares that it takes and gives. No torch."""
+"""The declared type of [Tokens][]: modality, width and number. No torch."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class MediaError(AffectGPTError):
 
 
 class DataError(AffectGPTError):
-    """A dataset folder or a label file is not what it should be."""
+    """A dataset folder or a label file has the wrong content."""
 
 
 class CheckpointError(AffectGPTError):

@@ -1,4 +1,4 @@
-"""What every encoder keeps, one function per promise; each raises AssertionError saying what broke it."""
+"""The checks of an encoder, one function each. A check raises AssertionError with what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every extractor keeps, one function per promise; each raises AssertionError saying what broke it."""
+"""The checks of an extractor, one function each. A check raises AssertionError with what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every fuser keeps, one function per promise; each raises AssertionError saying what broke it."""
+"""The checks of a fuser, one function each. A check raises AssertionError with what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What configs and weights have to survive."""
+"""Configs survive JSON, and weights a state dict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the checks outside pytest."""
+"""Run the checks of a plugin without pytest."""
 
 from __future__ import annotations
 

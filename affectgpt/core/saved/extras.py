@@ -1,4 +1,4 @@
-"""What may stand beside a saved model's own files: a model card, and what a converted checkpoint held.
+"""The optional files of a saved model: a model card, and the sidecar of a converted checkpoint.
 
 README.md    the card; one that was generated tells of the weights that it was written for
 released/    plain files
@@ -55,7 +55,7 @@ def copy_sidecar(folder: Path, new_folder: Path) -> None:
 
 
 def copy_extras(folder: Path, new_folder: Path) -> None:
-    """Copy into `made` what stands beside the saved model `folder`, that is to be replaced, and `made` has not."""
+    """Copy the extras of the saved model `folder`, which is about to be replaced, that `new_folder` does not have."""
     if not (new_folder / RELEASED).exists():
         copy_sidecar(folder, new_folder)
     card = folder / CARD
