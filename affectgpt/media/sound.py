@@ -69,7 +69,7 @@ def resample(waveform: np.ndarray, source_rate: int, rate: int, resampling: Resa
     resampler = _Resampler(path, rate) if resampling == "libav" else _SincResampler(path, rate)
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None]), format="flt", layout="mono")
     frame.sample_rate = source_rate
-    converted: NDArray[np.float32] = np.concatenate([*resampler.feed(frame), *resampler.finish()])
+    converted: np.ndarray = np.concatenate([*resampler.feed(frame), *resampler.finish()])
     _clean_samples(converted)
     return converted
 

@@ -197,7 +197,7 @@ def test_a_process_that_dies_before_it_sent_what_it_read_costs_none(
 
 
 def test_processes_that_die_before_they_read_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("affectgpt.workers.prefetch.end_with", lambda *_: os._exit(1))
+    monkeypatch.setattr("affectgpt.workers.prefetch.exit_with_parent", lambda *_: os._exit(1))
     with pytest.raises(RunError, match="before it read one"):
         list(prefetch(int, 5, 2, lost))
 
