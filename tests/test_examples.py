@@ -33,12 +33,12 @@ QUICK = [*(word for setting in SETTINGS for word in ("--set", setting)), "--work
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four short clips in the MER2025 layout."""
-    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.clips import write_clips
     from affectgpt.synthetic.difficulty import Difficulty
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("clips") / "train"
-    generate(folder, clips=4, seed=2, workers=1, difficulty=Difficulty(seconds=(1.0, 1.2)))
+    write_clips(folder, clips=4, seed=2, workers=1, difficulty=Difficulty(seconds=(1.0, 1.2)))
     return folder
 
 
@@ -89,10 +89,10 @@ def test_a_fuser_in_one_file_trains_and_describes(
 
 def test_the_one_file_fuser_reads_real_tokens_only_and_says_what_is_absent(catalog: object) -> None:
     from affectgpt import Catalog, Tokens, TokenSpec
-    from affectgpt.registry.discovery import load_ref
+    from affectgpt.registry.discovery import load_plugins_from
 
     assert isinstance(catalog, Catalog)
-    load_ref(catalog, str(ONE_FILE / "highway.py"))
+    load_plugins_from(catalog, str(ONE_FILE / "highway.py"))
     entry = catalog.get("fuser", "simple-highway")
     config = catalog.config_class(entry)(inputs=["face", "audio"])
     specs = {
@@ -103,20 +103,20 @@ def test_the_one_file_fuser_reads_real_tokens_only_and_says_what_is_absent(catal
     torch.manual_seed(0)
     fuser = catalog.target_class(entry)(config, specs, spec)
     face, audio = torch.randn(3, 4, 3), torch.randn(3, 2, 5)
-    seen = torch.tensor([[True, True, False, False], [True] * 4, [False] * 4])
+    calls = torch.tensor([[True, True, False, False], [True] * 4, [False] * 4])
     heard = torch.tensor([[True, True], [False, False], [False, False]])
-    fused = fuser({"face": Tokens(face, seen), "audio": Tokens(audio, heard)})
+    fused = fuser({"face": Tokens(face, calls), "audio": Tokens(audio, heard)})
     assert fused.values.shape == (3, spec.tokens, spec.dim) == (3, 1, 5)
     assert fused.mask.tolist() == [[True], [True], [False]]
     spoiled = fuser(
         {
-            "face": Tokens(face.masked_fill(~seen[..., None], float("nan")), seen),
+            "face": Tokens(face.masked_fill(~calls[..., None], float("nan")), calls),
             "audio": Tokens(audio.masked_fill(~heard[..., None], float("nan")), heard),
         }
     )
     assert torch.equal(fused.values, spoiled.values)
-    other = fuser({"face": Tokens(face + 1, seen), "audio": Tokens(audio, heard)})
-    assert not torch.equal(fused.values[0], other.values[0])
+    second = fuser({"face": Tokens(face + 1, calls), "audio": Tokens(audio, heard)})
+    assert not torch.equal(fused.values[0], second.values[0])
 
 
 # -- a package
@@ -154,7 +154,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def elsewhere(site: Path, *arguments: str) -> str:
     """The command line in a fresh process that finds the package; its standard output."""
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "affectgpt.cli.main", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path},
@@ -162,8 +162,8 @@ def elsewhere(site: Path, *arguments: str) -> str:
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 SWAP = ("--set", "fusers.multi.plugin=highway")
@@ -200,7 +200,7 @@ def test_without_the_package_the_plugin_is_unknown(
 
 def test_the_package_passes_its_own_tests(site: Path) -> None:
     tests = str(PACKAGE / "tests")
-    done = subprocess.run(
+    process = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -221,7 +221,7 @@ def test_the_package_passes_its_own_tests(site: Path) -> None:
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0 and " passed" in done.stdout, done.stdout
+    assert process.returncode == 0 and " passed" in process.stdout, process.stdout
 
 
 def test_the_package_builds_and_installs(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_the_package_builds_and_installs(tmp_path: Path) -> None:
 
 def test_the_guide_shows_the_packages_own_code_and_what_verify_prints(site: Path) -> None:
     guide = (ROOT / "docs" / "how-to" / "write-a-fuser.md").read_text(encoding="utf-8")
-    shown = elsewhere(site, "plugins", "verify", "highway")
-    assert shown.strip() in guide
+    text = elsewhere(site, "plugins", "verify", "highway")
+    assert text.strip() in guide
     files = [*PACKAGE.rglob("*.py")]
     code = {line.strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()}
     snippets = [part.split("```")[0] for part in guide.split("```python\n")[1:3]]

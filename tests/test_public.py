@@ -49,7 +49,7 @@ def own_members(cls: type) -> Iterator[tuple[str, object]]:
 
 def describe_names() -> dict[str, dict[str, str]]:
     """Per module: name -> signature, and `Class.method` -> signature."""
-    found: dict[str, dict[str, str]] = {}
+    result: dict[str, dict[str, str]] = {}
     for path in MODULES:
         module = import_module(path)
         signatures = {}
@@ -59,19 +59,19 @@ def describe_names() -> dict[str, dict[str, str]]:
             signatures[name] = signature_of(value) if is_documented else type(value).__name__
             if inspect.isclass(value):
                 signatures |= {f"{name}.{member}": signature_of(item) for member, item in own_members(value)}
-        found[path] = signatures
-    return found
+        result[path] = signatures
+    return result
 
 
 def describe_commands(command: Any, path: str = "affectgpt") -> dict[str, list[str]]:
     """Command -> its arguments and options."""
-    found = {}
+    result = {}
     if children := getattr(command, "commands", None):
         for name in sorted(children):
-            found |= describe_commands(children[name], f"{path} {name}")
-    shown = [item for item in command.params if not getattr(item, "hidden", False)]
-    found[path] = sorted(" ".join([*item.opts, *item.secondary_opts]) for item in shown)
-    return found
+            result |= describe_commands(children[name], f"{path} {name}")
+    results = [item for item in command.params if not getattr(item, "hidden", False)]
+    result[path] = sorted(" ".join([*item.opts, *item.secondary_opts]) for item in results)
+    return result
 
 
 def describe_public() -> dict[str, Any]:

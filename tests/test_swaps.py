@@ -83,9 +83,9 @@ def place_of(catalog: Catalog, kind: Kind, name: str) -> tuple[str, str]:
 
 def swapped(folder: Path, catalog: Catalog, kind: Kind, name: str) -> tuple[Path, str]:
     """A copy of `configs/tiny.yaml` in which one node was changed to the plugin, and the node's name."""
-    node, given = place_of(catalog, kind, name)
+    node, inputs = place_of(catalog, kind, name)
     text = (CONFIGS / "tiny.yaml").read_text(encoding="utf-8")
-    flow = "{" + ", ".join(filter(None, [f"plugin: {name}", given, OPTIONS[kind, name]])) + "}"
+    flow = "{" + ", ".join(filter(None, [f"plugin: {name}", inputs, OPTIONS[kind, name]])) + "}"
     path = folder / "tiny.yaml"
     path.write_text(with_node(text, node, flow), encoding="utf-8")
     shutil.copytree(CONFIGS / "tiny-tokenizer", folder / "tiny-tokenizer")
@@ -121,7 +121,7 @@ def test_a_swap_of_one_node_checks_trains_and_writes(kind: Kind, name: str, tmp_
     pipeline = assemble(plan)
     module = pipeline.llm if kind == "llm" else (pipeline.encoders if kind == "encoder" else pipeline.fusers)[node]
     assert isinstance(module, catalog.target_class(planned.entry))
-    assert planned.parameters in (None, sum(each.numel() for each in module.parameters()))
+    assert planned.parameters in (None, sum(sample.numel() for sample in module.parameters()))
 
     clips = [NoiseClip(1, seconds=1.2), NoiseClip(2, seconds=0.0), NoiseClip(3, seconds=0.7)]
     samples = [Sample(str(clip.seed), pipeline.prepare(clip), "well", "Angry.") for clip in clips]
@@ -130,18 +130,19 @@ def test_a_swap_of_one_node_checks_trains_and_writes(kind: Kind, name: str, tmp_
     assert len(history.losses) == 1 and math.isfinite(history.losses[0])
     changed = {key for key, value in pipeline.named_parameters() if not torch.equal(before[key], value)}
     assert changed and changed <= {key for key, value in pipeline.named_parameters() if value.requires_grad}
-    own = {id(value) for value in module.parameters() if value.requires_grad}
-    assert not own or own & {id(value) for key, value in pipeline.named_parameters() if key in changed}
-    answers = pipeline.generate(collate([each.media for each in samples], [each.subtitle for each in samples]))
-    assert len(answers) == len(samples) and all(isinstance(each.text, str) and each.tokens <= 4 for each in answers)
+    names = {id(value) for value in module.parameters() if value.requires_grad}
+    assert not names or names & {id(value) for key, value in pipeline.named_parameters() if key in changed}
+    answers = pipeline.generate(collate([sample.media for sample in samples], [sample.subtitle for sample in samples]))
+    assert len(answers) == len(samples)
+    assert all(isinstance(answer.text, str) and answer.tokens <= 4 for answer in answers)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "name"), [each for each in FOUND if each[0] != "fuser"], ids=lambda each: each)
+@pytest.mark.parametrize(("kind", "name"), [plugin for plugin in FOUND if plugin[0] != "fuser"], ids=lambda part: part)
 def test_every_encoder_and_language_model_keeps_its_contract(
     kind: Kind, name: str, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.chdir(CONFIGS)
     options = yaml.safe_load("{" + OPTIONS[kind, name] + "}")
-    assert [f"{each.check}: {each.failure}" for each in verify(catalog, kind, name, options) if each.failure] == []
+    assert [f"{item.check}: {item.failure}" for item in verify(catalog, kind, name, options) if item.failure] == []

@@ -184,7 +184,9 @@ def _check_finite(path: Path) -> None:
         reason = str(error).splitlines()[0]
         raise CheckpointError("the weights cannot be read", where=str(path), found=reason) from error
     if wrong:
-        raise CheckpointError.from_problems(list(_problem_naming("tensors hold values that are not finite", wrong, str(path))))
+        raise CheckpointError.from_problems(
+            list(_problem_naming("tensors hold values that are not finite", wrong, str(path)))
+        )
 
 
 def _problem_naming(what: str, names: list[str], where: str) -> Iterator[Problem]:

@@ -37,10 +37,10 @@ def request_body(
 ) -> dict[str, Any]:
     """The JSON body that asks `model` (a served model's or adapter's name) to continue `embeds [T, D]`.
 
-    `settings` are the pipeline's with the text that ends an answer among the stop texts ([generation_settings][]); `end_ids`
-    are the LLM's ids that end one. Every sampling option is sent, also where it does nothing: for what a request leaves
-    open, the server takes the defaults of the model's own `generation_config.json`. Raises InterfaceError when
-    `embeds` is not what the server reads.
+    `settings` are the pipeline's with the text that ends an answer among the stop texts ([generation_settings][]);
+    `end_ids` are the LLM's ids that end one. Every sampling option is sent, also where it does nothing: for what a
+    request leaves open, the server takes the defaults of the model's own `generation_config.json`. Raises
+    InterfaceError when `embeds` is not what the server reads.
     """
     return {"model": model, "prompt": "", "prompt_embeds": base64_tensor(embeds), **sampling(settings, end_ids, seed)}
 

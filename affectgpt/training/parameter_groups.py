@@ -53,8 +53,7 @@ def _check_rates(parts: Iterable[str], trained: Iterable[str]) -> None:
             "this part holds no trained parameter",
             f"training.rates.{part}",
             expected=f"one of {', '.join(short)}",
-            hint=did_you_mean(part, prefixes)
-            or f"remove it (training.rates.{part}=null), or do not freeze this part",
+            hint=did_you_mean(part, prefixes) or f"remove it (training.rates.{part}=null), or do not freeze this part",
         )
         for part in parts
         if part not in prefixes

@@ -28,8 +28,8 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 @pytest.mark.slow
 def test_it_tests_measures_and_writes_every_shape(tmp_path: Path) -> None:
     arguments = ("--device", "cpu", "--quick", "--out", "results/kernel")
-    done = run(tmp_path, *arguments, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = run(tmp_path, *arguments, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+    assert process.returncode == 0, process.stdout + process.stderr
     result = json.loads((tmp_path / "results" / "kernel.json").read_text())
     assert result["failed_tests"] == [] and result["not_run"] == [] and len(result["rows"]) == 2
     for row in result["rows"]:
@@ -41,11 +41,11 @@ def test_it_tests_measures_and_writes_every_shape(tmp_path: Path) -> None:
 
 def test_time_that_is_up_leaves_shapes_listed(tmp_path: Path) -> None:
     arguments = ("--device", "cpu", "--quick", "--seconds", "0", "--out", "kernel")
-    done = run(tmp_path, *arguments, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = run(tmp_path, *arguments, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+    assert process.returncode == 0, process.stdout + process.stderr
     assert len(json.loads((tmp_path / "kernel.json").read_text())["not_run"]) == 2
 
 
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert done.returncode == 1 and "there is no GPU here" in done.stderr and "Traceback" not in done.stderr
+    process = run(tmp_path)
+    assert process.returncode == 1 and "there is no GPU here" in process.stderr and "Traceback" not in process.stderr

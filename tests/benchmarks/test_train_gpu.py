@@ -24,8 +24,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_it_measures_and_writes_every_row(tmp_path: Path) -> None:
     sizes = ("--steps", "2", "--new-tokens", "4", "--answer", "12")
-    done = run(tmp_path, "--device", "cpu", "--quick", *sizes, "--out", "results/train.json")
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = run(tmp_path, "--device", "cpu", "--quick", *sizes, "--out", "results/train.json")
+    assert process.returncode == 0, process.stdout + process.stderr
     result = json.loads((tmp_path / "results" / "train.json").read_text())
     rows = result["rows"]
     assert len(rows) == 5 and result["not_run"] == [] and result["machine"]["processes"] == 1
@@ -37,12 +37,12 @@ def test_it_measures_and_writes_every_row(tmp_path: Path) -> None:
 
 
 def test_time_that_is_up_leaves_rows_listed(tmp_path: Path) -> None:
-    done = run(tmp_path, "--device", "cpu", "--quick", "--seconds", "0", "--out", "train.json")
-    assert done.returncode == 0, done.stderr
+    process = run(tmp_path, "--device", "cpu", "--quick", "--seconds", "0", "--out", "train.json")
+    assert process.returncode == 0, process.stderr
     result = json.loads((tmp_path / "train.json").read_text())
     assert result["rows"] == {} and len(result["not_run"]) == 5
 
 
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert done.returncode != 0 and "there is no CUDA device" in done.stderr and "Traceback" not in done.stderr
+    process = run(tmp_path)
+    assert process.returncode != 0 and "there is no CUDA device" in process.stderr and "Traceback" not in process.stderr

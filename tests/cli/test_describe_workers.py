@@ -110,13 +110,13 @@ def test_no_more_than_a_window_and_a_little_is_read_ahead(model: Path, folder: P
     from affectgpt.serving.describe import describe_each
 
     pipeline = load(model, discover())
-    known, log = pipeline.prepare, tmp_path / "log"
+    table, log = pipeline.prepare, tmp_path / "log"
     log.touch()
 
     def watched(clip: Any) -> Any:
         with log.open("a") as file:
             file.write("x")
-        return known(clip)
+        return table(clip)
 
     pipeline.prepare = watched
     files = [folder / "synth_train_00000.mp4"] * 10_000

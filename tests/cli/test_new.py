@@ -80,7 +80,7 @@ def test_the_package_passes_its_own_tests_untouched(
         (["fuser", "m" * 41], "at most 40 characters"),
         (["fuser", "mean"], "there is a fuser of this name"),
         (["fuser", "mine", "--into", "nowhere"], "there is no such folder"),
-        (["fuser", "taken"], "this is already there"),
+        (["fuser", "taken"], "the package exists"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_written(

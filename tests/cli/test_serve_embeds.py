@@ -87,7 +87,7 @@ def expected(model: Path, files: list[Path]) -> list[torch.Tensor]:
     clips = [Clip.open(path) for path in files]
     batch = collate([pipeline.prepare(clip) for clip in clips], [clip.subtitle for clip in clips])
     with torch.no_grad():
-        return pipeline.prompts(pipeline.fuse(pipeline.encode(batch, alone=True)), batch.subtitles)
+        return pipeline.prompts(pipeline.fuse(pipeline.encode(batch, one_by_one=True)), batch.subtitles)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def test_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         (["mean", "--set", "width=3"], "width: Extra inputs are not permitted"),
         (["mean", "--set", "width"], "expected: KEY=VALUE"),
         (["cross-attention", "--set", "dim=7", "--set", "heads=2"], "the heads do not fit the width"),
-        (["speech"], "--set KEY=VALUE gives one"),
+        (["speech"], "pass them as options"),
         (["llm"], "give either `llm`"),
     ],
 )

@@ -56,11 +56,11 @@ class NoiseClip:
 def samples(catalog: Catalog) -> dict[str, list[Sample]]:
     torch.set_num_threads(1)
     pipeline = assemble(variant_plan("full model", catalog, 0, QUICK))
-    made = [
+    built_model = [
         Sample(f"clip{index}", pipeline.prepare(NoiseClip(index)), "well", describe_combination(COMBINATIONS[index], 0))
         for index in range(8)
     ]
-    return {"train": made[:5], "test": made[5:]}
+    return {"train": built_model[:5], "test": built_model[5:]}
 
 
 def test_every_variant_is_listed_here() -> None:
@@ -89,7 +89,7 @@ def test_the_table_is_computed_and_the_first_model_saved(
     samples: dict[str, list[Sample]], catalog: Catalog, tmp_path: Path
 ) -> None:
     jobs = [("face only", 0), ("full model", 1)]
-    told: list[tuple[str, int, int]] = []
+    messages: list[tuple[str, int, int]] = []
     rows = list(
         run_variants(
             jobs,
@@ -97,7 +97,7 @@ def test_the_table_is_computed_and_the_first_model_saved(
             workers=1,
             overrides=QUICK,
             save_first=tmp_path / "model",
-            progress=lambda *message: told.append(message),
+            progress=lambda *message: messages.append(message),
         )
     )
     assert [(row.name, row.seed) for row in rows] == jobs
@@ -107,7 +107,7 @@ def test_the_table_is_computed_and_the_first_model_saved(
         pipeline = assemble(variant_plan(row.name, catalog, row.seed, QUICK))
         assert row.parameters == sum(each.numel() for each in pipeline.parameters() if each.requires_grad)
     assert rows[0].parameters < rows[1].parameters
-    assert ("training: face only", 1, 2) in told and all(label.startswith("training: ") for label, _, _ in told)
+    assert ("training: face only", 1, 2) in messages and all(label.startswith("training: ") for label, _, _ in messages)
 
     saved = load(tmp_path / "model", catalog)
     assert set(saved.encoders) == {"face"}
@@ -132,16 +132,16 @@ def test_a_job_that_fails_is_told(samples: dict[str, list[Sample]]) -> None:
 
 @pytest.mark.slow
 def test_clips_are_written_and_read(catalog: Catalog, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    write_clips(tmp_path, train=3, test=2, seed=1, workers=1, progress=lambda *message: told.append(message))
+    messages: list[tuple[str, int, int]] = []
+    write_clips(tmp_path, train=3, test=2, seed=1, workers=1, progress=lambda *message: messages.append(message))
     plan = variant_plan("full model", catalog, 0, QUICK)
-    found = read_clips(tmp_path, plan, catalog, 0, lambda *message: told.append(message))
-    assert {split: len(each) for split, each in found.items()} == {"train": 3, "test": 2}
-    assert not {each.name for each in found["train"]} & {each.name for each in found["test"]}
-    assert {label for label, _, _ in told} == {
+    result = read_clips(tmp_path, plan, catalog, 0, lambda *message: messages.append(message))
+    assert {split: len(value) for split, value in result.items()} == {"train": 3, "test": 2}
+    assert not {value.name for value in result["train"]} & {value.name for value in result["test"]}
+    assert {label for label, _, _ in messages} == {
         "writing train clips",
         "writing test clips",
         "reading train clips",
         "reading test clips",
     }
-    assert all(each.media["face"] is not None and each.media["audio"] is not None for each in found["train"])
+    assert all(value.media["face"] is not None and value.media["audio"] is not None for value in result["train"])

@@ -121,23 +121,23 @@ class Handler(BaseHTTPRequestHandler):
     def token(self) -> str:
         return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
-    def create(self, wanted: dict[str, Any]) -> None:
+    def create(self, expected: dict[str, Any]) -> None:
         if self.token != TOKEN:
             return self.send(403 if self.token else 401, {"error": f"{self.token} may not write"})
-        name = f"{wanted['organization']}/{wanted['name']}"
+        name = f"{expected['organization']}/{expected['name']}"
         if name in self.hub.repos:
             return self.send(409, {"error": "You already created this model repo", "url": f"{self.hub.url}/{name}"})
-        self.hub.put(name, private=wanted.get("visibility") == "private" or bool(wanted.get("private")))
+        self.hub.put(name, private=expected.get("visibility") == "private" or bool(expected.get("private")))
         return self.send(200, {"url": f"{self.hub.url}/{name}"})
 
-    def lfs(self, wanted: dict[str, Any]) -> None:
+    def lfs(self, expected: dict[str, Any]) -> None:
         objects = [
             {
-                "oid": each["oid"],
-                "size": each["size"],
-                "actions": {"upload": {"href": f"{self.hub.url}/blobs/{each['oid']}", "header": {}}},
+                "oid": item["oid"],
+                "size": item["size"],
+                "actions": {"upload": {"href": f"{self.hub.url}/blobs/{item['oid']}", "header": {}}},
             }
-            for each in wanted["objects"]
+            for item in expected["objects"]
         ]
         self.send(200, {"transfer": "basic", "objects": objects})
 
@@ -145,16 +145,16 @@ class Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         api = parts[:2] == ["api", "models"]
         parts = parts[2:] if api else parts
-        name, rest = "/".join(parts[:2]), parts[2:]
+        name, remainder = "/".join(parts[:2]), parts[2:]
         repo = self.hub.repos.get(name)
         if repo is None or (repo.private and self.token != TOKEN):
             if not self.token:
                 return self.send(401, {"error": "Invalid username or password."}, X_Error_Message="Invalid username")
             return self.missing("RepoNotFound")
         if not api:
-            return self.resolve(repo, rest[1], "/".join(rest[2:]))
-        action = rest[0] if rest else "revision"
-        revision = "/".join(rest[1:]) or "main"
+            return self.resolve(repo, remainder[1], "/".join(remainder[2:]))
+        action = remainder[0] if remainder else "revision"
+        revision = "/".join(remainder[1:]) or "main"
         sha = repo.branches.get(revision, revision)
         if sha not in repo.commits:
             return self.missing("RevisionNotFound")
@@ -169,15 +169,15 @@ class Handler(BaseHTTPRequestHandler):
                     "private": repo.private,
                     "tags": [],
                     "downloads": 0,
-                    "siblings": [{"rfilename": each} for each in files],
+                    "siblings": [{"rfilename": file} for file in files],
                 },
             )
         if action == "tree":
             return self.send(
                 200,
                 [
-                    {"type": "file", "path": each, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                    for each, data in files.items()
+                    {"type": "file", "path": file, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                    for file, data in files.items()
                 ],
             )
         if action == "preupload":
@@ -186,11 +186,11 @@ class Handler(BaseHTTPRequestHandler):
                 {
                     "files": [
                         {
-                            "path": each["path"],
+                            "path": file["path"],
                             "shouldIgnore": False,
-                            "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular",
+                            "uploadMode": "lfs" if file["path"].endswith(".safetensors") else "regular",
                         }
-                        for each in json.loads(body)["files"]
+                        for file in json.loads(body)["files"]
                     ]
                 },
             )
@@ -268,8 +268,8 @@ for line in sys.stdin:
 
 def environment(url: str, home: Path, **more: str) -> dict[str, str]:
     """That of a process which knows the server only, has no token unless told, and keeps its cache in `home`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    return kept | {
+    retained = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    return retained | {
         "HF_ENDPOINT": url,
         "HF_HOME": str(home),
         "HF_HUB_DISABLE_XET": "1",
@@ -339,8 +339,8 @@ def _asker(_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
 @pytest.fixture
 def hub(_server: Hub) -> Iterator[Hub]:
     """The server, empty."""
-    for kept in (_server.repos, _server.blobs, _server.requests, _server.proposed):
-        kept.clear()
+    for retained in (_server.repos, _server.blobs, _server.requests, _server.proposed):
+        retained.clear()
     yield _server
     _server.broken = 0
 

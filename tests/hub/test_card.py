@@ -161,11 +161,11 @@ def test_save_pretrained_writes_what_save_writes_and_the_card(tmp_path: Path, ca
     save(pipeline, tmp_path / "plain")
     save_pretrained(pipeline, folder, catalog=catalog)
     plain = {
-        each.relative_to(tmp_path / "plain"): each.read_bytes()
-        for each in (tmp_path / "plain").rglob("*")
-        if each.is_file()
+        path.relative_to(tmp_path / "plain"): path.read_bytes()
+        for path in (tmp_path / "plain").rglob("*")
+        if path.is_file()
     }
-    mine = {each.relative_to(folder): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+    mine = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert mine.pop(Path("README.md")) and mine == plain
     again = load(folder, catalog)
     assert all(torch.equal(t, again.state_dict()[n]) for n, t in pipeline.state_dict().items())
@@ -232,10 +232,10 @@ def test_hostile_texts_are_shown_never_obeyed(case: str, catalog: Catalog, score
     }, tags.names
     assert tags.links == ["#use"]
     assert set(data) == {"library_name", "tags", "pipeline_tag", "model-index"} and data["library_name"] == "affectgpt"
-    assert not any(each in text for each in ("\x1b", "\x07", "\u202e"))
+    assert not any(item in text for item in ("\x1b", "\x07", "\u202e"))
     heads = [line for line in text.splitlines() if line.startswith("## ")]
     assert heads == [
-        f"## {each}" for each in ("Pipeline", "Weights", "Training", "Scores", "Plugins", "What is not known", "Use")
+        f"## {item}" for item in ("Pipeline", "Weights", "Training", "Scores", "Plugins", "What is not known", "Use")
     ]
     widths = {len(row) for row in cells(html, ">language model<")}
     assert widths == {6} and html.count("<pre>") == 1

@@ -33,18 +33,18 @@ def test_a_whole_model_passes_and_draws_no_random_number(saved: Path, catalog: C
 
 def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
-        found = load_file(folder / "model.safetensors")
-        change(found)
-        save_file(found, folder / "model.safetensors")
+        result = load_file(folder / "model.safetensors")
+        change(result)
+        save_file(result, folder / "model.safetensors")
 
     return apply
 
 
 def config(change: Callable[[dict], object]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
-        found = yaml.safe_load((folder / "pipeline.yaml").read_text())
-        change(found)
-        (folder / "pipeline.yaml").write_text(yaml.safe_dump(found))
+        content = yaml.safe_load((folder / "pipeline.yaml").read_text())
+        change(content)
+        (folder / "pipeline.yaml").write_text(yaml.safe_dump(content))
 
     return apply
 
@@ -118,10 +118,10 @@ def test_a_link_in_the_place_of_a_folder_is_refused_too(
     assert place in str(caught.value)
 
 
-@pytest.mark.parametrize("left", [[], ["private/tokenizer.json"]])
-def test_what_the_config_names_in_the_folder_must_be_there(left: list[str], saved: Path, catalog: Catalog) -> None:
+@pytest.mark.parametrize("remaining", [[], ["private/tokenizer.json"]])
+def test_what_the_config_names_in_the_folder_must_be_there(remaining: list[str], saved: Path, catalog: Catalog) -> None:
     shutil.rmtree(saved / "tokenizer")
-    for name in left:
+    for name in remaining:
         (saved / "tokenizer" / name).parent.mkdir(parents=True)
         (saved / "tokenizer" / name).write_text("{}")
     with pytest.raises(CheckpointError, match="names a part of the saved model that is not there") as caught:

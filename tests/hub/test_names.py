@@ -22,8 +22,8 @@ from affectgpt.registry.errors import ConfigError
     ],
 )
 def test_a_name_of_the_hub(text: str, repo: str, revision: str | None) -> None:
-    found = hub_name(text)
-    assert found is not None and (found.repo, found.revision) == (repo, revision) and str(found) == text
+    result = hub_name(text)
+    assert result is not None and (result.repo, result.revision) == (repo, revision) and str(result) == text
 
 
 @pytest.mark.parametrize("text", ["name", "a/b/c", "/own/name", "../name", "", "own/", "own\\name", "own/näme", "~/x"])

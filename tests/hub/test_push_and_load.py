@@ -69,18 +69,18 @@ def test_commands_take_a_name_of_the_hub(hub: Any, asker: Any, tmp_path: Path) -
     sha = hub.put("own/tiny", TINY).branches["main"]
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     for name, number in (("own/tiny", 1), ("own/tiny@main", 2), (f"own/tiny@{sha}", 3)):
-        done = asker("describe", tmp_path / "bad.mp4", "--model", name)
-        assert done.code == 2 and "bad.mp4" in done.err, done.err
-        assert f"note: own/tiny at commit {sha}, from {hub.url}" in done.err, number
+        process = asker("describe", tmp_path / "bad.mp4", "--model", name)
+        assert process.code == 2 and "bad.mp4" in process.err, process.err
+        assert f"note: own/tiny at commit {sha}, from {hub.url}" in process.err, number
 
 
 def test_a_branch_is_loaded_as_it_is_there(hub: Any, asker: Any) -> None:
     repo = hub.put("own/tiny", TINY)
     config = repo.files["pipeline.yaml"].replace(b"Emotion?", b"Why?")
-    other = repo.commit({**repo.files, "pipeline.yaml": config}, "second")
-    for options in ({"revision": "second"}, {"revision": other}):
-        done = asker.python(load("own/tiny", **options).replace(".fusers", ".plan.config.prompt.question"))
-        assert done.out.splitlines() == [f"own/tiny at commit {other}, from {hub.url}", "4"], done.err
+    second = repo.commit({**repo.files, "pipeline.yaml": config}, "second")
+    for options in ({"revision": "second"}, {"revision": second}):
+        process = asker.python(load("own/tiny", **options).replace(".fusers", ".plan.config.prompt.question"))
+        assert process.out.splitlines() == [f"own/tiny at commit {second}, from {hub.url}", "4"], process.err
 
 
 def test_only_files_of_the_format_are_fetched_and_nothing_is_run(hub: Any, asker: Any, tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_only_files_of_the_format_are_fetched_and_nothing_is_run(hub: Any, asker
 def test_names_that_lead_out_of_the_cache_write_nothing_there(hub: Any, asker: Any, tmp_path: Path) -> None:
     names = ["tokenizer/../../../../../../escaped.json", "tokenizer//../../x.json"]
     hub.put("own/tiny", TINY, **dict.fromkeys(names, b"{}"))
-    done = asker.python(load("own/tiny"))
-    assert done.code != 0 or done.out
+    process = asker.python(load("own/tiny"))
+    assert process.code != 0 or process.out
     outside = [path for path in tmp_path.rglob("*.json") if path.name in ("escaped.json", "x.json")]
     assert not [path for path in outside if "snapshots" not in path.parts], outside
 
@@ -115,8 +115,8 @@ def test_a_model_that_wants_to_run_code_or_read_a_pickle_is_refused(hub: Any, as
     repo = hub.put("own/tiny", TINY)
     config = repo.files["pipeline.yaml"] + b"plugins: [./evil.py]\n"
     repo.commit({**repo.files, "pipeline.yaml": config, "evil.py": b"boom"})
-    done = asker.python(load("own/tiny"))
-    assert done.code == -1 and "wants to run plugin code" in done.err and "evil.py" not in hub.fetched
+    process = asker.python(load("own/tiny"))
+    assert process.code == -1 and "wants to run plugin code" in process.err and "evil.py" not in hub.fetched
 
 
 # -- what is not there
@@ -135,24 +135,24 @@ def test_what_is_not_there_is_one_error_each(hub: Any, asker: Any, tmp_path: Pat
         ("own/other", "this repository is not a saved model"),
         ("own/ti--ny", "not the name of a model on the Hub"),
     ):
-        said = error_of(asker("describe", tmp_path / "bad.mp4", "--model", name), 2)
-        assert words in said and name in said, said
-    said = error_of(asker("describe", tmp_path / "bad.mp4", "--model", "own/hidden", token=OTHER_TOKEN), 2)
-    assert "or it is private" in said
+        message = error_of(asker("describe", tmp_path / "bad.mp4", "--model", name), 2)
+        assert words in message and name in message, message
+    message = error_of(asker("describe", tmp_path / "bad.mp4", "--model", "own/hidden", token=OTHER_TOKEN), 2)
+    assert "or it is private" in message
     assert hub.fetched == set()
 
 
 def test_a_private_repository_opens_with_its_token(hub: Any, asker: Any, tmp_path: Path) -> None:
     hub.put("own/hidden", TINY, private=True)
-    done = asker.python(load("own/hidden", token=TOKEN))
-    assert done.code == 0 and TOKEN not in done.out + done.err, done.err
+    process = asker.python(load("own/hidden", token=TOKEN))
+    assert process.code == 0 and TOKEN not in process.out + process.err, process.err
 
 
 def test_a_hub_that_is_down_is_one_error_and_is_not_asked_again(hub: Any, asker: Any, tmp_path: Path) -> None:
     hub.broken = 503
     (tmp_path / "bad.mp4").write_bytes(b"no film")
-    said = error_of(asker("describe", tmp_path / "bad.mp4", "--model", "own/tiny"), 1)
-    assert "503" in said and hub.url in said
+    message = error_of(asker("describe", tmp_path / "bad.mp4", "--model", "own/tiny"), 1)
+    assert "503" in message and hub.url in message
     assert len(hub.requests) == 1
 
 
@@ -161,10 +161,10 @@ def test_without_a_hub_it_is_said_at_once(settings: str, fresh: Callable, tmp_pa
     more = {"HF_HUB_OFFLINE": "1"} if settings == "offline" else {}
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     command = ("describe", tmp_path / "bad.mp4", "--model", "own/tiny")
-    done = fresh("http://127.0.0.1:9", tmp_path / "home", *command, **more)
+    process = fresh("http://127.0.0.1:9", tmp_path / "home", *command, **more)
     words = "HF_HUB_OFFLINE is set" if settings == "offline" else "cannot be reached"
-    assert done.returncode == 1 and words in done.stderr and "own/tiny" in done.stderr, done.stderr
-    assert done.stderr.count("error: ") == 1 and len(done.stderr.splitlines()) <= 4 and done.stdout == ""
+    assert process.returncode == 1 and words in process.stderr and "own/tiny" in process.stderr, process.stderr
+    assert process.stderr.count("error: ") == 1 and len(process.stderr.splitlines()) <= 4 and process.stdout == ""
 
 
 def test_what_is_in_the_cache_is_used_without_a_hub(hub: Any, fresh: Callable, tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_a_second_push_replaces_the_files_of_the_format_and_leaves_others(hub: A
         },
     )
     assert asker("hub", "push", saved, "own/tiny", token=TOKEN).code == 0
-    others = {"notes/mine.txt", "tokenizer/theirs/kept.json"}
-    assert set(hub.repos["own/tiny"].files) == FETCHED | {"README.md"} | others
+    names = {"notes/mine.txt", "tokenizer/theirs/kept.json"}
+    assert set(hub.repos["own/tiny"].files) == FETCHED | {"README.md"} | names
 
 
 def test_what_is_no_part_of_the_format_is_not_uploaded(hub: Any, asker: Any, saved: Path) -> None:
@@ -218,10 +218,10 @@ def test_private_pull_request_and_branch(hub: Any, asker: Any, saved: Path) -> N
     hub.put("own/open", TINY)
     before = hub.repos["own/open"].files
     for more in ((), ("--pr",)):
-        said = error_of(asker("hub", "push", saved, "own/open", "--private", *more, token=TOKEN), 2)
-        assert "and is public" in said and hub.repos["own/open"].files == before and hub.proposed == []
-    done = asker("hub", "push", saved, "own/open", "--pr", token=TOKEN)
-    assert done.out.strip() == f"{hub.url}/own/open/discussions/1", done.err
+        message = error_of(asker("hub", "push", saved, "own/open", "--private", *more, token=TOKEN), 2)
+        assert "and is public" in message and hub.repos["own/open"].files == before and hub.proposed == []
+    process = asker("hub", "push", saved, "own/open", "--pr", token=TOKEN)
+    assert process.out.strip() == f"{hub.url}/own/open/discussions/1", process.err
     assert hub.repos["own/open"].files == before and "README.md" in hub.proposed[0]
     hub.repos["own/open"].branches["second"] = hub.repos["own/open"].branches["main"]
     assert asker("hub", "push", saved, "own/open", "--revision", "second", token=TOKEN).code == 0
@@ -239,8 +239,8 @@ def test_a_push_that_cannot_be_is_one_error_each(hub: Any, asker: Any, saved: Pa
         (["tiny"], TOKEN, 2, "owner is missing"),
         (["own/tiny", "--pr", "--revision", "second"], TOKEN, 2, "to the main branch"),
     ):
-        said = error_of(asker("hub", "push", saved, *arguments, token=token), code)
-        assert words in said, said
+        message = error_of(asker("hub", "push", saved, *arguments, token=token), code)
+        assert words in message, message
     assert len(hub.repos["own/tiny"].commits) == 1
 
 
@@ -249,8 +249,8 @@ def test_a_token_is_not_shown_when_the_client_cannot_send_it(hub: Any, asker: An
         "from affectgpt.hub.saving import push_to_hub\n"
         f"push_to_hub({str(saved)!r}, 'own/tiny', token='hf_secret\\x01part')"
     )
-    done = asker.python(code + "\n")
-    assert done.code == -1 and "secret" not in done.out + done.err and done.err, done.err
+    process = asker.python(code + "\n")
+    assert process.code == -1 and "secret" not in process.out + process.err and process.err, process.err
 
 
 def test_a_folder_that_is_no_whole_model_never_reaches_the_hub(
@@ -276,8 +276,10 @@ def test_a_folder_that_is_no_whole_model_never_reaches_the_hub(
 
 
 def test_a_hub_that_is_down_takes_no_push(fresh: Callable, saved: Path, tmp_path: Path) -> None:
-    done: subprocess.CompletedProcess[str] = fresh(
+    process: subprocess.CompletedProcess[str] = fresh(
         "http://127.0.0.1:9", tmp_path / "home", "hub", "push", saved, "own/tiny", HF_TOKEN=TOKEN
     )
-    assert done.returncode == 1 and "cannot be reached" in done.stderr and TOKEN not in done.stderr, done.stderr
-    assert done.stderr.count("error: ") == 1 and len(done.stderr.splitlines()) <= 4
+    assert process.returncode == 1 and "cannot be reached" in process.stderr and TOKEN not in process.stderr, (
+        process.stderr
+    )
+    assert process.stderr.count("error: ") == 1 and len(process.stderr.splitlines()) <= 4

@@ -128,7 +128,9 @@ def original(tmp_path: Path) -> Callable[..., Path]:
         model = OrderedDict()
         for key, expected_tensor in expected_tensors(parse_config(config, "test"), sizes, LAYERS).items():
             ids = torch.arange(16)[None]
-            model[key] = ids if expected_tensor.shape is None else torch.randn(expected_tensor.shape, generator=generator) * 0.1
+            model[key] = (
+                ids if expected_tensor.shape is None else torch.randn(expected_tensor.shape, generator=generator) * 0.1
+            )
         content = {"model": model, "optimizer": {"state": {}}, "config": config, "scaler": None, "epoch": 5}
         change(content)
         path = tmp_path / name

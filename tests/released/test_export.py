@@ -150,5 +150,7 @@ def test_pictures_and_heads_are_the_right_ones(
     converted(original("qformer", "qformer", "qformer", tokens=(4, 4, 4), reads=multi), prompt=words)
     content = yaml.safe_load((tmp_path / "out" / "pipeline.yaml").read_text())
     assert content["fusers"]["multi"]["inputs"] == ["face", "audio"]
-    assert content["encoders"]["frame"]["channel_order"] == "rgb" and content["encoders"]["face"]["channel_order"] == "bgr"
+    assert (
+        content["encoders"]["frame"]["channel_order"] == "rgb" and content["encoders"]["face"]["channel_order"] == "bgr"
+    )
     assert all(node["heads"] == heads for node in content["fusers"].values())

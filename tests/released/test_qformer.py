@@ -52,7 +52,9 @@ def load(ours: QFormer, state: Mapping[str, Tensor], branch: str) -> None:
     """The tensors of `state` that the table of names gives to this Q-Former: all of its own, and each once."""
     prefix = f"fusers.{NODES[branch]}."
     result = {}
-    for name, expected_tensor in expected_tensors(parse_config(CONFIG, "test"), Sizes(48, 64, 96, WIDTH, WIDE), None).items():
+    for name, expected_tensor in expected_tensors(
+        parse_config(CONFIG, "test"), Sizes(48, 64, 96, WIDTH, WIDE), None
+    ).items():
         result |= {own.removeprefix(prefix): state[name] for own in expected_tensor.ours if own.startswith(prefix)}
     ours.load_state_dict(result)
 

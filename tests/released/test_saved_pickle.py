@@ -86,13 +86,13 @@ def test_all_that_a_training_run_saves(tmp_path: Path) -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    kept = model.state_dict(keep_vars=True)  # Parameters, with `_metadata` beside them.
+    retained = model.state_dict(keep_vars=True)  # Parameters, with `_metadata` beside them.
     config = OrderedDict(model={"names": ["a", ("b", 2.5, None, True)]}, run={"seed": 2**70})
     state = optimizer.state_dict()
     state["state"][2**45] = {}
     content = {
         "model": model.state_dict(),
-        "kept": kept,
+        "kept": retained,
         "optimizer": state,
         "config": config,
         "epoch": 60,
@@ -101,9 +101,9 @@ def test_all_that_a_training_run_saves(tmp_path: Path) -> None:
         "one": torch.ones(()),
     }
     torch.save(content, tmp_path / "saved.pth")
-    found = read_checkpoint(tmp_path / "saved.pth")
-    assert list(found.model) == list(kept) and found.epoch == 60
-    assert found.config == {"model": {"names": ["a", ["b", 2.5, None, True]]}, "run": {"seed": 2**70}}
+    result = read_checkpoint(tmp_path / "saved.pth")
+    assert list(result.model) == list(retained) and result.epoch == 60
+    assert result.config == {"model": {"names": ["a", ["b", 2.5, None, True]]}, "run": {"seed": 2**70}}
 
 
 # -- what it does not
@@ -112,16 +112,16 @@ def test_all_that_a_training_run_saves(tmp_path: Path) -> None:
 def wide_key(width: int, depth: int) -> bytes:
     """A tuple of one tuple many times, this one of another many times, and so on."""
     steps = b"K\x01"
-    for place in range(depth):
-        steps = b"(" + steps + b"q%c" % place + b"h%c" % place * (width - 1) + b"t"
+    for path in range(depth):
+        steps = b"(" + steps + b"q%c" % path + b"h%c" % path * (width - 1) + b"t"
     return steps
 
 
 def doubled_list(times: int) -> bytes:
     """A list that holds one list twice, this one another twice, and so on."""
     steps = b"]"
-    for place in range(times):
-        steps = b"](" + steps + b"q%ch%ce" % (place, place)
+    for path in range(times):
+        steps = b"](" + steps + b"q%ch%ce" % (path, path)
     return steps
 
 

@@ -108,13 +108,13 @@ def test_numbers_of_thousands_of_digits(source: Callable[..., Path]) -> None:
 
 def test_folders_without_end(source: Callable[..., Path]) -> None:
     folder = source(data=F_STRINGS)
-    here = os.open(folder, os.O_DIRECTORY)
+    current = os.open(folder, os.O_DIRECTORY)
     for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        inner = os.open("d", os.O_DIRECTORY, dir_fd=here)
-        os.close(here)
-        here = inner
-    os.close(here)
+        os.mkdir("d", dir_fd=current)
+        inner = os.open("d", os.O_DIRECTORY, dir_fd=current)
+        os.close(current)
+        current = inner
+    os.close(current)
     try:
         assert find_wording(folder, facts()) == EXPECTED
         with pytest.raises(ConfigError, match="template for face_text was not found") as caught:
@@ -160,14 +160,14 @@ def test_a_branch_does_not_change_what_is_known_behind_it(source: Callable[..., 
 
 def test_a_question_under_a_key_without_a_name_is_not_preferred(source: Callable[..., Path]) -> None:
     code = F_STRINGS.replace("class Base", "class MERCaptionPlus_Dataset")
-    other = """
+    second = """
 class Other:
     def qa_description(self, sample):
         return {self.key: {"question": "What is the other one up to?"}}
 """
-    assert find_wording(source(data=code, other=other), facts()) == EXPECTED
+    assert find_wording(source(data=code, other=second), facts()) == EXPECTED
     with pytest.raises(ConfigError, match="question for a description stands in this source in 2 versions"):
-        find_wording(source(data=code, other=other), facts(dataset="third"))
+        find_wording(source(data=code, other=second), facts(dataset="third"))
 
 
 BARE = replace(EXPECTED, labels_answer="{labels}", remarks=(BARE_LABELS,))
@@ -200,37 +200,37 @@ def test_a_labels_answer_with_an_unknown_start_is_told(source: Callable[..., Pat
 def test_what_the_source_does_not_say_is_in_the_account(
     original: Callable[..., Path], converted: Callable[..., Any], source: Callable[..., Path]
 ) -> None:
-    told = converted(original(), prompt=None, source=source(data=F_STRINGS)).notes
+    message = converted(original(), prompt=None, source=source(data=F_STRINGS)).notes
     bare = F_STRINGS.replace('"answer": f"Seen', '"reply": f"Seen')
-    assert BARE_LABELS not in told
-    assert converted(original(), out="bare", prompt=None, source=source(data=bare)).notes == [BARE_LABELS, *told]
+    assert BARE_LABELS not in message
+    assert converted(original(), out="bare", prompt=None, source=source(data=bare)).notes == [BARE_LABELS, *message]
 
 
 def test_the_words_of_the_oracle(shared: Path, tmp_path: Path) -> None:
     """Each template of the original, written as code in one of our styles, comes out as it was."""
     import json
 
-    known = json.loads((shared / "oracle" / "inputs" / "prompts.json").read_text(encoding="utf-8"))
-    asked: Any = known["qa (with dummy sample)"]["out"]
+    content = json.loads((shared / "oracle" / "inputs" / "prompts.json").read_text(encoding="utf-8"))
+    question: Any = content["qa (with dummy sample)"]["out"]
     lines = ["def prompt(kind, subtitle, user_message):"]
-    for kind, each in known["prompts"].items():
-        template = each["template"].replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{user_message}")
+    for kind, item in content["prompts"].items():
+        template = item["template"].replace("{SUBTITLE}", "{subtitle}").replace("{USER_MESSAGE}", "{user_message}")
         lines += [f"    if kind == {kind!r}:", f"        return f{template!r}"]
     for kind in ("description", "ovlabel"):
         lines += [
             f"def qa_{kind}(sample):",
-            f"    question = {asked[f'MERCaptionPlus/{kind}']['question']!r}",
+            f"    question = {question[f'MERCaptionPlus/{kind}']['question']!r}",
             "    return question",
         ]
     (tmp_path / "made.py").write_text("\n".join(lines), encoding="utf-8")
     for kind in INPUT_TYPES:
-        found = find_wording(tmp_path, facts(kind)).template
+        result = find_wording(tmp_path, facts(kind)).template
         for mark, node in (
             ("Multi", "multi"),
             ("Audio", "audio_tokens"),
             ("Face", "face_tokens"),
             ("Frame", "frame_tokens"),
         ):
-            found = found.replace(f"{{{node}}}", f"<{mark}Here>")
-        found = found.replace("{subtitle}", "{SUBTITLE}").replace("{question}", "{USER_MESSAGE}")
-        assert found == known["prompts"][kind]["template"]
+            result = result.replace(f"{{{node}}}", f"<{mark}Here>")
+        result = result.replace("{subtitle}", "{SUBTITLE}").replace("{question}", "{USER_MESSAGE}")
+        assert result == content["prompts"][kind]["template"]

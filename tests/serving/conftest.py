@@ -91,17 +91,17 @@ def serving(answer: Callable[[Tensor], Answer]) -> Iterator[VLLM]:
                 state.most = max(state.most, running[0])
                 state.bodies.append(body)
                 state.embeds.append(embeds)
-            found = state.answer(embeds)
+            result = state.answer(embeds)
             with lock:
                 running[0] -= 1
-            if found.raw is not None:
-                return found.raw(self)
-            if found.headers:
-                return self.send(found.status, found.body or b"", found.headers)
-            if found.status != 200:
-                return self.send(found.status, {"error": {"message": found.error or f"refused with {found.status}"}})
-            if found.body is not None:
-                return self.send(200, found.body)
+            if result.raw is not None:
+                return result.raw(self)
+            if result.headers:
+                return self.send(result.status, result.body or b"", result.headers)
+            if result.status != 200:
+                return self.send(result.status, {"error": {"message": result.error or f"refused with {result.status}"}})
+            if result.body is not None:
+                return self.send(200, result.body)
             return self.send(
                 200,
                 {
@@ -109,11 +109,11 @@ def serving(answer: Callable[[Tensor], Answer]) -> Iterator[VLLM]:
                     "object": "text_completion",
                     "created": 0,
                     "model": body["model"],
-                    "choices": [{"index": 0, "text": found.text, "finish_reason": found.finish, "logprobs": None}],
-                    "usage": found.usage
-                    if found.usage is not None
+                    "choices": [{"index": 0, "text": result.text, "finish_reason": result.finish, "logprobs": None}],
+                    "usage": result.usage
+                    if result.usage is not None
                     else {
-                        "prompt_tokens": len(embeds) if found.read is None else found.read,
+                        "prompt_tokens": len(embeds) if result.read is None else result.read,
                         "completion_tokens": 3,
                         "total_tokens": 3,
                     },

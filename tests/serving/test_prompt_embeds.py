@@ -35,10 +35,10 @@ def whole(videos: list[Path]) -> list[Path]:
 def test_prompts_are_those_of_the_pipeline_to_the_last_bit(pipeline: Pipeline, videos: list[Path]) -> None:
     expected = own_prompts(pipeline, whole(videos))
     rows = list(prompts_of_files(pipeline, videos, batch_size=len(videos)))
-    found = [row.embeds for row in rows if row.embeds is not None]
+    results = [row.embeds for row in rows if row.embeds is not None]
     assert [row.file for row in rows] == [str(path) for path in videos]
-    assert len(found) == len(expected) == 5
-    for mine, theirs in zip(found, expected, strict=True):
+    assert len(results) == len(expected) == 5
+    for mine, theirs in zip(results, expected, strict=True):
         assert torch.equal(mine, theirs) and mine.dtype == torch.bfloat16 and mine.device.type == "cpu"
         assert mine.dim() == 2 and not mine.requires_grad
 
@@ -85,15 +85,15 @@ def test_of_a_trained_language_model_the_trained_embeddings_are_used(
     trained = AutoModelForCausalLM.from_pretrained(config["llm"]["model"], dtype=torch.float32)
     with torch.no_grad():
         trained.get_input_embeddings().weight.add_(1.0)
-    kept = {f"llm.model.{name}": tensor.clone() for name, tensor in trained.state_dict().items()}
-    save_file(tensors | kept, folder / "model.safetensors")
+    retained = {f"llm.model.{name}": tensor.clone() for name, tensor in trained.state_dict().items()}
+    save_file(tensors | retained, folder / "model.safetensors")
     full, light = load(folder, discover()), load_for_prompts(folder, discover())
     assert not [name for name, _ in light.named_parameters() if ".layers." in name]
     assert torch.equal(light.llm.embed(torch.tensor([5, 6])), full.llm.embed(torch.tensor([5, 6])))
     assert torch.equal(own_prompts(light, videos[:1])[0], own_prompts(full, videos[:1])[0])
     # The embeddings themselves must be there.
-    del kept["llm.model.model.embed_tokens.weight"]
-    save_file(tensors | kept, folder / "model.safetensors")
+    del retained["llm.model.model.embed_tokens.weight"]
+    save_file(tensors | retained, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="embed_tokens"):
         load_for_prompts(folder, discover())
 
@@ -101,17 +101,17 @@ def test_of_a_trained_language_model_the_trained_embeddings_are_used(
 def test_an_adapter_on_the_embeddings_keeps_the_whole_model(base: Path, tmp_path: Path, pipeline: Pipeline) -> None:
     config = pipeline.plan.llm.config
     assert config.for_prompts().layers == 0 and config.for_prompts().lora is None
-    other = config.model_copy(update={"lora": config.lora.model_copy(update={"targets": ("q_proj", "embed_tokens")})})
-    assert other.for_prompts() is other
+    second = config.model_copy(update={"lora": config.lora.model_copy(update={"targets": ("q_proj", "embed_tokens")})})
+    assert second.for_prompts() is second
 
 
 def test_prompts_do_not_depend_on_the_company(pipeline: Pipeline, videos: list[Path]) -> None:
     together = own_prompts(pipeline, whole(videos))
     for path, row in zip(whole(videos), together, strict=True):
         clip = Clip.open(path)
-        (alone,) = prompt_embeds(pipeline, collate([pipeline.prepare(clip)], [clip.subtitle]))
-        assert alone.shape == row.shape
-        torch.testing.assert_close(alone.float(), row.float(), rtol=2e-2, atol=2e-2)
+        (single,) = prompt_embeds(pipeline, collate([pipeline.prepare(clip)], [clip.subtitle]))
+        assert single.shape == row.shape
+        torch.testing.assert_close(single.float(), row.float(), rtol=2e-2, atol=2e-2)
 
 
 def test_saving_and_loading_keeps_no_layers_option(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -122,10 +122,10 @@ def test_saving_and_loading_keeps_no_layers_option(pipeline: Pipeline, tmp_path:
 def test_clips_are_encoded_as_they_are_for_an_answer(
     pipeline: Pipeline, videos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, asked = pipeline.encode, []
-    monkeypatch.setattr(pipeline, "encode", lambda batch, **how: asked.append(how) or encode(batch, **how))
+    encode, question = pipeline.encode, []
+    monkeypatch.setattr(pipeline, "encode", lambda batch, **how: question.append(how) or encode(batch, **how))
     clip = Clip.open(videos[0])
     batch = collate([pipeline.prepare(clip)], [clip.subtitle])
     prompt_embeds(pipeline, batch)
     pipeline.generate(batch)
-    assert asked[0] == asked[1] == {"alone": True}
+    assert question[0] == question[1] == {"alone": True}

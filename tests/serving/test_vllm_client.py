@@ -38,9 +38,9 @@ def test_the_server_gets_the_prompts_and_its_texts_come_back_in_order(
     sent = {embeds.shape[0]: embeds for embeds in server.embeds}
     for clip in clips:
         if clip.embeds is not None:
-            assert any(torch.equal(each, clip.embeds) and each.dtype == clip.embeds.dtype for each in server.embeds)
+            assert any(torch.equal(embed, clip.embeds) and embed.dtype == clip.embeds.dtype for embed in server.embeds)
     assert len(server.bodies) == 5 and sent
-    (body,) = {str({k: v for k, v in each.items() if k != "prompt_embeds"}): each for each in server.bodies}.values()
+    (body,) = {str({k: v for k, v in embed.items() if k != "prompt_embeds"}): embed for embed in server.bodies}.values()
     assert body["model"] == "base" and body["temperature"] == 0.0 and body["repetition_penalty"] == 1.5
     assert body["stop"] == ["\n\n", "###"] and body["stop_token_ids"] == pipeline.llm.end_ids()
     assert body["max_tokens"] == 12
@@ -108,12 +108,12 @@ def test_an_answer_that_does_not_say_what_was_read_is_not_taken(
 def test_a_redirect_takes_no_prompt_elsewhere(
     vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
-    other = vllm()
-    place = f"{other.url}/completions"
-    server = vllm(lambda embeds: answer(status=307, headers={"Location": place}))
+    second = vllm()
+    path = f"{second.url}/completions"
+    server = vllm(lambda embeds: answer(status=307, headers={"Location": path}))
     with pytest.raises(RunError, match="a redirect to") as caught:
         list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
-    assert place in str(caught.value) and other.bodies == []
+    assert path in str(caught.value) and second.bodies == []
 
 
 def test_a_reply_that_is_too_large_or_packed_is_not_read(
@@ -131,11 +131,11 @@ def test_a_reply_that_is_too_large_or_packed_is_not_read(
         except OSError:
             return
 
-    for found, words in (
+    for result, words in (
         (answer(raw=endless), "MiB in one reply"),
         (answer(body=b"x", headers={"Content-Encoding": "gzip"}), "a compressed reply"),
     ):
-        server = vllm(lambda embeds, found=found: found)
+        server = vllm(lambda embeds, result=result: result)
         with pytest.raises(RunError, match=words):
             list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
     assert len(sent) < 100
@@ -172,8 +172,8 @@ def test_names_of_the_server_make_no_lines_of_their_own(vllm: Callable) -> None:
     for model in (None, "other"):
         with pytest.raises(ConfigError) as caught:
             VllmServer(server.url, model=model).connect()
-        said = str(caught.value)
-        assert "\nerror: all" not in said and "\x1b" not in said and "\u202e" not in said
+        message = str(caught.value)
+        assert "\nerror: all" not in message and "\x1b" not in message and "\u202e" not in message
 
 
 def test_no_server_is_one_error_at_once(stopped_after: Callable) -> None:
@@ -244,8 +244,8 @@ def test_requests_are_sent_together_but_no_more_than_allowed(vllm: Callable, ans
         (n, lambda n=n: request_body(torch.full((2, 2), float(n)), GenerationConfig(), model="base"), 2)
         for n in range(9)
     ]
-    found = [(n, reply.text) for n, reply in client.replies(requests) if reply]
-    assert found == [(n, str(n)) for n in range(9)]
+    results = [(n, reply.text) for n, reply in client.replies(requests) if reply]
+    assert results == [(n, str(n)) for n in range(9)]
     assert server.most == 3
 
 
@@ -274,15 +274,15 @@ def test_without_the_client_it_is_said_what_to_install(monkeypatch: pytest.Monke
 
 
 def test_an_interruption_does_not_wait_for_the_server(vllm: Callable, answer: Callable) -> None:
-    held = threading.Event()
-    server = vllm(lambda embeds: (held.wait(10) and None) or answer())
+    held_out = threading.Event()
+    server = vllm(lambda embeds: (held_out.wait(10) and None) or answer())
     from affectgpt.core.config import GenerationConfig
     from affectgpt.serving.vllm_request import request_body
 
     rows = asked(server.url, parallel=4).replies(
         (n, lambda: request_body(torch.ones(2, 2), GenerationConfig(), model="base"), 2) for n in range(2)
     )
-    threading.Thread(target=lambda: (time.sleep(0.2), held.set()), daemon=True).start()
+    threading.Thread(target=lambda: (time.sleep(0.2), held_out.set()), daemon=True).start()
     assert next(rows)[1] is not None
     rows.close()
     assert all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate())

@@ -43,9 +43,14 @@ def test_the_whole_body_of_a_greedy_request() -> None:
 
 def test_sampling_settings_reach_the_server() -> None:
     settings = GenerationConfig(sample=True, temperature=0.7, top_p=0.9, top_k=20, repetition_penalty=1.1)
-    said = sampling(settings, seed=11)
-    assert (said["temperature"], said["top_p"], said["top_k"], said["repetition_penalty"]) == (0.7, 0.9, 20, 1.1)
-    assert said["seed"] == 11 and "seed" not in sampling(GenerationConfig(), seed=11)
+    message = sampling(settings, seed=11)
+    assert (message["temperature"], message["top_p"], message["top_k"], message["repetition_penalty"]) == (
+        0.7,
+        0.9,
+        20,
+        1.1,
+    )
+    assert message["seed"] == 11 and "seed" not in sampling(GenerationConfig(), seed=11)
 
 
 @given(
@@ -56,15 +61,15 @@ def test_sampling_settings_reach_the_server() -> None:
 )
 def test_embeddings_come_back_bit_for_bit(length: int, width: int, dtype: torch.dtype, seed: int) -> None:
     embeds = torch.randn(length, width, generator=torch.Generator().manual_seed(seed)).to(dtype)
-    found = decoded(base64_tensor(embeds))
-    assert torch.equal(found, embeds) and found.dtype == dtype
+    result = decoded(base64_tensor(embeds))
+    assert torch.equal(result, embeds) and result.dtype == dtype
 
 
 def test_of_a_slice_only_the_slice_is_sent() -> None:
-    others = torch.randn(1000, 8, requires_grad=True)
-    found = decoded(base64_tensor(others[2:5, ::2]))
-    assert torch.equal(found, others[2:5, ::2]) and found.untyped_storage().nbytes() == 3 * 4 * 4
-    assert not found.requires_grad
+    remaining = torch.randn(1000, 8, requires_grad=True)
+    result = decoded(base64_tensor(remaining[2:5, ::2]))
+    assert torch.equal(result, remaining[2:5, ::2]) and result.untyped_storage().nbytes() == 3 * 4 * 4
+    assert not result.requires_grad
 
 
 @pytest.mark.parametrize("wrong", [torch.randn(1, 2, 3), torch.randn(3), torch.zeros(0, 4), torch.zeros(2, 2).long()])

@@ -96,21 +96,21 @@ class Step:
 @pytest.fixture
 def steps() -> Iterator[list[Step]]:
     """Fills with a [Step][] for each step that an optimizer takes during the test."""
-    seen: list[Step] = []
+    calls: list[Step] = []
 
     def look(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         groups = optimizer.param_groups
-        given = [each for group in groups for each in group["params"]]
-        seen.append(
+        inputs = [param for group in groups for param in group["params"]]
+        calls.append(
             Step(
                 tuple(group["lr"] for group in groups),
                 tuple(group["weight_decay"] for group in groups),
-                {index: each.grad.clone() for index, each in enumerate(given) if each.grad is not None},
+                {index: param.grad.clone() for index, param in enumerate(inputs) if param.grad is not None},
             )
         )
 
     handle = register_optimizer_step_pre_hook(look)
-    yield seen
+    yield calls
     handle.remove()
 
 

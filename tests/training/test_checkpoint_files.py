@@ -42,14 +42,14 @@ def saved(step: int, size: int = 4) -> CheckpointData:
     return CheckpointData(step, tensors, FACTS_GIVEN | {"step": step})
 
 
-def same(found: CheckpointData | None, wanted: CheckpointData) -> bool:
-    assert found is not None
-    assert found.step == wanted.step and found.facts == wanted.facts
-    assert found.tensors.keys() == wanted.tensors.keys()
-    for name, tensor in wanted.tensors.items():
-        other = found.tensors[name]
-        assert other.dtype == tensor.dtype and other.shape == tensor.shape
-        assert other.flatten().view(torch.uint8).equal(tensor.flatten().view(torch.uint8))
+def same(result: CheckpointData | None, expected: CheckpointData) -> bool:
+    assert result is not None
+    assert result.step == expected.step and result.facts == expected.facts
+    assert result.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        second = result.tensors[name]
+        assert second.dtype == tensor.dtype and second.shape == tensor.shape
+        assert second.flatten().view(torch.uint8).equal(tensor.flatten().view(torch.uint8))
     return True
 
 
@@ -68,8 +68,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert names(path) == [MARKER, FACTS, TENSORS]
     marker = json.loads((path / MARKER).read_text())
     assert marker["step"] == 120 and marker["files"][TENSORS]["size"] == (path / TENSORS).stat().st_size
-    found, notes = newest_checkpoint(folder)
-    assert same(found, saved(120)) and notes == []
+    result, notes = newest_checkpoint(folder)
+    assert same(result, saved(120)) and notes == []
     assert newest_checkpoint(tmp_path / "nowhere") == (None, [])
 
 
@@ -100,8 +100,8 @@ def test_leftovers_of_killed_writes_go_and_nothing_else_does(tmp_path: Path) -> 
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "step-00000003").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "step-00000002").write_bytes(b"a file")
-    found, notes = newest_checkpoint(tmp_path)
-    assert found is None and len(notes) == 3
+    result, notes = newest_checkpoint(tmp_path)
+    assert result is None and len(notes) == 3
     write_checkpoint(tmp_path, saved(1), keep=1)
     assert names(tmp_path) == ["elsewhere", "other", "step-00000001", "step-00000002", "step-00000003", "step-7"]
 
@@ -147,12 +147,12 @@ CALLS = ("mkdir", "replace", "fsync", "unlink", "rmdir", "open", "scandir")
 
 def _at_call(number: int, do: Callable[[], object]) -> Callable[..., Any]:
     """Patches the calls that change the disk so that `do` is called before the call of this number."""
-    seen = [0]
+    results = [0]
 
     def patched(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*arguments: Any, **options: Any) -> Any:
-            seen[0] += 1
-            if seen[0] == number:
+            results[0] += 1
+            if results[0] == number:
                 do()
             return call(*arguments, **options)
 
@@ -182,8 +182,8 @@ def test_a_kill_before_any_call_leaves_a_whole_one(keep: int, tmp_path: Path) ->
                 write_checkpoint(folder, saved(3), keep)
 
         code = _in_child(write)
-        found, _ = newest_checkpoint(folder)
-        assert found is not None and same(found, saved(found.step)) and found.step in (2, 3)
+        result, _ = newest_checkpoint(folder)
+        assert result is not None and same(result, saved(result.step)) and result.step in (2, 3)
         write_checkpoint(folder, saved(3), keep)
         assert same(newest_checkpoint(folder)[0], saved(3))
         assert names(folder) == ["step-00000002", "step-00000003"][-keep:]
@@ -215,11 +215,11 @@ def test_a_failure_of_any_call_is_told_and_former_ones_stay(tmp_path: Path, monk
         if number not in happened:
             break
         after = files(folder)
-        found, notes = newest_checkpoint(folder)
-        assert found is not None and notes == []
+        result, notes = newest_checkpoint(folder)
+        assert result is not None and notes == []
         outcomes.append(after == before)
         # Untouched, or complete: the failure was then in the removal of what it takes the place of.
-        assert after == before or same(found, saved(3))
+        assert after == before or same(result, saved(3))
         write_checkpoint(folder, saved(3), keep=2)
         assert names(folder) == ["step-00000002", "step-00000003"] and same(newest_checkpoint(folder)[0], saved(3))
     assert outcomes.count(True) > 15

@@ -35,11 +35,11 @@ def saved(step: int) -> CheckpointData:
     )
 
 
-def same(found: CheckpointData | None, wanted: CheckpointData) -> bool:
-    assert found is not None
-    assert found.step == wanted.step and found.facts == wanted.facts
-    assert found.tensors.keys() == wanted.tensors.keys()
-    return all(found.tensors[name].equal(tensor) for name, tensor in wanted.tensors.items())
+def same(result: CheckpointData | None, expected: CheckpointData) -> bool:
+    assert result is not None
+    assert result.step == expected.step and result.facts == expected.facts
+    assert result.tensors.keys() == expected.tensors.keys()
+    return all(result.tensors[name].equal(tensor) for name, tensor in expected.tensors.items())
 
 
 def names(folder: Path) -> list[str]:
@@ -148,8 +148,8 @@ def test_a_damaged_one_is_passed_over_with_the_reason(
     damage, reason = DAMAGES[name]
     damage(path)
     with stopped_after(60):
-        found, notes = newest_checkpoint(folder)
-    assert same(found, saved(1))
+        result, notes = newest_checkpoint(folder)
+    assert same(result, saved(1))
     assert len(notes) == 1 and str(path) in notes[0] and reason in notes[0], notes
     assert len(notes[0]) < 600
     assert not Path("executed").exists()
@@ -163,8 +163,8 @@ def test_a_damaged_one_is_passed_over_with_the_reason(
 def test_all_damaged_is_none(tmp_path: Path) -> None:
     for step in (1, 2):
         os.truncate(write_checkpoint(tmp_path, saved(step), keep=2) / TENSORS, 9)
-    found, notes = newest_checkpoint(tmp_path)
-    assert found is None and ["00000002" in notes[0], "00000001" in notes[1]] == [True, True]
+    result, notes = newest_checkpoint(tmp_path)
+    assert result is None and ["00000002" in notes[0], "00000001" in notes[1]] == [True, True]
 
 
 @pytest.mark.parametrize("name", [TENSORS, FACTS, MARKER, ""])
@@ -197,17 +197,17 @@ def _unreadable(patch: pytest.MonkeyPatch, path: Path) -> None:
     """What a disk that is gone for a moment answers, whoever asks."""
     opened, looked = io.open, os.lstat
 
-    def refuse(asked: Any) -> None:
-        if isinstance(asked, str | os.PathLike) and Path(asked) == path:
+    def refuse(question: Any) -> None:
+        if isinstance(question, str | os.PathLike) and Path(question) == path:
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
-    def open_(asked: Any, *arguments: Any, **options: Any) -> Any:
-        refuse(asked)
-        return opened(asked, *arguments, **options)
+    def open_(question: Any, *arguments: Any, **options: Any) -> Any:
+        refuse(question)
+        return opened(question, *arguments, **options)
 
-    def lstat(asked: Any, *arguments: Any, **options: Any) -> Any:
-        refuse(asked)
-        return looked(asked, *arguments, **options)
+    def lstat(question: Any, *arguments: Any, **options: Any) -> Any:
+        refuse(question)
+        return looked(question, *arguments, **options)
 
     patch.setattr(io, "open", open_)
     patch.setattr(os, "lstat", lstat)
@@ -229,9 +229,9 @@ def test_no_change_of_a_byte_is_taken_for_the_run(tmp_path: Path, data: st.DataO
     path = write_checkpoint(folder, saved(3), keep=1)
     name = data.draw(st.sampled_from([TENSORS, FACTS, MARKER]))
     content = bytearray((path / name).read_bytes())
-    place = data.draw(st.integers(0, len(content) - 1))
-    content[place] ^= data.draw(st.integers(1, 255))
+    location = data.draw(st.integers(0, len(content) - 1))
+    content[location] ^= data.draw(st.integers(1, 255))
     (path / name).write_bytes(content)
-    found, notes = newest_checkpoint(folder)
+    result, notes = newest_checkpoint(folder)
     # White space in the marker may change.
-    assert (found is None and len(notes) == 1) or (name == MARKER and same(found, saved(3)))
+    assert (result is None and len(notes) == 1) or (name == MARKER and same(result, saved(3)))

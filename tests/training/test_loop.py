@@ -39,10 +39,10 @@ class Watched(list[Sample]):
 
 def test_training_lowers_the_loss_and_the_answers_are_learned(build: Build, samples: list[Sample]) -> None:
     pipeline = build("training.steps=60", "training.batch_size=3", "training.lr=0.01", "training.warmup_steps=3")
-    told: list[tuple[int, float]] = []
-    history = train(pipeline, samples[:3], on_step=lambda step, loss: told.append((step, loss)))
+    message: list[tuple[int, float]] = []
+    history = train(pipeline, samples[:3], on_step=lambda step, loss: message.append((step, loss)))
     assert history.losses[0] > 4 and sum(history.losses[-3:]) / 3 < 0.2 * history.losses[0]
-    assert told == list(enumerate(history.losses, 1)) and len(told) == 60 and history.seconds > 0
+    assert message == list(enumerate(history.losses, 1)) and len(message) == 60 and history.seconds > 0
     assert not pipeline.training
 
 
@@ -52,16 +52,16 @@ def test_the_first_loss_is_the_untrained_pipelines(build: Build, samples: list[S
     watched = Watched(samples)
     history = train(build("training.steps=1"), watched)
     chosen = [samples[index] for index in watched.asked]
-    batch = collate([each.media for each in chosen], [each.subtitle for each in chosen])
+    batch = collate([item.media for item in chosen], [item.subtitle for item in chosen])
     with torch.no_grad():
-        assert history.losses == pytest.approx([float(build()(batch, [each.description for each in chosen]))], rel=1e-5)
+        assert history.losses == pytest.approx([float(build()(batch, [item.description for item in chosen]))], rel=1e-5)
 
 
 def test_a_seed_gives_its_losses_and_its_weights(build: Build, samples: list[Sample]) -> None:
     runs = [build(*extra) for extra in ((), (), ("seed=4",))]
-    losses = [train(each, samples).losses for each in runs]
+    losses = [train(item, samples).losses for item in runs]
     assert losses[0] == losses[1] != losses[2]
-    states = [each.state_dict() for each in runs]
+    states = [item.state_dict() for item in runs]
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
@@ -76,13 +76,13 @@ def test_each_epoch_sees_every_clip_once_in_an_order_of_its_own(build: Build, sa
 
 
 def test_accumulation_sees_the_same_clips_and_reports_the_same_loss(build: Build, samples: list[Sample]) -> None:
-    losses, asked = [], []
+    losses, question = [], []
     for batch, parts in ((4, 1), (2, 2), (1, 4)):
         watched = Watched(samples)
         pipeline = build("training.steps=1", f"training.batch_size={batch}", f"training.gradient_accumulation={parts}")
         losses.append(train(pipeline, watched).losses[0])
-        asked.append(watched.asked)
-    assert asked[0] == asked[1] == asked[2] and len(asked[0]) == 4
+        question.append(watched.asked)
+    assert question[0] == question[1] == question[2] and len(question[0]) == 4
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 
@@ -100,9 +100,9 @@ def test_accumulated_gradients_are_those_of_one_large_batch(
             ),
             samples,
         )
-    whole, accumulated = steps
-    assert whole.gradients.keys() == accumulated.gradients.keys() and whole.norm() > 0
-    for index, gradient in whole.gradients.items():
+    complete, accumulated = steps
+    assert complete.gradients.keys() == accumulated.gradients.keys() and complete.norm() > 0
+    for index, gradient in complete.gradients.items():
         torch.testing.assert_close(accumulated.gradients[index], gradient, rtol=1e-3, atol=1e-5)
 
 
@@ -116,12 +116,12 @@ def test_each_step_has_gradients_of_its_own_batch_only(build: Build, samples: li
 def test_a_frozen_encoder_keeps_every_bit_of_its_weights_and_statistics(build: Build, samples: list[Sample]) -> None:
     pipeline = build()
     before = {key: value.clone() for key, value in pipeline.encoders["face"].state_dict().items()}
-    others = {key: value.clone() for key, value in pipeline.state_dict().items() if not key.startswith("encoders")}
+    remaining = {key: value.clone() for key, value in pipeline.state_dict().items() if not key.startswith("encoders")}
     assert any("running_var" in key for key in before)
     train(pipeline, samples)
     after = pipeline.encoders["face"].state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
-    changed = {key for key, value in others.items() if not torch.equal(value, pipeline.state_dict()[key])}
+    changed = {key for key, value in remaining.items() if not torch.equal(value, pipeline.state_dict()[key])}
     assert {"fusers.multi.score.weight", "projectors.multi.weight", "llm.model.lm_head.weight"} <= changed
 
 
@@ -151,10 +151,10 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(build:
     with torch.no_grad():
         pipeline.projectors["multi"].weight[0, 0] = math.nan
     before = {key: value.clone() for key, value in pipeline.state_dict().items()}
-    told: list[int] = []
+    message: list[int] = []
     with pytest.raises(RunError, match="nan at step 1"):
-        train(pipeline, samples, on_step=lambda step, _: told.append(step))
-    assert not told
+        train(pipeline, samples, on_step=lambda step, _: message.append(step))
+    assert not message
     for key, value in pipeline.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0, equal_nan=True)
 
@@ -217,8 +217,8 @@ def test_the_precision_of_training_does_not_stay_with_the_pipeline(build: Build,
 
     pipeline = build("training.precision=bf16")
     train(pipeline, samples)
-    batch = collate([each.media for each in samples], [each.subtitle for each in samples]).to(pipeline.device)
-    answers = [each.description for each in samples]
+    batch = collate([sample.media for sample in samples], [sample.subtitle for sample in samples]).to(pipeline.device)
+    answers = [sample.description for sample in samples]
     with torch.no_grad():
         assert torch.equal(pipeline(batch, answers), Pipeline.forward(pipeline, batch, answers))
 

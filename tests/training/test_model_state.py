@@ -58,8 +58,8 @@ def fresh(seed: int = 0) -> tuple[Small, torch.optim.AdamW]:
     for parameter in model.parameters():
         if not parameter.requires_grad:
             nn.init.normal_(parameter, generator=generator)
-    trained = [each for each in model.parameters() if each.requires_grad]
-    matrices, vectors = [each for each in trained if each.ndim > 1], [each for each in trained if each.ndim < 2]
+    trained = [item for item in model.parameters() if item.requires_grad]
+    matrices, vectors = [item for item in trained if item.ndim > 1], [item for item in trained if item.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0, "lr": 0.02}]
     return model.train(), torch.optim.AdamW(groups, lr=0.01)
 
@@ -76,9 +76,9 @@ def steps(model: Any, optimizer: Any, numbers: range) -> list[float]:
     return losses
 
 
-def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
-    return left.keys() == right.keys() and all(
-        left[name].dtype == right[name].dtype and left[name].equal(right[name]) for name in left
+def same(remaining: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    return remaining.keys() == right.keys() and all(
+        remaining[name].dtype == right[name].dtype and remaining[name].equal(right[name]) for name in remaining
     )
 
 
@@ -87,22 +87,22 @@ def test_the_next_steps_are_those_of_the_run_that_went_on(at: int) -> None:
     model, optimizer = fresh()
     steps(model, optimizer, range(at))
     tensors = gather(model, optimizer)
-    wanted = steps(model, optimizer, range(at, at + 4))
-    other, other_optimizer = fresh(seed=9)
-    restore(other, other_optimizer, tensors)
-    assert same(gather(other, other_optimizer), tensors)
-    assert steps(other, other_optimizer, range(at, at + 4)) == wanted
-    assert same(gather(other, other_optimizer), gather(model, optimizer))
-    assert all(one.equal(two) for one, two in zip(model.buffers(), other.buffers(), strict=True))
+    expected = steps(model, optimizer, range(at, at + 4))
+    second, other_optimizer = fresh(seed=9)
+    restore(second, other_optimizer, tensors)
+    assert same(gather(second, other_optimizer), tensors)
+    assert steps(second, other_optimizer, range(at, at + 4)) == expected
+    assert same(gather(second, other_optimizer), gather(model, optimizer))
+    assert all(one.equal(two) for one, two in zip(model.buffers(), second.buffers(), strict=True))
 
 
 def test_a_run_can_be_put_back_over_one_that_went_on() -> None:
     model, optimizer = fresh()
     steps(model, optimizer, range(2))
     tensors = gather(model, optimizer)
-    wanted = steps(model, optimizer, range(2, 6))
+    expected = steps(model, optimizer, range(2, 6))
     restore(model, optimizer, tensors)
-    assert steps(model, optimizer, range(2, 6)) == wanted, "tensors changed with the model they were gathered from"
+    assert steps(model, optimizer, range(2, 6)) == expected, "tensors changed with the model they were gathered from"
 
 
 def test_looking_changes_nothing() -> None:
@@ -139,11 +139,11 @@ def test_bfloat16_stays_bfloat16() -> None:
     steps(model, optimizer, range(2))
     tensors = gather(model, optimizer)
     assert tensors["optimizer.table.weight.exp_avg"].dtype == tensors["model.table.weight"].dtype == torch.bfloat16
-    wanted = steps(model, optimizer, range(2, 4))
-    other, other_optimizer = fresh(seed=9)
-    other.to(torch.bfloat16)
-    restore(other, other_optimizer, tensors)
-    assert steps(other, other_optimizer, range(2, 4)) == wanted
+    expected = steps(model, optimizer, range(2, 4))
+    second, other_optimizer = fresh(seed=9)
+    second.to(torch.bfloat16)
+    restore(second, other_optimizer, tensors)
+    assert steps(second, other_optimizer, range(2, 4)) == expected
 
 
 Change = Callable[[dict[str, Tensor]], object]
@@ -180,10 +180,10 @@ def test_what_does_not_fit_is_named_and_changes_nothing(name: str) -> None:
     model, optimizer = fresh()
     steps(model, optimizer, range(1))
     before = gather(model, optimizer)
-    given = {key: each + 1 for key, each in before.items()}
-    change(given)
+    inputs = {key: each + 1 for key, each in before.items()}
+    change(inputs)
     with pytest.raises(CheckpointError) as caught:
-        restore(model, optimizer, given)
+        restore(model, optimizer, inputs)
     assert len(caught.value.problems) == len(words)
     assert all(any(word in problem.what for problem in caught.value.problems) for word in words)
     assert same(gather(model, optimizer), before)
@@ -218,16 +218,16 @@ def test_wrappers_change_no_name() -> None:
     model, optimizer = fresh()
     steps(model, optimizer, range(2))
     tensors = gather(model, optimizer)
-    wanted = steps(model, optimizer, range(2, 5))
+    expected = steps(model, optimizer, range(2, 5))
     AcceleratorState._reset_state(reset_partial_state=True)
-    other, other_optimizer = fresh(seed=9)
+    second, other_optimizer = fresh(seed=9)
     prepared = Accelerator(cpu=True).prepare(other_optimizer)
-    wrapped = DistributedDataParallel(other, find_unused_parameters=True)
+    wrapped = DistributedDataParallel(second, find_unused_parameters=True)
     restore(wrapped, prepared, tensors)
     assert same(gather(wrapped, prepared), tensors)
-    assert steps(wrapped, prepared, range(2, 5)) == wanted
-    whole: Any = torch.compile(model)
-    assert gather(whole, optimizer).keys() == tensors.keys()
+    assert steps(wrapped, prepared, range(2, 5)) == expected
+    complete: Any = torch.compile(model)
+    assert gather(complete, optimizer).keys() == tensors.keys()
     model.parts["values"] = torch.compile(model.parts["values"])
     model.body = checkpoint_wrapper(model.body)
     assert gather(model, optimizer).keys() == tensors.keys()
@@ -256,12 +256,14 @@ def _split(rank: int, folder: str) -> None:
         torch.manual_seed(1)
         model = Plain()
         torch.manual_seed(seed)
-        for each in model.parameters():
-            if each.requires_grad:
-                nn.init.normal_(each)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                nn.init.normal_(parameter)
         fully_shard(model.first)
         fully_shard(model)
-        return model, torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=0.01)
+        return model, torch.optim.AdamW(
+            [parameter for parameter in model.parameters() if parameter.requires_grad], lr=0.01
+        )
 
     def run(model: nn.Module, optimizer: torch.optim.AdamW, numbers: range) -> list[float]:
         losses = []
@@ -278,21 +280,25 @@ def _split(rank: int, folder: str) -> None:
     assert isinstance(model.first.weight, DTensor)
     run(model, optimizer, range(2))
     tensors = gather(model, optimizer)
-    wanted = run(model, optimizer, range(2, 5))
-    given: list[Any] = [tensors]
-    dist.broadcast_object_list(given)
+    process = run(model, optimizer, range(2, 5))
+    inputs: list[Any] = [tensors]
+    dist.broadcast_object_list(inputs)
     assert bool(tensors) == (rank == 0)
-    assert given[0]["optimizer.first.weight.exp_avg"].shape == (7, 5)
-    assert not any("fixed" in name for name in given[0])
-    other, other_optimizer = made(9)
-    restore(other, other_optimizer, given[0])
-    assert run(other, other_optimizer, range(2, 5)) == wanted
-    ends = gather(model, optimizer), gather(other, other_optimizer)
+    assert inputs[0]["optimizer.first.weight.exp_avg"].shape == (7, 5)
+    assert not any("fixed" in name for name in inputs[0])
+    second, other_optimizer = made(9)
+    restore(second, other_optimizer, inputs[0])
+    assert run(second, other_optimizer, range(2, 5)) == process
+    ends = gather(model, optimizer), gather(second, other_optimizer)
     assert same(*ends)
     # What several processes wrote, one can read.
     single = Plain()
-    restore(single, torch.optim.AdamW([each for each in single.parameters() if each.requires_grad]), given[0])
-    assert single.first.weight.equal(given[0]["model.first.weight"])
+    restore(
+        single,
+        torch.optim.AdamW([parameter for parameter in single.parameters() if parameter.requires_grad]),
+        inputs[0],
+    )
+    assert single.first.weight.equal(inputs[0]["model.first.weight"])
     dist.destroy_process_group()
 
 

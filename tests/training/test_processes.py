@@ -67,8 +67,10 @@ def launch(
         *settings,
     ]
     environment = {**os.environ, **(launched_to_shard() if sharded else {}), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    return Outcome(done.returncode, json.loads(out.read_text()) if out.exists() else None, done.stdout + done.stderr)
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return Outcome(
+        process.returncode, json.loads(out.read_text()) if out.exists() else None, process.stdout + process.stderr
+    )
 
 
 def launched_to_shard() -> dict[str, str]:
@@ -83,18 +85,18 @@ def launched_to_shard() -> dict[str, str]:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What two processes gave that were left alone; also a folder with their run."""
     folder = tmp_path_factory.mktemp("two")
-    whole = launch(folder, "whole", run=folder / "run")
-    assert whole.code == 0, whole.printed
-    return whole.written, folder / "run"
+    complete = launch(folder, "whole", run=folder / "run")
+    assert complete.code == 0, complete.printed
+    return complete.written, folder / "run"
 
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_with_double_accumulation(two: Any, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("in_processes", SCRIPT)
     assert spec is not None and spec.loader is not None
-    alone = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(alone)
-    alone.main(tmp_path / "one.json", "", "", 0, [*SETTINGS, "training.gradient_accumulation=4"])
+    single = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(single)
+    single.main(tmp_path / "one.json", "", "", 0, [*SETTINGS, "training.gradient_accumulation=4"])
     one, (both, _) = json.loads((tmp_path / "one.json").read_text()), two
     assert both["losses"] == pytest.approx(one["losses"], rel=1e-5) and len(set(one["losses"])) == 6
     assert both["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=1e-4)
@@ -109,8 +111,8 @@ def test_two_processes_stop_and_resume_exactly(two: Any, tmp_path: Path) -> None
     assert resumed.code == 0, resumed.printed
     assert resumed.written == two[0]
     logs = [[json.loads(line) for line in (each / "log.jsonl").read_text().splitlines()] for each in (run, two[1])]
-    kept = [[{key: value for key, value in row.items() if key != "seconds"} for row in log] for log in logs]
-    assert kept[0] == kept[1] and sum("loss" in row for row in kept[0]) == 6
+    retained = [[{key: value for key, value in row.items() if key != "seconds"} for row in log] for log in logs]
+    assert retained[0] == retained[1] and sum("loss" in row for row in retained[0]) == 6
 
 
 @pytest.mark.slow
@@ -124,18 +126,18 @@ def test_a_loss_that_is_no_number_stops_all_processes(tmp_path: Path) -> None:
         "training.validation_share=0",
     )
     assert outcome.code == 1 and outcome.written is None, outcome.printed
-    told = {(tmp_path / f"bad.{rank}.error").read_text() for rank in (0, 1)}
-    assert len(told) == 1 and "at step 2" in (message := told.pop()) and "clip" in message and "1e+30" in message
+    text = {(tmp_path / f"bad.{rank}.error").read_text() for rank in (0, 1)}
+    assert len(text) == 1 and "at step 2" in (message := text.pop()) and "clip" in message and "1e+30" in message
 
 
 @pytest.mark.slow
 def test_a_sharded_model_trains_as_a_whole_one(two: Any, tmp_path: Path) -> None:
     sharded = launch(tmp_path, "sharded", run=tmp_path / "run", sharded=True)
     assert sharded.code == 0, sharded.printed
-    whole = two[0]
-    assert sharded.written["losses"] == pytest.approx(whole["losses"], rel=1e-5)
-    assert sharded.written["best"] == pytest.approx(whole["best"], rel=1e-5)
-    assert sharded.written["weights"] == pytest.approx(whole["weights"], rel=1e-3, abs=1e-4)
+    complete = two[0]
+    assert sharded.written["losses"] == pytest.approx(complete["losses"], rel=1e-5)
+    assert sharded.written["best"] == pytest.approx(complete["best"], rel=1e-5)
+    assert sharded.written["weights"] == pytest.approx(complete["weights"], rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -150,14 +152,14 @@ def test_tied_weights_and_batch_norm_are_sharded_as_they_are(tmp_path: Path) -> 
         "training.lr=0.02",
         "training.modality_dropout=0",
     )
-    whole, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
-    assert whole.code == 0, whole.printed
+    complete, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
+    assert complete.code == 0, complete.printed
     assert sharded.code == 0, sharded.printed
-    assert sharded.written["losses"] == pytest.approx(whole.written["losses"], rel=1e-4)
+    assert sharded.written["losses"] == pytest.approx(complete.written["losses"], rel=1e-4)
     # One tensor that came in two parts would be there twice.
-    assert sharded.written["weights"].keys() == whole.written["weights"].keys()
-    assert not any("lm_head" in name for name in whole.written["weights"])
-    assert sharded.written["weights"] == pytest.approx(whole.written["weights"], rel=1e-2, abs=1e-2)
+    assert sharded.written["weights"].keys() == complete.written["weights"].keys()
+    assert not any("lm_head" in name for name in complete.written["weights"])
+    assert sharded.written["weights"] == pytest.approx(complete.written["weights"], rel=1e-2, abs=1e-2)
 
 
 @pytest.mark.slow
@@ -171,11 +173,11 @@ def test_a_stream_that_one_process_lacks_is_sharded_too(tmp_path: Path) -> None:
         "training.weight_decay=0",
         "training.modality_dropout=0",
     )
-    whole, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
-    assert whole.code == 0, whole.printed
+    complete, sharded = (launch(tmp_path, name, *settings, sharded=name == "sharded") for name in ("whole", "sharded"))
+    assert complete.code == 0, complete.printed
     assert sharded.code == 0, sharded.printed
-    assert sharded.written["losses"] == pytest.approx(whole.written["losses"], rel=1e-4)
-    assert sharded.written["weights"] == pytest.approx(whole.written["weights"], rel=1e-2, abs=1e-2)
+    assert sharded.written["losses"] == pytest.approx(complete.written["losses"], rel=1e-4)
+    assert sharded.written["weights"] == pytest.approx(complete.written["weights"], rel=1e-2, abs=1e-2)
 
 
 @pytest.mark.slow
@@ -186,5 +188,5 @@ def test_processes_with_folders_of_their_own_do_not_resume(tmp_path: Path) -> No
     resumed = launch(tmp_path, "resumed", run=run, resume=True)
     assert resumed.code != 0 and resumed.written is None, resumed.printed
     for rank in (0, 1):
-        told = (tmp_path / f"resumed.{rank}.error").read_text()
-        assert "do not see the same run folder" in told and "process 0: step 4; process 1: no checkpoint" in told
+        message = (tmp_path / f"resumed.{rank}.error").read_text()
+        assert "do not see the same run folder" in message and "process 0: step 4; process 1: no checkpoint" in message

@@ -52,9 +52,9 @@ def stop_after(last: int) -> Callable[[int, float], None]:
 
 
 def rows(run: RunFolder) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in run.log.read_text().splitlines()]
-    assert all(row["seconds"] >= 0 for row in found)
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
+    content = [json.loads(line) for line in run.log.read_text().splitlines()]
+    assert all(row["seconds"] >= 0 for row in content)
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in content]
 
 
 def stopped_and_resumed(
@@ -67,8 +67,8 @@ def stopped_and_resumed(
     return train(pipeline, samples, run=run, resume=True, **options), pipeline
 
 
-def same_weights(one: Pipeline, other: Pipeline) -> bool:
-    states = one.state_dict(), other.state_dict()
+def same_weights(one: Pipeline, second: Pipeline) -> bool:
+    states = one.state_dict(), second.state_dict()
     if states[0].keys() != states[1].keys():
         return False
     return all(torch.equal(value, states[1][key]) for key, value in states[0].items())
@@ -76,15 +76,15 @@ def same_weights(one: Pipeline, other: Pipeline) -> bool:
 
 def test_a_resumed_run_is_the_run_bit_for_bit(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     clips, runs = mixed(samples), RunFolder(tmp_path / "whole")
-    whole = build(*HARD)
-    history = train(whole, clips, run=runs)
+    complete = build(*HARD)
+    history = train(complete, clips, run=runs)
     assert len(set(history.losses)) == 7 and history.resumed == 0
     for stops in ([2], [3], [4], [5], [6], [2, 3, 6]):
         run = RunFolder(tmp_path / "-".join(map(str, stops)))
         again, resumed = stopped_and_resumed(build, clips, run, HARD, stops)
         # The step whose end was not reached is taken again.
         assert again.resumed == stops[-1] - 1
-        assert again.losses == history.losses and same_weights(whole, resumed)
+        assert again.losses == history.losses and same_weights(complete, resumed)
         assert rows(run) == rows(runs) and len(rows(run)) == 7
 
 
@@ -107,10 +107,10 @@ class Lazy:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_change_nothing(build: Build, samples: list[Sample], tmp_path: Path, workers: int) -> None:
     clips, runs = mixed(samples), [RunFolder(tmp_path / name) for name in ("whole", "stopped")]
-    whole = build(*HARD)
-    history = train(whole, clips, run=runs[0])
+    complete = build(*HARD)
+    history = train(complete, clips, run=runs[0])
     again, resumed = stopped_and_resumed(build, clips, runs[1], HARD, [4], workers=workers)  # type: ignore[arg-type]
-    assert again.losses == history.losses and same_weights(whole, resumed) and rows(runs[0]) == rows(runs[1])
+    assert again.losses == history.losses and same_weights(complete, resumed) and rows(runs[0]) == rows(runs[1])
     lazily = train(build(*HARD), Lazy(clips), workers=workers)
     assert lazily.losses == history.losses
 
@@ -146,26 +146,26 @@ def test_what_validation_found_survives(
 ) -> None:
     settings = (*VALIDATED, f"training.lr={lr}", f"training.min_lr={lr}")
     first = RunFolder(tmp_path / "whole")
-    whole = build(*settings)
-    history = train(whole, mixed(samples), run=first)
-    found = [row["step"] for row in rows(first) if row.get("lowest")]
+    complete = build(*settings)
+    history = train(complete, mixed(samples), run=first)
+    results = [row["step"] for row in rows(first) if row.get("lowest")]
     # Ever lower, so that the best weights are overtaken between two checkpoints; or best long before the end.
-    assert history.best is not None and history.best.step == found[-1], "choose another rate"
-    assert found == lowest if lowest else found[-1] < 9, "choose another rate"
+    assert history.best is not None and history.best.step == results[-1], "choose another rate"
+    assert results == lowest if lowest else results[-1] < 9, "choose another rate"
     for stop in stops:
         run = RunFolder(tmp_path / str(stop))
         again, resumed = stopped_and_resumed(build, mixed(samples), run, settings, [stop])
         assert again.best == history.best and again.losses == history.losses, stop
-        assert same_weights(whole, resumed) and rows(run) == rows(first), stop
+        assert same_weights(complete, resumed) and rows(run) == rows(first), stop
 
 
 def test_the_last_step_can_be_resumed_from(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     settings = (*HARD, "training.checkpoint_every=100")
     run = RunFolder(tmp_path / "run")
-    whole, again = build(*settings), build(*settings)
-    history = train(whole, mixed(samples), run=run)
+    complete, again = build(*settings), build(*settings)
+    history = train(complete, mixed(samples), run=run)
     resumed = train(again, mixed(samples), run=run, resume=True)
-    assert resumed.resumed == 7 and resumed.losses == history.losses and same_weights(whole, again)
+    assert resumed.resumed == 7 and resumed.losses == history.losses and same_weights(complete, again)
 
 
 class Stored(list[Sample]):
@@ -175,10 +175,10 @@ class Stored(list[Sample]):
 
 
 def test_features_of_another_encoder_are_refused(build: Build, samples: list[Sample], stopped: RunFolder) -> None:
-    other = Stored(mixed(samples))
-    other.facts = {"dtype": "bfloat16", "weights": {"face": "0"}}
+    second = Stored(mixed(samples))
+    second.facts = {"dtype": "bfloat16", "weights": {"face": "0"}}
     with pytest.raises(ConfigError, match="feature cache"):
-        train(build(*HARD), other, run=stopped, resume=True)
+        train(build(*HARD), second, run=stopped, resume=True)
 
 
 @pytest.fixture
@@ -214,20 +214,20 @@ def test_other_weights_are_refused(build: Build, samples: list[Sample], stopped:
     run, settings = RunFolder(tmp_path / "frozen"), (*HARD, "encoders.face.frozen=true")
     with pytest.raises(Killed):
         train(build(*settings), mixed(samples), run=run, on_step=stop_after(5))
-    other = build(*settings)
+    second = build(*settings)
     with torch.no_grad():
-        next(other.encoders["face"].parameters()).add_(1)
+        next(second.encoders["face"].parameters()).add_(1)
     with pytest.raises(ConfigError, match="other settings: frozen weights\n"):
-        train(other, mixed(samples), run=run, resume=True)
+        train(second, mixed(samples), run=run, resume=True)
     with pytest.raises(ConfigError, match="other settings: weights that it began with\n"):
         train(build(*HARD), mixed(samples), run=stopped, resume=True, initial_weights="another model")
 
 
 def test_other_clips_are_refused(build: Build, samples: list[Sample], stopped: RunFolder) -> None:
     clips = mixed(samples)
-    for other in (clips[:4], [*clips[:4], replace(clips[4], description="glad")], clips[::-1]):
+    for second in (clips[:4], [*clips[:4], replace(clips[4], description="glad")], clips[::-1]):
         with pytest.raises(ConfigError, match="training clips"):
-            train(build(*HARD), other, run=stopped, resume=True)
+            train(build(*HARD), second, run=stopped, resume=True)
 
 
 def test_settings_without_effect_on_the_numbers_may_change(
@@ -281,9 +281,9 @@ def test_the_best_weights_must_be_there(build: Build, samples: list[Sample], tmp
 def test_a_log_that_does_not_reach_the_checkpoint_is_refused(
     build: Build, samples: list[Sample], stopped: RunFolder
 ) -> None:
-    whole = stopped.log.read_bytes()
+    complete = stopped.log.read_bytes()
     for content in (
-        whole[: len(whole) // 2],
+        complete[: len(complete) // 2],
         b"",
         b"[" * 100_000 + b"\n",
         b'{"step": "x"}\n',
@@ -292,7 +292,7 @@ def test_a_log_that_does_not_reach_the_checkpoint_is_refused(
         stopped.log.write_bytes(content)
         with pytest.raises(DataError, match="log"):
             train(build(*HARD), mixed(samples), run=stopped, resume=True)
-    stopped.log.write_bytes(whole + b'{"step": 5, "lo')
+    stopped.log.write_bytes(complete + b'{"step": 5, "lo')
     assert train(build(*HARD), mixed(samples), run=stopped, resume=True).resumed == 4
     assert len(rows(stopped)) == 7
 
@@ -304,8 +304,8 @@ def test_two_runs_at_a_time_are_refused(build: Build, samples: list[Sample], tmp
         "with alone(Path(sys.argv[1])): print('there', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(run.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "there\n"
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as second:
+        assert second.stdout is not None and second.stdout.readline() == "there\n"
         with pytest.raises(DataError, match="another process"):
             train(build(*HARD), mixed(samples), run=run)
-        other.communicate("")
+        second.communicate("")

@@ -42,8 +42,8 @@ def test_the_schedule(config: TrainingConfig) -> None:
 
 def test_the_cosine_at_its_quarters() -> None:
     config = TrainingConfig(steps=14, warmup_steps=2, lr=4.0, min_lr=2.0)
-    found = [learning_rate(step, config) for step in (0, 1, 2, 5, 8, 11, 14)]
-    assert found == pytest.approx([2.0, 4.0, 4.0, 3 + 2**-0.5, 3.0, 3 - 2**-0.5, 2.0])
+    results = [learning_rate(step, config) for step in (0, 1, 2, 5, 8, 11, 14)]
+    assert results == pytest.approx([2.0, 4.0, 4.0, 3 + 2**-0.5, 3.0, 3 - 2**-0.5, 2.0])
 
 
 def test_a_rate_that_is_its_own_minimum_is_constant() -> None:
@@ -58,34 +58,34 @@ def test_the_loop_follows_the_schedule(
     pipeline = build("training.steps=6", "training.warmup_steps=2", "training.min_lr=0.0005", *option)
     train(pipeline, samples)
     config = pipeline.plan.config.training
-    of_llm = {id(each) for each in pipeline.llm.parameters()}
+    of_llm = {id(parameter) for parameter in pipeline.llm.parameters()}
     shares = [share if id(group["params"][0]) in of_llm else 1.0 for group in parameter_groups(pipeline, config)]
     expected = [learning_rate(step, config) for step in range(6)]
     assert len(set(expected)) == 5 and {1.0, share} == set(shares)
     for step, rate in zip(steps, expected, strict=True):
-        assert step.lr == pytest.approx([rate * each for each in shares])
+        assert step.lr == pytest.approx([rate * parameter for parameter in shares])
 
 
 def test_the_llms_own_rate_is_for_its_parameters_only(build: Callable) -> None:
     pipeline = build("training.rates={llm: 0.00025}")
     scales = {
-        id(each): group["scale"]
+        id(parameter): group["scale"]
         for group in parameter_groups(pipeline, pipeline.plan.config.training)
-        for each in group["params"]
+        for parameter in group["params"]
     }
-    for name, each in pipeline.named_parameters():
-        if each.requires_grad:
-            assert scales[id(each)] == pytest.approx(0.25 if name.startswith("llm.") else 1.0), name
+    for name, parameter in pipeline.named_parameters():
+        if parameter.requires_grad:
+            assert scales[id(parameter)] == pytest.approx(0.25 if name.startswith("llm.") else 1.0), name
 
 
 def test_matrices_decay_and_vectors_do_not(build: Callable, samples: list[Sample], steps: list[Any]) -> None:
     pipeline = build("encoders.face.frozen=false", "training.weight_decay=0.3", "training.steps=1")
     groups = parameter_groups(pipeline, pipeline.plan.config.training)
-    names = {id(each): name for name, each in pipeline.named_parameters()}
-    decay = {names[id(each)]: group["weight_decay"] for group in groups for each in group["params"]}
+    names = {id(parameter): name for name, parameter in pipeline.named_parameters()}
+    decay = {names[id(parameter)]: group["weight_decay"] for group in groups for parameter in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(decay) and set(decay) == set(names.values())
-    for name, each in pipeline.named_parameters():
-        assert decay[name] == (0.3 if each.ndim >= 2 else 0.0), name
+    for name, parameter in pipeline.named_parameters():
+        assert decay[name] == (0.3 if parameter.ndim >= 2 else 0.0), name
         if name.endswith("bias") or "norm" in name or ".bn" in name:
             assert decay[name] == 0.0, name
     assert any("conv" in name and value for name, value in decay.items())
@@ -96,22 +96,22 @@ def test_matrices_decay_and_vectors_do_not(build: Callable, samples: list[Sample
 def test_what_is_frozen_is_in_no_group(build: Callable) -> None:
     pipeline = build("llm.frozen=true")
     groups = parameter_groups(pipeline, pipeline.plan.config.training)
-    grouped = {id(each) for group in groups for each in group["params"]}
-    assert grouped == {id(each) for each in pipeline.parameters() if each.requires_grad}
+    grouped = {id(param) for group in groups for param in group["params"]}
+    assert grouped == {id(param) for param in pipeline.parameters() if param.requires_grad}
     for module in (pipeline.encoders["face"], pipeline.llm):
-        assert not grouped & {id(each) for each in module.parameters()}
+        assert not grouped & {id(param) for param in module.parameters()}
 
 
 def test_the_longest_part_that_fits_gives_the_rate(build: Callable) -> None:
     rates = {"fusers": 1e-4, "fusers.multi": 2e-4, "llm.model.lm_head": 3e-4, "projectors.multi": 4e-4}
     pipeline = build(f"training.rates={rates}".replace("'", ""))
     groups = parameter_groups(pipeline, pipeline.plan.config.training)
-    found = {id(each): group["scale"] * 1e-3 for group in groups for each in group["params"]}
-    for name, each in pipeline.named_parameters():
-        if each.requires_grad:
+    result = {id(parameter): group["scale"] * 1e-3 for group in groups for parameter in group["params"]}
+    for name, parameter in pipeline.named_parameters():
+        if parameter.requires_grad:
             fitting = [part for part in rates if name.startswith(f"{part}.")]
-            assert found[id(each)] == pytest.approx(rates[max(fitting, key=len)] if fitting else 1e-3), name
-    assert len({round(rate, 9) for rate in found.values()}) == 5
+            assert result[id(parameter)] == pytest.approx(rates[max(fitting, key=len)] if fitting else 1e-3), name
+    assert len({round(rate, 9) for rate in result.values()}) == 5
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_what_is_learned(target: Target, sample: Sample, expected: tuple[str, st
 
 def test_mixed_takes_each_as_often() -> None:
     chances = random.Random(0)
-    asked = [answer_and_question(BOTH, "mixed", PROMPT, chances)[1] for _ in range(1000)]
-    assert 450 < asked.count("Why?") < 550 and set(asked) == {"Why?", "Which?"}
+    question = [answer_and_question(BOTH, "mixed", PROMPT, chances)[1] for _ in range(1000)]
+    assert 450 < question.count("Why?") < 550 and set(question) == {"Why?", "Which?"}
 
 
 def test_without_a_question_for_labels_the_one_question_is_asked() -> None:

@@ -31,9 +31,9 @@ def rows_of(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def loss_of(pipeline: Pipeline, samples: list[Sample]) -> float:
-    batch = collate([each.media for each in samples], [each.subtitle for each in samples])
+    batch = collate([sample.media for sample in samples], [sample.subtitle for sample in samples])
     with torch.no_grad():
-        return float(pipeline(batch, [each.description for each in samples]))
+        return float(pipeline(batch, [sample.description for sample in samples]))
 
 
 def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
@@ -57,26 +57,26 @@ def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
     # Measuring changes nothing: neither the losses, nor what is drawn.
     assert history.losses == train(build(*settings), samples[:3]).losses
     # Without a run folder the best weights are kept too.
-    other = build(*settings)
-    assert train(other, samples[:3], validation=samples[3:]).best == history.best
-    assert all(torch.equal(value, other.state_dict()[key]) for key, value in pipeline.state_dict().items())
+    second = build(*settings)
+    assert train(second, samples[:3], validation=samples[3:]).best == history.best
+    assert all(torch.equal(value, second.state_dict()[key]) for key, value in pipeline.state_dict().items())
 
 
 def test_a_share_of_the_clips_is_never_trained_on(build: Build, samples: list[Sample]) -> None:
-    asked: list[int] = []
+    question: list[int] = []
 
     class Watched(list[Sample]):
         examples = samples
 
         def __getitem__(self, index: Any) -> Any:
-            asked.append(index)
+            question.append(index)
             return super().__getitem__(index)
 
     history = train(
         build("training.steps=9", "training.validation_share=0.3", "training.validate_every=100"), Watched(samples)
     )
-    trained, held = set(asked[:-2]), set(asked[-2:])
-    assert history.best is not None and len(held) == 2 and len(trained) == 4 and not trained & held
+    trained, held_out = set(question[:-2]), set(question[-2:])
+    assert history.best is not None and len(held_out) == 2 and len(trained) == 4 and not trained & held_out
 
 
 def test_patience_stops_after_so_many_measurements(build: Build, samples: list[Sample], tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_what_validation_needs_is_told(build: Build, samples: list[Sample]) -> N
 def test_a_held_out_loss_that_is_no_number_stops_the_run(build: Build, samples: list[Sample]) -> None:
     pipeline = build("training.validate_every=2", "training.warmup_steps=1")
     media = {
-        name: each and type(each)(each.values * float("nan"), each.times) if name == "audio" else each
-        for name, each in samples[5].media.items()
+        name: value and type(value)(value.values * float("nan"), value.times) if name == "audio" else value
+        for name, value in samples[5].media.items()
     }
     held_out = [*samples[2:4], samples[4], Sample("broken", media, "", "happy"), samples[5]]
     with pytest.raises(RunError, match="the held-out loss is nan at step 2") as caught:
@@ -131,10 +131,10 @@ def test_processes_share_the_held_out_batches(build: Build, samples: list[Sample
         return held_out.loss(accelerator, pipeline, 1, 0.1)
 
     # Three batches, the last of one clip: process 1 has one of them, and a stand-in.
-    whole = loss(0, 1)
+    complete = loss(0, 1)
     assert len(set(sent.pop().tolist())) == 3
     loss(1, 2)
-    assert loss(0, 2) == whole
+    assert loss(0, 2) == complete
 
 
 def test_the_log_holds_a_row_per_step(build: Build, samples: list[Sample], tmp_path: Path, steps: list[Any]) -> None:
@@ -199,23 +199,23 @@ def test_checkpointed_gradients_are_the_same_and_computed_again(
             "training.max_grad_norm=null",
         )
         passes: list[int] = []
-        pipeline.llm.model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
+        pipeline.llm.model.model.layers[0].self_attn.register_forward_pre_hook(lambda *_, calls=passes: calls.append(1))
         train(pipeline, samples)
         # Once forward; once more in the backward pass.
         assert len(passes) == (4 if value == "true" else 2)
     plain, checkpointed = steps[:2], steps[2:]
-    for one, other in zip(plain, checkpointed, strict=True):
-        assert one.gradients.keys() == other.gradients.keys() and one.norm() > 0
+    for one, second in zip(plain, checkpointed, strict=True):
+        assert one.gradients.keys() == second.gradients.keys() and one.norm() > 0
         for index, gradient in one.gradients.items():
-            torch.testing.assert_close(other.gradients[index], gradient, rtol=1e-5, atol=1e-7)
+            torch.testing.assert_close(second.gradients[index], gradient, rtol=1e-5, atol=1e-7)
 
 
 def test_an_llm_without_it_is_told(build: Build, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = build("training.gradient_checkpointing=true")
-    found = builtins.getattr
+    result = builtins.getattr
 
     def without(owner: Any, name: str, *default: Any) -> Any:
-        return default[0] if name == "checkpoint_gradients" else found(owner, name, *default)
+        return default[0] if name == "checkpoint_gradients" else result(owner, name, *default)
 
     monkeypatch.setattr("affectgpt.training.loop.getattr", without, raising=False)
     with pytest.raises(ConfigError, match="cannot checkpoint gradients"):

@@ -30,18 +30,18 @@ class Highway(nn.Module):
             nn.init.constant_(gate.bias, -config.carry)
 
     def forward(self, inputs: Mapping[str, Tokens]) -> Tokens:
-        parts, there = [], []
+        parts, entries = [], []
         for name, read in zip(self.names, self.read, strict=True):
             valid, values = inputs[name].valid(), inputs[name].zeroed()
             mean = values.sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp(min=1)
-            there.append(valid.any(dim=1, keepdim=True))
-            parts.append(read(mean) * there[-1])
-        present = torch.cat(there, dim=1)
-        each = torch.stack(parts, dim=1)
-        fused = each.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1)
+            entries.append(valid.any(dim=1, keepdim=True))
+            parts.append(read(mean) * entries[-1])
+        present = torch.cat(entries, dim=1)
+        item = torch.stack(parts, dim=1)
+        fused = item.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1)
         for transform, gate in zip(self.transforms, self.gates, strict=True):
             opened = gate(fused).sigmoid()
             fused = opened * transform(fused).relu() + (1 - opened) * fused
-        size = each.detach().float().norm(dim=-1)
+        size = item.detach().float().norm(dim=-1)
         share = size / size.sum(dim=1, keepdim=True).clamp(min=torch.finfo(size.dtype).tiny)
         return Tokens(fused[:, None], present.any(dim=1, keepdim=True), None, share)

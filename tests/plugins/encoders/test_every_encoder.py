@@ -62,7 +62,14 @@ def timm_vision(**options: Any) -> TimmVisionConfig:
 
 
 def timm_mel(**options: Any) -> TimmMelConfig:
-    values = {"input": "audio", "model": "resnet10t", "model_args": RESNET, "features": 24, "n_mels": 32, "seconds": 0.5}
+    values = {
+        "input": "audio",
+        "model": "resnet10t",
+        "model_args": RESNET,
+        "features": 24,
+        "n_mels": 32,
+        "seconds": 0.5,
+    }
     return TimmMelConfig(**{"init": "random", **values, **options})
 
 

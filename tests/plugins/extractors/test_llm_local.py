@@ -136,7 +136,10 @@ def test_markers_in_a_text_are_read_as_text_and_those_of_the_chat_as_markers(bui
 
 
 def test_a_chat_template_that_fails_is_said(build: Build) -> None:
-    for template, message in (("{{ raise_exception('no') }}", "fails"), ("hello", "does not hold the user's words once")):
+    for template, message in (
+        ("{{ raise_exception('no') }}", "fails"),
+        ("hello", "does not hold the user's words once"),
+    ):
         inner = build().model.llm
         inner.tokenizer.chat_template = template
         with pytest.raises(ConfigError, match=message):

@@ -135,6 +135,8 @@ def test_the_width_is_the_widest_inputs_or_the_one_asked_for(
 ) -> None:
     built_model = config(inputs=["face", "audio"], dim=dim)
     declared = built_model.infer({"face": FACE, "audio": AUDIO})
-    out = build(target, built_model, face=FACE, audio=AUDIO)({"face": sequence([3], 6, 1), "audio": sequence([2], 4, 1)})
+    out = build(target, built_model, face=FACE, audio=AUDIO)(
+        {"face": sequence([3], 6, 1), "audio": sequence([2], 4, 1)}
+    )
     assert declared.dim == out.values.shape[2] == width
     assert declared.exact is (target is ModalityAttention)

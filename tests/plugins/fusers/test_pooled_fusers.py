@@ -118,7 +118,9 @@ def test_film_without_the_others_changes_nothing_and_without_the_first_keeps_the
 @pytest.mark.parametrize("top", [1, 2, 4])
 def test_moe_sums_the_best_experts(top: int) -> None:
     fuser, inputs = build(MixtureOfExperts, MixtureConfig, experts=4, top=top, dim=4), one_token()
-    argument = torch.cat([*(each.values[:, 0] for each in inputs.values()), torch.ones(2, 3, dtype=torch.float64)], dim=1)
+    argument = torch.cat(
+        [*(each.values[:, 0] for each in inputs.values()), torch.ones(2, 3, dtype=torch.float64)], dim=1
+    )
     scores = fuser.router(argument).detach()
     for row in range(2):
         best = sorted(range(4), key=lambda expert: -float(scores[row, expert]))[:top]

@@ -189,7 +189,9 @@ def test_samples_follow_the_distribution(llm: CausalLM) -> None:
     result = torch.zeros_like(expected)
     for ids in drawn:
         result[ids[0] if ids else llm.end_ids()[0]] += 1 / count
-    assert (result - expected).abs().sum() < 0.3 and (result - expected).abs().max() < 4 * (expected.max() / count).sqrt()
+    assert (result - expected).abs().sum() < 0.3 and (result - expected).abs().max() < 4 * (
+        expected.max() / count
+    ).sqrt()
 
 
 @pytest.mark.parametrize("way", ["greedy", "penalty", "sampling", "stop"])

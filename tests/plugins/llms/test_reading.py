@@ -159,7 +159,9 @@ def test_the_released_tokenizer_gives_its_ids(build: Build, shared: Path) -> Non
     assert config.parameters() == sum(parameter.numel() for parameter in llm.parameters())
     assert llm.pretrained and config.infer().dim == 96 and llm.end_ids() == [702, 700]
     # Ids above 702 are placeholders that the released code adds to the tokenizer.
-    cases = [parameter for parameter in json.loads(record.read_text())["cases"] if max(parameter["ids"], default=0) <= 702]
+    cases = [
+        parameter for parameter in json.loads(record.read_text())["cases"] if max(parameter["ids"], default=0) <= 702
+    ]
     assert len(cases) > 15
     for case in cases:
         assert llm.encode(case["text"], special=True) == case["ids"], case["text"]
