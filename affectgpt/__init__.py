@@ -34,7 +34,7 @@ _MODULE_OF = {
     "Encoded": "api.training",
     "Encoder": "core.contracts",
     "EncoderConfig": "core.contracts",
-    "Environment": "api.environment",
+    "Environment": "api.machine",
     "Example": "api.training",
     "ExportedPrompt": "api.server",
     "Extraction": "core.contracts",
@@ -79,7 +79,7 @@ _MODULE_OF = {
     "doctor": "api.benchmark",
     "encode": "api.training",
     "encoder": "core.kinds",
-    "environment": "api.environment",
+    "environment": "api.machine",
     "export": "api.conversion",
     "export_prompts": "api.server",
     "extractor": "core.kinds",
@@ -135,12 +135,12 @@ if TYPE_CHECKING:
     from affectgpt.api.deprecated import assemble as assemble
     from affectgpt.api.deprecated import load_config as load_config
     from affectgpt.api.deprecated import make_plan as make_plan
-    from affectgpt.api.environment import Environment as Environment
-    from affectgpt.api.environment import environment as environment
     from affectgpt.api.hub import model_card as model_card
     from affectgpt.api.hub import push_to_hub as push_to_hub
     from affectgpt.api.hub import save_pretrained as save_pretrained
     from affectgpt.api.hub import write_model_card as write_model_card
+    from affectgpt.api.machine import Environment as Environment
+    from affectgpt.api.machine import environment as environment
     from affectgpt.api.models import Description as Description
     from affectgpt.api.models import build as build
     from affectgpt.api.models import check as check

@@ -19,7 +19,7 @@ _MODULE_OF = {
     "Description": "models",
     "DoctorReport": "benchmark",
     "Encoded": "training",
-    "Environment": "environment",
+    "Environment": "machine",
     "Example": "training",
     "ExportedPrompt": "server",
     "PairedTest": "scores",
@@ -33,7 +33,7 @@ _MODULE_OF = {
     "assemble": "deprecated",
     "build": "models",
     "build_extractor": "catalog",
-    "catalog_facts": "plugin_facts",
+    "catalog_facts": "listing",
     "check": "models",
     "compare": "comparison",
     "convert": "conversion",
@@ -43,7 +43,7 @@ _MODULE_OF = {
     "discover": "catalog",
     "doctor": "benchmark",
     "encode": "training",
-    "environment": "environment",
+    "environment": "machine",
     "export": "conversion",
     "export_prompts": "server",
     "find_media_files": "describe_run",
@@ -58,7 +58,7 @@ _MODULE_OF = {
     "new_plugin": "catalog",
     "parse_options": "option_texts",
     "plan": "models",
-    "plugin_facts": "plugin_facts",
+    "plugin_facts": "listing",
     "predict": "benchmark",
     "push_to_hub": "hub",
     "read_examples": "training",
@@ -108,12 +108,14 @@ if TYPE_CHECKING:
     from affectgpt.api.deprecated import make_plan as make_plan
     from affectgpt.api.describe_run import describe_files as describe_files
     from affectgpt.api.describe_run import find_media_files as find_media_files
-    from affectgpt.api.environment import Environment as Environment
-    from affectgpt.api.environment import environment as environment
     from affectgpt.api.hub import model_card as model_card
     from affectgpt.api.hub import push_to_hub as push_to_hub
     from affectgpt.api.hub import save_pretrained as save_pretrained
     from affectgpt.api.hub import write_model_card as write_model_card
+    from affectgpt.api.listing import catalog_facts as catalog_facts
+    from affectgpt.api.listing import plugin_facts as plugin_facts
+    from affectgpt.api.machine import Environment as Environment
+    from affectgpt.api.machine import environment as environment
     from affectgpt.api.models import Description as Description
     from affectgpt.api.models import build as build
     from affectgpt.api.models import check as check
@@ -124,8 +126,6 @@ if TYPE_CHECKING:
     from affectgpt.api.models import save as save
     from affectgpt.api.models import stream as stream
     from affectgpt.api.option_texts import parse_options as parse_options
-    from affectgpt.api.plugin_facts import catalog_facts as catalog_facts
-    from affectgpt.api.plugin_facts import plugin_facts as plugin_facts
     from affectgpt.api.resolve import add_plugins as add_plugins
     from affectgpt.api.scores import BenchmarkScore as BenchmarkScore
     from affectgpt.api.scores import PairedTest as PairedTest

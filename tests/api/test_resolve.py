@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -28,3 +31,10 @@ def test_devices_that_do_not_exist_are_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_catalog_comes_back_as_it_is() -> None:
     catalog = catalog_for()
     assert catalog_for(catalog) is catalog
+
+
+@pytest.mark.parametrize("package", ["affectgpt", "affectgpt.api"])
+def test_no_public_name_is_that_of_a_module_beside_it(package: str) -> None:
+    # The import of the module would put it in the place of the function.
+    module = import_module(package)
+    assert not {info.name for info in pkgutil.iter_modules(module.__path__)} & set(module.__all__)
