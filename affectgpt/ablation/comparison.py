@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from affectgpt.ablation.jobs import JobResult
 from affectgpt.ablation.metrics import Metric, PairedDifference, evaluate, paired_differences
 from affectgpt.data.samples import Sample
-from affectgpt.registry.errors import ConfigError, PluginError, listed
+from affectgpt.registry.errors import ConfigError, PluginError, join_names
 from affectgpt.registry.messages import did_you_mean
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Comparison:
             raise ConfigError(
                 f"there is no row {baseline!r}",
                 where="baseline",
-                expected=f"one of {listed(names)}",
+                expected=f"one of {join_names(names)}",
                 hint=did_you_mean(baseline, names),
             )
         differences = []

@@ -22,7 +22,7 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample, batches
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.discovery import discover, load_ref
+from affectgpt.registry.discovery import discover, load_plugins_from
 from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import ConfigError, RunError
 from affectgpt.workers.main_guard import check_main_guard
@@ -211,6 +211,6 @@ def _added_plugins(catalog: Catalog) -> list[PluginEntry]:
 def _add_plugin(catalog: Catalog, plugin: PluginEntry) -> None:
     path = Path(plugin.origin.source)
     if path.suffix == ".py" and path.is_file():
-        load_ref(catalog, str(path))
+        load_plugins_from(catalog, str(path))
     else:
         catalog.add(plugin.spec, plugin.origin)
