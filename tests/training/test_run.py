@@ -100,7 +100,7 @@ def test_of_several_processes_the_first_saves(folder: Path, monkeypatch: pytest.
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert not is_main_process()
     parts: list[str] = []
-    run = new_run(RunSettings(), lambda what, process, total: parts.append(what))
+    run = new_run(RunSettings(), lambda what, count, total: parts.append(what))
     monkeypatch.delenv("WORLD_SIZE")
     run.train(lambda: None)
     assert parts == []
