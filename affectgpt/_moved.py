@@ -93,6 +93,7 @@ MODULES = {
 # Where an old name was found -> old name -> "new.module:new name", for names that went elsewhere or were renamed.
 NAMES: dict[str, dict[str, str]] = {
     "data.clip_list": {"read_clip_list": "data.datasets:read_examples"},
+    "serving.client": {"Server": "serving.vllm_client:VllmServer"},
     "serving.prompt_embeds": {"prompted": "serving.prompt_embeds:prompts_of_files"},
     "plugins.encoders.vision_configs": {
         "OpenClipVisionConfig": "plugins.encoders.open_clip_vision_config:OpenClipVisionConfig",
