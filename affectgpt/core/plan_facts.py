@@ -1,4 +1,4 @@
-"""A plan as rows, as text and as HTML: the nodes with their inputs and outputs, and the budget of the prompt. No torch."""
+"""A plan as rows, as text and as HTML: nodes, inputs, outputs, and the budget of the prompt. Imports no torch."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def read_subtitle(path: Path) -> str:
 def decode_text(data: bytes) -> str:
     """Bytes to text: by the byte order mark, else the first of UTF-8, GB 18030, Windows-1252 and Latin-1 that fits.
 
-    GB 18030 does not fit what is Western text by [EncodingEvidence][]. The same on every machine: the locale is not asked.
-    Bytes that a byte order mark promised and that do not fit become U+FFFD. NUL bytes are removed.
+    GB 18030 does not fit what is Western text by [EncodingEvidence][]. The locale of the machine plays no part.
+    Bytes that do not fit the encoding of their byte order mark become U+FFFD. NUL bytes are removed.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):

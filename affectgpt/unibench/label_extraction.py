@@ -44,9 +44,9 @@ def extract_labels(values: ValueSource, task: Task, extractor: Extractor) -> Ite
 def extract_labels_cached(
     values: ValueSource, task: Task, extractor: Extractor, cache_path: Path, settings: Mapping[str, Any]
 ) -> Iterator[Prediction]:
-    """As [extract_labels][], of texts; the labels are also written to the file `cache_path` and read from there next time.
+    """As [extract_labels][], of texts; the labels are also written to the file `cache_path`.
 
-    After a kill, only texts whose labels are not in the file are read. Raises DataError for other `settings`.
+    A later call reads the labels of that file and extracts only those that it lacks, also after a kill. Raises DataError for other `settings`.
     """
     field = "sentiment" if task == "sentiment" else "labels"
     ids = [row.id for row in values.rows()]

@@ -160,7 +160,7 @@ class DatasetScorer:
                 where=self.truth.title,
                 found=f"predictions of {', '.join(self._unknown)}, ...; truth of {', '.join(names[:_MAX_NAMED])}, ...",
                 expected="the same ids in both",
-                hint="say which column holds them with id_column=; a manifest or a data set goes into data=, not truth=",
+                hint="name the column of the ids with id_column=; a manifest or a data set goes into data=, not truth=",
             )
         if self.rules.missing == "error":
             raise DataError(

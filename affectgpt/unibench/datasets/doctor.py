@@ -139,8 +139,8 @@ def _sources(path: Path, manifest: bool) -> tuple[str, list[_Source]]:
             "no data set is found here",
             where=str(path),
             found=_inventory(path),
-            expected=f"folders of MER-UniBench ({join_names(each.folder for each in TEST_SETS.values())}), one of them, a"
-            f" folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
+            expected=f"folders of MER-UniBench ({join_names(each.folder for each in TEST_SETS.values())}), one of them,"
+            f" a folder in the MER2025 layout, or a manifest ({', '.join(SUFFIXES)})",
         )
     is_benchmark = keys and not any(TEST_SETS[key].folder == Path(os.path.abspath(path)).name for key in keys)
     return "benchmark" if is_benchmark else "data set", sources
