@@ -178,7 +178,12 @@ def main() -> int:
         hub = stack.enter_context(hub_server.serving())
         vllm = stack.enter_context(vllm_server.serving(lambda embeds: vllm_server.Answer()))
         environment = hub_server.environment(hub.url, folder / "home", HF_TOKEN=hub_server.TOKEN)
-        environment |= {"DOCS_VLLM": vllm.url, "DOCS_SITE": str(folder / "site"), "DOCS_VENV": sys.prefix}
+        environment |= {
+            "DOCS_VLLM": vllm.url,
+            "DOCS_SITE": str(folder / "site"),
+            "DOCS_VENV": sys.prefix,
+            "DOCS_ROOT": str(ROOT),
+        }
         environment |= {"PYTHONPATH": str(folder / "site"), "AFFECTGPT_CACHE": str(folder / "cache")}
         environment["XDG_CACHE_HOME"] = str(folder / "cache")
         environment["PATH"] = os.pathsep.join(
