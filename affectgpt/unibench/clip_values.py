@@ -78,7 +78,7 @@ class ClipValues:
     def rows(self) -> Iterator[ValueRow]:
         """The rows, in the order of the file, read as they are asked for.
 
-        Raises DataError, with the line, for an unreadable record (see [read_records][]) and for a row without id or value.
+        Raises DataError, with the line, for an unreadable record (see [read_records][]) and a row without id or value.
         """
         for where, record in read_records(self.path):
             error = _error(record, where)

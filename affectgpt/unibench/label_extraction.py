@@ -46,7 +46,8 @@ def extract_labels_cached(
 ) -> Iterator[Prediction]:
     """As [extract_labels][], of texts; the labels are also written to the file `cache_path`.
 
-    A later call reads the labels of that file and extracts only those that it lacks, also after a kill. Raises DataError for other `settings`.
+    A later call reads the labels of that file and extracts only those that it lacks, also after a kill.
+    Raises DataError for other `settings`.
     """
     field = "sentiment" if task == "sentiment" else "labels"
     ids = [row.id for row in values.rows()]

@@ -36,7 +36,7 @@ class Truth:
 
 
 def read_truth(path: Path, task: Task, *, field: str | None = None, id_field: str | None = None) -> Truth:
-    """Read a file of true labels (see [open_clip_values][]). Raises DataError with every id that repeats or is invalid."""
+    """Read a file of true labels (see [open_clip_values][]). Raises DataError with every repeated or invalid id."""
     rows = open_clip_values(path, content="labels", field=field, id_field=id_field).rows()
     return Truth(Path(path).stem, Path(path).stem, task, _values(rows, task, str(path)))
 
