@@ -69,5 +69,9 @@ def find_path(name: str, owner: griffe.Object, index: dict[str, list[str]]) -> s
         scope = scope.parent
     paths = index.get(name, [])
     if name.startswith("affectgpt."):
+        public, _, member = name.removeprefix("affectgpt.").partition(".")
+        exported = owner.package.members.get(public)
+        if exported is not None and exported.is_alias and (not member or f"{public}.{member}" in index):
+            return name
         return name if name in index.get(name.rpartition(".")[2], []) else None
     return paths[0] if len(set(paths)) == 1 else None

@@ -4,7 +4,7 @@ A pickle is a program. This module runs the instructions that build dicts, lists
 itself, and knows the few names by which numpy writes its arrays, scalars and dtypes; it never imports or calls what a
 pickle asks for. Every other name and instruction is refused. What may be built is bounded: by the number of
 instructions, by bytes, by nesting, and by the values that a reader would meet (a pickle may refer to one list a
-thousand times, from a list that is itself referred to a thousand times; see [plain_values][]).
+thousand times, from a list that is itself referred to a thousand times; see [pickled_values][]).
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ class FaceArray:
 
         Picture k of T is shown from `k * duration / T` on; number i of `count` is the one shown at
         `(i + 0.5) * duration / count`. A clip without a length has one moment: one picture. With `spread: released`
-        those that the released AffectGPT takes, see [released][affectgpt.media.sampling.released].
+        those that the released AffectGPT takes, see
+        [sample_indices_released][affectgpt.media.sampling.sample_indices_released].
         """
         stored = _open_mapped(self.path, self.limits)
         if len(stored) != self.count:

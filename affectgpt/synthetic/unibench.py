@@ -68,7 +68,7 @@ def write_unibench(
     Each holds `clips_per_set` test clips and a quarter as many of other splits (at least one), which a reader leaves
     out: videos, sounds, arrays of face pictures, subtitles, and labels that follow from the clip's emotion. No clip
     is in two sets. From two clips on, each sentiment set has a clip whose value is exactly 0. A clip is decided by
-    (`seed`, its set, its place) alone. All else as [generate][affectgpt.synthetic.clips.generate].
+    (`seed`, its set, its place) alone. All else as [write_clips][affectgpt.synthetic.clips.write_clips].
     """
     check_arguments(clips_per_set, seed, "test", workers, most=MAX_CLIPS_PER_SET)
     check_replaceable(Path(out).resolve(), LAYOUT)
