@@ -121,7 +121,7 @@ def test_a_swap_of_one_node_checks_trains_and_writes(kind: Kind, name: str, tmp_
     pipeline = assemble(plan)
     module = pipeline.llm if kind == "llm" else (pipeline.encoders if kind == "encoder" else pipeline.fusers)[node]
     assert isinstance(module, catalog.target_class(planned.entry))
-    assert planned.parameters in (None, sum(sample.numel() for sample in module.parameters()))
+    assert planned.parameters in (None, sum(weight.numel() for weight in module.parameters()))
 
     clips = [NoiseClip(1, seconds=1.2), NoiseClip(2, seconds=0.0), NoiseClip(3, seconds=0.7)]
     samples = [Sample(str(clip.seed), pipeline.prepare(clip), "well", "Angry.") for clip in clips]
