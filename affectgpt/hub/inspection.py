@@ -42,7 +42,7 @@ def check_saved(folder: Path, catalog: Catalog) -> Plan:
                 found=f"no {name}",
                 expected=f"a folder with {CONFIG}, {WEIGHTS} and {PLUGINS}",
             )
-    _refuse_links(folder)
+    _check_no_links(folder)
     config = load_saved_config(folder, catalog)
     plan = make_plan(config)
     header = read_header(folder / WEIGHTS)
@@ -59,7 +59,7 @@ def check_saved(folder: Path, catalog: Catalog) -> Plan:
     return plan
 
 
-def _refuse_links(folder: Path) -> None:
+def _check_no_links(folder: Path) -> None:
     links = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
         raise CheckpointError(
