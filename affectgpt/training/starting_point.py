@@ -43,8 +43,8 @@ class StartingPoint:
     def build(self, cache: FeatureCache | None, on_node: Callable[[str], None]) -> Pipeline:
         """The pipeline to be trained; encoders whose features a `cache` holds may be left out of a new one.
 
-        Raises as [assemble][] and [InitialModel.load_weights][], and ConfigError or CheckpointError when the features of
-        `cache` were made with other weights.
+        Raises as [assemble][] and [InitialModel.load_weights][], and ConfigError or CheckpointError when the
+        features of `cache` were made with other weights.
         """
         if self.pipeline is not None:
             if cache is not None:
