@@ -120,7 +120,9 @@ def test_a_config_that_is_no_extractors_is_refused(words: Catalog) -> None:
 
 
 def test_paths_are_meant_from_the_base_folder(words: Catalog, tmp_path: Path) -> None:
-    built = build_extractor("words", {"folder": "./here"}, words, base_dir=tmp_path)
+    from affectgpt.core.extraction import build_extractor as build
+
+    built = build("words", {"folder": "./here"}, words, base_dir=tmp_path)
     assert built.node.config.folder == str(tmp_path.resolve() / "here")
 
 

@@ -107,19 +107,19 @@ def test_a_seed_decides_what_is_sampled(small: Path, catalog: Catalog, clip: Cal
 
 def test_a_clips_seed_is_its_own_and_not_its_places(small: Path, catalog: Catalog, clip: Callable) -> None:
     pipeline = built(small, catalog, "generation.sample=true")
-    samples, known, seeds = prepared(pipeline, clip), pipeline.llm.generate, []
+    samples, generate, calls = prepared(pipeline, clip), pipeline.llm.generate, []
 
-    def watched(*given: Any, seeds: list[int]) -> Any:
-        seeds.append(seeds)
-        return known(*given, seeds=seeds)
+    def watched(*arguments: Any, seeds: list[int]) -> Any:
+        calls.append(seeds)
+        return generate(*arguments, seeds=seeds)
 
     pipeline.llm.generate = watched
     pipeline.generate(collate(samples, ["the same words"] * 6))
     pipeline.generate(collate([samples[4], samples[0], samples[0]], ["the same words"] * 3))
     again = collate(samples[:1] * 3, ["the same words", "the same words", "others"])
     pipeline.generate(again, ["Why?", "Who?", "Why?"])
-    assert len({*seeds[0], *seeds[2]}) == 9
-    assert seeds[1] == [seeds[0][4], seeds[0][0], seeds[0][0]]
+    assert len({*calls[0], *calls[2]}) == 9
+    assert calls[1] == [calls[0][4], calls[0][0], calls[0][0]]
 
 
 def test_a_clips_seed_knows_which_input_its_values_are_of(small: Path, catalog: Catalog, clip: Callable) -> None:

@@ -75,7 +75,7 @@ def test_without_a_marker_a_run_is_tokenised_as_one(before: str, question: str, 
 
 @pytest.mark.parametrize("limit", range(1, 12))
 def test_a_subtitle_is_cut_between_two_characters(limit: int) -> None:
-    bounded = prompts([], limit)._bounded("情感 é 喜")
+    bounded = prompts([], limit)._cut_subtitle("情感 é 喜")
     assert "情感 é 喜".startswith(bounded) and len(LLM.encode(bounded, special=False)) <= limit
     # Nothing that would still fit is left out.
     longer = "情感 é 喜"[: len(bounded) + 1]

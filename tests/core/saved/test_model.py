@@ -170,9 +170,9 @@ def test_a_place_whose_path_is_no_text_is_refused_before_the_work(tmp_path: Path
 def test_a_place_that_cannot_be_written_is_an_error(
     small: Path, catalog: Catalog, tmp_path: Path, location: str
 ) -> None:
-    with pytest.raises(CheckpointError, match="cannot be saved at this location"):
+    with pytest.raises(CheckpointError, match="cannot be saved at this place"):
         save(built(small, catalog), tmp_path / location)
-    with pytest.raises(CheckpointError, match="cannot be saved at this location"):
+    with pytest.raises(CheckpointError, match="cannot be saved at this place"):
         check_destination(tmp_path / location)
     assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
 
