@@ -48,10 +48,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """32 synthetic training clips of seed 7. Not to be changed by a test."""
-    from affectgpt.synthetic.clips import generate
+    from affectgpt.synthetic.clips import write_clips
 
     folder = tmp_path_factory.mktemp("synthetic") / "train"
-    generate(folder, clips=32, seed=7, workers=2)
+    write_clips(folder, clips=32, seed=7, workers=2)
     return folder
 
 

@@ -29,8 +29,8 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run_python(script: str) -> None:
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+    outcome = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert outcome.returncode == 0, outcome.stdout[-500:] + outcome.stderr
 
 
 # -- who imports whom
@@ -38,9 +38,9 @@ def run_python(script: str) -> None:
 
 def test_the_contracts_are_kept() -> None:
     pytest.importorskip("importlinter")
-    done = lint(ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 broken" in done.stdout
+    outcome = lint(ROOT)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "0 broken" in outcome.stdout
 
 
 FORBIDDEN = {
@@ -70,13 +70,13 @@ def test_a_forbidden_import_breaks_its_contract(tmp_path: Path, case: str) -> No
 
 def strings_that_name_plugins(path: Path) -> list[str]:
     """`file:line` of each text in the code that names a plugin module (the entry-point group is not one)."""
-    found = []
+    strings = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(GROUP):
             is_group = path == PACKAGE / "registry" / "discovery.py" and node.value == GROUP
             if not is_group:
-                found.append(f"{path}:{node.lineno}")
-    return found
+                strings.append(f"{path}:{node.lineno}")
+    return strings
 
 
 @pytest.mark.parametrize("room", LOW_ROOMS)
