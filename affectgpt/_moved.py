@@ -55,6 +55,8 @@ MODULES = {
     "data.unibench.layouts": "unibench.datasets.layouts",
     "data.unibench.reading": "unibench.datasets.reader",
     "data.whole_file": "files.atomic",
+    "kernels.absorbed_cross_modal_attention": "kernels.absorbed_cross_modal",
+    "kernels.cross_modal_attention": "kernels.cross_modal",
     "lexicon.finding": "lexicon.tokens",
     "media.western": "media.encoding_guess",
     "plugins.encoders.audio_configs": "plugins.encoders.speech_config",
@@ -89,6 +91,9 @@ MODULES = {
     "unibench.wheels.choose": "unibench.wheels.load",
     "unibench.wheels.placing": "unibench.wheels.sector_lookup",
 }
+
+# Old folders whose names are now those of functions in the same package.
+FUNCTIONS = frozenset({"kernels.absorbed_cross_modal_attention", "kernels.cross_modal_attention"})
 
 # Where an old name was found -> old name -> "new.module:new name", for names that went elsewhere or were renamed.
 NAMES: dict[str, dict[str, str]] = {
@@ -142,14 +147,44 @@ class _ForwardingModule(ModuleType):
         return getattr(module, attribute or name)
 
 
+class _OldFolder(_ForwardingModule):
+    """The forwarding module of an old folder whose name is now that of a function; it warns when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Tools look up `__file__` and the like in every module; that is no use.
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        _warn(self.__name__, str(find_new_path(self.__name__)), stacklevel=2)
+        return super().__getattr__(name)
+
+
+def add_old_folders(package: str) -> None:
+    """Make the old folders in `package` that are in FUNCTIONS importable; `package` calls it while it is imported.
+
+    Importing a module binds it in its package, in the place of the function of this name. A module that is already in
+    `sys.modules` is not imported, so it is not bound.
+    """
+    for name in FUNCTIONS:
+        path = f"{_PACKAGE}.{name}"
+        if path.rpartition(".")[0] == package:
+            module = _OldFolder(path)
+            module.__spec__ = ModuleSpec(path, None, is_package=True)
+            module.__path__ = []
+            sys.modules[path] = module
+
+
 class _Loader:
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _ForwardingModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        new = str(find_new_path(module.__name__))
-        _warn(module.__name__, new, stacklevel=2)
-        import_module(new)
+        old = module.__name__
+        new = str(find_new_path(old))
+        _warn(old, new, stacklevel=2)
+        moved = import_module(new)
+        if old.partition(".")[2] not in NAMES:
+            # The import system returns this entry: the moved module itself, so that its names can be replaced.
+            sys.modules[old] = moved
 
 
 class _Finder:

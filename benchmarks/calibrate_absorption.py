@@ -1,4 +1,4 @@
-"""Measures the four constants of `absorbed_cross_modal_attention/cost.py`, each the median of repeated runs.
+"""Measures the four constants of `absorbed_cross_modal/cost.py`, each the median of repeated runs.
 
     python benchmarks/calibrate_absorption.py
 

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from affectgpt.kernels import absorbed_cross_modal_attention
-from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights
-from affectgpt.kernels.absorbed_cross_modal_attention.cost import ROUTES, Shape, cheapest
+from affectgpt.kernels.absorbed_cross_modal import Fold, FusionWeights
+from affectgpt.kernels.absorbed_cross_modal.cost import ROUTES, Shape, cheapest
 
 WIDTH, HEADS, BATCH, WIDTHS = 1024, 16, 4, (1024, 768)
 QUERIES, TOKENS = (1, 4, 16), (16, 264, 1024, 2848)

@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from affectgpt.kernels import cross_modal_attention  # noqa: E402
-from affectgpt.kernels.cross_modal_attention.reference import reference  # noqa: E402
-from tests.kernels.cross_modal_attention.cases import CASES, close, make  # noqa: E402
+from affectgpt.kernels.cross_modal.reference import reference  # noqa: E402
+from tests.kernels.cross_modal.cases import CASES, close, make  # noqa: E402
 
 HEAD_DIMS, QUERIES, MODALITIES = (64, 128), (1, 4, 16, 64, 128), (1, 2, 3)
 TOKENS = (16, 264, 1024, 2848, 16384)

@@ -20,7 +20,7 @@ assert torch.allclose(mass, torch.ones(1, 2, 1, 1)) and out.shape == (1, 2, 1, 8
 ABSORBED = """
 import torch
 from affectgpt.kernels import absorbed_cross_modal_attention
-from affectgpt.kernels.absorbed_cross_modal_attention import FusionWeights
+from affectgpt.kernels.absorbed_cross_modal import FusionWeights
 w = FusionWeights((None,), *(torch.randn(8, 8) for _ in range(4)))
 out, mass = absorbed_cross_modal_attention(torch.randn(1, 2, 8), [torch.randn(3, 5, 8)], w, num_heads=2)
 assert out.shape == (3, 2, 8) and torch.allclose(mass, torch.ones_like(mass))

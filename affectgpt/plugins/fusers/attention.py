@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affectgpt.core.tokens import Tokens
-from affectgpt.kernels.cross_modal_attention.api import cross_modal_attention
+from affectgpt.kernels.cross_modal.api import cross_modal_attention
 from affectgpt.plugins.fusers.bases import SINES
 
 

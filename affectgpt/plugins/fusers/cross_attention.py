@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Tokens
-from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights, absorbed_cross_modal_attention
+from affectgpt.kernels.absorbed_cross_modal import Fold, FusionWeights, absorbed_cross_modal_attention
 from affectgpt.plugins.fusers.attention import FeedForward, time_sines
 from affectgpt.plugins.fusers.bases import SINES
 from affectgpt.plugins.fusers.cross_attention_config import CrossAttentionConfig
@@ -23,7 +23,7 @@ class CrossAttention(nn.Module):
     A learned number per head and input is added to the scores of that input's tokens (its gate). Then y = queries +
     Out(attention) and z = LayerNorm(y + FFN(LayerNorm(y))). Attention as Vaswani et al. 2017, arXiv 1706.03762,
     section 3.2.2, with learned queries as in the Perceiver (Jaegle et al. 2021, arXiv 2103.03206, section 3.1); the
-    operator (`kernels/absorbed_cross_modal_attention`) picks the cheapest order of its products. `attribution [B, M]`
+    operator (`kernels/absorbed_cross_modal`) picks the cheapest order of its products. `attribution [B, M]`
     is the attention that each input received, averaged over heads and queries.
     """
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
+from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 
 class Folded(NamedTuple):

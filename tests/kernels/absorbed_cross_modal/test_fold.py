@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from affectgpt.kernels import absorbed_cross_modal_attention
-from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights
+from affectgpt.kernels.absorbed_cross_modal import Fold, FusionWeights
 
 
 class Layer(nn.Module):

@@ -13,7 +13,7 @@ from affectgpt.kernels import cross_modal_attention
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs TRITON_INTERPRET=1 from the start; test_triton.py runs it so", allow_module_level=True)
 
-from tests.kernels.cross_modal_attention.cases import CASES, close, make, run
+from tests.kernels.cross_modal.cases import CASES, close, make, run
 
 
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
@@ -48,7 +48,7 @@ def test_unused_results_are_written_in_full(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_gradients_nobody_needs_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from affectgpt.kernels.cross_modal_attention import triton as launching
+    from affectgpt.kernels.cross_modal import triton as launching
 
     def refused(*_: Any, **__: Any) -> None:
         raise AssertionError("the kernel for the tokens' gradients was launched")
@@ -61,7 +61,7 @@ def test_gradients_nobody_needs_are_not_computed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_opcheck() -> None:
-    from affectgpt.kernels.cross_modal_attention.ops import _forward
+    from affectgpt.kernels.cross_modal.ops import _forward
 
     case = make(masked=False)
     for masks in ([], [torch.ones(2, key.shape[2], dtype=torch.bool) for key in case.keys]):

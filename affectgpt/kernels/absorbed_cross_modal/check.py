@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
+from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 MAX_MODALITIES = 8
 _NAME = "absorbed_cross_modal_attention"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectgpt.kernels import cross_modal_attention
-from tests.kernels.cross_modal_attention.cases import CASES, close, make, run
+from tests.kernels.cross_modal.cases import CASES, close, make, run
 
 IMPLS = ("reference", "sdpa")
 

@@ -14,9 +14,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from affectgpt.kernels.cross_modal_attention.backward import queries_kernel, tokens_kernel
-from affectgpt.kernels.cross_modal_attention.forward import forward_kernel
-from affectgpt.kernels.cross_modal_attention.triton import blocks
+from affectgpt.kernels.cross_modal.backward import queries_kernel, tokens_kernel
+from affectgpt.kernels.cross_modal.forward import forward_kernel
+from affectgpt.kernels.cross_modal.triton import blocks
 
 TARGETS = {"cuda:80": ("cuda", 80, 32), "cuda:90": ("cuda", 90, 32), "hip:gfx942": ("hip", "gfx942", 64)}
 M = 2

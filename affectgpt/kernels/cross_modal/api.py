@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from affectgpt.kernels.cross_modal_attention.check import check
-from affectgpt.kernels.cross_modal_attention.reference import reference
-from affectgpt.kernels.cross_modal_attention.sdpa import sdpa
+from affectgpt.kernels.cross_modal.check import check
+from affectgpt.kernels.cross_modal.reference import reference
+from affectgpt.kernels.cross_modal.sdpa import sdpa
 
 Impl = Literal["auto", "reference", "sdpa", "triton"]
 IMPLEMENTATIONS: tuple[Impl, ...] = ("auto", "reference", "sdpa", "triton")
@@ -64,7 +64,7 @@ def cross_modal_attention(
         return reference(queries, keys, values, valid, biases, factor)
     if chosen == "sdpa":
         return sdpa(queries, keys, values, valid, biases, factor)
-    from affectgpt.kernels.cross_modal_attention.ops import fused
+    from affectgpt.kernels.cross_modal.ops import fused
 
     return fused(queries, keys, values, valid, biases, factor)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from affectgpt.kernels import absorbed_cross_modal_attention
-from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights
-from affectgpt.kernels.absorbed_cross_modal_attention.cost import ROUTES
-from affectgpt.kernels.absorbed_cross_modal_attention.reference import reference
+from affectgpt.kernels.absorbed_cross_modal import Fold, FusionWeights
+from affectgpt.kernels.absorbed_cross_modal.cost import ROUTES
+from affectgpt.kernels.absorbed_cross_modal.reference import reference
 
 IMPLS = ("auto", *ROUTES)
 D, H = 16, 4

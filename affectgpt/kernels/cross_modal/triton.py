@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from affectgpt.kernels.cross_modal_attention.backward import queries_kernel, tokens_kernel
-from affectgpt.kernels.cross_modal_attention.forward import forward_kernel
+from affectgpt.kernels.cross_modal.backward import queries_kernel, tokens_kernel
+from affectgpt.kernels.cross_modal.forward import forward_kernel
 
 
 def power_of_two(number: int) -> int:

@@ -22,7 +22,7 @@ def _forward(
     biases: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from affectgpt.kernels.cross_modal_attention.triton import launch_forward
+    from affectgpt.kernels.cross_modal.triton import launch_forward
 
     return launch_forward(queries, keys, values, masks, biases, scale)
 
@@ -53,7 +53,7 @@ def _backward(
     needed: Sequence[bool],
 ) -> list[Tensor]:
     """Gradients of queries, biases, then all keys, then all values; an empty tensor where none is needed."""
-    from affectgpt.kernels.cross_modal_attention.triton import launch_backward
+    from affectgpt.kernels.cross_modal.triton import launch_backward
 
     return launch_backward(grad_out, grad_mass, queries, keys, values, masks, biases, out, mass, lse, scale, needed)
 

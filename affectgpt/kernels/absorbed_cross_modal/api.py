@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from affectgpt.kernels.absorbed_cross_modal_attention import routes
-from affectgpt.kernels.absorbed_cross_modal_attention.check import check
-from affectgpt.kernels.absorbed_cross_modal_attention.cost import ROUTES, Route, Shape, cheapest
-from affectgpt.kernels.absorbed_cross_modal_attention.fold import Fold, fold
-from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
+from affectgpt.kernels.absorbed_cross_modal import routes
+from affectgpt.kernels.absorbed_cross_modal.check import check
+from affectgpt.kernels.absorbed_cross_modal.cost import ROUTES, Route, Shape, cheapest
+from affectgpt.kernels.absorbed_cross_modal.fold import Fold, fold
+from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 
 def absorbed_cross_modal_attention(

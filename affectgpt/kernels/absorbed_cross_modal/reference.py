@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
+from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 
 def reference(

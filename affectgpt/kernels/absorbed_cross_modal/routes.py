@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from affectgpt.kernels.absorbed_cross_modal_attention.fold import Folded
-from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
+from affectgpt.kernels.absorbed_cross_modal.fold import Folded
+from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 Masks = Sequence[Tensor | None] | None
 Result = tuple[Tensor, Tensor]

@@ -1,7 +1,0 @@
-"""Cross-modal attention over raw tokens, projections given as weights; see README.md."""
-
-from affectgpt.kernels.absorbed_cross_modal_attention.api import absorbed_cross_modal_attention
-from affectgpt.kernels.absorbed_cross_modal_attention.fold import Fold
-from affectgpt.kernels.absorbed_cross_modal_attention.weights import FusionWeights
-
-__all__ = ["Fold", "FusionWeights", "absorbed_cross_modal_attention"]
