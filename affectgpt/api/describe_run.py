@@ -27,7 +27,7 @@ def find_media_files(paths: Sequence[str | Path]) -> list[Path]:
     for path in files:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")
-    from affectgpt.serving.describe import media_files
+    from affectgpt.serving.clip_arguments import media_files
 
     return media_files(files)
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover, load_plugins_from
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import ConfigError, PluginError
 from affectgpt.registry.spec import PluginSpec
 from affectgpt.workers.progress import OnProgress as OnProgress
 from affectgpt.workers.progress import Progress as Progress
@@ -31,6 +31,13 @@ def catalog_for(plugins: Plugins = ()) -> Catalog:
         return plugins
     if isinstance(plugins, str | Path | type | PluginSpec):
         plugins = [plugins]
+    if not isinstance(plugins, Iterable):
+        raise PluginError(
+            "these are no plugins",
+            where="plugins",
+            found=repr(plugins),
+            expected="classes marked by a decorator, paths of .py files, or names of modules",
+        )
     return add_plugins(discover(), plugins)
 
 

@@ -14,6 +14,7 @@ from affectgpt.core.overrides import mapping_source, read_source
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.messages import short_repr
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -28,20 +29,59 @@ Start: TypeAlias = "ConfigLike | Pipeline"
 
 def plan_config(config: ConfigLike, changes: Sequence[str], catalog: Catalog) -> Plan:
     """The plan of a config with `changes`. Raises ConfigError with every problem."""
+    _check_changes(changes)
     if isinstance(config, PipelineConfig):
         source = mapping_source(config.model_dump(mode="json"), changes)
     elif isinstance(config, Mapping):
         source = mapping_source(config, changes)
+    elif isinstance(config, str | Path):
+        source = read_source(_find_file(str(config)), changes)
     else:
-        path = Path(config)
-        source = read_source(path if path.is_file() else _bundled_or_missing(str(config)), changes)
+        raise ConfigError(
+            "this is not a pipeline's config",
+            where="config",
+            found=type(config).__name__,
+            expected="a YAML file, a bundled name, a mapping as in a YAML file, or a PipelineConfig",
+            hint="of a Plan or a Pipeline, pass its config"
+            if hasattr(config, "config") or hasattr(config, "plan")
+            else "",
+        )
     return make_plan(validate(source, catalog))
 
 
-def _bundled_or_missing(name: str) -> Path:
+def _check_changes(changes: Sequence[str]) -> None:
+    """Raise ConfigError unless each change is a text, as where a list is passed for the changes in it."""
+    for change in changes:
+        if not isinstance(change, str):
+            is_list = isinstance(change, list | tuple)
+            raise ConfigError(
+                "a change must be a text",
+                where="changes",
+                found=short_repr(change),
+                expected='"key.path=value"',
+                hint="pass the changes one by one, with a star: *changes" if is_list else "",
+            )
+
+
+def _find_file(name: str) -> Path:
     problem = "there is no such file or folder"
     expected = "a pipeline YAML file, or the folder of a saved model"
     path = Path(name)
+    try:
+        if path.is_file():
+            return path
+        is_folder = bool(name) and path.is_dir()
+    except OSError as error:
+        raise ConfigError(problem, where=name, found=error.strerror or str(error), expected=expected) from None
+    if is_folder:
+        raise ConfigError(
+            "this is a folder, not a pipeline file",
+            where=name,
+            expected="a pipeline YAML file",
+            hint=f"a saved model's config is {path / 'pipeline.yaml'}; its weights are read by affectgpt.load"
+            if (path / "pipeline.yaml").is_file()
+            else "",
+        )
     if path.suffix or len(path.parts) != 1:
         raise ConfigError(problem, where=name, expected=expected)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError, join_names
@@ -17,7 +18,8 @@ def bundled_config(name: str) -> Path:
     # In a wheel the files are inside the package, in a checkout beside it.
     folders = [_FOLDER.parent / "configs", _FOLDER.parent.parent / "configs"]
     for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
+        # A name may be longer than a file system takes, which `Path.is_file` raises.
+        if os.path.isfile(folder / f"{name}.yaml"):
             return folder / f"{name}.yaml"
     names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
     raise ConfigError(

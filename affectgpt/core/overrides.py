@@ -11,15 +11,15 @@ Each of them leaves a note that lists what was not kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from affectgpt.bundled import bundled_config
-from affectgpt.core.yaml_source import Source, YamlPath, check_depth, load_yaml, read_mapping
+from affectgpt.core.yaml_source import MAX_DEPTH, Source, YamlPath, check_depth, load_yaml, read_mapping
 from affectgpt.registry.errors import ConfigError
 
 NODE_SECTIONS = ("encoders", "fusers")
@@ -51,7 +51,20 @@ def mapping_source(
     Raises ConfigError as [read_source][].
     """
     path = (base_dir or Path()) / name
-    return _merged(Source(path, deepcopy(dict(data)), {(): name}), overrides)
+    locations: dict[YamlPath, str] = {}
+    return _merged(Source(path, _copy(data, name, (), locations), locations), overrides)
+
+
+def _copy(value: Any, name: str, path: YamlPath, locations: dict[YamlPath, str]) -> Any:
+    """`value` of the plain types that a YAML file has, mappings copied; each place in it is recorded as in `name`."""
+    locations[path] = name
+    if len(path) > MAX_DEPTH:
+        raise ConfigError("the config is nested too deeply", where=name, expected=f"at most {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return {key: _copy(item, name, (*path, key), locations) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(item, name, (*path, index), locations) for index, item in enumerate(value)]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _merged(source: Source, overrides: Sequence[str]) -> Source:
@@ -86,7 +99,7 @@ def _extend(child: Source, base_name: Any) -> Source:
 def _base_path(child: Source, name: str) -> Path:
     """The file that `extends: name` means: one beside `child`, else a bundled pipeline where `name` is a plain word."""
     path = child.base_dir / name
-    if path.exists() or "/" in name or "\\" in name or Path(name).suffix:
+    if os.path.exists(path) or "/" in name or "\\" in name or Path(name).suffix:
         return path
     try:
         return bundled_config(name)
@@ -157,7 +170,7 @@ def _is_architecture(path: YamlPath) -> bool:
 
 def _parse_override(source: Source, override: str) -> tuple[YamlPath, Any, str]:
     """The path, the value and the location of an override."""
-    location = f"--set {override}"
+    location = f"changes: {override}"
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.split(".")]
     if not equals or not all(keys):

@@ -58,8 +58,14 @@ def load_plugins_from(catalog: Catalog, ref: str, base: Path | None = None) -> N
     exist, cannot be imported, or declares nothing.
     """
     if ref.endswith(".py") or "/" in ref or "\\" in ref:
-        path = ((base or Path()) / ref).resolve()
-        module = _import_file(path, ref)
+        try:
+            path = ((base or Path()) / ref).resolve()
+            exists = path.is_file()
+        except (OSError, ValueError) as error:
+            raise PluginError(f"the plugin file {ref!r} cannot be read", found=one_line(error)) from None
+        if not exists:
+            raise PluginError(f"there is no plugin file {ref!r}", where=str(path), expected="a Python file")
+        module = _import_file(path)
         catalog.add_module(module, Origin(str(path)))
         return
     try:
@@ -74,9 +80,7 @@ def load_plugins_from(catalog: Catalog, ref: str, base: Path | None = None) -> N
     catalog.add_module(module, Origin.of_module(module.__name__))
 
 
-def _import_file(path: Path, ref: str) -> ModuleType:
-    if not path.is_file():
-        raise PluginError(f"there is no plugin file {ref!r}", where=str(path), expected="a Python file")
+def _import_file(path: Path) -> ModuleType:
     # A stable name lets "module:Class" strings resolve, and keeps two files called fuser.py apart.
     name = f"affectgpt_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     content = path.read_bytes()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
-from pathlib import Path
 
 from affectgpt.core.batch import collate
 from affectgpt.core.batched_answers import AnswerWithShares, answer_window, windows
@@ -15,65 +14,10 @@ from affectgpt.core.description import Description
 from affectgpt.core.generation import Answer, check_stream
 from affectgpt.core.influence import influence
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import MediaError
+from affectgpt.serving.clip_arguments import check_counts, check_texts, read_argument
 from affectgpt.serving.opened_files import BrokenFile, OpenedFile, opened_files
 from affectgpt.workers.progress import Progress, progress_callback
-
-MEDIA_SUFFIXES = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".flv",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".wmv",
-        ".3gp",
-        ".wav",
-        ".mp3",
-        ".m4a",
-        ".aac",
-        ".flac",
-        ".ogg",
-        ".opus",
-        ".jpg",
-        ".jpeg",
-        ".png",
-    }
-)
-
-
-def media_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and the media files directly in each folder, sorted by name; links to missing files
-    are among them.
-
-    Raises MediaError when a folder holds no media file.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inside = _media_in(path)
-        if not inside:
-            below = next((child for child in sorted(path.iterdir()) if child.is_dir() and _media_in(child)), None)
-            raise MediaError(
-                "there is no media file in this folder",
-                where=str(path),
-                expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}",
-                hint=f"name {below}, which holds some" if below else "",
-            )
-        files += inside
-    return files
-
-
-def _media_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir())
 
 
 def describe(
@@ -88,6 +32,8 @@ def describe(
 ) -> Description | list[Description]:
     """See [Pipeline.describe][]."""
     clips, is_one = read_argument(what)
+    check_texts(subtitle, question)
+    check_counts(batch_size, workers)
     if is_one:
         return _describe_one(pipeline, clips[0], subtitle, question)
     rows = describe_each(pipeline, clips, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
@@ -111,15 +57,6 @@ def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, quest
 
 def _yield_from(opened: Iterable[OpenedFile | BrokenFile]) -> Generator[OpenedFile | BrokenFile]:
     yield from opened
-
-
-def read_argument(what: OneClip | Iterable[OneClip]) -> tuple[list[OneClip], bool]:
-    """The clips that `what` names, and whether it is a single one. Raises as [media_files][]."""
-    if isinstance(what, str | Path):
-        return list(media_files([Path(what)])), not Path(what).is_dir()
-    if isinstance(what, bytes | Clip):
-        return [what], True
-    return list(what), False
 
 
 def check_question(pipeline: Pipeline, question: str | None) -> None:
@@ -154,7 +91,8 @@ def _describe_opened(
         for window in windows(files, batch_size):
             clips = [clip for clip in window if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
-            answered = iter(answer_window(pipeline, clips, batch_size, question))
+            with _evaluation_mode(pipeline):
+                answered = iter(answer_window(pipeline, clips, batch_size, question))
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for clip in window:
                 yield _row(clip, next(answered), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
@@ -171,6 +109,8 @@ def stream(
 ) -> Generator[tuple[int, str | Description]]:
     """See [Pipeline.stream][]. Rows of clips that cannot be read have `error`, also that of a single clip."""
     clips, _ = read_argument(what)
+    check_texts(subtitle, question)
+    check_counts(batch_size, workers)
     check_question(pipeline, question)
     check_stream(pipeline)
     return _stream_opened(pipeline, opened_files(clips, pipeline.prepare, subtitle, workers), question, batch_size)
@@ -187,7 +127,8 @@ def _stream_opened(
             start = time.perf_counter()
             answered: dict[int, AnswerWithShares] = {}
             if clips:
-                answered = yield from _pieces(pipeline, clips, indices, question)
+                with _evaluation_mode(pipeline):
+                    answered = yield from _pieces(pipeline, clips, indices, question)
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for index, clip in enumerate(batch, first):
                 if isinstance(clip, OpenedFile):
@@ -195,6 +136,19 @@ def _stream_opened(
                 else:
                     yield index, _error_row(clip)
             first += len(batch)
+
+
+@contextmanager
+def _evaluation_mode(pipeline: Pipeline) -> Iterator[None]:
+    """Without dropout: a pipeline that a caller trains is in training mode, and is so again afterwards."""
+    is_training = pipeline.training
+    if is_training:
+        pipeline.eval()
+    try:
+        yield
+    finally:
+        if is_training:
+            pipeline.train()
 
 
 def _pieces(

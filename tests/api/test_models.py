@@ -157,3 +157,40 @@ def test_what_a_notebook_shows_is_short_and_escaped(pipeline: ag.Pipeline) -> No
     catalog = ag.discover()
     assert repr(catalog).startswith("Catalog(") and "14 fuser" in repr(catalog)
     assert "cross-attention" in catalog._repr_html_()
+
+
+@pytest.mark.parametrize("config", [None, 3, [], object(), "x" * 5000, b"tiny"])
+def test_what_is_no_config_is_a_problem(config: Any) -> None:
+    (problem,) = ag.check(config)
+    assert problem.where in ("config", config)
+
+
+@pytest.mark.parametrize("change", [3, None, b"seed=1", ["seed=1"]])
+def test_a_change_that_is_no_text_is_a_problem(change: Any) -> None:
+    (problem,) = ag.check("tiny", change)
+    assert problem.where == "changes" and ("*changes" in problem.hint) == isinstance(change, list)
+
+
+def test_the_folder_of_a_saved_model_is_no_pipeline_file() -> None:
+    with pytest.raises(ag.ConfigError, match="this is a folder") as caught:
+        ag.plan(TINY)
+    assert "affectgpt.load" in caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("name", ["a\0b.py", "x" * 5000 + ".py"])
+def test_a_plugin_file_that_cannot_be_looked_for_is_a_problem(name: str) -> None:
+    (problem,) = ag.check({"extends": "tiny", "plugins": [name]})
+    assert problem.where == "config (plugins.0)"
+
+
+def test_plugins_that_are_none_are_refused() -> None:
+    with pytest.raises(ag.PluginError, match="plugins: these are no plugins"):
+        ag.check("tiny", plugins=None)  # type: ignore[arg-type]
+
+
+def test_a_pipeline_in_training_mode_describes_without_dropout(described: ag.Description) -> None:
+    pipeline = ag.load().train()
+    assert pipeline.describe(CLIP, subtitle="").counted == described.counted
+    *_, (_, last) = pipeline.stream(CLIP, subtitle="")
+    assert isinstance(last, ag.Description) and last.counted == described.counted
+    assert pipeline.training and all(encoder.training for encoder in pipeline.encoders.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import yaml
@@ -153,3 +154,27 @@ def test_a_mapping_stays_as_it_is_and_is_meant_from_a_folder(tmp_path: Path) -> 
     assert source.data["seed"] == 4 and source.data["fusers"]["multi"]["heads"] == 1
     assert mapping == {"extends": "tiny", "seed": 3, "fusers": {"multi": {"heads": 2}}}
     assert source.base_dir == tmp_path and source.location(("prompt", "wrong")).endswith("(prompt.wrong)")
+
+
+def test_a_mapping_may_hold_other_mappings_and_paths() -> None:
+    inner = MappingProxyType({"plugin": "concat", "model": Path("weights")})
+    source = mapping_source({"fusers": MappingProxyType({"multi": inner}), "plugins": ("a.py",)})
+    assert source.data == {"fusers": {"multi": {"plugin": "concat", "model": "weights"}}, "plugins": ["a.py"]}
+
+
+def test_values_of_a_mapping_are_located_in_it_not_in_what_it_extends() -> None:
+    source = mapping_source({"extends": "tiny", "fusers": {"multi": {"inputs": 5}}})
+    assert source.location(("fusers", "multi", "inputs")) == "config (fusers.multi.inputs)"
+    assert "tiny.yaml" in source.location(("fusers", "multi", "plugin"))
+
+
+def test_a_mapping_that_holds_itself_is_refused() -> None:
+    config: dict[str, object] = {}
+    config["fusers"] = config
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        mapping_source(config)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
+    with pytest.raises(ConfigError, match="there is neither a file nor a bundled pipeline"):
+        mapping_source({"extends": "x" * 5000})
