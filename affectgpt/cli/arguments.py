@@ -62,6 +62,8 @@ def with_options(problem: Problem, options: Mapping[str, str]) -> Problem:
         return options[name] if value in (None, "True") else f"{options[name]} {value.strip(chr(34))}"
 
     where = options.get(problem.where, problem.where)
+    if where.startswith("changes: "):
+        where = where.replace("changes:", options["changes"], 1)
     return replace(problem, where=where, hint=_ASSIGNMENT.sub(option, problem.hint))
 
 

@@ -1,4 +1,4 @@
-"""A pipeline -> a saved model with its card, and a saved model -> a repository on the Hub."""
+"""Save a pipeline with its model card, and upload a saved model to the Hub."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def save_pretrained(
     catalog: Catalog | None = None,
     dtype: str = "float32",
 ) -> None:
-    """Write `pipeline` to `folder` as [save][] does, with a model card; whole or not at all.
+    """Save `pipeline` in `folder` as [save][] does, atomically, and with a model card.
 
     `scores` is a scores file of `affectgpt score` or `affectgpt unibench`; `catalog` must know the pipeline's plugins
-    (default: those installed). A README.md that somebody wrote or changed stays; with `scores` it is a CheckpointError.
-    Raises what [save][] raises, and DataError when `scores` is no scores file.
+    (default: those installed). A README.md that a person wrote or edited is not replaced. Raises as [save][],
+    CheckpointError when `scores` would go into such a README.md, and DataError when `scores` is no scores file.
     """
     from affectgpt.core.saved.model import save
 
@@ -66,12 +66,12 @@ def push_to_hub(
     scores: str | Path | None = None,
     catalog: Catalog | None = None,
 ) -> str:
-    """Upload the saved model in `folder` to the repository `repo_id` and give the address of the commit.
+    """Upload the saved model in `folder` to the repository `repo_id`. Returns the address of the commit.
 
-    The folder is checked first, before the Hub is asked anything. A card is written into it unless there is a
-    README.md; `scores` writes it anew. The repository is made when there is none, `private` or public; files of the
-    format that are there and not in `folder` are removed from it, other files are left. With `create_pr` the upload is
-    proposed as a pull request to a repository that exists. `revision` is a branch that exists.
+    The folder is checked before the first request. A model card is written into it if it has no README.md; with
+    `scores` the card is written again. A missing repository is created, private or public as `private` says. Files of
+    a saved model in the repository that `folder` lacks are deleted; its other files stay. With `create_pr` the upload
+    is a pull request to an existing repository. `revision` is an existing branch.
 
     Raises CheckpointError when the folder is not a whole saved model or the repository or branch is not there,
     ConfigError when the name or the token is wrong or `private` is asked for a repository that is public, RunError
@@ -102,11 +102,10 @@ def _upload(folder: Path, repo_id: str, *, private: bool, token: str, revision: 
         raise ConfigError(
             "this repository is there already, and is public",
             where=repo_id,
-            found="--private",
-            hint="choose another name, or make it private on its page",
+            hint="choose another name, make it private on its page, or leave out private=True",
         )
     local_names = files_in(folder)
-    # File by file: in the client's patterns, `*` also matches the files of folders further down, and other places.
+    # By name: in the client's patterns, `*` also matches the files of subfolders.
     remote_names = [name for name in api.list_repo_files(repo_id, revision=revision) if is_model_file(name)]
     steps: list[CommitOperationAdd | CommitOperationDelete] = [
         *(

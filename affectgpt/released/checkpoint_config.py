@@ -166,6 +166,6 @@ class _Reader:
                 if input_types
                 else "none",
                 expected="one face_or_frame for all data sets",
-                hint="name it with --face-or-frame",
+                hint="name it with face_or_frame=",
             )
         return input_types[0]

@@ -1,4 +1,4 @@
-"""A released checkpoint -> a saved model of this project."""
+"""Convert a released checkpoint into a saved model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from affectgpt.released.wording import Wording, read_prompt_file
 
 @dataclass(frozen=True)
 class ConversionRequest:
-    """What is to be converted with what: `source` is the original's code, or `prompt` a file with the wording."""
+    """What to convert and with which models; `source` is the original's code, or `prompt` a file with the wording."""
 
     checkpoint: Path
     models: ModelPaths
@@ -52,10 +52,10 @@ class ConversionRequest:
 def convert(
     request: ConversionRequest, out: Path, catalog: Catalog, on_node: Callable[[str], None] | None = None
 ) -> ConversionReport:
-    """Write the checkpoint of `request` to the folder `out` as a saved model, and give an account of its tensors.
+    """Convert the checkpoint of `request` into a saved model in the folder `out`. Returns where each tensor went.
 
-    Nothing in the checkpoint or the source is executed. Everything is checked before a weight of the three models is
-    read. Raises CheckpointError when the checkpoint is not one, is damaged, or does not fit its own config or the
+    No code of the checkpoint or the source is run. All checks come before the weights of the three models are read.
+    Raises CheckpointError when the file is no checkpoint, is damaged, or does not fit its own config or the
     models, and ConfigError when the wording or a model is not found.
     """
     where = str(request.checkpoint)
@@ -95,9 +95,9 @@ def _wording(request: ConversionRequest, facts: CheckpointConfig) -> Wording:
     if (request.source is None) == (request.prompt is None):
         raise ConfigError(
             "the wording of the prompt is needed",
-            where="the command line",
-            expected="either --source or --prompt",
-            hint="--source FOLDER names your copy of the original's source, --prompt FILE a file with the wording",
+            where="prompt",
+            expected="source or prompt, one of the two",
+            hint='pass source="FOLDER", your copy of the original source, or prompt="FILE", a file with the wording',
         )
     if request.prompt is not None:
         return read_prompt_file(request.prompt, facts.reads)
@@ -140,7 +140,7 @@ def _row(name: str, tensor: Tensor, names: Mapping[str, TensorName], tied: Mappi
 def _notes(facts: CheckpointConfig, wording: Wording, request: ConversionRequest) -> list[str]:
     notes = [*facts.remarks, *wording.remarks]
     if request.bert and "qformer" not in facts.fusions.values():
-        notes.append("no branch of this checkpoint is a Q-Former: --bert did nothing")
+        notes.append("no branch of this checkpoint is a Q-Former: bert was not used")
     if facts.tokens["video"] and {"face_tokens", "frame_tokens"} <= set(facts.reads.nodes):
         notes.append("faces and frames shared their weights: here each has its own, equal until it is trained")
     if facts.half_precision:

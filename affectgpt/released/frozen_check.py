@@ -33,7 +33,7 @@ def check_frozen_tensors(model: Mapping[str, Tensor], plan: Plan, where: str) ->
             hint="the released AffectGPT trains none: such a model cannot be converted",
         )
     strange, misshapen = [], []
-    for prefix, config, option in _parts(plan):
+    for prefix, config, argument in _parts(plan):
         inside = {name: tensor for name, tensor in model.items() if name.startswith(prefix) and ".lora_" not in name}
         if not inside:
             continue
@@ -41,10 +41,10 @@ def check_frozen_tensors(model: Mapping[str, Tensor], plan: Plan, where: str) ->
         for name, tensor in inside.items():
             shape = shapes.get(_plain(name.removeprefix(prefix), shapes))
             if shape is None:
-                strange.append(f"{name} ({option})")
+                strange.append(f"{name} ({argument})")
             elif tuple(tensor.shape) != shape:
-                misshapen.append(f"{name} {list(tensor.shape)}, not {list(shape)} ({option})")
-    hint = "are --llm, --vision and --speech the models that it was trained with?"
+                misshapen.append(f"{name} {list(tensor.shape)}, not {list(shape)} ({argument})")
+    hint = "are llm=, vision= and speech= the models that it was trained with?"
     problems = [
         Problem(what, where, count_and_first(examples, "; "), hint=hint)
         for what, examples in (
@@ -59,10 +59,10 @@ def check_frozen_tensors(model: Mapping[str, Tensor], plan: Plan, where: str) ->
 
 def _parts(plan: Plan) -> list[tuple[str, Mapping[str, Any], str]]:
     llm: Any = plan.llm.config
-    parts = [(LLM, llm.values(), "--llm")]
-    for prefix, streams, option in ((VISION, ("face", "frame"), "--vision"), (SPEECH, ("audio",), "--speech")):
+    parts = [(LLM, llm.values(), "llm")]
+    for prefix, streams, argument in ((VISION, ("face", "frame"), "vision"), (SPEECH, ("audio",), "speech")):
         configs: list[Any] = [plan.encoders[name].config for name in streams if name in plan.encoders]
-        parts += [(prefix, config.model_values(), option) for config in configs[:1]]
+        parts += [(prefix, config.model_values(), argument) for config in configs[:1]]
     return parts
 
 

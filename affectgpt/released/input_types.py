@@ -69,5 +69,5 @@ def input_type(name: str, where: str) -> InputType:
         where=where,
         found=f"face_or_frame {short_repr(name)}",
         expected=f"one of {join_names(INPUT_TYPES)}",
-        hint=did_you_mean(name, INPUT_TYPES) or "name it with --face-or-frame",
+        hint=did_you_mean(name, INPUT_TYPES) or "name it with face_or_frame=",
     )

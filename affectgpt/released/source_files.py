@@ -16,7 +16,7 @@ from affectgpt.released.source_texts import SourceText, constants_of, texts_of
 
 MOST_FILES, MOST_BYTES, LARGEST_FILE = 5000, 64 * 2**20, 2**20
 MOST_TEXTS, MOST_CHARACTERS, DEEPEST, MOST_PLACES = 100_000, 32 * 2**20, 64, 100_000
-HINT = "write the wording into a file and give it with --prompt FILE"
+HINT = 'write the wording into a file and pass prompt="FILE"'
 
 
 @dataclass

@@ -55,23 +55,23 @@ def check_widths(sizes: Sizes, plan: Plan, bert: BertSizes, where: str) -> None:
     """Raise CheckpointError unless the `sizes` of a checkpoint are those of the planned models."""
     llm_config: Any = plan.llm.config
     planned = [
-        ("language model", sizes.llm, plan.llm.output.dim, llm_config.model, "--llm"),
-        ("Q-Former's BERT", sizes.qformer, bert.hidden, f"the BERT with {bert.heads} heads", "--bert"),
+        ("language model", sizes.llm, plan.llm.output.dim, llm_config.model, "llm"),
+        ("Q-Former's BERT", sizes.qformer, bert.hidden, f"the BERT with {bert.heads} heads", "bert"),
     ]
-    for stream, option in (("face", "--vision"), ("frame", "--vision"), ("audio", "--speech")):
+    for stream, argument in (("face", "vision"), ("frame", "vision"), ("audio", "speech")):
         node, size = plan.encoders.get(stream), sizes.audio if stream == "audio" else sizes.video
         if node is not None:
             config: Any = node.config
-            planned.append((f"{stream} encoder", size, node.output.dim, config.model, option))
+            planned.append((f"{stream} encoder", size, node.output.dim, config.model, argument))
     problems = [
         Problem(
             f"the {what} of this checkpoint has another width",
             where,
             f"{size} in the checkpoint",
             f"{width}, the width of {model}",
-            f"name the right one with {option}",
+            f"name the right one with {argument}=",
         )
-        for what, size, width, model, option in planned
+        for what, size, width, model, argument in planned
         if size not in (width, 0)
     ]
     if problems:
@@ -156,7 +156,7 @@ def _form_problems(
                 "tensors of the checkpoint have another shape",
                 where,
                 count_and_first(descriptions, "; "),
-                hint="are --llm, --vision and --speech the models that it was trained with?",
+                hint="are llm=, vision= and speech= the models that it was trained with?",
             )
         )
     if dtypes:
@@ -192,7 +192,7 @@ def find_tied(model: Mapping[str, Tensor], state: Mapping[str, Tensor], where: s
             "frozen tensors in the checkpoint differ from those of the model folders",
             where=where,
             found=count_and_first(wrong),
-            hint="are --llm, --vision and --speech the models that it was trained with?",
+            hint="are llm=, vision= and speech= the models that it was trained with?",
         )
     return tied
 
@@ -214,6 +214,6 @@ def llm_values(plan: Plan) -> Mapping[str, Any]:
             where=str(config.model),
             found=f"model_type {values.get('model_type')!r}",
             expected="'qwen2' (Qwen2.5)",
-            hint="see --llm",
+            hint="choose one with llm=",
         )
     return values

@@ -235,12 +235,12 @@ def test_debug_shows_the_traceback_wherever_it_stands(position: int, tmp_path: P
 
 
 def test_a_fault_of_ours_is_one_line_and_1(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from affectgpt.cli import schema
+    from affectgpt import api
 
     def fails(catalog: object) -> None:
         raise ZeroDivisionError("a slip")
 
-    monkeypatch.setattr(schema, "pipeline_schema", fails)
+    monkeypatch.setattr(api, "schema", fails)
     outcome = run("schema")
     assert outcome.code == 1 and outcome.errors == 1 and "Traceback" not in outcome.err
     assert "ZeroDivisionError: a slip" in outcome.err and "--debug" in outcome.err

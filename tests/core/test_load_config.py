@@ -60,7 +60,7 @@ def test_six_mistakes_are_all_reported_each_with_its_line(edited: Edited, catalo
 
 def test_an_override_names_itself_as_the_place(small: Path, catalog: Catalog) -> None:
     (problem,) = problems(small, catalog, "fusers.multi.plugin=modality-atention")
-    assert "--set fusers.multi.plugin=modality-atention" in problem and "'modality-attention'" in problem
+    assert "changes: fusers.multi.plugin=modality-atention" in problem and "'modality-attention'" in problem
 
 
 @pytest.mark.parametrize("override", ["fusers", "=3", "a..b=1", "seed.x=1", "seed=[1", "fusers.multi.inputs.0=x"])

@@ -29,7 +29,7 @@ def test_ties_are_told_on_the_way_back(
     head = load_file(models.llm / "model.safetensors")["lm_head.weight"]
     name = "llama_model.base_model.model.lm_head.weight"
     converted(original(change=lambda content: content["model"].update({name: head})))
-    assert [row.name for row in returned(tmp_path / "out", tmp_path / "again.pth").of("tied")] == [name]
+    assert [row.name for row in returned(tmp_path / "out", tmp_path / "again.pth").with_fate("tied")] == [name]
 
 
 def test_an_adapter_of_another_form_does_not_go_back(
@@ -55,7 +55,7 @@ def test_an_epoch_that_no_training_reached(
     converted(original())
     table = tmp_path / "out" / "released" / "checkpoint.json"
     table.write_text(json.dumps({**json.loads(table.read_text()), "epoch": epoch}))
-    with pytest.raises(CheckpointError, match="of another kind"):
+    with pytest.raises(CheckpointError, match="a value has the wrong type"):
         returned(tmp_path / "out", tmp_path / "again.pth")
 
 
@@ -136,7 +136,7 @@ def test_what_did_nothing_is_told(original: Callable[..., Path], converted: Call
 
     notes = converted(original(change=other)).notes
     assert any("label_type 'sentiment' is unknown" in note for note in notes)
-    assert any("--bert did nothing" in note for note in notes)
+    assert any("bert was not used" in note for note in notes)
     with pytest.raises(CheckpointError, match="face_or_frame ''"):
         converted(original(), out="second", face_or_frame="")
 

@@ -116,7 +116,7 @@ def case(request: pytest.FixtureRequest, oracle: Path, tmp_path_factory: pytest.
 def test_every_tensor_is_accounted_for_and_comes_back(case: Case) -> None:
     before = torch.load(case.checkpoint, weights_only=True)
     assert [row.name for row in case.account.rows[: len(before["model"])]] == list(before["model"])
-    assert {row.name for row in case.account.of("kept")} == {"image_llama_proj.weight", "image_llama_proj.bias"}
+    assert {row.name for row in case.account.with_fate("kept")} == {"image_llama_proj.weight", "image_llama_proj.bias"}
     export_checkpoint(case.out, case.out.with_name("again.pth"), discover())
     after = torch.load(case.out.with_name("again.pth"), weights_only=True)
     assert list(before["model"]) == list(after["model"])
@@ -175,7 +175,7 @@ def test_one_step_of_training(case: Case, oracle: Path) -> None:
     optimizer = torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.999))
     loss.backward()
     parameters = dict(pipeline.named_parameters())
-    ours = {row.name: row.to[0] for row in case.account.of("mapped")}
+    ours = {row.name: row.to[0] for row in case.account.with_fate("mapped")}
     assert set(recorded["grads"]) == set(ours)
     for theirs, name in ours.items():
         gradient = parameters[name].grad
@@ -191,7 +191,7 @@ def test_one_step_of_training(case: Case, oracle: Path) -> None:
 def test_what_decays(case: Case) -> None:
     meta = json.loads((case.folder / "meta.json").read_text(encoding="utf-8"))
     names = {id(parameter): name for name, parameter in case.pipeline.named_parameters()}
-    ours = {row.to[0]: row.name for row in case.account.of("mapped")}
+    ours = {row.to[0]: row.name for row in case.account.with_fate("mapped")}
     groups = parameter_groups(case.pipeline, TrainingConfig(weight_decay=0.05))
     decayed = {ours[names[id(parameter)]] for group in groups if group["weight_decay"] for parameter in group["params"]}
     theirs = {name for group in meta["optimizer_groups"] if group["weight_decay"] for name in group["params"]}

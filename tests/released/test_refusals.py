@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, ...]]] = {
     "another rank": (rank_eight, ("another rank", "8", "16")),
     "another rank in the config": (configured("model", lora_r=4), ("another rank", "16", "4")),
     "a rank that is no number": (configured("model", lora_r="16"), ("lora_r",)),
-    "another width": (wide, ("another width", "64 in the checkpoint", "--llm")),
+    "another width": (wide, ("another width", "64 in the checkpoint", "llm=")),
     "another LLM": (configured("model", llama_model="vicuna"), ("llama_model", "Qwen25")),
     "another encoder": (configured("model", visual_encoder="EVA_CLIP_G"), ("visual_encoder",)),
     "another input": (configured("datasets", mercaptionplus={"face_or_frame": "textonly"}), ("reads no clip",)),
@@ -105,7 +105,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, ...]]] = {
         configured("datasets", mercaptionplus={"face_or_frame": "multiface_audio_face_txt"}),
         ("unknown", "multiface_audio_face_text"),
     ),
-    "no input": (configured("datasets", mercaptionplus={}), ("one kind of input",)),
+    "no input": (configured("datasets", mercaptionplus={}), ("one input type",)),
     "a count that is no number": (configured("model", num_video_query_token=-1), ("num_video_query_token",)),
     "a rate that is none": (configured("run", init_lr="fast"), ("run.init_lr",)),
     "no config": (lambda content: content.pop("config"), ("no config",)),
@@ -136,15 +136,15 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, ...]]] = {
     ),
     "a frozen tensor of a model that has none such": (
         put("visual_encoder.model.text_model.zzz", torch.ones(3)),
-        ("do not have", "text_model.zzz", "--vision"),
+        ("do not have", "text_model.zzz (vision)", "vision="),
     ),
     "a frozen tensor of sound that is none": (
         put("acoustic_encoder.model.zzz", torch.ones(3)),
-        ("do not have", "acoustic_encoder.model.zzz", "--speech"),
+        ("do not have", "acoustic_encoder.model.zzz (speech)", "speech="),
     ),
     "a frozen layer too many": (
         put(LAYER.format(99) + "mlp.up_proj.weight", torch.ones(3, 3)),
-        ("do not have", "layers.99", "--llm"),
+        ("do not have", "layers.99", "(llm)"),
     ),
     "a frozen tensor of another shape": (
         put(LAYER.format(0) + "input_layernorm.weight", torch.ones(33)),
@@ -193,7 +193,7 @@ def test_models_of_other_sizes(models: Any, original: Callable[..., Path], refus
     refused(original(), "another width", "32 in the checkpoint", "48", llm=str(models.llm.with_name("wide-llm")))
     refused(original(), "not on this machine", llm="Qwen/Nowhere")
     qformer = original("qformer", "qformer", "qformer", tokens=(4, 4, 4), name="q.pth")
-    refused(qformer, "another width", "16 in the checkpoint", "--bert", bert=None)
+    refused(qformer, "another width", "16 in the checkpoint", "bert=", bert=None)
     refused(qformer, "BERT cannot be read", bert=models.llm.with_name("none"))
 
 

@@ -67,12 +67,16 @@ def test_bit_for_bit(
     model = content(checkpoint)["model"]
     assert [row.name for row in account.rows][: len(model)] == list(model)
     buffers = [name for name in model if name.endswith("position_ids")]
-    assert {row.name for row in account.of("kept")} == {"image_llama_proj.weight", "image_llama_proj.bias", *buffers}
-    assert [row.name for row in account.of("not carried")] == ["optimizer", "scaler"]
+    assert {row.name for row in account.with_fate("kept")} == {
+        "image_llama_proj.weight",
+        "image_llama_proj.bias",
+        *buffers,
+    }
+    assert [row.name for row in account.with_fate("not carried")] == ["optimizer", "scaler"]
     assert account.count("mapped") == len(model) - 2 - len(buffers) and not account.count("tied")
     pipeline = load(tmp_path / "out", catalog)
     state = pipeline.state_dict()
-    for row in account.of("mapped"):
+    for row in account.with_fate("mapped"):
         assert all(torch.equal(state[ours], model[row.name]) for ours in row.to) and row.to
     outputs = {name: pipeline.plan.output(name).tokens for name in ("face_tokens", "audio_tokens", "multi")}
     assert tuple(outputs.values()) == tokens
@@ -102,7 +106,7 @@ def test_every_kind_of_input_keeps_what_it_does_not_read(
     words.write_text(yaml.safe_dump({"template": template + " {question} A: ", "question": "How?"}))
     checkpoint = original("attention", "qformer", "attention", tokens=(1, 4, 1), reads=reads)
     account = converted(checkpoint, prompt=words)
-    assert {row.name.split("_")[0] for row in account.of("kept")} >= {"image"}
+    assert {row.name.split("_")[0] for row in account.with_fate("kept")} >= {"image"}
     pipeline = load(tmp_path / "out", catalog)
     media = pipeline.prepare(NoiseClip(pictures=3, seconds=2.5))
     assert all(each is not None and len(each.values) == 8 for each in media.values())
@@ -160,7 +164,7 @@ def test_the_saved_head_of_a_tied_llm_is_compared_with_the_folder(
     name = "llama_model.base_model.model.lm_head.weight"
     checkpoint = original(change=lambda content: content["model"].update({name: head.half()}))
     account = converted(checkpoint, llm=folder)
-    (row,) = account.of("tied")
+    (row,) = account.with_fate("tied")
     assert row.name == name and row.to == ("llm.model.lm_head.weight",) and row.dtype == "float16"
     returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
@@ -178,8 +182,8 @@ def test_frozen_encoders_in_the_file_are_compared_or_kept(
     more = {f"visual_encoder.model.{name}": stored[name] for name in names}
     checkpoint = original(change=lambda content: content["model"].update(more))
     account = converted(checkpoint)
-    assert [row.name for row in account.of("tied")] == ["visual_encoder.model.visual_projection.weight"]
-    assert "visual_encoder.model.text_model.final_layer_norm.bias" in {row.name for row in account.of("kept")}
+    assert [row.name for row in account.with_fate("tied")] == ["visual_encoder.model.visual_projection.weight"]
+    assert "visual_encoder.model.text_model.final_layer_norm.bias" in {row.name for row in account.with_fate("kept")}
     returned(tmp_path / "out", tmp_path / "again.pth")
     same(checkpoint, tmp_path / "again.pth")
 

@@ -29,7 +29,7 @@ def test_another_kind_of_input_has_another_template(source: Callable[..., Path])
     assert find_wording(folder, facts("audioonly")).template == "##Q: ear {audio_tokens}. {question} ##A: "
     with pytest.raises(ConfigError, match="template for face_text was not found") as caught:
         find_wording(folder, facts("face_text"))
-    assert "--prompt" in str(caught.value)
+    assert "prompt=" in str(caught.value)
 
 
 def test_what_stands_there_twice_in_the_same_words_is_found(source: Callable[..., Path]) -> None:
@@ -42,7 +42,7 @@ def test_two_versions_are_listed_with_their_places(source: Callable[..., Path]) 
         find_wording(folder, facts())
     line = F_STRINGS.splitlines().index('            prompt = f"##Q: Mix <Multi><MultiHere></Multi>, " \\') + 1
     assert f"inner/one.py:{line}" in str(caught.value) and f"inner/two.py:{line}" in str(caught.value)
-    assert len(caught.value.problems) == 1 and "--prompt" in str(caught.value)
+    assert len(caught.value.problems) == 1 and "prompt=" in str(caught.value)
 
 
 def test_the_data_set_of_the_checkpoint_decides_between_versions(source: Callable[..., Path]) -> None:
@@ -138,7 +138,7 @@ def test_too_many_texts_are_one_error(source: Callable[..., Path], monkeypatch: 
     doubling = "x = '<AudioHere> word'\n" + "x = x + x\n" * 9 + "y = x + 'b'\n" * 5000
     with pytest.raises(ConfigError, match="too many texts") as caught:
         find_wording(source(data=F_STRINGS, more=doubling), facts())
-    assert "--prompt" in str(caught.value) and len(caught.value.problems) == 1
+    assert "prompt=" in str(caught.value) and len(caught.value.problems) == 1
     monkeypatch.setattr("affectgpt.released.source_files.MOST_TEXTS", 3)
     with pytest.raises(ConfigError, match="too many texts"):
         find_wording(source(data=F_STRINGS, more=""), facts())

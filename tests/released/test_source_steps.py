@@ -43,7 +43,7 @@ def test_a_template_with_an_unknown_start_is_not_found(
     folder = source(data=F_STRINGS, more=built(STARTS[start], STEPS[steps], last))
     with pytest.raises(ConfigError, match="template for audio_text was not found") as caught:
         find_wording(folder, facts("audio_text"))
-    assert "--prompt" in str(caught.value)
+    assert "prompt=" in str(caught.value)
 
 
 @pytest.mark.parametrize("step", [STEPS["+="][0], STEPS["+"][0]])

@@ -143,7 +143,7 @@ def _check_frozen(plan: Plan, selected: Collection[str]) -> None:
                     where=f"encoders.{name}.frozen",
                     found="frozen: false",
                     expected="frozen: true",
-                    hint=f"encoders.{name}.frozen=true keeps its weights as they are, encoders= chooses others; "
+                    hint=f'changes="encoders.{name}.frozen=true" keeps its weights, encoders= chooses others; '
                     "or start from the folder of a saved model",
                 )
                 for name in trained

@@ -173,7 +173,7 @@ def test_an_encoder_chosen_alone_has_the_weights_that_it_has_among_others(plan: 
 def test_trained_and_unknown_encoders_are_refused(encoded: Encode, clips: Clips, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"encoders\.face\.frozen") as caught:
         encoded(clips, "encoders.face.frozen=false")
-    assert len(caught.value.problems) == 1 and "--set encoders.face.frozen=true" in str(caught.value)
+    assert len(caught.value.problems) == 1 and 'changes="encoders.face.frozen=true"' in str(caught.value)
     with pytest.raises(ConfigError, match="did you mean 'face'"):
         encoded(clips, names=["fase"])
     assert not (tmp_path / "cache").exists()
