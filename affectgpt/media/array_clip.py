@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class ArrayClip(Clip):
         waveform: np.ndarray | None,
         sample_rate: int,
         subtitle: str,
-        extra: Mapping[str, Path],
+        extra: Mapping[str, str | Path],
         detector: FaceDetector | None = None,
     ) -> None:
         """Raises ConfigError for a wrong shape, dtype or range, and when there is nothing to see or hear."""
@@ -40,17 +41,27 @@ class ArrayClip(Clip):
             raise ConfigError("a clip of arrays needs frames, faces or a waveform", where="Clip.from_arrays")
         _check_rate("frame_rate", frame_rate, FRAME_RATES)
         _check_rate("sample_rate", sample_rate, SAMPLE_RATES)
+        if sample_rate != int(sample_rate):
+            raise ConfigError("the rate is not a whole number", where="sample_rate", found=repr(sample_rate))
+        if not isinstance(subtitle, str):
+            raise ConfigError(
+                "the subtitle is not a text",
+                where="subtitle",
+                found=type(subtitle).__name__,
+                expected='a text, "" without one',
+            )
         self.path = ARRAYS
         self.has_video = frames is not None
         self.has_audio = waveform is not None
         self.subtitle = subtitle
         self.notes = [] if self.has_audio else ["no sound"]
-        self._rate = Fraction(frame_rate)
+        # Of a scalar of NumPy, which no fraction is made of.
+        self._rate = Fraction(frame_rate if isinstance(frame_rate, Fraction) else float(frame_rate))
         self._images = _checked_pictures("frames", frames)
         self._face_images = _checked_pictures("faces", faces)
         self._samples = _checked_waveform(waveform)
-        self._sample_rate = sample_rate
-        self._extra = dict(extra)
+        self._sample_rate = int(sample_rate)
+        self._extra = _checked_files(extra)
         self._detector = detector or HaarFaceDetector()
         self._frames = {}
         self._faces = {}
@@ -101,16 +112,35 @@ class ArrayClip(Clip):
 
 
 def _check_rate(name: str, rate: float, bounds: tuple[float, float]) -> None:
-    if not bounds[0] <= rate <= bounds[1]:
+    is_number = isinstance(rate, Real) and not isinstance(rate, bool)
+    if not is_number or not bounds[0] <= rate <= bounds[1]:
         raise ConfigError(
             "the rate is out of range", where=name, found=repr(rate), expected=f"{bounds[0]} to {bounds[1]:,} Hz"
         )
 
 
+def _checked_files(extra: Mapping[str, str | Path]) -> dict[str, Path]:
+    if not isinstance(extra, Mapping) or not all(isinstance(path, str | Path) for path in extra.values()):
+        raise ConfigError(
+            "these are no further files", where="extra", found=repr(extra), expected="a mapping of names to paths"
+        )
+    return {name: Path(path) for name, path in extra.items()}
+
+
+def _as_array(name: str, values: object) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # Lists of unequal lengths; a tensor on a GPU, or with a gradient.
+        raise ConfigError(
+            "this is no array", where=name, found=str(error).splitlines()[0], expected="an array of NumPy"
+        ) from None
+
+
 def _checked_pictures(name: str, images: np.ndarray | None) -> np.ndarray | None:
     if images is None:
         return None
-    images = np.asarray(images)
+    images = _as_array(name, images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
         raise ConfigError(
             "the pictures are of another kind",
@@ -124,7 +154,7 @@ def _checked_pictures(name: str, images: np.ndarray | None) -> np.ndarray | None
 def _checked_waveform(waveform: np.ndarray | None) -> np.ndarray | None:
     if waveform is None:
         return None
-    waveform = np.asarray(waveform)
+    waveform = _as_array("waveform", waveform)
     if waveform.dtype != np.float32 or waveform.ndim != 1 or not waveform.size:
         raise ConfigError(
             "the waveform is of another kind",

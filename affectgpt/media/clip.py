@@ -140,8 +140,7 @@ class Clip:
         """
         from affectgpt.media.array_clip import ArrayClip
 
-        files = {name: Path(path) for name, path in (extra or {}).items()}
-        return ArrayClip(frames, frame_rate, faces, waveform, sample_rate, subtitle, files)
+        return ArrayClip(frames, frame_rate, faces, waveform, sample_rate, subtitle, extra or {})
 
     def extra(self, name: str) -> Path | None:
         """The further file `name` of the clip, for an encoder that reads it; None when the clip has none."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import ConfigError
@@ -69,9 +70,27 @@ def test_a_clip_of_arrays_names_its_further_files() -> None:
         ({"frames": FRAMES, "frame_rate": 0}, "frame_rate"),
         ({"waveform": SOUND, "sample_rate": -1}, "sample_rate"),
         ({"waveform": SOUND, "sample_rate": 10}, "sample_rate"),
+        ({"waveform": SOUND, "sample_rate": 44_100.5}, "sample_rate"),
+        ({"waveform": SOUND, "sample_rate": "44100"}, "sample_rate"),
+        ({"frames": FRAMES, "frame_rate": "25"}, "frame_rate"),
+        ({"frames": FRAMES, "frame_rate": None}, "frame_rate"),
+        ({"frames": FRAMES, "frame_rate": True}, "frame_rate"),
+        ({"frames": [FRAMES[0], FRAMES[0, :2]]}, "frames"),
+        ({"waveform": torch.zeros(8, requires_grad=True)}, "waveform"),
+        ({"frames": FRAMES, "subtitle": None}, "subtitle"),
+        ({"frames": FRAMES, "extra": 3}, "extra"),
+        ({"frames": FRAMES, "extra": {"physio": 3}}, "extra"),
     ],
 )
 def test_arrays_of_another_kind_are_refused(arrays: dict[str, Any], where: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Clip.from_arrays(**arrays)
     assert caught.value.problems[0].where == where
+
+
+def test_rates_may_be_scalars_of_numpy_and_arrays_tensors() -> None:
+    clip = Clip.from_arrays(frames=torch.from_numpy(FRAMES), frame_rate=np.float32(4))  # type: ignore[arg-type]
+    pictures = clip.frames(4)
+    assert pictures is not None and pictures.times.tolist() == [0.25, 0.75, 1.25, 1.75]
+    sound = Clip.from_arrays(waveform=SOUND, sample_rate=np.int64(32_000)).waveform()  # type: ignore[arg-type]
+    assert sound is not None and abs(len(sound) - 16_000) < 100
