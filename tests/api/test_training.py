@@ -6,6 +6,7 @@ import random
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,9 +205,49 @@ def test_a_hook_that_fails_costs_a_warning(tmp_path: Path) -> None:
     assert [str(warning.message) for warning in caught if "affectgpt_before_run" in str(warning.message)]
 
 
+@pytest.mark.parametrize("data", [None, 3, [], [None], {"a": 1}])
+def test_what_is_no_data_is_refused(data: Any) -> None:
+    with pytest.raises(DataError, match=r"^data: "):
+        api.train(CONFIG, data, *QUICK, progress=False)
+
+
+def test_data_may_be_an_iterator_of_examples() -> None:
+    clips: Any = iter(api.read_examples(CLIPS))
+    assert api.train(CONFIG, clips, *QUICK, progress=False).clips == 3
+
+
+@pytest.mark.parametrize(
+    "options", [{"workers": -1}, {"workers": "2"}, {"allow_unreadable": 5}, {"allow_unreadable": float("nan")}]
+)
+def test_numbers_of_a_run_are_in_range(options: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(options))}: "):
+        api.train(CONFIG, CLIPS, *QUICK, progress=False, **options)
+
+
+def test_a_pipeline_that_is_built_late_leaves_the_random_numbers_of_the_process() -> None:
+    api.encode(CONFIG, CLIPS, "features", *FROZEN, encoders="audio", progress=False)
+    first = api.train(CONFIG, CLIPS, *QUICK, *FROZEN, features="features", out="model", progress=False)
+    again = api.train(CONFIG, CLIPS, *QUICK, *FROZEN, features="features", out="model", resume=True, progress=False)
+    for result in (first, again):
+        torch.manual_seed(7)
+        before = torch.get_rng_state()
+        assert result.pipeline.encoders
+        assert torch.equal(torch.get_rng_state(), before)
+    api.encode(CONFIG, CLIPS, "more", *FROZEN, encoders=["audio"], progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "int8"}, {"batch_size": 0}])
+def test_settings_of_a_cache_are_named_when_they_are_wrong(options: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(options))}: "):
+        api.encode(CONFIG, CLIPS, "features", *FROZEN, progress=False, **options)
+
+
 def _weights(pipeline: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in pipeline.state_dict().items()}
 
 
-def _equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+def _equal(state: dict[str, torch.Tensor], expected_state: dict[str, torch.Tensor]) -> bool:
+    return state.keys() == expected_state.keys() and all(
+        torch.equal(state[name], expected_state[name]) for name in state
+    )

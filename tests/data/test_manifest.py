@@ -30,7 +30,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A folder `data` with two clips, and one outside it."""
     folder = tmp_path / "data"
     (folder / "deep").mkdir(parents=True)
@@ -66,37 +66,37 @@ def refusal(path: Path, **options: bool) -> str:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".CSV"])
-def test_three_formats_say_the_same(place: Path, suffix: str) -> None:
-    path = written(place / f"clips{suffix.lower()}", ROWS).rename(place / f"clips{suffix}")
+def test_three_formats_say_the_same(folder: Path, suffix: str) -> None:
+    path = written(folder / f"clips{suffix.lower()}", ROWS).rename(folder / f"clips{suffix}")
     assert read_manifest(path) == [
-        Example("first", place / "a.mp4", "你好, there", ("happy", "at ease"), "A smile.", -0.5),
-        Example("b", place / "deep" / "b.mp4", "", (), ""),
+        Example("first", folder / "a.mp4", "你好, there", ("happy", "at ease"), "A smile.", -0.5),
+        Example("b", folder / "deep" / "b.mp4", "", (), ""),
     ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_text_in_two_encodings(place: Path, encoding: str, suffix: str) -> None:
-    path = written(place / f"clips{suffix}", ROWS)
+def test_text_in_two_encodings(folder: Path, encoding: str, suffix: str) -> None:
+    path = written(folder / f"clips{suffix}", ROWS)
     path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
     assert read_manifest(path)[0].subtitle == "你好, there"
 
 
-def test_the_column_clip_is_enough(place: Path) -> None:
-    path = written(place / "clips.csv", [{"clip": "a.mp4"}, {"clip": "./deep//b.mp4"}])
+def test_the_column_clip_is_enough(folder: Path) -> None:
+    path = written(folder / "clips.csv", [{"clip": "a.mp4"}, {"clip": "./deep//b.mp4"}])
     assert [each.name for each in read_manifest(path)] == ["a", "b"]
 
 
-def test_labels_in_json_may_be_a_written_list(place: Path) -> None:
-    path = written(place / "clips.jsonl", [{"clip": "a.mp4", "labels": "['x', 'y, z']"}])
+def test_labels_in_json_may_be_a_written_list(folder: Path) -> None:
+    path = written(folder / "clips.jsonl", [{"clip": "a.mp4", "labels": "['x', 'y, z']"}])
     assert read_manifest(path)[0].labels == ("x", "y", "z")
 
 
-def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
-    outside = place.parent / "outside.mp4"
-    (place.parent / "other").mkdir()
-    (place / "link").symlink_to(place.parent / "other")
-    (place / "alias.mp4").symlink_to(outside)
+def test_clips_stay_in_the_folder_unless_said_otherwise(folder: Path) -> None:
+    outside = folder.parent / "outside.mp4"
+    (folder.parent / "other").mkdir()
+    (folder / "link").symlink_to(folder.parent / "other")
+    (folder / "alias.mp4").symlink_to(outside)
     for clip in (
         "../outside.mp4",
         "deep/../../outside.mp4",
@@ -105,43 +105,43 @@ def test_clips_stay_in_the_folder_unless_said_otherwise(place: Path) -> None:
         "alias.mp4",
         "../data/../outside.mp4",
     ):
-        path = written(place / "clips.csv", [{"clip": clip}])
+        path = written(folder / "clips.csv", [{"clip": clip}])
         text = refusal(path)
         assert "outside the manifest's folder" in text and clip in text
         assert read_manifest(path, allow_outside=True)[0].video.resolve() == outside
-    assert read_manifest(written(place / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
+    assert read_manifest(written(folder / "clips.csv", [{"clip": str(outside)}]))[0].video == outside
 
 
-def test_links_within_the_folder_and_to_it_are_followed(place: Path) -> None:
-    (place / "alias.mp4").symlink_to("deep/b.mp4")
-    assert "outside" in refusal(written(place / "clips.csv", [{"clip": "deep/../a.mp4"}]))
-    path = written(place / "clips.csv", [{"clip": "alias.mp4"}])
-    (place.parent / "way").symlink_to(place)
-    for manifest_ in (path, place.parent / "way" / "clips.csv"):
+def test_links_within_the_folder_and_to_it_are_followed(folder: Path) -> None:
+    (folder / "alias.mp4").symlink_to("deep/b.mp4")
+    assert "outside" in refusal(written(folder / "clips.csv", [{"clip": "deep/../a.mp4"}]))
+    path = written(folder / "clips.csv", [{"clip": "alias.mp4"}])
+    (folder.parent / "way").symlink_to(folder)
+    for manifest_ in (path, folder.parent / "way" / "clips.csv"):
         assert [each.video.name for each in read_manifest(manifest_)] == ["alias.mp4"]
-    assert "not there" in refusal(written(place / "clips.csv", [{"clip": "lost.mp4"}]))
+    assert "not there" in refusal(written(folder / "clips.csv", [{"clip": "lost.mp4"}]))
 
 
 @pytest.mark.parametrize("content", [",clip\n0,a.mp4\n", "clip,\na.mp4,\n", "clip,,id\na.mp4,x,y\n"])
-def test_a_column_without_a_name_is_refused(place: Path, content: str) -> None:
-    (place / "clips.csv").write_text(content)
-    assert "a column has no name" in refusal(place / "clips.csv")
+def test_a_column_without_a_name_is_refused(folder: Path, content: str) -> None:
+    (folder / "clips.csv").write_text(content)
+    assert "a column has no name" in refusal(folder / "clips.csv")
 
 
-def test_a_line_that_is_short_is_refused(place: Path) -> None:
-    (place / "clips.csv").write_text("clip,subtitle,labels\na.mp4,Hello,[x]\n\ndeep/b.mp4,Hi\n")
-    text = refusal(place / "clips.csv")
+def test_a_line_that_is_short_is_refused(folder: Path) -> None:
+    (folder / "clips.csv").write_text("clip,subtitle,labels\na.mp4,Hello,[x]\n\ndeep/b.mp4,Hi\n")
+    text = refusal(folder / "clips.csv")
     assert "line 4" in text and "fewer fields than the header" in text and "2 fields" in text
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_western_text_is_not_read_as_chinese(place: Path, suffix: str) -> None:
-    path = written(place / f"clips{suffix}", [{"clip": "a.mp4", "subtitle": "I don’t care"}])
+def test_western_text_is_not_read_as_chinese(folder: Path, suffix: str) -> None:
+    path = written(folder / f"clips{suffix}", [{"clip": "a.mp4", "subtitle": "I don’t care"}])
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
     assert "Windows-1252" in refusal(path)
 
 
-def test_all_problems_come_at_once(place: Path) -> None:
+def test_all_problems_come_at_once(folder: Path) -> None:
     rows = [
         {"clip": "a.mp4", "sentiment": "nan", "id": "x"},
         {"clip": "a.mp4", "sentiment": "1", "id": "x"},
@@ -150,7 +150,7 @@ def test_all_problems_come_at_once(place: Path) -> None:
         {"clip": "", "sentiment": "", "id": "w"},
     ]
     with pytest.raises(DataError) as caught:
-        read_manifest(written(place / "clips.csv", rows))
+        read_manifest(written(folder / "clips.csv", rows))
     text = str(caught.value)
     assert len(caught.value.problems) == 5
     for words in ("2: line 2: 'nan', line 4: 'many'", "1: x", "'../y'", "line 5: lost.mp4", "line 6: ''"):
@@ -158,14 +158,14 @@ def test_all_problems_come_at_once(place: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_an_unknown_column_gets_a_suggestion(place: Path, suffix: str) -> None:
-    text = refusal(written(place / f"clips{suffix}", [{"clip": "a.mp4", "lables": "[x]"}]))
+def test_an_unknown_column_gets_a_suggestion(folder: Path, suffix: str) -> None:
+    text = refusal(written(folder / f"clips{suffix}", [{"clip": "a.mp4", "lables": "[x]"}]))
     assert "'lables'" in text and "did you mean 'labels'?" in text
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_no_column_clip(place: Path, suffix: str) -> None:
-    text = refusal(written(place / f"clips{suffix}", [{"clips": "a.mp4"}]))
+def test_no_column_clip(folder: Path, suffix: str) -> None:
+    text = refusal(written(folder / f"clips{suffix}", [{"clips": "a.mp4"}]))
     assert "clip" in text and "clips" in text
 
 
@@ -186,8 +186,8 @@ def test_no_column_clip(place: Path, suffix: str) -> None:
         {"clip": "x" * 5000},
     ],
 )
-def test_values_of_the_wrong_kind_are_told_with_their_line(place: Path, row: dict[str, Any]) -> None:
-    assert "line 2" in refusal(written(place / "clips.jsonl", [{"clip": "deep/b.mp4"}, row]))
+def test_values_of_the_wrong_kind_are_told_with_their_line(folder: Path, row: dict[str, Any]) -> None:
+    assert "line 2" in refusal(written(folder / "clips.jsonl", [{"clip": "deep/b.mp4"}, row]))
 
 
 @pytest.mark.parametrize(
@@ -206,26 +206,26 @@ def test_values_of_the_wrong_kind_are_told_with_their_line(place: Path, row: dic
         '{"clip": "a.mp4", "sentiment": 1e999}',
     ],
 )
-def test_lines_that_are_no_json_are_told(place: Path, line: str) -> None:
-    (place / "clips.jsonl").write_text(f'{{"clip": "deep/b.mp4"}}\n\n{line}\n')
-    assert "line 3" in refusal(place / "clips.jsonl")
+def test_lines_that_are_no_json_are_told(folder: Path, line: str) -> None:
+    (folder / "clips.jsonl").write_text(f'{{"clip": "deep/b.mp4"}}\n\n{line}\n')
+    assert "line 3" in refusal(folder / "clips.jsonl")
 
 
-def test_a_line_without_end_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_without_end_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "_LONGEST_LINE", 100)
-    (place / "clips.jsonl").write_text('{"clip": "a.mp4", "subtitle": "' + "x" * 200)
-    assert "too long" in refusal(place / "clips.jsonl")
+    (folder / "clips.jsonl").write_text('{"clip": "a.mp4", "subtitle": "' + "x" * 200)
+    assert "too long" in refusal(folder / "clips.jsonl")
 
 
-def test_too_many_clips_are_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_clips_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "MAX_CLIPS", 2)
     for suffix in (".csv", ".jsonl", ".parquet"):
-        assert "too many" in refusal(written(place / f"clips{suffix}", [{"clip": "a.mp4"}] * 3))
+        assert "too many" in refusal(written(folder / f"clips{suffix}", [{"clip": "a.mp4"}] * 3))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_files_that_are_none(place: Path, suffix: str) -> None:
-    path = place / f"clips{suffix}"
+def test_files_that_are_none(folder: Path, suffix: str) -> None:
+    path = folder / f"clips{suffix}"
     assert "no such file" in refusal(path)
     path.write_bytes(b"")
     refusal(path)
@@ -239,13 +239,13 @@ def test_files_that_are_none(place: Path, suffix: str) -> None:
     refusal(path)
 
 
-def test_another_suffix_is_refused(place: Path) -> None:
-    (place / "clips.xlsx").touch()
-    assert ".csv, .jsonl, .parquet" in refusal(place / "clips.xlsx")
+def test_another_suffix_is_refused(folder: Path) -> None:
+    (folder / "clips.xlsx").touch()
+    assert ".csv, .jsonl, .parquet" in refusal(folder / "clips.xlsx")
 
 
-def test_a_damaged_parquet_file_is_refused(place: Path) -> None:
-    path = written(place / "clips.parquet", ROWS)
+def test_a_damaged_parquet_file_is_refused(folder: Path) -> None:
+    path = written(folder / "clips.parquet", ROWS)
     content = path.read_bytes()
     for data in (
         content[:-10],
@@ -256,8 +256,8 @@ def test_a_damaged_parquet_file_is_refused(place: Path) -> None:
         assert "cannot be read" in refusal(path)
 
 
-def test_parquet_without_pyarrow_says_what_to_install(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(place / "clips.parquet", ROWS)
+def test_parquet_without_pyarrow_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(folder / "clips.parquet", ROWS)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "affectgpt[parquet]" in refusal(path)
 
@@ -277,16 +277,16 @@ def unfolding(path: Path, cell: Any, rows: int, **options: Any) -> Path:
 
 
 @pytest.mark.parametrize("cell", ["x" * 4_000_000, ["x" * 4_000_000]])
-def test_a_cell_that_unfolds_is_refused_before_it_does(place: Path, cell: Any) -> None:
+def test_a_cell_that_unfolds_is_refused_before_it_does(folder: Path, cell: Any) -> None:
     pyarrow = pytest.importorskip("pyarrow")
-    path = unfolding(place / "clips.parquet", cell, 100, dictionary_pagesize_limit=2**30)
+    path = unfolding(folder / "clips.parquet", cell, 100, dictionary_pagesize_limit=2**30)
     assert path.stat().st_size < 100_000
     assert "4,000,000 bytes" in refusal(path)
     assert (pyarrow.default_memory_pool().max_memory() or 0) < 200_000_000
 
 
-def test_the_texts_of_all_rows_are_bounded(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = unfolding(place / "clips.parquet", "x" * 1000, 120)
+def test_the_texts_of_all_rows_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = unfolding(folder / "clips.parquet", "x" * 1000, 120)
     assert {each.subtitle for each in read_manifest(path)} == {"x" * 1000}
     monkeypatch.setattr(parquet_rows, "LARGEST_TEXT", 100_000)
     assert "texts that are too long" in refusal(path)
@@ -298,6 +298,6 @@ def test_the_texts_of_all_rows_are_bounded(place: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [["x"]], b"words", datetime.datetime(2000, 1, 1)])
-def test_columns_of_other_types_are_refused(place: Path, value: Any) -> None:
-    path = written(place / "clips.parquet", [{"clip": "a.mp4", "subtitle": value}])
+def test_columns_of_other_types_are_refused(folder: Path, value: Any) -> None:
+    path = written(folder / "clips.parquet", [{"clip": "a.mp4", "subtitle": value}])
     assert "the column subtitle is of another type" in refusal(path)

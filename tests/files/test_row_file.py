@@ -89,10 +89,10 @@ def test_rows_out_of_order_are_a_fault_of_the_caller(tmp_path: Path) -> None:
         rows.append([{"id": "clip 1"}])
 
 
-def _hold(path: Path, ready: Any, done: Any) -> None:
+def _hold(path: Path, ready: Any, release: Any) -> None:
     with open_row_file(path, SETTINGS, IDS, 4):
         ready.set()
-        done.wait(30)
+        release.wait(30)
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

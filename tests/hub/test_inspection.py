@@ -103,19 +103,19 @@ def test_links_to_other_places_are_not_uploaded(saved: Path, catalog: Catalog, t
     assert "tokenizer/vocab.json" in str(caught.value)
 
 
-@pytest.mark.parametrize("place", ["tokenizer", "notes/deep"])
+@pytest.mark.parametrize("linked_path", ["tokenizer", "notes/deep"])
 def test_a_link_in_the_place_of_a_folder_is_refused_too(
-    place: str, saved: Path, catalog: Catalog, tmp_path: Path
+    linked_path: str, saved: Path, catalog: Catalog, tmp_path: Path
 ) -> None:
-    if place == "tokenizer":
-        (saved / place).rename(tmp_path / "elsewhere")
+    if linked_path == "tokenizer":
+        (saved / linked_path).rename(tmp_path / "elsewhere")
     else:
         (tmp_path / "elsewhere").mkdir()
-    (saved / place).parent.mkdir(exist_ok=True)
-    (saved / place).symlink_to(tmp_path / "elsewhere")
+    (saved / linked_path).parent.mkdir(exist_ok=True)
+    (saved / linked_path).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(CheckpointError, match="links to other places") as caught:
         check_saved(saved, catalog)
-    assert place in str(caught.value)
+    assert linked_path in str(caught.value)
 
 
 @pytest.mark.parametrize("remaining", [[], ["private/tokenizer.json"]])

@@ -61,14 +61,14 @@ def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "reason"),
     [
         (NO_TRITON, "the package triton is not installed"),
         ("", "the tensors are on cpu"),
     ],
     ids=["no-triton", "no-gpu"],
 )
-def test_the_triton_kernel_says_why_it_cannot_run(before: str, said: str) -> None:
+def test_the_triton_kernel_says_why_it_cannot_run(before: str, reason: str) -> None:
     script = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
     lines = script.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("out, mass"))
@@ -78,7 +78,7 @@ def test_the_triton_kernel_says_why_it_cannot_run(before: str, said: str) -> Non
             "try:",
             f"    {lines[at]}",
             "except RuntimeError as error:",
-            f"    assert {said!r} in str(error), error",
+            f"    assert {reason!r} in str(error), error",
             "else:",
             "    raise SystemExit('it ran')",
         ]

@@ -58,10 +58,10 @@ def test_words_that_need_a_form_of_be_are_no_words_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "apart", [("worried", "anxious", "nervous"), ("sad", "aggrieved", "disappointed"), ("angry", "dissatisfied")]
+    "words", [("worried", "anxious", "nervous"), ("sad", "aggrieved", "disappointed"), ("angry", "dissatisfied")]
 )
-def test_near_families_stay_apart(apart: tuple[str, ...]) -> None:
-    assert len({lexicon().words[word] for word in apart}) == len(apart)
+def test_near_families_stay_apart(words: tuple[str, ...]) -> None:
+    assert len({lexicon().words[word] for word in words}) == len(words)
 
 
 def test_it_is_read_once_and_only_when_asked() -> None:

@@ -51,12 +51,12 @@ def test_a_variable_frame_rate_is_sampled_by_time_not_by_number(uneven: Path, ma
     assert [make.number_of(image) for image in pictures.images] == [9 + round(float(t)) for t in pictures.times]
 
 
-@pytest.mark.parametrize(("frames", "count", "given"), [(1, 8, 1), (3, 8, 3), (8, 8, 8), (9, 8, 8)])
+@pytest.mark.parametrize(("frames", "count", "expected"), [(1, 8, 1), (3, 8, 3), (8, 8, 8), (9, 8, 8)])
 def test_no_frame_is_repeated_to_fill(
-    tmp_path: Path, make: SimpleNamespace, frames: int, count: int, given: int
+    tmp_path: Path, make: SimpleNamespace, frames: int, count: int, expected: int
 ) -> None:
     numbers_read = numbers(make, make.media(tmp_path / "few.mp4", range(frames)), count)
-    assert len(numbers_read) == given == len(set(numbers_read))
+    assert len(numbers_read) == expected == len(set(numbers_read))
 
 
 def test_a_count_below_one_is_refused(talking: Path) -> None:

@@ -114,7 +114,7 @@ def lying(header: str) -> bytes:
     return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode()
 
 
-def whole() -> bytes:
+def sound_file() -> bytes:
     file = io.BytesIO()
     np.save(file, pictures(4))
     return file.getvalue()
@@ -131,7 +131,7 @@ class Runs:
 DAMAGED = {
     "nothing": b"",
     "words": b"words",
-    "cut": whole()[:-1],
+    "cut": sound_file()[:-1],
     "a shape that lies": lying("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 100, 100, 3), }\n"),
     "a shape beyond numbers": lying(f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({'9' * 30}, 1, 1, 3), }}\n"),
     "a negative shape": lying("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, -1, 1, 3), }\n") + b"abc",

@@ -49,7 +49,7 @@ def dict_of(key: bytes, value: bytes) -> bytes:
     return b"}" + key + value + b"s"
 
 
-def whole(steps: bytes) -> bytes:
+def complete_pickle(steps: bytes) -> bytes:
     return b"\x80\x02" + steps + b"."
 
 
@@ -68,7 +68,7 @@ def write(tmp_path: Path) -> Callable[[bytes], Path]:
 
 def checkpoint(**parts: bytes) -> bytes:
     parts = {"model": dict_of(text("a"), tensor()), "config": b"}", "epoch": b"K\x05"} | parts
-    return whole(b"}(" + b"".join(text(name) + part for name, part in parts.items()) + b"u")
+    return complete_pickle(b"}(" + b"".join(text(name) + part for name, part in parts.items()) + b"u")
 
 
 # -- what torch.save writes
@@ -186,7 +186,7 @@ CALLS: dict[str, tuple[bytes, str]] = {
 def test_what_torch_does_not_save(case: str, write: Callable[[bytes], Path]) -> None:
     steps, words = NOT_SAVED[case]
     with pytest.raises(ValueError, match=words):
-        check_pickle(whole(steps))
+        check_pickle(complete_pickle(steps))
     with pytest.raises(CheckpointError, match=words) as caught:
         read_checkpoint(write(checkpoint(more=steps)))
     assert "not a whole checkpoint" in str(caught.value)
@@ -196,19 +196,19 @@ def test_what_torch_does_not_save(case: str, write: Callable[[bytes], Path]) -> 
 def test_calls_that_torch_does_not_save(case: str, write: Callable[[bytes], Path]) -> None:
     steps, words = CALLS[case]
     with pytest.raises(CallingPickleError, match=words):
-        check_pickle(whole(steps))
+        check_pickle(complete_pickle(steps))
     with pytest.raises(CheckpointError, match="to be run"):
         read_checkpoint(write(checkpoint(more=steps)))
 
 
 def test_tuples_that_unfold_without_end_are_not_looked_into() -> None:
-    check_pickle(whole(dict_of(text("a"), wide_key(200, 100))))
+    check_pickle(complete_pickle(dict_of(text("a"), wide_key(200, 100))))
     with pytest.raises(CallingPickleError, match="no function"):
-        check_pickle(whole(wide_key(200, 100) + b")R"))
+        check_pickle(complete_pickle(wide_key(200, 100) + b")R"))
     with pytest.raises(CallingPickleError, match="OrderedDict with unusual"):
-        check_pickle(whole(ORDERED + wide_key(200, 100) + b"R"))
+        check_pickle(complete_pickle(ORDERED + wide_key(200, 100) + b"R"))
     with pytest.raises(ValueError, match="neither a text"):
-        check_pickle(whole(dict_of(wide_key(200, 100), b"N")))
+        check_pickle(complete_pickle(dict_of(wide_key(200, 100), b"N")))
 
 
 MANY = {
@@ -227,20 +227,20 @@ def test_more_than_a_checkpoint_holds_is_not_followed_to_its_end(case: str) -> N
     before = storage().removesuffix(b"Q") + b"q\x00" if case == "storages" else b""
     steps = ORDERED + b"q\x00" + b"h\x00)R" * 310_000 if case == "ordered dicts" else before + steps * 310_000 * times
     with pytest.raises(ValueError, match="more values than"):
-        check_pickle(whole(steps))
+        check_pickle(complete_pickle(steps))
 
 
 def test_numbers_as_keys_are_as_many_as_an_optimizer_has() -> None:
     def keys(count: int, start: int = 0) -> bytes:
         return b"}(" + b"".join(b"J" + struct.pack("<i", number) + b"N" for number in range(start, count)) + b"u"
 
-    check_pickle(whole(keys(20_000)))
+    check_pickle(complete_pickle(keys(20_000)))
     for steps in (keys(20_001), b"(" + keys(15_000) + keys(15_000) + b"t"):
         with pytest.raises(ValueError, match="more numbers as keys"):
-            check_pickle(whole(steps))
+            check_pickle(complete_pickle(steps))
     one_by_one = b"}" + b"".join(b"J" + struct.pack("<i", number) + b"Ns" for number in range(20_001))
     with pytest.raises(ValueError, match="more numbers as keys"):
-        check_pickle(whole(one_by_one))
+        check_pickle(complete_pickle(one_by_one))
 
 
 NINE, HUGE = b"(" + b"K\x01" * 9 + b"t", b"K\x00\x8a\x08" + struct.pack("<q", 2**41) + b"\x86"

@@ -159,7 +159,7 @@ def test_impossible_arguments_are_named(tmp_path: Path, wrong: dict[str, object]
 
 
 def test_an_interrupt_leaves_no_process_and_no_file(tmp_path: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
+    def interrupt(count: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -169,8 +169,8 @@ def test_an_interrupt_leaves_no_process_and_no_file(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_is_an_error_of_the_run(tmp_path: Path) -> None:
-    def kill_one(done: int, total: int) -> None:
-        if done == 1:
+    def kill_one(count: int, total: int) -> None:
+        if count == 1:
             os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
     with pytest.raises(RunError, match="worker process"):

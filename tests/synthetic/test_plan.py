@@ -44,8 +44,8 @@ def test_splits_share_no_identity() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(SEEDS, SEEDS, st.integers(0, 500))
-def test_splits_share_no_stream_whatever_their_seeds(one: int, other: int, index: int) -> None:
-    train, test = plan_clip(one, "train", index, DEFAULT), plan_clip(other, "test", index, DEFAULT)
+def test_splits_share_no_stream_whatever_their_seeds(train_seed: int, test_seed: int, index: int) -> None:
+    train, test = plan_clip(train_seed, "train", index, DEFAULT), plan_clip(test_seed, "test", index, DEFAULT)
     assert train.face_strength != test.face_strength
     assert train.camera_noise != test.camera_noise
 

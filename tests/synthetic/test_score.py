@@ -18,9 +18,9 @@ def test_the_true_labels_in_any_sentence_are_perfect(clips: list) -> None:
 
 
 @given(combinations, combinations)
-def test_labels_of_another_emotion_score_nothing(said: object, meant: object) -> None:
-    score = score_texts([describe_combination(said, 0)], [describe_combination(meant, 0)])  # type: ignore[arg-type]
-    assert score == (TextScore(1.0, 1.0, 1) if said == meant else TextScore(0.0, 0.0, 1))
+def test_labels_of_another_emotion_score_nothing(answer: object, truth: object) -> None:
+    score = score_texts([describe_combination(answer, 0)], [describe_combination(truth, 0)])  # type: ignore[arg-type]
+    assert score == (TextScore(1.0, 1.0, 1) if answer == truth else TextScore(0.0, 0.0, 1))
 
 
 @pytest.mark.parametrize(

@@ -103,11 +103,11 @@ def write_sheet(path: Path, header: Sequence[str], rows: Sequence[Sequence[str |
     book.save(path)
 
 
-def same(found: float | None, expected: Any) -> bool:
+def same(figure: float | None, expected: Any) -> bool:
     """Equal to 1e-12; the fixtures write NaN as a text."""
     if expected == "NaN":
-        return found is None or math.isnan(found)
-    return found is not None and abs(found - expected) <= 1e-12
+        return figure is None or math.isnan(figure)
+    return figure is not None and abs(figure - expected) <= 1e-12
 
 
 @pytest.fixture(scope="session")

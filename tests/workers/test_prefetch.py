@@ -182,8 +182,8 @@ def test_a_process_that_dies_between_clips_costs_none() -> None:
 def test_a_process_that_dies_before_it_sent_what_it_read_costs_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dying(done: Any, results: Any) -> None:
-        while (message := done.get()) is not None:
+    def dying(tasks: Any, results: Any) -> None:
+        while (message := tasks.get()) is not None:
             # The last clip: no other is being read, which could be blamed.
             if message[0] == 4 and not (tmp_path / "died").exists():
                 (tmp_path / "died").touch()

@@ -194,8 +194,8 @@ def test_a_file_that_changes_while_a_process_reads_it_stops_the_run(
 def test_a_file_that_changes_meanwhile_stops_the_run(plan: Plans, own_clips: Any, tmp_path: Path) -> None:
     clips = own_clips(4)
 
-    def change(what: str, done: int, total: int) -> None:
-        if what == "encoding" and done == 2:
+    def change(what: str, count: int, total: int) -> None:
+        if what == "encoding" and count == 2:
             clips[3].faces.write_bytes(clips[0].faces.read_bytes())
 
     encoders = frozen_encoders(plan(), discover())

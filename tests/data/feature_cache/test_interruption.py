@@ -51,7 +51,7 @@ def run(encoders: FrozenEncoders, clips: list[Example], folder: Path, **options:
 
 
 @pytest.fixture
-def whole(encoders: FrozenEncoders, clips: list[Example], tmp_path: Path) -> dict[str, bytes]:
+def complete_files(encoders: FrozenEncoders, clips: list[Example], tmp_path: Path) -> dict[str, bytes]:
     """The bytes of a run that was left alone."""
     run(encoders, clips, tmp_path / "whole")
     files = contents(tmp_path / "whole")
@@ -70,7 +70,7 @@ def is_honest(folder: Path, clips: list[Example]) -> None:
 
 
 def test_killed_at_twenty_moments(
-    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, complete_files: dict[str, bytes]
 ) -> None:
     folder, draw = tmp_path / "killed", random.Random(0)
     begun = time.perf_counter()
@@ -89,24 +89,24 @@ def test_killed_at_twenty_moments(
         if draw.random() < 0.3:
             shutil.rmtree(folder, ignore_errors=True)
     run(encoders, clips, folder)
-    assert contents(folder) == whole
+    assert contents(folder) == complete_files
 
 
 def test_stopped_at_every_write(
     encoders: FrozenEncoders,
     clips: list[Example],
     tmp_path: Path,
-    whole: dict[str, bytes],
+    complete_files: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moment = 0
     while True:
-        folder, left = tmp_path / f"stopped{moment}", [moment]
+        folder, writes_left = tmp_path / f"stopped{moment}", [moment]
 
-        def full(handle: int, left: list[int] = left, sync: Any = os.fsync) -> None:
-            if left[0] == 0:
+        def full(handle: int, writes_left: list[int] = writes_left, sync: Any = os.fsync) -> None:
+            if writes_left[0] == 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            left[0] -= 1
+            writes_left[0] -= 1
             sync(handle)
 
         with monkeypatch.context() as patch:
@@ -119,16 +119,16 @@ def test_stopped_at_every_write(
         assert not list(folder.glob(".*.part"))
         is_honest(folder, clips)
         run(encoders, clips, folder)
-        assert contents(folder) == whole, moment
+        assert contents(folder) == complete_files, moment
         moment += 1
-    assert moment > 8 and contents(folder) == whole
+    assert moment > 8 and contents(folder) == complete_files
 
 
 def test_a_whole_cache_survives_a_disk_that_is_full(
     encoders: FrozenEncoders,
     clips: list[Example],
     tmp_path: Path,
-    whole: dict[str, bytes],
+    complete_files: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(handle: int) -> None:
@@ -137,22 +137,22 @@ def test_a_whole_cache_survives_a_disk_that_is_full(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"encoders\.safetensors"):
         run(encoders, clips, tmp_path / "whole")
-    assert contents(tmp_path / "whole") == whole
+    assert contents(tmp_path / "whole") == complete_files
 
 
 def test_a_shard_without_rows_is_taken_away(
-    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, complete_files: dict[str, bytes]
 ) -> None:
     # As of a run that was stopped between the two, and goes on with a shorter list of clips.
     (tmp_path / "whole" / "shard-00009.safetensors").write_bytes(b"")
     run(encoders, clips[:2], tmp_path / "whole")
-    assert contents(tmp_path / "whole") == whole
+    assert contents(tmp_path / "whole") == complete_files
 
 
 def test_a_disk_that_is_full_within_a_file(
-    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, complete_files: dict[str, bytes]
 ) -> None:
-    for limit in sorted({len(content) - 1 for content in whole.values() if len(content) > 1}):
+    for limit in sorted({len(content) - 1 for content in complete_files.values() if len(content) > 1}):
         folder = tmp_path / f"limit{limit}"
         read, write = os.pipe()
         if (child := os.fork()) == 0:
@@ -171,18 +171,23 @@ def test_a_disk_that_is_full_within_a_file(
             assert errors.read() == b"RunError", limit
         is_honest(folder, clips)
         run(encoders, clips, folder)
-        assert contents(folder) == whole, limit
+        assert contents(folder) == complete_files, limit
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(index=st.floats(0, 1), files=st.floats(0, 1))
 def test_files_cut_anywhere_as_a_crash_may_leave_them(
-    index: float, files: float, encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, whole: dict[str, bytes]
+    index: float,
+    files: float,
+    encoders: FrozenEncoders,
+    clips: list[Example],
+    tmp_path: Path,
+    complete_files: dict[str, bytes],
 ) -> None:
     folder = tmp_path / "cut"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(tmp_path / "whole", folder)
     for name, share in (("index.jsonl", index), ("files.jsonl", files)):
-        (folder / name).write_bytes(whole[name][: round(share * len(whole[name]))])
+        (folder / name).write_bytes(complete_files[name][: round(share * len(complete_files[name]))])
     run(encoders, clips, folder)
-    assert contents(folder) == whole
+    assert contents(folder) == complete_files

@@ -17,8 +17,8 @@ HASHES = st.lists(st.one_of(st.none(), st.sampled_from(["a" * 64, "b" * 64])), m
 
 
 @given(HASHES, HASHES)
-def test_a_content_is_all_files_each_in_its_place(one: list[str | None], other: list[str | None]) -> None:
-    assert (content_key(one) == content_key(other)) == (one == other)
+def test_a_content_is_all_files_each_in_its_place(first: list[str | None], second: list[str | None]) -> None:
+    assert (content_key(first) == content_key(second)) == (first == second)
 
 
 def test_an_encoder_is_its_plugin_its_options_and_its_weights() -> None:

@@ -155,9 +155,9 @@ def spoil_values(folder: Path, change: Callable[[torch.Tensor], torch.Tensor], *
     (folder / "index.jsonl").write_text(text)
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, index: int) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[index] ^= 1
     path.write_bytes(content)
 
 

@@ -60,8 +60,8 @@ def encoding_every_step(plan: Plan, clips: Clips) -> tuple[Pipeline, list[float]
     return pipeline, train(pipeline, samples).losses
 
 
-def same(one: Pipeline, other: Pipeline) -> None:
-    states = one.state_dict(), other.state_dict()
+def same(pipeline: Pipeline, expected: Pipeline) -> None:
+    states = pipeline.state_dict(), expected.state_dict()
     for key in states[0].keys() & states[1].keys():
         torch.testing.assert_close(states[0][key], states[1][key], rtol=1e-4, atol=1e-5)
 

@@ -119,15 +119,15 @@ def test_a_folders_own_sampling_is_not_used(
 
 
 @pytest.mark.filterwarnings("ignore:Passing `no_repeat_ngram_size`")
-@pytest.mark.parametrize("own", ["no_repeat_ngram_size", "suppress_tokens"])
+@pytest.mark.parametrize("setting", ["no_repeat_ngram_size", "suppress_tokens"])
 def test_a_folders_other_settings_are_not_used_either(
-    build: Build, folder: Path, rewrite: Callable[..., None], own: str
+    build: Build, folder: Path, rewrite: Callable[..., None], setting: str
 ) -> None:
     llm = build(CausalLMConfig(model=str(folder)))
     plain = written(llm, prompts(6), max_new_tokens=60)
     assert len(set(plain[0])) < len(plain[0])
-    value = 1 if own == "no_repeat_ngram_size" else plain[0][:1]
-    rewrite(folder / "generation_config.json", **{own: value})
+    value = 1 if setting == "no_repeat_ngram_size" else plain[0][:1]
+    rewrite(folder / "generation_config.json", **{setting: value})
     assert written(build(CausalLMConfig(model=str(folder))), prompts(6), max_new_tokens=60) == plain
 
 

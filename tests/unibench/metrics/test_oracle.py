@@ -18,9 +18,11 @@ Equal = Callable[[float, Any], bool]
 CASES = {"forms": "case1", "synonyms": "case2"}
 
 
-def check_overlap(wheels: OfficialWheels, equal: Equal, true: Any, said: Any, names: list[str], expected: Any) -> None:
+def check_overlap(
+    wheels: OfficialWheels, equal: Equal, true: Any, predictions: Any, names: list[str], expected: Any
+) -> None:
     metric = WheelOverlap(SectorTable(wheels))
-    sums = metric.terms([true[name] for name in names], [said[name] for name in names]).sum(axis=0)
+    sums = metric.terms([true[name] for name in names], [predictions[name] for name in names]).sum(axis=0)
     by_column, figures = metric.by_column(sums), metric.figures(sums)
     for index, column in enumerate(metric.columns):
         case = CASES.get(column.name, f"case3_{column.name}_level{column.level}")

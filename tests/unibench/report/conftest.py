@@ -96,7 +96,7 @@ def dataset(key: str, title: str, task: str, primary: str, clips: int, draw: ran
 
 
 @pytest.fixture(scope="session")
-def whole() -> BenchmarkResult:
+def full_result() -> BenchmarkResult:
     """Nine data sets, all figures with different values."""
     draw = random.Random(4)
     datasets = tuple(dataset(*each, draw) for each in SETS)
@@ -117,22 +117,26 @@ def whole() -> BenchmarkResult:
 
 
 @pytest.fixture
-def one(whole: BenchmarkResult) -> BenchmarkResult:
+def one(full_result: BenchmarkResult) -> BenchmarkResult:
     """One data set, no mean, wheels that are not the official ones."""
     return replace(
-        whole, datasets=whole.datasets[:1], mean=None, incomplete="8 of 9 data sets are missing", official_wheels=False
+        full_result,
+        datasets=full_result.datasets[:1],
+        mean=None,
+        incomplete="8 of 9 data sets are missing",
+        official_wheels=False,
     )
 
 
 @pytest.fixture
-def with_texts(whole: BenchmarkResult) -> Callable[[str], BenchmarkResult]:
+def with_texts(full_result: BenchmarkResult) -> Callable[[str], BenchmarkResult]:
     """A function of a text that gives a result which holds it wherever a text from outside can be."""
 
     def make(text: str) -> BenchmarkResult:
         tree: dict[str, Any] = {text: {text: [text, "word"]}, "joy": {"glad": ["happy"]}}
         clip = WorstClip(text, text, (text,), (text, "happy"), 0.0)
         data = replace(
-            whole.datasets[0],
+            full_result.datasets[0],
             title=text,
             task=text,
             excluded={text: 2},
@@ -141,10 +145,10 @@ def with_texts(whole: BenchmarkResult) -> Callable[[str], BenchmarkResult]:
             worst=(clip,),
             confusion=(Confusion(text, {text: {"joy": 3.0, text: 1.0, "": 2.0}, "joy": {text: 2.0}}),),
             per_wheel={text: {"f1": 0.5}},
-            figures={**whole.datasets[0].figures, text: Figure(0.4321)},
+            figures={**full_result.datasets[0].figures, text: Figure(0.4321)},
         )
         return replace(
-            whole,
+            full_result,
             system=text,
             datasets=(data,),
             mean=None,

@@ -72,9 +72,9 @@ def test_any_result_comes_back(result: BenchmarkResult) -> None:
     assert parse_result(text, "x") == result
 
 
-def test_a_whole_result_comes_back_from_its_file(whole: BenchmarkResult, tmp_path: Path) -> None:
-    (path,) = write_reports(whole, tmp_path / "new" / "folder", ["json"])
-    assert path.name == "scores.json" and read_result(path) == whole
+def test_a_whole_result_comes_back_from_its_file(full_result: BenchmarkResult, tmp_path: Path) -> None:
+    (path,) = write_reports(full_result, tmp_path / "new" / "folder", ["json"])
+    assert path.name == "scores.json" and read_result(path) == full_result
     assert "难过" in path.read_text(encoding="utf-8")
 
 
@@ -96,16 +96,16 @@ def places(value: Any) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("place", range(8))
-def test_every_missing_and_every_unknown_key_is_an_error(whole: BenchmarkResult, place: int) -> None:
-    text = render_json(whole)
-    for key in places(json.loads(text))[place]:
+@pytest.mark.parametrize("index", range(8))
+def test_every_missing_and_every_unknown_key_is_an_error(full_result: BenchmarkResult, index: int) -> None:
+    text = render_json(full_result)
+    for key in places(json.loads(text))[index]:
         value = json.loads(text)
-        del places(value)[place][key]
+        del places(value)[index][key]
         with pytest.raises(DataError, match=key):
             parse_result(json.dumps(value), "x")
     value = json.loads(text)
-    places(value)[place]["surplus"] = 1
+    places(value)[index]["surplus"] = 1
     with pytest.raises(DataError, match="surplus"):
         parse_result(json.dumps(value), "x")
 
@@ -132,8 +132,8 @@ WRONG: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_value_is_an_error_with_its_place(whole: BenchmarkResult, case: str) -> None:
-    value = json.loads(render_json(whole))
+def test_a_wrong_value_is_an_error_with_its_place(full_result: BenchmarkResult, case: str) -> None:
+    value = json.loads(render_json(full_result))
     WRONG[case](value)
     with pytest.raises(DataError, match=r"x: scores\.") as error:
         parse_result(json.dumps(value), "x")
@@ -162,12 +162,12 @@ def test_what_is_no_result_is_an_error(tmp_path: Path, case: str) -> None:
         read_result(path)
 
 
-def test_settings_nested_too_deeply_are_an_error(whole: BenchmarkResult) -> None:
+def test_settings_nested_too_deeply_are_an_error(full_result: BenchmarkResult) -> None:
     deep: Any = []
     for _ in range(5000):
         deep = [deep]
     with pytest.raises(DataError):
-        render_json(replace(whole, settings={"deep": deep}))
+        render_json(replace(full_result, settings={"deep": deep}))
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,16 +182,16 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_json_cannot_hold_is_not_written(whole: BenchmarkResult, tmp_path: Path, value: float) -> None:
+def test_what_json_cannot_hold_is_not_written(full_result: BenchmarkResult, tmp_path: Path, value: float) -> None:
     with pytest.raises(DataError, match="cannot be written as JSON"):
-        write_reports(replace(whole, mean=Figure(value)), tmp_path)
+        write_reports(replace(full_result, mean=Figure(value)), tmp_path)
     with pytest.raises(DataError, match="cannot be written as JSON"):
-        write_reports(replace(whole, settings={"x": object()}), tmp_path)
+        write_reports(replace(full_result, settings={"x": object()}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_key_that_is_there_twice_is_an_error(whole: BenchmarkResult) -> None:
-    text = render_json(whole).replace('"system":', '"system": "other", "system":', 1)
+def test_a_key_that_is_there_twice_is_an_error(full_result: BenchmarkResult) -> None:
+    text = render_json(full_result).replace('"system":', '"system": "other", "system":', 1)
     with pytest.raises(DataError, match="twice"):
         parse_result(text, "x")
 
@@ -199,22 +199,22 @@ def test_a_key_that_is_there_twice_is_an_error(whole: BenchmarkResult) -> None:
 # -- writing
 
 
-def test_all_formats_are_written(whole: BenchmarkResult, tmp_path: Path) -> None:
-    files = write_reports(whole, tmp_path)
+def test_all_formats_are_written(full_result: BenchmarkResult, tmp_path: Path) -> None:
+    files = write_reports(full_result, tmp_path)
     assert [path.name for path in files] == ["scores.json", "report.md", "report.tex", "report.html"]
     assert sorted(tmp_path.iterdir()) == sorted(files)
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in files)
-    assert write_reports(whole, tmp_path) == files
+    assert write_reports(full_result, tmp_path) == files
 
 
-def test_writing_twice_gives_the_same_bytes(whole: BenchmarkResult, tmp_path: Path) -> None:
-    first = [path.read_bytes() for path in write_reports(whole, tmp_path / "a")]
-    assert first == [path.read_bytes() for path in write_reports(whole, tmp_path / "b")]
+def test_writing_twice_gives_the_same_bytes(full_result: BenchmarkResult, tmp_path: Path) -> None:
+    first = [path.read_bytes() for path in write_reports(full_result, tmp_path / "a")]
+    assert first == [path.read_bytes() for path in write_reports(full_result, tmp_path / "b")]
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])
 def test_a_failure_leaves_the_old_file(
-    whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+    full_result: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     (tmp_path / "report.md").write_text("old")
 
@@ -223,7 +223,7 @@ def test_a_failure_leaves_the_old_file(
 
     monkeypatch.setattr(os, broken, fail)
     with pytest.raises(RunError, match="No space left") as error:
-        write_reports(whole, tmp_path, ["markdown"])
+        write_reports(full_result, tmp_path, ["markdown"])
     assert error.value.exit_code == 1 and "space" in error.value.problems[0].hint
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
     assert (tmp_path / "report.md").read_text() == "old"
@@ -231,7 +231,7 @@ def test_a_failure_leaves_the_old_file(
 
 @pytest.mark.parametrize("failing", range(1, 5))
 def test_a_disk_that_is_full_halfway_leaves_all_files_as_they_were(
-    whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+    full_result: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
     for name in FORMATS.values():
         (tmp_path / name).write_text("old")
@@ -245,7 +245,7 @@ def test_a_disk_that_is_full_halfway_leaves_all_files_as_they_were(
 
     monkeypatch.setattr(os, "fsync", fill)
     with pytest.raises(RunError, match="No space left"):
-        write_reports(whole, tmp_path)
+        write_reports(full_result, tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(FORMATS.values(), "old")
 
 
@@ -262,32 +262,32 @@ def test_a_disk_that_is_full_halfway_leaves_all_files_as_they_were(
     ],
 )
 def test_a_failing_disk_is_told_from_a_place_that_cannot_be_used(
-    whole: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+    full_result: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
 ) -> None:
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(kind, match="the report cannot be written"):
-        write_reports(whole, tmp_path)
+        write_reports(full_result, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_in_the_place_of_a_file_leaves_the_others_alone(whole: BenchmarkResult, tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_leaves_the_others_alone(full_result: BenchmarkResult, tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
     with pytest.raises(DataError, match="directory"):
-        write_reports(whole, tmp_path)
+        write_reports(full_result, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_bad_requests_are_errors(whole: BenchmarkResult, tmp_path: Path) -> None:
+def test_bad_requests_are_errors(full_result: BenchmarkResult, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="pdf"):
-        write_reports(whole, tmp_path, ["json", "pdf"])
+        write_reports(full_result, tmp_path, ["json", "pdf"])
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "inside", tmp_path / "null\0", tmp_path / ("a" * 300)):
         with pytest.raises(DataError, match="cannot be written"):
-            write_reports(whole, path, ["json"])
+            write_reports(full_result, path, ["json"])
     assert set(FORMATS) == {"json", "markdown", "latex", "html"}
 
 

@@ -104,16 +104,16 @@ def test_the_page_holds_nothing_active(with_texts: Make, case: str) -> None:
     assert len([tag for tag, _ in page.elements if tag == "style"]) == 1
 
 
-def test_the_page_of_a_whole_result_is_sound(whole: BenchmarkResult, one: BenchmarkResult) -> None:
-    for result in (whole, one):
+def test_the_page_of_a_whole_result_is_sound(full_result: BenchmarkResult, one: BenchmarkResult) -> None:
+    for result in (full_result, one):
         page = check_page(render_html(result))
         anchors = {attributes["href"] for tag, attributes in page.elements if tag == "a"} - {published.SOURCE_URL}
         names = {f"#{attributes['id']}" for _, attributes in page.elements if "id" in attributes}
         assert anchors <= names
 
 
-def test_the_policy_allows_the_style_sheet_and_nothing_else(whole: BenchmarkResult) -> None:
-    text = render_html(whole)
+def test_the_policy_allows_the_style_sheet_and_nothing_else(full_result: BenchmarkResult) -> None:
+    text = render_html(full_result)
     (policy,) = [
         attributes["content"] or ""
         for tag, attributes in Page(text).elements

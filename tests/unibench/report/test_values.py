@@ -52,37 +52,39 @@ def written(name: str, value: float | None) -> str:
     return f"{value:.2f}" if name == "labels_per_clip" else f"{100 * value:.2f}"
 
 
-def test_every_figure_is_there_once(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
+def test_every_figure_is_there_once(full_result: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
     values = [
         written(name, value)
-        for dataset in whole.datasets
+        for dataset in full_result.datasets
         for name, figure in dataset.figures.items()
         for value in ((figure.value, figure.low, figure.high) if name == dataset.primary else (figure.value,))
     ]
-    assert whole.mean is not None
-    values += [written("mean", value) for value in (whole.mean.value, whole.mean.low, whole.mean.high)]
+    assert full_result.mean is not None
+    values += [
+        written("mean", value) for value in (full_result.mean.value, full_result.mean.low, full_result.mean.high)
+    ]
     published_texts = {
         f"{value:.2f}" for system in published.SYSTEMS for value in (*system.scores.values(), system.mean)
     }
     assert len(set(values)) == len(values) and not published_texts & set(values), (
         "the fixture's values must be told apart"
     )
-    text = re.sub(r"<[^>]*>", " ", render(whole))
+    text = re.sub(r"<[^>]*>", " ", render(full_result))
     assert {value: occurrences(value, text) for value in values} == dict.fromkeys(values, 1)
 
 
 @pytest.mark.parametrize("name", ["markdown", "latex", "html"])
-def test_intervals_of_secondary_figures_are_there(whole: BenchmarkResult, name: str) -> None:
-    text = FORMATS[name](whole)
-    for dataset in whole.datasets:
+def test_intervals_of_secondary_figures_are_there(full_result: BenchmarkResult, name: str) -> None:
+    text = FORMATS[name](full_result)
+    for dataset in full_result.datasets:
         for key, figure in dataset.figures.items():
             assert f"{written(key, figure.low)} to {written(key, figure.high)}" in text
 
 
 @pytest.mark.parametrize("name", ["markdown", "html"])
-def test_each_wheel_has_its_figures(whole: BenchmarkResult, name: str) -> None:
-    text = FORMATS[name](whole)
-    for dataset in whole.datasets:
+def test_each_wheel_has_its_figures(full_result: BenchmarkResult, name: str) -> None:
+    text = FORMATS[name](full_result)
+    for dataset in full_result.datasets:
         for values in dataset.per_wheel.values():
             for value in values.values():
                 assert written("f1", value) in text
@@ -96,16 +98,16 @@ def test_clips_on_a_wheel_are_a_whole_number(one: BenchmarkResult, name: str) ->
     assert figures.score("clips", Figure(30.0)) == "30" and figures.score("clips", Figure(None)) == figures.NO_VALUE
 
 
-def test_the_reference_is_beside_every_score(whole: BenchmarkResult) -> None:
-    published_scores = {row.title: row.published for row in summary.rows(whole)}
+def test_the_reference_is_beside_every_score(full_result: BenchmarkResult) -> None:
+    published_scores = {row.title: row.published for row in summary.rows(full_result)}
     assert published_scores == {
         title: f"{published.REFERENCE.scores[key]:.2f}" for key, title in published.TITLES.items()
     }
 
 
 @pytest.mark.parametrize("name", ["markdown", "latex", "html"])
-def test_the_published_table_is_there(whole: BenchmarkResult, name: str) -> None:
-    text = FORMATS[name](whole)
+def test_the_published_table_is_there(full_result: BenchmarkResult, name: str) -> None:
+    text = FORMATS[name](full_result)
     for system in (*published.SYSTEMS, *published.SECOND_HAND):
         assert system.system in text
         for score in (*system.scores.values(), system.mean):
@@ -113,20 +115,22 @@ def test_the_published_table_is_there(whole: BenchmarkResult, name: str) -> None
     assert "second-hand" in text
 
 
-def test_latex_puts_a_score_beside_the_published_ones(whole: BenchmarkResult) -> None:
+def test_latex_puts_a_score_beside_the_published_ones(full_result: BenchmarkResult) -> None:
     lines = [
-        line.removesuffix(r" \\").split(" & ") for line in render_latex(whole).splitlines() if line.count(" & ") == 9
+        line.removesuffix(r" \\").split(" & ")
+        for line in render_latex(full_result).splitlines()
+        if line.count(" & ") == 9
     ]
     assert len(lines) == 11
-    for cells, data in zip(lines[1:], whole.datasets, strict=False):
+    for cells, data in zip(lines[1:], full_result.datasets, strict=False):
         column = published.column_of(data.title)
         assert column is not None
         row = written(data.primary, data.figures[data.primary].value)
         assert [cells[1], *cells[3:]] == [row, *(f"{dataset.scores[column]:.2f}" for dataset in published.SYSTEMS)]
 
 
-def test_clips_and_reasons_are_there(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
-    text = " ".join(render(replace(whole, datasets=whole.datasets[:1])).split())
+def test_clips_and_reasons_are_there(full_result: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
+    text = " ".join(render(replace(full_result, datasets=full_result.datasets[:1])).split())
     assert "525" in text
     for reason in ("no true label has a place on any wheel: 4", "no answer: 3", "the prediction is an error: 2"):
         assert reason in text
@@ -139,9 +143,9 @@ def test_a_test_set_of_another_size_is_told(one: BenchmarkResult, render: Callab
     assert note in plainly(render(replace(one, datasets=(data,))))
 
 
-def test_test_sets_of_other_sizes_are_told_in_one_line(whole: BenchmarkResult) -> None:
-    datasets = tuple(replace(dataset, expected=(dataset.expected or 0) + 5) for dataset in whole.datasets[:3])
-    (note,) = [note for note in summary.notes(replace(whole, datasets=datasets)) if "test sets" in note]
+def test_test_sets_of_other_sizes_are_told_in_one_line(full_result: BenchmarkResult) -> None:
+    datasets = tuple(replace(dataset, expected=(dataset.expected or 0) + 5) for dataset in full_result.datasets[:3])
+    (note,) = [note for note in summary.notes(replace(full_result, datasets=datasets)) if "test sets" in note]
     assert note == (
         "Clips instead of those of the published test sets: OV-MERD+ 532 of 537, MER2023 411 of 416, "
         "MER2024 1,169 of 1,174."
@@ -149,10 +153,10 @@ def test_test_sets_of_other_sizes_are_told_in_one_line(whole: BenchmarkResult) -
 
 
 def test_wheels_of_our_own_carry_the_warning(
-    whole: BenchmarkResult, one: BenchmarkResult, render: Callable[[BenchmarkResult], str]
+    full_result: BenchmarkResult, one: BenchmarkResult, render: Callable[[BenchmarkResult], str]
 ) -> None:
     assert summary.UNOFFICIAL in " ".join(render(one).split())
-    assert summary.UNOFFICIAL not in " ".join(render(whole).split())
+    assert summary.UNOFFICIAL not in " ".join(render(full_result).split())
 
 
 def test_a_result_without_a_mean_says_why(one: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:

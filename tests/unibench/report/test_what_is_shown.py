@@ -42,18 +42,20 @@ def render(request: pytest.FixtureRequest) -> Callable[[BenchmarkResult], str]:
 
 
 @pytest.fixture
-def elsewhere(whole: BenchmarkResult) -> BenchmarkResult:
+def elsewhere(full_result: BenchmarkResult) -> BenchmarkResult:
     """A data set that is none of the nine, on official wheels."""
-    data = replace(whole.datasets[0], dataset="mine", title="Mine")
-    return replace(whole, system="sys", datasets=(data,), mean=None, incomplete="0 of 9 are here", comparisons=())
+    data = replace(full_result.datasets[0], dataset="mine", title="Mine")
+    return replace(full_result, system="sys", datasets=(data,), mean=None, incomplete="0 of 9 are here", comparisons=())
 
 
 @pytest.fixture
-def sentiment(whole: BenchmarkResult) -> BenchmarkResult:
+def sentiment(full_result: BenchmarkResult) -> BenchmarkResult:
     """Sentiment data sets, which leave the wheels unused; figures of wheels that they should not have."""
-    wheels, confusion = whole.datasets[0].per_wheel, whole.datasets[0].confusion
-    datasets = tuple(replace(each, per_wheel=wheels, confusion=confusion, excluded={}) for each in whole.datasets[5:])
-    return replace(whole, datasets=datasets, mean=None, incomplete="4 of 9 are here", official_wheels=False)
+    wheels, confusion = full_result.datasets[0].per_wheel, full_result.datasets[0].confusion
+    datasets = tuple(
+        replace(each, per_wheel=wheels, confusion=confusion, excluded={}) for each in full_result.datasets[5:]
+    )
+    return replace(full_result, datasets=datasets, mean=None, incomplete="4 of 9 are here", official_wheels=False)
 
 
 def numbers(text: str) -> set[str]:
@@ -72,21 +74,21 @@ def test_a_data_set_of_ones_own_stands_alone(
 
 
 def test_one_data_set_of_the_nine_is_enough(
-    whole: BenchmarkResult, elsewhere: BenchmarkResult, render: Callable[[BenchmarkResult], str]
+    full_result: BenchmarkResult, elsewhere: BenchmarkResult, render: Callable[[BenchmarkResult], str]
 ) -> None:
-    text = render(replace(elsewhere, datasets=(*elsewhere.datasets, whole.datasets[1])))
+    text = render(replace(elsewhere, datasets=(*elsewhere.datasets, full_result.datasets[1])))
     assert "MER-UniBench" in text and "No mean" in text and "78.54" in text
 
 
-def test_wheels_of_our_own_are_not_set_beside_published_scores(whole: BenchmarkResult) -> None:
-    result = replace(whole, system="sys", official_wheels=False)
+def test_wheels_of_our_own_are_not_set_beside_published_scores(full_result: BenchmarkResult) -> None:
+    result = replace(full_result, system="sys", official_wheels=False)
     for name in ("terminal", "latex"):
         assert not OTHERS & numbers(FORMATS[name](result)) and "AffectGPT" not in FORMATS[name](result)
     for name, split in (("markdown", "## Published scores"), ("html", '<section id="published">')):
         before, _, after = FORMATS[name](result).partition(split)
         assert not OTHERS & numbers(before) and "PandaGPT" not in before and "AffectGPT" not in before
         assert summary.NOT_COMPARABLE in after and numbers(after) >= OTHERS
-        assert summary.NOT_COMPARABLE not in FORMATS[name](whole)
+        assert summary.NOT_COMPARABLE not in FORMATS[name](full_result)
     lines = interval_plot.draw(result).lines
     assert len(lines) == 10 and not [line for line in lines if line.markers]
 
@@ -96,24 +98,26 @@ def test_sentiment_says_nothing_of_wheels(sentiment: BenchmarkResult, render: Ca
     assert "CMU-MOSI" in text and "heel" not in text and "onfusion" not in text
 
 
-def test_one_data_set_on_wheels_brings_them_back(whole: BenchmarkResult, sentiment: BenchmarkResult) -> None:
-    mixed = replace(sentiment, datasets=(whole.datasets[0], *sentiment.datasets))
+def test_one_data_set_on_wheels_brings_them_back(full_result: BenchmarkResult, sentiment: BenchmarkResult) -> None:
+    mixed = replace(sentiment, datasets=(full_result.datasets[0], *sentiment.datasets))
     text = render_html(mixed)
     assert summary.UNOFFICIAL in text and 'id="wheels"' in text and 'id="confusion"' in text
 
 
-def test_a_comparison_names_both_systems(whole: BenchmarkResult, render: Callable[[BenchmarkResult], str]) -> None:
-    text = render(replace(whole, system="mine"))
+def test_a_comparison_names_both_systems(
+    full_result: BenchmarkResult, render: Callable[[BenchmarkResult], str]
+) -> None:
+    text = render(replace(full_result, system="mine"))
     compared = re.sub(r"<[^>]*>", " | ", text[text.rindex("Paired comparisons") :])
     text = " ".join(re.split(r"[\s|&$]+", html.unescape(compared.replace("\\textless{}", "<")))).replace("\\", "")
     assert re.search(r"MER2023 mine baseline \+3.45 1.11 to 5.77 0.012 404\b", text)
     assert re.search(r"MELD mine baseline - ?4.56 - ?6.66 to - ?2.22 < 0.001 2,603\b", text)
-    assert "Paired" not in render(replace(whole, comparisons=()))
+    assert "Paired" not in render(replace(full_result, comparisons=()))
 
 
 @pytest.mark.parametrize("official", [True, False])
-def test_the_captions_of_latex_have_single_full_stops(whole: BenchmarkResult, official: bool) -> None:
-    captions = re.findall(r"\\caption\{(.*)\}", render_latex(replace(whole, official_wheels=official)))
+def test_the_captions_of_latex_have_single_full_stops(full_result: BenchmarkResult, official: bool) -> None:
+    captions = re.findall(r"\\caption\{(.*)\}", render_latex(replace(full_result, official_wheels=official)))
     assert len(captions) == 3
     for caption in captions:
         assert ".." not in caption and ".}." not in caption and caption.endswith((".", ".}"))
@@ -130,9 +134,9 @@ EXTRACTORS: dict[str, tuple[Any, bool]] = {
 
 
 @pytest.mark.parametrize("case", EXTRACTORS)
-def test_another_extractor_than_the_published_one_is_told(whole: BenchmarkResult, case: str) -> None:
+def test_another_extractor_than_the_published_one_is_told(full_result: BenchmarkResult, case: str) -> None:
     extractor, is_noted = EXTRACTORS[case]
-    result = replace(whole, settings={} if extractor is None else {"extractor": extractor})
+    result = replace(full_result, settings={} if extractor is None else {"extractor": extractor})
     extractor_notes = [note for note in summary.notes(result) if "Qwen" in note]
     if is_noted:
         assert extractor_notes == [

@@ -193,8 +193,8 @@ def test_counts_are_written_short() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_more_missed_is_darker(one: float, other: float) -> None:
-    low, high = sorted((one, other))
+def test_more_missed_is_darker(first_share: float, second_share: float) -> None:
+    low, high = sorted((first_share, second_share))
     assert colours.luminance(colours.missed_colour(low)) >= colours.luminance(colours.missed_colour(high)) - 0.01
     if high - low > 0.05:
         assert colours.missed_colour(low) != colours.missed_colour(high)
@@ -215,19 +215,20 @@ def test_the_ramp_goes_from_end_to_end() -> None:
 # -- the page
 
 
-def test_the_page_draws_every_wheel(whole: BenchmarkResult) -> None:
-    text = render_html(whole)
+def test_the_page_draws_every_wheel(full_result: BenchmarkResult) -> None:
+    text = render_html(full_result)
     assert text.count('class="sunburst"') == 2
-    segments = sum(len(layout(tree)) for tree in whole.wheel_trees.values())
+    segments = sum(len(layout(tree)) for tree in full_result.wheel_trees.values())
     assert text.count('class="segment"') == segments
-    assert text.count('class="matrix"') == sum(len(number.confusion) for number in whole.datasets)
-    for words in whole.wheel_trees["feelings"]["joy"].values():
+    assert text.count('class="matrix"') == sum(len(number.confusion) for number in full_result.datasets)
+    for words in full_result.wheel_trees["feelings"]["joy"].values():
         assert all(word in text for word in words)
 
 
-def test_a_wheel_without_errors_and_errors_without_a_wheel(whole: BenchmarkResult) -> None:
+def test_a_wheel_without_errors_and_errors_without_a_wheel(full_result: BenchmarkResult) -> None:
     bare = replace(
-        whole, wheel_trees={"simple": whole.wheel_trees["simple"], "empty": {}, "odd": {"x": {}, "y": {"z": []}}}
+        full_result,
+        wheel_trees={"simple": full_result.wheel_trees["simple"], "empty": {}, "odd": {"x": {}, "y": {"z": []}}},
     )
     text = render_html(bare)
     assert text.count("No clip was scored on this wheel.") == 2 and text.count('class="sunburst"') == 3
@@ -236,12 +237,12 @@ def test_a_wheel_without_errors_and_errors_without_a_wheel(whole: BenchmarkResul
 # -- the plot
 
 
-def test_the_plot_is_true_to_scale(whole: BenchmarkResult) -> None:
-    plot = interval_plot.draw(whole)
+def test_the_plot_is_true_to_scale(full_result: BenchmarkResult) -> None:
+    plot = interval_plot.draw(full_result)
     assert len(plot.lines) == 10
     (x0, low), (x1, high) = [(x, float(text)) for x, text in (plot.ticks[0], plot.ticks[-1])]
-    figures = [number.figures[number.primary] for number in whole.datasets]
-    for line, figure, data in zip(plot.lines, figures, whole.datasets, strict=False):
+    figures = [number.figures[number.primary] for number in full_result.datasets]
+    for line, figure, data in zip(plot.lines, figures, full_result.datasets, strict=False):
         for x, value in ((line.low, figure.low), (line.value, figure.value), (line.high, figure.high)):
             assert x is not None and value is not None
             assert (x - x0) / (x1 - x0) == pytest.approx((100 * value - low) / (high - low))

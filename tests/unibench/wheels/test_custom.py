@@ -85,7 +85,7 @@ def test_the_fingerprint_follows_the_content_not_the_layout(write: Write) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "line", "message_part"),
     [
         (SMALL + "colour: red\n", 9, "extra"),
         (SMALL + "shipped_synonyms: 'no'\n", 9, "boolean"),
@@ -131,9 +131,9 @@ def test_the_fingerprint_follows_the_content_not_the_layout(write: Write) -> Non
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(write: Write, text: str, line: int | None, said: str) -> None:
+def test_what_is_wrong_is_said_with_its_line(write: Write, text: str, line: int | None, message_part: str) -> None:
     message = refusal(write(text))
-    assert re.search(said, message, re.IGNORECASE), message
+    assert re.search(message_part, message, re.IGNORECASE), message
     assert "Traceback" not in message and len(message) < 10_000
     if line is not None:
         assert f"mine.yaml:{line}" in message, message

@@ -45,7 +45,7 @@ def test_a_family_has_one_root(family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first_word", "second_word"),
     [
         ("helpless", "helpful"),
         ("hopeless", "hopeful"),
@@ -63,8 +63,8 @@ def test_a_family_has_one_root(family: str) -> None:
         ("fearless", "fear"),
     ],
 )
-def test_words_that_only_look_alike_stay_apart(one: str, other: str) -> None:
-    assert word_family(one) != word_family(other)
+def test_words_that_only_look_alike_stay_apart(first_word: str, second_word: str) -> None:
+    assert word_family(first_word) != word_family(second_word)
 
 
 def test_inflected_forms_of_listed_words_keep_the_sector() -> None:
