@@ -63,19 +63,19 @@ def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
 
 
 def test_a_share_of_the_clips_is_never_trained_on(build: Build, samples: list[Sample]) -> None:
-    question: list[int] = []
+    indices: list[int] = []
 
     class Watched(list[Sample]):
         examples = samples
 
         def __getitem__(self, index: Any) -> Any:
-            question.append(index)
+            indices.append(index)
             return super().__getitem__(index)
 
     history = train(
         build("training.steps=9", "training.validation_share=0.3", "training.validate_every=100"), Watched(samples)
     )
-    trained, held_out = set(question[:-2]), set(question[-2:])
+    trained, held_out = set(indices[:-2]), set(indices[-2:])
     assert history.best is not None and len(held_out) == 2 and len(trained) == 4 and not trained & held_out
 
 
@@ -93,7 +93,7 @@ def test_patience_stops_after_so_many_measurements(build: Build, samples: list[S
 def test_what_validation_needs_is_told(build: Build, samples: list[Sample]) -> None:
     with pytest.raises(ConfigError, match="patience needs held-out clips"):
         train(build("training.patience=1"), samples)
-    with pytest.raises(ConfigError, match="a share of the others"):
+    with pytest.raises(ConfigError, match="a share of the training clips"):
         train(build("training.validation_share=0.5"), samples, validation=samples)
     with pytest.raises(DataError, match="nothing to validate on"):
         train(build(), samples, validation=[])
@@ -121,9 +121,9 @@ def test_processes_share_the_held_out_batches(build: Build, samples: list[Sample
     sent: list[torch.Tensor] = []
 
     def loss(process: int, processes: int) -> float:
-        def gather(own: torch.Tensor) -> torch.Tensor:
-            sent.append(own)
-            return own if processes == 1 else torch.cat([own, sent[0]])
+        def gather(loss_sum: torch.Tensor) -> torch.Tensor:
+            sent.append(loss_sum)
+            return loss_sum if processes == 1 else torch.cat([loss_sum, sent[0]])
 
         accelerator: Any = SimpleNamespace(
             num_processes=processes, process_index=process, device="cpu", autocast=nullcontext, gather=gather
