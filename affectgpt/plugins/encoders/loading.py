@@ -35,8 +35,10 @@ def silence_transformers() -> Iterator[None]:
 
 def build_random(model_class: Any, config: Any, dtype: str) -> nn.Module:
     """The architecture of `config` with random weights, which `torch.manual_seed` determines."""
-    build = model_class.from_config if hasattr(model_class, "from_config") else model_class
-    model: nn.Module = build(config)
+    if hasattr(model_class, "from_config"):
+        model: nn.Module = model_class.from_config(config, trust_remote_code=False)
+    else:
+        model = model_class(config)
     return model.to(getattr(torch, dtype)).eval()
 
 

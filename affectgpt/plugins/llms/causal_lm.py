@@ -176,7 +176,7 @@ def _random(config: CausalLMConfig, vocabulary: int) -> Any:
     kind = values.pop("model_type")
     try:
         architecture = AutoConfig.for_model(kind, **values)
-        return family.from_config(architecture, dtype=getattr(torch, config.dtype))
+        return family.from_config(architecture, dtype=getattr(torch, config.dtype), trust_remote_code=False)
     except (ValueError, TypeError, KeyError) as error:
         raise InterfaceError(
             "the architecture cannot be built",

@@ -106,6 +106,18 @@ def test_an_architecture_that_transformers_does_not_know(
         build(CausalLMConfig(model=str(folder), init="random"))
 
 
+def test_code_that_an_architecture_names_is_not_run(
+    build: Build, configured: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a class of its own for a model type, transformers would ask whether to run the one of `auto_map`."""
+    questions: list[object] = []
+    monkeypatch.setattr("builtins.input", lambda *prompt: questions.append(prompt) or "n")
+    trap = {"auto_map": {"AutoModelForCausalLM": "somebody/elsewhere--code.Model"}}
+    with pytest.raises(InterfaceError):
+        build(configured("hubert", sizes=trap))
+    assert not questions
+
+
 @pytest.mark.parametrize("also", [(), ("tokenizer_config.json",)])
 def test_no_tokenizer(build: Build, folder: Path, also: tuple[str, ...]) -> None:
     for name in ("tokenizer.json", *also):
