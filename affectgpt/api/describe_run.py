@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affectgpt.api.model_names import model_folder
 from affectgpt.api.models import load
 from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
 from affectgpt.api.training import call_hooks
@@ -54,9 +55,11 @@ def describe_files(
     [Pipeline.describe][affectgpt.Pipeline.describe] raise; a file that cannot be read is a row with its `error`.
     """
     catalog = catalog_for(plugins)
+    # Before the progress starts: a model that is not found is one error and nothing else.
+    folder = model_folder(model)
     with progress_callback(progress) as report:
         report("loading the model", 0, None)
-        pipeline = load(model, plugins=catalog, device=device, allow_pickle=allow_pickle)
+        pipeline = load(folder, plugins=catalog, device=device, allow_pickle=allow_pickle)
         report("loading the model", 1, 1)
         config = pipeline.plan.config
         call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
