@@ -1,4 +1,4 @@
-"""Makes what is bundled, from nothing: `python -m affectgpt.demo.make tokenizer` or `... model`.
+"""Make the bundled tokenizer and model: `python -m affectgpt.demo.make tokenizer` or `... model`.
 
 `tokenizer` learns `configs/tiny-tokenizer` from the texts of the synthetic clips and the prompt of `configs/tiny.yaml`.
 `model` writes clips, trains `configs/tiny.yaml` on them and saves it, in float16, as the model inside the package.
@@ -22,7 +22,7 @@ TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 2500, 0.2
 
 
 def make_tokenizer() -> None:
-    """Learn the tokenizer that `configs/tiny.yaml` names, of as many tokens as its model has embeddings."""
+    """Learn the tokenizer of `configs/tiny.yaml`, with as many tokens as its model has embeddings."""
     catalog = discover()
     config = read_config(bundled_config("tiny"), catalog)
     plan = make_plan(config)
@@ -33,7 +33,7 @@ def make_tokenizer() -> None:
 
 
 def make_model() -> None:
-    """Train the bundled model longer than the demonstration does, and on clips that lack something."""
+    """Train the bundled model, longer than in the demonstration and with modality dropout."""
 
     def print_progress(what: str, count: int, total: int | None) -> None:
         if count in (1, total) or count % 100 == 0:

@@ -1,6 +1,6 @@
 """The demonstration: write synthetic clips, train the small model and three variants, compare them on held-out clips.
 
-Everything that it reports is computed in the run.
+All numbers of its report come from this run.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class VariantRow:
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demonstration came to: its table, and what the full model says of a held-out clip and of other clips.
+    """The result of a demonstration: a table, and the full model's descriptions of a held-out clip and of other clips.
 
-    `truth` is the true description of the held-out clip; `seconds` are those of all but the describing.
+    `truth` is the true description of the held-out clip; `seconds` is the duration without the describing.
     """
 
     rows: list[VariantRow]
@@ -85,7 +85,7 @@ def run_demo(
 ) -> Demo:
     """Write `train` and `test` synthetic clips, train all [VARIANTS][] with `seed`, and describe some clips.
 
-    The clips and the full model are kept in `out`, if there is one. Raises MediaError when one of `clips` does not
+    The clips and the full model are saved in `out`, unless it is None. Raises MediaError when one of `clips` does not
     exist, CheckpointError when `out` holds a model already or cannot be made.
     """
     for path in clips:
@@ -132,7 +132,7 @@ def variant_plan(name: str, catalog: Catalog, seed: int, overrides: Sequence[str
 
 
 def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int, progress: OnProgress) -> None:
-    """Write the training and held-out clips into `folder/train` and `folder/test`; the two share no identity."""
+    """Write training clips to `folder/train` and held-out clips to `folder/test`; no identity is in both."""
     splits: tuple[tuple[Split, int], ...] = (("train", train), ("test", test))
     for split, count in splits:
         write_synthetic_clips(
@@ -148,7 +148,7 @@ def write_clips(folder: Path, *, train: int, test: int, seed: int, workers: int,
 def read_clips(
     folder: Path, plan: Plan, catalog: Catalog, workers: int, progress: OnProgress
 ) -> dict[str, list[Sample]]:
-    """Prepare both splits for the full model; the variants read parts of the same samples."""
+    """Prepare both splits for the full model; the variants use parts of the same samples."""
     from affectgpt.core.assembly import assemble
     from affectgpt.data.samples import read_samples
 
@@ -176,8 +176,8 @@ def run_variants(
 ) -> Iterator[VariantRow]:
     """Train and score (variant, seed) jobs on `samples["train"]` and `samples["test"]`; rows come as they finish.
 
-    `variants` says what each changes in `configs/tiny.yaml`, `overrides` what all of them do. `save_first` is where
-    the model of the first job is saved. With 0 workers all is done in this process, else in so many of one thread each.
+    `variants` maps names to overrides of `configs/tiny.yaml`; `overrides` hold for all variants. The model of the first
+    job is saved in `save_first`. With 0 workers the jobs run in this process, else in processes of one thread.
     """
     catalog = discover()
     planned = [

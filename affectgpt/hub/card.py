@@ -1,6 +1,6 @@
-"""The model card: what a saved model's own files and its scores say, and plainly what they do not say.
+"""Write the model card of a saved model from its files and its scores; it also lists what they do not say.
 
-Everything that comes from those files is text from outside: it is put on one line, bounded, and escaped.
+Texts from those files are not trusted: each is put on one line, cut and escaped.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NAMED = {"adapter": "adapter (LoRA)"}
 
 
 def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None, *, name: str = "") -> Path:
-    """Write the card of the saved model in `folder` as its README.md, and give the file's path.
+    """Write the card of the saved model in `folder` as its README.md. Returns the path of the file.
 
-    A README.md that is no card of ours, or that somebody edited, is not replaced: CheckpointError. For the rest see
-    [render_card][].
+    Raises CheckpointError when there is a README.md that this function did not write or that was edited since, and
+    otherwise as [render_card][].
     """
     path = folder / CARD
     text = render_card(folder, catalog, scores, name=name)
@@ -54,9 +54,10 @@ def write_card(folder: Path, catalog: Catalog, scores: str | Path | None = None,
 
 
 def render_card(folder: Path, catalog: Catalog, scores: str | Path | None = None, *, name: str = "") -> str:
-    """The card of the saved model in `folder`; `scores` is a scores file of `affectgpt score` or `unibench`.
+    """Return the card of the saved model in `folder` as Markdown.
 
-    `name` is what the model is called, on the Hub with its owner; by default the folder's name. Raises CheckpointError
+    `scores` is a scores file of `affectgpt score` or `unibench`. `name` is the model's name, on the Hub with its
+    owner; the default is the name of the folder. Raises CheckpointError
     when the folder is not a saved model, ConfigError when its config is wrong or needs a plugin that is not in
     `catalog`, DataError when `scores` is no scores file.
     """
@@ -226,7 +227,7 @@ def _use(config: PipelineConfig, name: str) -> Iterator[str]:
     yield "## Use"
     pickled = any(getattr(node.config, "allow_pickle", False) for node in config.encoders.values())
     flag = " --allow-pickle" if pickled else ""
-    # A name of the Hub is letters, digits and a few signs: it needs no escape.
+    # A name of the Hub has only letters, digits and a few signs: it needs no escape.
     yield f"    affectgpt describe clip.mp4 --model {name if is_named(name) else 'FOLDER'}{flag}"
     if pickled:
         yield "An encoder of it reads weights from a pickle, with weights only, and only when that flag is given."

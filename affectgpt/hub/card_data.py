@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def card_data(config: PipelineConfig, name: str, result: BenchmarkResult | None) -> ModelCardData:
-    """What the Hub is told: library, task, models that this one is built on, scores. No licence: it is not known."""
+    """The metadata of the card: library, task, base models and scores. The licence is unknown and left out."""
     from huggingface_hub import ModelCardData
 
     streams: set[str] = {node.config.input for node in config.encoders.values()}
@@ -30,7 +30,7 @@ def card_data(config: PipelineConfig, name: str, result: BenchmarkResult | None)
 
 
 def models_read(config: PipelineConfig) -> dict[str, str]:
-    """The model that each encoder and the LLM (`llm`) reads its weights from, where there is one."""
+    """For each encoder and the LLM (`llm`), the model that its weights come from. Nodes without one are left out."""
     nodes = {name: node.config for name, node in config.encoders.items()} | {"llm": config.llm.config}
     models = {
         name: getattr(config, "model", None)
@@ -41,12 +41,12 @@ def models_read(config: PipelineConfig) -> dict[str, str]:
 
 
 def local_models(config: PipelineConfig) -> dict[str, str]:
-    """Those of [models_read][] that are folders of this machine: nobody else can load them."""
+    """The models of [models_read][] that are local folders, which nobody else can load."""
     return {name: model for name, model in models_read(config).items() if is_local(model)}
 
 
 def is_local(model: str) -> bool:
-    """Whether `model` is a folder, not a name that means the same everywhere."""
+    """Whether `model` is a local folder and not a name on the Hub."""
     path = model.startswith((".", "~")) or "\\" in model or ("/" in model and ":" not in model)
     return os.path.isdir(model) or (path and not is_named(model))
 

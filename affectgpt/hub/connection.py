@@ -1,4 +1,4 @@
-"""Talk with the Hub: every way in which it fails becomes one error with what to do. No token is ever shown."""
+"""Turn each failure of the Hub's client into one error with a hint. No message shows a token."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TOKEN = "log in with `hf auth login`, or put a token into the variable HF_TOKEN
 
 @contextmanager
 def hub_errors(where: str, token: str | None = None) -> Iterator[None]:
-    """Raises one of our errors, which names `where`, for whatever the client of the Hub raises inside.
+    """Turn errors that the Hub's client raises inside the block into errors of this package that name `where`.
 
     ConfigError or CheckpointError when the name, the revision or the token is wrong, RunError for the rest.
     """
     from huggingface_hub.utils import logging
 
     verbosity = logging.get_verbosity()
-    # Its warnings (a repeated request, no token) would stand beside our one error.
+    # The client also warns (about a repeated request, a missing token): one error is enough.
     logging.set_verbosity(ERROR)
     try:
         yield
@@ -79,7 +79,7 @@ def _as_error(error: Exception, where: str, token: str | None) -> AffectGPTError
                 hint="see its list of commits",
             )
         if isinstance(cause, errors.RepositoryNotFoundError) or (_code(cause) == 401 and not (token or _saved_token())):
-            # Without a token, the Hub answers alike for what is private and for what is not there.
+            # Without a token, the Hub gives the same answer for a private repository and a missing one.
             return CheckpointError(
                 "there is no such repository on the Hub, or it is private",
                 where=where,

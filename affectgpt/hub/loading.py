@@ -1,4 +1,4 @@
-"""A saved model by the name that a user gives: a folder, or `owner/name[@revision]` on the Hub."""
+"""Load a saved model from a folder, or from `owner/name[@revision]` on the Hub."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def from_pretrained(
     token: str | None = None,
     tell: Callable[[str], None] = print,
 ) -> Pipeline:
-    """The pipeline saved in a folder, or in the repository `owner/name[@revision]` of the Hub.
+    """Load the pipeline saved in a folder, or in the repository `owner/name[@revision]` of the Hub.
 
-    Nothing that comes with the model is run: plugins that it needs must be in `catalog` (default: those installed).
-    `tell` is given a line that names the commit that was loaded. `allow_pickle` as in [load][]. Raises what
-    [local_folder][] and [load][] raise.
+    Code that comes with the model is not run: `catalog` must have the plugins that it needs (default: those
+    installed). `tell` is called with a line that names the commit. `allow_pickle` as in [load][]. Raises as
+    [local_folder][] and [load][].
     """
     from affectgpt.core.saved.model import load
     from affectgpt.registry.discovery import discover
@@ -49,10 +49,11 @@ def local_folder(
     token: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Path:
-    """The folder of a saved model; what the Hub holds is fetched into its cache first, only the files of the format.
+    """Return the folder of a saved model, after its files were downloaded into the cache of the Hub's client.
 
-    A folder that is there is taken as it is, and so is a name that has not the form `owner/name[@revision]`. `tell` is
-    given a line that names the commit. Offline, or when the Hub cannot be reached, a whole copy in the cache is taken.
+    The path of a folder is returned unchanged, as is a name that is not of the form `owner/name[@revision]`. Only files
+    of a saved model are downloaded. `tell` is called with a line that names the commit. Offline, or when the Hub
+    cannot be reached, a complete copy in the cache is used.
 
     Raises ConfigError for an invalid name, CheckpointError when there is no such repository or revision or it is no
     saved model, RunError when the Hub cannot be reached or refuses.
@@ -71,7 +72,7 @@ def local_folder(
 
 
 def _download(name: HubName, token: str | None, files: list[str] | None) -> str:
-    """The folder in the cache, with `files` fetched into it; None takes what is there, when it is whole."""
+    """Download `files` into the cache. Returns the folder; with None the cached copy is used, if it is complete."""
     from huggingface_hub import snapshot_download
 
     return snapshot_download(
@@ -86,12 +87,12 @@ def _download(name: HubName, token: str | None, files: list[str] | None) -> str:
 
 
 def _list_files(name: HubName, token: str | None) -> list[str] | None:
-    """The files of the saved model, asked before one is fetched; None: not reached, but a copy is in the cache."""
+    """List the model's files on the Hub. None: the Hub cannot be reached, and there is a copy in the cache."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        # One request, not repeated: without a network this is where it shows, at once.
+        # One request without retries, so that a missing network shows at once.
         info = HfApi(token=token).model_info(name.repo, revision=name.revision, timeout=SECONDS)
     except HfHubHTTPError:
         raise

@@ -1,4 +1,4 @@
-"""`owner/name[@revision]`: what names a model on the Hub, and which of its files belong to a saved model."""
+"""Names of models on the Hub (`owner/name[@revision]`), and the names of the files of a saved model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from affectgpt.core.saved.config import CONFIG, PLUGINS
 from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
 from affectgpt.registry.errors import ConfigError
 
-# One by one or by what they hold: of a repository, nothing else is fetched, and of a folder nothing else is sent.
+# Files by name or pattern: no other files are downloaded from a repository or uploaded from a folder.
 FILES = (
     CONFIG,
     WEIGHTS,
@@ -38,7 +38,7 @@ _REVISION = re.compile(r"\w[\w./-]{0,199}", re.ASCII)
 
 @dataclass(frozen=True)
 class HubName:
-    """A repository `owner/name`, and a branch, tag or commit of it (None: its main branch)."""
+    """A repository `owner/name`, and its branch, tag or commit (None: the main branch)."""
 
     repo: str
     revision: str | None = None
@@ -48,9 +48,10 @@ class HubName:
 
 
 def hub_name(text: str, revision: str | None = None) -> HubName | None:
-    """The repository that `text` names; None when it is a folder, or has not the form `owner/name[@revision]`.
+    """Parse `text` as `owner/name[@revision]`; None when it is a folder or not of this form.
 
-    Raises ConfigError when the name or the revision is not valid, and when a revision is given of a folder or twice.
+    Raises ConfigError when the name or the revision is not valid, when there are two revisions, or when a folder has
+    a revision.
     """
     match = None if os.path.lexists(text) else _NAMED.fullmatch(text)
     if match is None:
@@ -69,7 +70,7 @@ def is_named(text: str) -> bool:
 
 
 def valid_repo(text: str) -> str:
-    """`text`, which must be a name of the Hub with its owner. Raises ConfigError."""
+    """Return `text`. Raises ConfigError unless it is a valid `owner/name` of the Hub."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
@@ -88,7 +89,7 @@ def valid_repo(text: str) -> str:
 
 
 def valid_revision(text: str, where: str) -> str:
-    """`text`, which must be a branch, a tag or a commit. Raises ConfigError."""
+    """Return `text`. Raises ConfigError unless it is a valid name of a branch, tag or commit."""
     if not _REVISION.fullmatch(text) or ".." in text or "//" in text or text.endswith(("/", ".lock")):
         raise ConfigError(
             "this is not a revision", where=where, found=repr(text), expected="a branch, a tag or a commit, as in @main"
@@ -102,14 +103,14 @@ def is_model_path(path: Path, folder: Path) -> bool:
 
 
 def is_model_file(name: str) -> bool:
-    """Whether `name` (`tokenizer/tokenizer.json`) is that of a file of a saved model, compared folder by folder."""
+    """Whether a saved model may have a file `name` (such as `tokenizer/tokenizer.json`), compared folder by folder."""
     path = PurePosixPath(name)
     plain = str(path) == name and ".." not in path.parts and name.isprintable()
     return plain and any(path.match(each) and len(path.parts) == each.count("/") + 1 for each in FILES)
 
 
 def files_in(folder: Path) -> list[str]:
-    """The names of the files of the saved model in `folder`, sorted; nothing behind a link is among them."""
+    """The names of the files of the saved model in `folder`, sorted. Links are not followed."""
     paths = (
         path for subfolder in ("", "adapter", "tokenizer", "released") for path in _plain_files(folder / subfolder)
     )
@@ -117,7 +118,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def exact_patterns(names: Iterable[str]) -> list[str]:
-    """Patterns of the Hub's client that match these names and no other."""
+    """Patterns for the Hub's client that match exactly these names."""
     return [glob.escape(name) for name in names]
 
 

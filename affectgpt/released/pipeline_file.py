@@ -1,4 +1,4 @@
-"""The pipeline file of a converted checkpoint: every compatible setting by its name. No torch."""
+"""The pipeline file of a converted checkpoint, with every setting written out. No torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LORA = {"alpha": 32, "dropout": 0.05}
 
 @dataclass(frozen=True)
 class BertSizes:
-    """The sizes of the BERT that the Q-Formers are cut from; the defaults are bert-base-uncased's."""
+    """Sizes of the BERT that the Q-Formers come from; the defaults are those of bert-base-uncased."""
 
     hidden: int = 768
     wide: int = 3072
@@ -29,7 +29,7 @@ class BertSizes:
 
     @classmethod
     def of(cls, folder: Path) -> BertSizes:
-        """Of a folder's config.json. Raises ConfigError when there is none, or it is not one of a BERT."""
+        """Read the sizes from a folder's config.json. Raises ConfigError when it is missing or not that of a BERT."""
         file = folder / "config.json"
         keys = ("hidden_size", "intermediate_size", "num_attention_heads")
         try:
@@ -52,7 +52,7 @@ class BertSizes:
 
 @dataclass(frozen=True)
 class ModelPaths:
-    """The three public models, by name or folder, and how they are read."""
+    """The three public models, by name or folder, the LLM's dtype, and whether pickles may be read."""
 
     llm: str
     vision: str
@@ -64,7 +64,7 @@ class ModelPaths:
 def pipeline_tree(
     facts: CheckpointConfig, wording: Wording, models: ModelPaths, bert: BertSizes, *, sample: bool
 ) -> dict[str, Any]:
-    """The values of the pipeline file. `sample` asks for the generation settings that the original answers with."""
+    """The content of the pipeline file. With `sample`, generation samples as the original does."""
     return {
         "seed": facts.seed,
         "encoders": _encoders(facts, models),
@@ -105,7 +105,7 @@ def pipeline_tree(
 
 
 def resolve_model_path(model: str) -> str:
-    """A model's name as it is; of a folder that is there, its full path, so that the saved model can be moved."""
+    """The full path of an existing folder, so that the saved model can be moved; other names unchanged."""
     return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 

@@ -1,4 +1,4 @@
-"""Reading a released checkpoint without running anything in it and without unfolding more than the file holds."""
+"""Read a released checkpoint without running its code and without using much more memory than the file's size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXPECTED = "a checkpoint as the released AffectGPT saves it (torch.save of mode
 
 @dataclass(frozen=True)
 class ReleasedCheckpoint:
-    """The `model` tensors by name in their order, the `config` (JSON values), the `epoch`, and what else was there."""
+    """The `model` tensors by name, in order; the `config` (JSON values), the `epoch`, and other entries' names."""
 
     where: str
     model: dict[str, Tensor]
@@ -45,7 +45,7 @@ class ReleasedCheckpoint:
 
 
 def read_checkpoint(path: Path) -> ReleasedCheckpoint:
-    """Read a `.pth` file. Raises CheckpointError when it is missing, damaged, something else, or holds code."""
+    """Read a `.pth` file. Raises CheckpointError when it is missing, damaged, no such checkpoint, or contains code."""
     where = str(path)
     check_archive(path)
     content = _loaded(path)
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
 
 
 def check_archive(path: Path) -> None:
-    """Raise CheckpointError unless `path` is an archive as torch.save makes it, with nothing packed or hidden in it."""
+    """Raise CheckpointError unless `path` is an archive as torch.save writes it: no compressed or hidden records."""
     where = str(path)
     try:
         status = path.stat()
@@ -129,12 +129,12 @@ def _key(key: Any) -> str:
 
 def _loaded(path: Path) -> Any:
     try:
-        # torch's own reader gives exactly the record that torch.load will read.
+        # torch's own reader returns exactly the record that torch.load reads later.
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check_pickle(torch._C.PyTorchFileReader(file).get_record(TABLE))
             file.seek(0)
-            # Not mapped into memory: reading whole records is what compares their sizes with those the pickle claims.
+            # Not memory-mapped: only reading complete records compares their sizes with those in the pickle.
             return torch.load(file, map_location="cpu", weights_only=True)
     except CallingPickleError as error:
         raise CheckpointError(
@@ -155,7 +155,7 @@ def _loaded(path: Path) -> Any:
 
 
 def check_tensor(name: Any, tensor: Any, where: str) -> None:
-    """Raise CheckpointError unless this is a tensor that the original stores, and is no larger than its values."""
+    """Raise CheckpointError unless this is a dense tensor as the original stores it, no larger than its storage."""
     plain = (
         isinstance(name, str)
         and len(name) <= 300
@@ -178,9 +178,9 @@ def check_tensor(name: Any, tensor: Any, where: str) -> None:
 
 
 def is_json(value: Any) -> bool:
-    """Whether `value` is made of what JSON has and is not too large for a config, by its parts and their lengths.
+    """Whether `value` consists of JSON types and is small enough for a config, counting its items and their lengths.
 
-    What is shared counts each time, and before anything is written: a short file can name one long text many times.
+    A shared item counts each time, because a short file can refer to one long text many times.
     """
     stack, count, length = [(value, 0)], 0, 0
     while stack:
@@ -204,11 +204,11 @@ def is_json(value: Any) -> bool:
         stack += [(part, depth + 1) for part in inside]
     try:
         return len(json.dumps(value)) <= MAX_CONFIG
-    except ValueError:  # A whole number of thousands of digits.
+    except ValueError:  # An integer with thousands of digits.
         return False
 
 
 def _words(error: BaseException) -> str:
-    # What torch says of a damaged table stands behind some lines on its own options.
+    # In torch's message, the damage is named after some lines about its options.
     text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
     return (text.splitlines() or [type(error).__name__])[0][:200]

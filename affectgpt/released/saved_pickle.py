@@ -1,9 +1,9 @@
-"""What a pickle would build, followed step by step without building it.
+"""Check a pickle before torch loads it, by following its opcodes without building objects.
 
-A pickle of a few lines can be made to take forever: tuples that name one another several times and are hashed as the
-key of a dict, or are printed by torch as part of an error. It can also put values of its own over the methods of an
-ordered dict, or have one record read again and again under several names. A checkpoint needs none of this, so only what
-`torch.save` writes of tensors, dicts, lists, texts and numbers is let through to torch.
+A short pickle can keep torch busy forever, with nested tuples that share their items and are hashed as keys or printed
+in an error. It can also replace the methods of an ordered dict, or read one record many times under different names. A
+checkpoint needs none of this: only the opcodes that `torch.save` writes for tensors, dicts, lists, texts and numbers
+are allowed.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _MOST_STEPS, _MOST_VALUES = 3_000_000, 300_000
 
 
 class CallingPickleError(ValueError):
-    """The pickle asks for what is not `ALLOWED`, or for that in an unusual way; the text of the error names it."""
+    """The pickle calls something that is not in `ALLOWED`, or calls it in an unusual way; the message names it."""
 
 
 @dataclass(eq=False, slots=True)
 class _Placeholder:
-    """Stands for a value that is no text, number or tuple: its kind, and the keys if it is a dict that has some."""
+    """Stands for a value other than a text, number or tuple: its kind, and the keys of a dict that has keys."""
 
     kind: str
     keys: set[str | int] | None = None
 
 
 def check_pickle(pickle: bytes) -> None:
-    """Raise unless torch can load `pickle` in a time that its length bounds, to dicts whose methods are their own.
+    """Raise unless torch can load `pickle` in a time proportional to its length, into dicts with unchanged methods.
 
-    Raises CallingPickleError for a pickle that calls what is not `ALLOWED` or that with other values than `torch.save`
-    gives it, ValueError for one that is damaged or does something else that `torch.save` does not.
+    Raises CallingPickleError when it calls something that is not in `ALLOWED`, or with other arguments than those of
+    `torch.save`; ValueError when it is damaged or has anything else that `torch.save` does not write.
     """
     try:
         _follow(pickle)
@@ -146,7 +146,7 @@ def _expect(value: Any, *kinds: str) -> _Placeholder:
 
 
 def _set(keys: Sequence[Any], target: Any) -> int:
-    """Put `keys` into the dict `target`. Gives how many of them are numbers."""
+    """Add `keys` to the dict `target`. Returns how many of them are numbers."""
     numbers = 0
     target_dict = _expect(target, "EMPTY_DICT", _ORDERED)
     if len(keys) > _MOST_NUMBER_KEYS and sum(type(key) is not str for key in keys) > _MOST_NUMBER_KEYS:
@@ -161,7 +161,7 @@ def _set(keys: Sequence[Any], target: Any) -> int:
 
 
 def _call(function: Any, values: Any) -> _Placeholder:
-    """What the call gives. torch prints all of a callee that it does not know, and looks into odd values of a call."""
+    """The result of a call. Only known callees with usual arguments: torch would print or inspect any others."""
     if not _is(function, *(f"GLOBAL {each}" for each in (_ORDERED, _TENSOR, _PARAMETER))):
         raise CallingPickleError("a call of what is no function")
     name: str = function.kind.removeprefix("GLOBAL ")

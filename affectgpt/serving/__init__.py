@@ -1,1 +1,1 @@
-"""The language model on another server: prompts as embeddings, the requests that carry them, and who sends them."""
+"""Describe files: with this pipeline, or with its language model on a vLLM server that reads prompts as embeddings."""

@@ -1,4 +1,4 @@
-"""An HTTP client that stays at the address it was given and reads no more of a reply than a text can be."""
+"""An HTTP client that follows no redirect and limits the size of a reply."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MOST_BYTES = 4 << 20
 
 
 class BoundedClient(openai.DefaultHttpxClient):
-    """Raises what `failure(found, hint)` makes for a redirect, a compressed reply, and one above [MOST_BYTES][].
+    """Raises the error of `failure(found, hint)` for a redirect, a compressed reply, or more than [MOST_BYTES][] bytes.
 
-    A redirect is not followed: it would take the clip's prompt to an address that nobody named. A compressed reply is
-    not asked for: its size would not be known before it is unpacked.
+    A redirect would send the prompt of a clip to an address that the user did not choose. The size of a compressed
+    reply is unknown before it is decompressed, so none is requested.
     """
 
     def __init__(self, failure: Callable[[str, str], Exception], **options: Any) -> None:
@@ -23,7 +23,7 @@ class BoundedClient(openai.DefaultHttpxClient):
         self._failure = failure
 
     def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
-        """The whole reply, read already; see the class for what is refused."""
+        """Send `request`. Returns the reply with its content read; raises as the class says."""
         request.headers["Accept-Encoding"] = "identity"
         reply = super().send(request, stream=True, **options)
         try:

@@ -1,4 +1,4 @@
-"""What a caller passes to describe clips: paths, folders, contents of files and open clips, and the texts beside them."""
+"""Check the arguments of `describe`: paths, folders, contents of files, open clips, and texts."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ MEDIA_SUFFIXES = frozenset(
 
 
 def media_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and the media files directly in each folder, sorted by name; links to missing files
-    are among them.
+    """The files among `paths`, and the media files directly in each folder, sorted by name.
+
+    Links to missing files are kept, so that each gets a row with an error.
 
     Raises MediaError when a folder holds no media file.
     """
@@ -69,7 +70,7 @@ def _media_in(folder: Path) -> list[Path]:
 
 
 def read_argument(what: OneClip | Iterable[OneClip]) -> tuple[list[OneClip], bool]:
-    """The clips that `what` names, and whether it is a single one.
+    """The clips that `what` names, and whether it names a single clip.
 
     Raises ConfigError for anything else, and as [media_files][].
     """
@@ -105,7 +106,7 @@ def _error_clip(what: object) -> ConfigError:
 
 
 def check_texts(subtitle: object, question: object) -> None:
-    """Raise ConfigError unless `subtitle` and `question` are texts or None: both are those of every clip."""
+    """Raise ConfigError unless `subtitle` and `question`, which hold for every clip, are texts or None."""
     hints = {"subtitle": "for a text of each clip pass clips: Clip.open(path, subtitle=text)", "question": ""}
     for name, text in (("subtitle", subtitle), ("question", question)):
         if text is not None and not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Clips -> descriptions: open, prepare, generate in batches, and measure how much each modality counted."""
+"""Describe clips: read, prepare, generate in batches, and measure the share of each modality."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def describe(
 
 def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, question: str | None) -> Description:
     check_question(pipeline, question)
-    # In this process: a worker would have nothing to read ahead.
+    # In this process: there is nothing to prefetch.
     (opened,) = opened_files([clip], pipeline.prepare, subtitle, 0)
     if isinstance(opened, BrokenFile):
         raise MediaError.from_problems(opened.problems)
@@ -73,10 +73,10 @@ def describe_each(
     batch_size: int = 8,
     workers: int = 0,
 ) -> Generator[Description]:
-    """Describe clips in order, `batch_size` at a time, some batches read ahead by `workers` processes.
+    """Describe clips in order, `batch_size` at a time; `workers` processes prefetch some batches.
 
-    A clip that cannot be read, or that kills the process that reads it, gives a row with its error. Rows come when
-    their window of clips is done (see [affectgpt.core.batched_answers][]); no more than a few windows are in memory.
+    A clip that cannot be read, or that kills its worker, gives a row with an error. Rows come when their window of
+    clips is done (see [affectgpt.core.batched_answers][]); at most a few windows are in memory.
 
     Raises ConfigError, before a file is opened, when the question is too long for the LLM.
     """
@@ -107,7 +107,7 @@ def stream(
     batch_size: int = 1,
     workers: int = 0,
 ) -> Generator[tuple[int, str | Description]]:
-    """See [Pipeline.stream][]. Rows of clips that cannot be read have `error`, also that of a single clip."""
+    """See [Pipeline.stream][]. The row of a clip that cannot be read has `error`, even when it is the only clip."""
     clips, _ = read_argument(what)
     check_texts(subtitle, question)
     check_counts(batch_size, workers)

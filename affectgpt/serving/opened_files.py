@@ -1,4 +1,4 @@
-"""Clips opened and prepared ahead of the model by several processes; one that cannot be read is a row."""
+"""Prefetch clips: several workers read and prepare them; a clip that cannot be read becomes an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BYTES = "<bytes>"
 
 @dataclass(frozen=True, eq=False)
 class OpenedFile:
-    """A clip that was read and prepared, and the seconds that took."""
+    """A clip that was read and prepared, and how many seconds that took."""
 
     file: str
     media: dict[str, Prepared | None]
@@ -33,7 +33,7 @@ class OpenedFile:
 
 @dataclass(frozen=True)
 class BrokenFile:
-    """A clip that cannot be read, or that killed the process that read it, and why."""
+    """A clip that cannot be read or that killed its worker, with the problem."""
 
     file: str
     problems: tuple[Problem, ...]
@@ -46,7 +46,7 @@ class BrokenFile:
 def opened_files(
     clips: Sequence[OneClip], prepare: Prepare, subtitle: str | None, workers: int
 ) -> Generator[OpenedFile | BrokenFile]:
-    """All clips in order, read ahead by `workers` processes; `subtitle`, unless None, replaces that of each clip."""
+    """All clips in order, prefetched by `workers` processes. `subtitle`, unless None, replaces that of each clip."""
 
     def open_one(index: int) -> OpenedFile | BrokenFile:
         name = clip_name(clips[index])
@@ -89,7 +89,7 @@ def _read(clip: OneClip, prepare: Prepare, subtitle: str | None) -> tuple[Clip, 
 
 
 def _read_bytes(content: bytes, prepare: Prepare, subtitle: str | None) -> tuple[Clip, dict[str, Prepared | None]]:
-    """As a file of a new folder: libav seeks in files, and nothing beside it passes for a sidecar."""
+    """Write them to a new folder: libav can seek in a file, and no other file there is taken for its sidecar."""
     with tempfile.TemporaryDirectory(prefix="affectgpt-clip-") as folder:
         path = Path(folder) / "clip"
         path.write_bytes(content)

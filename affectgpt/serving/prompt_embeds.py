@@ -1,4 +1,4 @@
-"""Clips -> what the language model would read, as embeddings, without the language model's layers."""
+"""Prompts of clips as embeddings, made without the layers of the language model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __getattr__ = old_names(__name__)
 class ClipPrompt:
     """A clip's prompt: `embeds [T, D]` on the CPU in the LLM's dtype, or None and an `error`.
 
-    `subtitle` is what was said, `notes` what a reader should know of the file.
+    `subtitle` is the spoken text; `notes` are remarks about the file.
     """
 
     file: str
@@ -40,9 +40,9 @@ class ClipPrompt:
 def load_for_prompts(
     folder: Path, catalog: Catalog, on_node: Callable[[str], None] | None = None, *, allow_pickle: bool = False
 ) -> Pipeline:
-    """A saved model that can write prompts and no answers: of its LLM, what [LLMConfig.for_prompts][] leaves.
+    """Load a saved model for writing prompts: its LLM has only the parts that [LLMConfig.for_prompts][] keeps.
 
-    Raises as [load][]. Tensors of the LLM that are stored and not needed are not compared with anything.
+    Such a model cannot answer. Stored tensors of the other parts are not checked. Raises as [load][].
     """
     plan, tensors = read_saved(folder, catalog, allow_pickle=allow_pickle)
     config = plan.llm.config.for_prompts()
@@ -59,8 +59,8 @@ def load_for_prompts(
 def prompt_embeds(pipeline: Pipeline, batch: Batch, question: Question = None) -> list[Tensor]:
     """The prompt of every clip of a batch, `[T_i, D]` each, on the CPU in the LLM's dtype.
 
-    The very embeddings that [Pipeline.generate][] gives to the LLM: without padding, and the same for a clip in any
-    batch up to rounding. Only the LLM's tokenizer and embedding table are used.
+    These are the embeddings that [Pipeline.generate][] passes to the LLM, without padding. Those of a clip are the same
+    in any batch, up to rounding. Only the LLM's tokenizer and embedding table are used.
     """
     tokens = pipeline.fuse(pipeline.encode(batch, one_by_one=True))
     return [file.detach().cpu().contiguous() for file in pipeline.prompts(tokens, batch.subtitles, question)]
@@ -75,9 +75,9 @@ def prompts_of_files(
     batch_size: int = 8,
     workers: int = 0,
 ) -> Generator[ClipPrompt]:
-    """The prompts of files, in order; `batch_size` are encoded at a time, and read ahead by `workers` processes.
+    """The prompts of files, in order; `workers` processes prefetch the files, `batch_size` are encoded at a time.
 
-    A file that cannot be read, or that kills the process that reads it, has an error. Raises ConfigError, before a file
+    A file that cannot be read, or that kills its worker, has an error. Raises ConfigError, before a file
     is opened, when the question is too long for the LLM.
     """
     pipeline.check_question(pipeline.plan.config.prompt.question if question is None else question)

@@ -1,4 +1,4 @@
-"""Requests to a vLLM server through OpenAI's client, several at a time, answered in order."""
+"""Send requests to a vLLM server with OpenAI's client, several at a time; replies come in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError, 
 KEY = "VLLM_API_KEY"
 """The environment variable that holds the server's key, if it wants one."""
 _LONGEST = 100_000
-_REFUSED = (400, 413, 422)  # what servers say of one request that they do not take
+_REFUSED = (400, 413, 422)  # Status codes with which servers refuse a single request.
 _SLOW = "start it again later, or send fewer requests at a time with parallel="
 _FLAG = "start it with --enable-prompt-embeds"
 
@@ -25,9 +25,9 @@ PromptRequest = TypeVar("PromptRequest")
 
 @dataclass(frozen=True)
 class Reply:
-    """The `text` that came back and its number of `tokens` (None: not told), or why there is none (`refused`).
+    """The `text` of a reply and its number of `tokens` (None: unknown), or why there is no text (`refused`).
 
-    `cut` says that the text ends because it is as long as it may be.
+    `cut`: the text ends at the maximal length.
     """
 
     text: str = ""
@@ -37,10 +37,10 @@ class Reply:
 
 
 class VllmServer:
-    """A server at `url` (`http://host:8000/v1`), asked for one of the models that it serves.
+    """A vLLM server at `url` (`http://host:8000/v1`) and one of its models.
 
-    `timeout` is in seconds and holds for one request from its beginning to the whole reply, with the up to `retries`
-    times that it is sent again. Redirects are not followed. Raises ConfigError when the address or the key in the
+    `timeout` is in seconds, for one request with its up to `retries` repetitions until the reply is complete. Redirects
+    are not followed. Raises ConfigError when the address or the key in the
     environment is not one, PluginError when OpenAI's client is not installed.
     """
 
@@ -59,7 +59,7 @@ class VllmServer:
                 found=str(error),
                 hint="pip install 'affectgpt[vllm]'",
             ) from error
-        # The client insists on a key; servers of one's own usually want none.
+        # The client requires a key; a local server usually needs none.
         self._client = openai.OpenAI(
             base_url=self.url,
             api_key=self._key or "none",
@@ -76,7 +76,7 @@ class VllmServer:
         self._client.close()
 
     def connect(self) -> str:
-        """The name of the model that will be asked: the given one, or the only one that the server has.
+        """Connect. Returns the name of the model: the one that was asked for, or the only one of the server.
 
         Raises RunError when there is no such server, ConfigError when it has not that model, or several to choose from.
         """
@@ -102,7 +102,7 @@ class VllmServer:
         return self.model
 
     def complete(self, body: Mapping[str, Any], prompt_tokens: int) -> Reply:
-        """The answer to one request; `prompt_tokens` is the length of the embeddings in it.
+        """Send one request. Returns its reply; `prompt_tokens` is the number of embeddings in the request.
 
         Raises RunError when the server cannot be reached, wants a key, or does not read embeddings.
         """
@@ -132,10 +132,10 @@ class VllmServer:
     def replies(
         self, requests: Iterable[tuple[PromptRequest, Callable[[], Mapping[str, Any]] | None, int]]
     ) -> Generator[tuple[PromptRequest, Reply | None]]:
-        """Each request's first item and its reply, in order, at most `parallel` under way at a time.
+        """Send several requests, at most `parallel` at a time. Yields the item and the reply of each, in order.
 
-        A request is (anything, what makes its body, the length of its prompt); without a body nothing is sent and the
-        reply is None. After one that failed, no other is begun. Raises as [VllmServer.complete][].
+        A request is (item, function that makes the body, number of prompt tokens); without a function nothing is sent
+        and the reply is None. After a failure no further request is sent. Raises as [VllmServer.complete][].
         """
         queue: deque[tuple[PromptRequest, Future[Reply] | None]] = deque()
         for request, body, length in requests:
@@ -152,7 +152,7 @@ class VllmServer:
         """`from None`: the causes of these errors may hold the header with the key, and --debug prints causes."""
         import openai
 
-        # The client's own timeout is that of one read: a server that sends a byte now and then would never meet it.
+        # The client's own timeout is per read: a server that sends a byte now and then would never reach it.
         future = _in_thread(call)
         try:
             return future.result(seconds)
@@ -162,10 +162,10 @@ class VllmServer:
                 raise _RefusedError(server_text) from None
             raise self._failure(server_text, self._advice(error)) from None
         except TimeoutError:
-            # Before OSError, which it is a kind of.
+            # Before OSError, its base class.
             raise self._failure(f"no whole reply within {seconds:g} s", _SLOW) from None
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            # The client trusts that what is called JSON is JSON, of the right form.
+            # The client does not check that a reply is JSON of the right form.
             raise self._failure(type(error).__name__, "is this the address of a vLLM server, with /v1?") from None
 
     def _advice(self, error: Exception) -> str:
@@ -227,7 +227,7 @@ def _in_thread(call: Callable[[], PromptRequest]) -> Future[PromptRequest]:
         except BaseException as error:
             future.set_exception(error)
 
-    # Not a pool: Python waits for the threads of one when it ends, a daemon ends with it.
+    # Daemon threads and no pool: Python would wait for the threads of a pool when it exits.
     Thread(target=work, daemon=True).start()
     return future
 

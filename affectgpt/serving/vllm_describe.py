@@ -1,4 +1,4 @@
-"""Files -> texts written by a language model on a server, or prompts in files for a server elsewhere."""
+"""Describe files with a language model on a vLLM server, or write their prompts to files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TENSOR = "prompt_embeds"
 
 @dataclass(frozen=True, repr=False)
 class ServedDescription(Description):
-    """A [Description][affectgpt.Description] that a server wrote: `tokens` long (None: the server does not say)."""
+    """A [Description][affectgpt.Description] that a server wrote; `tokens` is its length (None: unknown)."""
 
     tokens: int | None = None
 
@@ -97,10 +97,10 @@ def _description(clip: ClipPrompt, reply: Reply, stop: list[str]) -> ServedDescr
 def export_prompts(
     pipeline: Pipeline, clips: Iterable[ClipPrompt], folder: Path, rows: RowFile
 ) -> Generator[ExportedPrompt]:
-    """Write each clip's prompt to `folder` and a row about it to `rows`; gives the clips as they are written.
+    """Write the prompt of each clip to `folder` and a row about it to `rows`. Yields the clips as they are written.
 
-    A prompt is a safetensors file with the tensor `prompt_embeds [T, D]`; its row names it (`embeds`). `sampling.json`
-    holds what a request says beside it. Raises RunError when the disk refuses.
+    A prompt is a safetensors file with the tensor `prompt_embeds [T, D]`; its row names the file (`embeds`).
+    `sampling.json` holds the other fields of a request. Raises RunError when a file cannot be written.
     """
     try:
         config = pipeline.plan.config
@@ -109,7 +109,7 @@ def export_prompts(
         for clip in clips:
             exported = ExportedPrompt(clip.file, subtitle=clip.subtitle, notes=clip.notes, error=clip.error)
             if clip.embeds is not None:
-                # Numbered: a clip's own name may be no name for a file.
+                # Numbered: the name of a clip may not be valid as a file name.
                 name = f"{rows.done:06d}.safetensors"
                 part = folder / f".{name}.part"
                 save_file({TENSOR: clip.embeds}, part)

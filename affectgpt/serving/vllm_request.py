@@ -1,7 +1,7 @@
-"""A prompt as embeddings -> the body of a request to vLLM's `/v1/completions`.
+"""Build the body of a request to vLLM's `/v1/completions` from a prompt as embeddings.
 
-The form is that of vLLM's documentation, "Prompt Embedding Inputs": the field `prompt_embeds` holds, in base64, what
-`torch.save` writes of a tensor `[T, D]`; the server must run with `--enable-prompt-embeds`.
+The format is documented in vLLM's "Prompt Embedding Inputs": the field `prompt_embeds` is the output of `torch.save`
+for a tensor `[T, D]`, in base64; the server must run with `--enable-prompt-embeds`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_servable(config: PipelineConfig) -> None:
-    """Raise ConfigError when the config's `generation` asks for what the server does not do with embeddings."""
+    """Raise ConfigError when the config's `generation` has options that the server does not support with embeddings."""
     if config.generation.beams > 1:
         raise ConfigError(
             "a server is not asked for beams",
@@ -37,16 +37,16 @@ def request_body(
 ) -> dict[str, Any]:
     """The JSON body that asks `model` (a served model's or adapter's name) to continue `embeds [T, D]`.
 
-    `settings` are the pipeline's with the text that ends an answer among the stop texts ([generation_settings][]);
-    `end_ids` are the LLM's ids that end one. Every sampling option is sent, also where it does nothing: for what a
-    request leaves open, the server takes the defaults of the model's own `generation_config.json`. Raises
-    InterfaceError when `embeds` is not what the server reads.
+    `settings` are those of [generation_settings][], whose stop texts include the text that ends an answer; `end_ids`
+    are the LLM's ids that end one. Every sampling option is sent, even at a value without effect, because the server
+    takes missing ones from the model's `generation_config.json`. Raises InterfaceError when the server cannot read
+    `embeds`.
     """
     return {"model": model, "prompt": "", "prompt_embeds": base64_tensor(embeds), **sampling(settings, end_ids, seed)}
 
 
 def sampling(settings: GenerationConfig, end_ids: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
-    """The fields of [request_body][] that say how the answer is written; greedy is temperature 0."""
+    """The sampling fields of [request_body][]; temperature 0 is greedy."""
     fields: dict[str, Any] = {
         "max_tokens": settings.max_new_tokens,
         "temperature": settings.temperature if settings.sample else 0.0,
@@ -64,7 +64,7 @@ def sampling(settings: GenerationConfig, end_ids: Sequence[int] = (), seed: int 
 
 
 def base64_tensor(embeds: Tensor) -> str:
-    """`embeds [T, D]` as the server reads it: base64 of what `torch.save` writes. Raises InterfaceError."""
+    """`embeds [T, D]` in the server's format: the output of `torch.save` in base64. Raises InterfaceError."""
     if embeds.dim() != 2 or embeds.shape[0] == 0 or embeds.dtype not in DTYPES:
         raise InterfaceError(
             "these are not the embeddings of a prompt",
@@ -72,6 +72,6 @@ def base64_tensor(embeds: Tensor) -> str:
             expected=f"[T, D] with T above 0, of {', '.join(str(dtype) for dtype in DTYPES)}",
         )
     written = io.BytesIO()
-    # A copy: of a view, torch would write all that lies behind it, which may be other clips.
+    # A copy: for a view, torch would save the whole storage, which may hold other clips.
     torch.save(embeds.detach().cpu().clone(memory_format=torch.contiguous_format), written)
     return base64.b64encode(written.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Many files through a vLLM server, or their prompts into a folder: rows that survive a kill."""
+"""Describe many files with a vLLM server, or write their prompts to a folder; a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Row = TypeVar("Row", ServedDescription, ExportedPrompt)
 
 
 class ServerRun(Generic[Row]):
-    """The clips of a run as they are finished: iterate over it once, to the end, or close it.
+    """An iterator over the clips of a run as they are finished; iterate to the end, or close it.
 
-    `files` are all files of the run; those in its file of rows already are not yielded again.
+    `files` are all files of the run. Those that already have a row in the output file are skipped.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ServerRun(Generic[Row]):
         on_progress: Callable[[int], None],
     ) -> None:
         self.files = files
-        # Closed here from now on, and no more by the caller, whose stack is empty afterwards.
+        # The run takes over what the caller's stack would close.
         self._clips: Generator[Row] = clips
         self._rows, self._stack = rows, stack.pop_all()
         self._failed = 0
@@ -44,7 +44,7 @@ class ServerRun(Generic[Row]):
 
     @property
     def failed(self) -> int:
-        """How many clips have an error so far; with a file of rows, also those of an earlier run."""
+        """How many clips have an error so far, those of a resumed run included."""
         return self._failed if self._rows is None else self._rows.failed
 
     def __iter__(self) -> Iterator[Row]:
@@ -73,9 +73,9 @@ def serve_files(
     on_progress: OnProgress,
     stack: ExitStack,
 ) -> ServerRun[ServedDescription]:
-    """Let `server` write the text of every file; `stack` holds what the run closes. Rows go to `out`, if there is one.
+    """Describe every file with `server`; the rows go to `out`, if it is not None. The run closes `stack` when it ends.
 
-    Raises ConfigError when the question does not fit, DataError when `out` was begun with other settings.
+    Raises ConfigError when the question is too long, DataError when `out` was written with other settings.
     """
     text = _checked_question(pipeline, question)
     rows = None
@@ -110,7 +110,7 @@ def export_files(
     on_progress: OnProgress,
     stack: ExitStack,
 ) -> ServerRun[ExportedPrompt]:
-    """Write the prompt of every file to `folder`, with an index. Otherwise as [serve_files][]."""
+    """Write the prompt of every file, and an index, to `folder`. Otherwise as [serve_files][]."""
     text = _checked_question(pipeline, question)
     settings = _settings("affectgpt prompts", pipeline, model, None, files, subtitle, text)
     rows = _open_rows(stack, folder / "index.jsonl", settings, files)
@@ -123,7 +123,7 @@ def export_files(
 
 def _checked_question(pipeline: Pipeline, question: str | None) -> str:
     text = pipeline.plan.config.prompt.question if question is None else question
-    # A question that is too long is refused before a file is made.
+    # A question that is too long raises before a file is created.
     pipeline.check_question(text)
     return text
 
