@@ -9,6 +9,7 @@ import typer
 
 from affectgpt.cli.options import Json, console, progress_bars
 from affectgpt.cli.printable import json_text, one_line, printable
+from affectgpt.registry.messages import first_and_more
 
 if TYPE_CHECKING:
     from affectgpt.api import DatasetHealth, DoctorReport
@@ -88,9 +89,7 @@ def _show(report: DoctorReport) -> None:
 
 
 def _labels(dataset: DatasetHealth) -> str:
-    first = ", ".join(f"{label} {count:,}" for label, count in list(dataset.labels.items())[:10])
-    more = len(dataset.labels) - 10
-    return (first + (f" and {more:,} more" if more > 0 else "")) or "none"
+    return first_and_more([f"{label} {count:,}" for label, count in dataset.labels.items()], 10) or "none"
 
 
 def _length(seconds: float | None) -> str:

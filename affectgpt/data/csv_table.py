@@ -216,8 +216,12 @@ def _header(path: Path) -> list[str]:
 
 def parse_labels(text: str) -> list[str]:
     """The words of a written list: "[a, b]", "['a', 'b']" and "a, b" all give ["a", "b"]; each once, in order."""
-    inner = text.strip().removeprefix("[").removesuffix("]")
-    return list(dict.fromkeys(item.strip() for item in re.split(r"[,'\"]", inner) if item.strip()))
+    return list(dict.fromkeys(label.strip() for label in split_labels(text.strip()) if label.strip()))
+
+
+def split_labels(text: str) -> list[str]:
+    """The raw pieces of a written list, blanks and empty ones included, without one `[` and one `]` around them."""
+    return re.split(r"[,'\"]", text.removeprefix("[").removesuffix("]"))
 
 
 def is_safe_name(name: str) -> bool:

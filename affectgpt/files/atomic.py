@@ -1,4 +1,4 @@
-"""Write text files atomically: after a kill a file is complete or as it was."""
+"""Write files atomically: after a kill a file is complete or as it was."""
 
 from __future__ import annotations
 
@@ -37,6 +37,34 @@ def write_all_atomic(texts: Mapping[Path, str]) -> None:
             for part in parts.values():
                 part.unlink(missing_ok=True)
             raise
+
+
+def write_bytes_atomic(path: Path, content: bytes) -> None:
+    """Write a file by way of `.NAME.part` beside it, for a folder with one writer; it is on the disk on return.
+
+    Raises OSError; the file is then as it was before.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        if os.name == "posix":
+            sync_to_disk(path.parent)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder (POSIX only), are on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

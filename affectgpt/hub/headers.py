@@ -1,4 +1,4 @@
-"""What a safetensors file says it holds, without reading the tensors."""
+"""Read names, shapes and dtypes from the header of a safetensors file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from affectgpt.core.saved.tensors import error_unreadable
 from affectgpt.registry.errors import CheckpointError
 
 Header = dict[str, tuple[tuple[int, ...], str]]
 """Tensor name -> its shape and its dtype as safetensors writes it (F32, BF16, I64, ...)."""
-# What torch's normalisation layers keep beside their weights.
+# Buffers of torch's normalisation layers, which are not weights.
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -25,17 +26,11 @@ def read_header(path: Path) -> Header:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             return {name: (tuple(each.get_shape()), str(each.get_dtype())) for name, each in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            "the weights cannot be read",
-            where=str(path),
-            found=str(error).splitlines()[0],
-            expected="a whole safetensors file",
-            hint="copy or download it again",
-        ) from error
+        raise error_unreadable(path, error) from error
 
 
 def weights_per_part(path: Path) -> dict[str, int]:
-    """How many weights a safetensors file holds of each part (`encoders.face`, `fusers.multi`, `llm`).
+    """Count the weights of each part (`encoders.face`, `fusers.multi`, `llm`) in a safetensors file.
 
     The statistics of normalisation layers are not weights, and a matrix that is stored under two names (an embedding
     tied to the output layer) counts once. Raises CheckpointError when the file is missing or damaged.
@@ -52,7 +47,7 @@ def weights_per_part(path: Path) -> dict[str, int]:
 
 
 def _stored_again(path: Path, header: Header) -> set[str]:
-    """The names whose matrix stands under an earlier name of the same part as well; constant ones do not count."""
+    """The names of matrices that equal an earlier matrix of the same part. Constant matrices are not compared."""
     again: set[str] = set()
     by_start: dict[tuple[object, ...], list[str]] = {}
     with safe_open(path, framework="pt") as file:

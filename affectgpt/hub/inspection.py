@@ -1,4 +1,4 @@
-"""Is this folder a whole saved model? Found out without building the encoders or the language model."""
+"""Check that a folder is a complete saved model without building its encoders or its language model."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from affectgpt.core.assembly import build_module
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.saved.config import CONFIG, PLUGINS, load_saved_config
 from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
+from affectgpt.core.saved.tensors import error_unreadable
 from affectgpt.hub.headers import Header, read_header
 from affectgpt.hub.names import files_in
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, Problem
+from affectgpt.registry.messages import first_and_more
 
 _MOST_NAMES = 8
 
 
 def check_saved(folder: Path, catalog: Catalog) -> Plan:
-    """The plan of the saved model in `folder`, which must be whole.
+    """Check the saved model in `folder`. Returns its plan.
 
-    Fusers and projectors are compared tensor by tensor with what the config says. Of encoders and the language model,
-    which are not built, it is checked that tensors are there where the config trains or draws them, and that there are
-    none where it does not. Every stored number must be finite.
+    The tensors of fusers and projectors are compared with those of the modules that the config describes, by name,
+    shape and dtype. Encoders and the language model are not built: they must have tensors where the config trains
+    them or initializes them at random, and none elsewhere. Every stored number must be finite.
 
     Raises CheckpointError when the folder is not a saved model or is damaged, ConfigError when its config is wrong or
     needs a plugin that is not in `catalog`.
@@ -72,7 +74,7 @@ def _check_no_links(folder: Path) -> None:
 
 
 def _missing_assets(values: Any, folder: Path) -> Iterator[Problem]:
-    """What the config names inside `folder` (`./tokenizer`, as a whole path by now) and would not be uploaded."""
+    """The paths of the config that are inside `folder` (such as `./tokenizer`, resolved) but are not uploaded."""
     if isinstance(values, dict | list):
         for value in values.values() if isinstance(values, dict) else values:
             yield from _missing_assets(value, folder)
@@ -110,7 +112,7 @@ def _tensor_problems(plan: Plan, header: Header, catalog: Catalog, where: str) -
 
 
 def _built_tensors(plan: Plan, catalog: Catalog) -> dict[str, tuple[int, ...]]:
-    # What a module draws at random must not move the caller's seed.
+    # Random initialization must not change the state of the caller's generator.
     with torch.random.fork_rng(devices=[]):
         modules: dict[str, nn.Module] = {
             f"fusers.{name}": build_module(node, node.config, dict(node.inputs), node.output)
@@ -181,8 +183,7 @@ def _check_finite(path: Path) -> None:
                 if (tensor := file.get_tensor(name)).is_floating_point() and not bool(torch.isfinite(tensor).all())
             ]
     except (SafetensorError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError("the weights cannot be read", where=str(path), found=reason) from error
+        raise error_unreadable(path, error) from error
     if wrong:
         raise CheckpointError.from_problems(
             list(_problem_naming("tensors hold values that are not finite", wrong, str(path)))
@@ -191,7 +192,4 @@ def _check_finite(path: Path) -> None:
 
 def _problem_naming(what: str, names: list[str], where: str) -> Iterator[Problem]:
     if names:
-        examples = ", ".join(names[:_MOST_NAMES]) + (
-            f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        )
-        yield Problem(f"{len(names)} {what}", where, examples)
+        yield Problem(f"{len(names)} {what}", where, first_and_more(names, _MOST_NAMES))

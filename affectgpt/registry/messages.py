@@ -1,4 +1,4 @@
-"""Parts of error messages: a short `repr` of untrusted values, counts, near misses, one-line errors. No numpy."""
+"""Parts of error messages: a short `repr` of untrusted values, counts, settings by path, near misses. No numpy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,18 @@ def count_and_first(items: Sequence[str], between: str = ", ") -> str:
 def first_and_more(names: Sequence[str], most: int = 5) -> str:
     """The first `most` of `names`, and how many more there are."""
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def flatten(tree: Any, name: str = "") -> dict[str, Any]:
+    """A tree of dicts as one dict, for messages that name settings: `{"a": {"b": 1}}` gives `{"a.b": 1}`."""
+    if not isinstance(tree, dict) or not tree:
+        return {name: tree}
+    return {
+        key: value
+        for part, branch in tree.items()
+        for key, value in flatten(branch, f"{name}.{part}" if name else str(part)).items()
+    }
 
 
 def one_line(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from affectgpt.files.atomic import write_atomic
+from affectgpt.files.atomic import sync_to_disk, write_atomic
 from affectgpt.files.hashing import sha256_of_file
 from affectgpt.registry.errors import CheckpointError, RunError
 
@@ -151,7 +151,7 @@ def _write(path: Path, checkpoint: CheckpointData, facts: str) -> None:
         save_file(dict(checkpoint.tensors), part / TENSORS)
         (part / FACTS).write_text(facts, encoding="ascii")
         for path_to_sync in (part / TENSORS, part / FACTS, part):
-            _sync(path_to_sync)
+            sync_to_disk(path_to_sync)
         sizes = {name: (part / name).stat().st_size for name in (TENSORS, FACTS)}
         files = {name: {"size": size, "sha256": sha256_of_file(part / name)} for name, size in sizes.items()}
         _put(part, path, json.dumps({"step": checkpoint.step, "files": files}, indent=1) + "\n")
@@ -166,9 +166,9 @@ def _put(part: Path, path: Path, marker: str) -> None:
     try:
         os.replace(part, path)
         try:
-            _sync(path.parent)
+            sync_to_disk(path.parent)
             write_atomic(path / MARKER, marker)
-            _sync(path)
+            sync_to_disk(path)
         except OSError:
             shutil.rmtree(path, ignore_errors=True)
             raise
@@ -176,14 +176,6 @@ def _put(part: Path, path: Path, marker: str) -> None:
         if _old(path).is_dir():
             os.replace(_old(path), path)
         raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from affectgpt.core.config import PipelineConfig
+from affectgpt.registry.messages import flatten
 from affectgpt.training import run_log as log
 from affectgpt.training.run_folder import RunFolder
-from affectgpt.training.run_settings import flatten
 from affectgpt.training.stepper import StepResult
 
 PROJECT = "affectgpt"

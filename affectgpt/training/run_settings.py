@@ -11,6 +11,7 @@ from typing import Any
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.saved.earlier_defaults import without_earlier_settings
 from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.messages import flatten
 from affectgpt.training.targets import LabelledClip
 
 _IGNORED = (
@@ -94,17 +95,6 @@ def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) ->
 
 def _format_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
     return ", ".join(f"{key} {json.dumps(settings.get(key))}"[:80] for key in keys[:12])
-
-
-def flatten(tree: Any, name: str = "") -> dict[str, Any]:
-    """A tree of dicts as one dict: `{"a": {"b": 1}}` -> `{"a.b": 1}`."""
-    if not isinstance(tree, dict) or not tree:
-        return {name: tree}
-    return {
-        key: value
-        for part, branch in tree.items()
-        for key, value in flatten(branch, f"{name}.{part}" if name else str(part)).items()
-    }
 
 
 def clips_digest(clips: Sequence[LabelledClip]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from affectgpt.data.csv_table import split_labels
 from affectgpt.registry.errors import DataError
 from affectgpt.registry.messages import short_repr
 
@@ -32,15 +33,11 @@ def parse_labels(value: Any) -> list[str]:
             found=f"{type(value).__name__} {short_repr(value)}",
             expected='"[happy, sad]" or ["happy", "sad"]',
         )
-    return [piece for piece in map(str.strip, split_labels(value)) if piece]
+    return [piece for piece in map(str.strip, split_set(value)) if piece]
 
 
-def split_labels(text: str) -> list[str]:
+def split_set(text: str) -> list[str]:
     """The raw pieces of a written set, blanks and empty ones included. Raises DataError for a lone `[`."""
-    if text.startswith("["):
-        text = text[1:]
-        if not text:
-            raise DataError("a set of labels is a lone bracket", found="'['", expected='"[]" for the empty set')
-    if text.endswith("]"):
-        text = text[:-1]
-    return text.replace("'", ",").replace('"', ",").split(",")
+    if text == "[":
+        raise DataError("a set of labels is a lone bracket", found="'['", expected='"[]" for the empty set')
+    return split_labels(text)

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+from multiprocessing.connection import wait
 
 # Forked where that can be: what they are given holds the encoders, which then need not be sent. Python 3.14 would not.
 START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
@@ -20,3 +22,18 @@ def exit_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def watch_parent() -> None:
+    """Start a thread that ends this process, which `multiprocessing` started, when its parent ends.
+
+    Unlike [exit_with_parent][], it works on every system and with a parent whose threads come and go.
+    """
+    parent = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from affectgpt.registry.errors import RunError
 from affectgpt.workers.main_guard import check_main_guard
+from affectgpt.workers.parent import watch_parent
 
 Result = TypeVar("Result")
 
@@ -51,11 +49,4 @@ def run_tasks(
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, which stops the pool, and end with the parent if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:
-        if parent is not None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    watch_parent()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from affectgpt.files import atomic as whole_file
-from affectgpt.files.atomic import write_atomic
+from affectgpt.files.atomic import write_atomic, write_bytes_atomic
 
 
 def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +22,21 @@ def test_a_whole_file_is_there_or_not(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="no"):
         write_atomic(path, "second")
     assert path.read_text().startswith("first") and os.listdir(tmp_path) == ["whole.txt"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_bytes_are_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "values.bin"
+    (tmp_path / ".values.bin.part").write_bytes(b"half")
+    write_bytes_atomic(path, b"first")
+
+    def refuse(*_: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(os, step, refuse)
+    with pytest.raises(OSError, match="no"):
+        write_bytes_atomic(path, b"second")
+    assert path.read_bytes() == b"first" and os.listdir(tmp_path) == ["values.bin"]
 
 
 def test_what_a_kill_left_is_replaced(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectgpt.registry.messages import count_and_first, first_and_more, short_repr
+from affectgpt.registry.messages import count_and_first, first_and_more, flatten, short_repr
 
 NESTED: Any = ()
 for _ in range(40):
@@ -50,3 +50,13 @@ def test_the_first_of_many() -> None:
     assert count_and_first(["a"]) == "1: a"
     assert count_and_first(list("abcde")) == "5: a, b, c, d, e"
     assert count_and_first(list("abcdef"), "; ") == "6: a; b; c; d; e, ..."
+
+
+def test_settings_are_named_by_their_paths() -> None:
+    settings = {"seed": 1, "encoders": {"face": {"dim": 8, "options": {}}, "audio": {"rates": [1, 2]}}}
+    assert flatten(settings) == {
+        "seed": 1,
+        "encoders.face.dim": 8,
+        "encoders.face.options": {},
+        "encoders.audio.rates": [1, 2],
+    }

@@ -20,27 +20,28 @@ from affectgpt.core.saved.model import load
 from affectgpt.data.samples import read_samples
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.registry.discovery import discover
-from affectgpt.training.micro_batches import MicroBatches, Wanted, made
+from affectgpt.training.micro_batches import BatchRequest, MicroBatchDataset, load_micro_batches
 
 if __name__ == "__main__":
     multiprocessing.set_start_method("forkserver")
     pipeline = load(TINY, discover())
     samples, broken = read_samples(read_mer2025(Path(sys.argv[1]))[:4], pipeline.prepare, workers=2)
-    wanted = [Wanted((0, 1), 0), Wanted((2, 3), 0)]
-    batches = [len(each.answers) for each in made(MicroBatches(samples, pipeline.plan, 0.0), wanted, 2)]
+    requests = [BatchRequest((0, 1), 0), BatchRequest((2, 3), 0)]
+    dataset = MicroBatchDataset(samples, pipeline.plan, 0.0)
+    batches = [len(batch.answers) for batch in load_micro_batches(dataset, requests, 2)]
     print(len(samples), len(broken), batches)
 """
 PARENT = """
 import os, time
-from affectgpt.training.micro_batches import Wanted, made
+from affectgpt.training.micro_batches import BatchRequest, load_micro_batches
 
 class Endless:
-    def __getitem__(self, wanted):
+    def __getitem__(self, request):
         print(os.getpid(), flush=True)
         time.sleep(600)
 
 if __name__ == "__main__":
-    next(made(Endless(), [Wanted((0,), 0)], 1))
+    next(load_micro_batches(Endless(), [BatchRequest((0,), 0)], 1))
 """
 
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from affectgpt.registry.errors import CheckpointError, Problem
+from affectgpt.registry.messages import first_and_more
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -20,17 +21,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            "the weights cannot be read",
-            where=str(path),
-            found=str(error).splitlines()[0],
-            expected="a whole safetensors file",
-            hint="copy or download it again",
-        ) from error
+        raise error_unreadable(path, error) from error
+
+
+def error_unreadable(path: Path, error: Exception) -> CheckpointError:
+    """The error for a safetensors file that is damaged or cannot be opened."""
+    return CheckpointError(
+        "the weights cannot be read",
+        where=str(path),
+        found=str(error).splitlines()[0],
+        expected="a whole safetensors file",
+        hint="copy or download it again",
+    )
 
 
 def copy_into(current: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
-    """Copy `stored` into the tensors `own`, strictly. Raises CheckpointError that names every misfit."""
+    """Copy `stored` into the tensors `current`. Raises CheckpointError that names every misfit."""
     check_tensors(current, stored, where)
     with torch.no_grad():
         for name, tensor in current.items():
@@ -43,8 +49,8 @@ def check_tensors(current: Mapping[str, Tensor], stored: Mapping[str, Tensor], w
     missing, extra = sorted(current.keys() - stored.keys()), sorted(stored.keys() - current.keys())
     for what, names in (("tensors are missing", missing), ("tensors do not belong to this pipeline", extra)):
         if names:
-            listing = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            problems.append(Problem(f"{len(names)} {what}", where, listing, hint="was it saved from another config?"))
+            hint = "was it saved from another config?"
+            problems.append(Problem(f"{len(names)} {what}", where, first_and_more(names, 8), hint=hint))
     for name in sorted(current.keys() & stored.keys()):
         mine, theirs = current[name], stored[name]
         if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():

@@ -12,6 +12,7 @@ from affectgpt.data.feature_cache.journal import HINT_ENCODE_AGAIN, error_unwrit
 from affectgpt.files.atomic import write_atomic
 from affectgpt.files.locks import LOCK_FILE
 from affectgpt.registry.errors import DataError, join_names
+from affectgpt.registry.messages import flatten
 
 SETTINGS = "cache.json"
 _LARGEST = 16 * 1024 * 1024
@@ -106,7 +107,7 @@ def read_settings(folder: Path) -> CacheSettings:
 
 
 def _check_same(stored: CacheSettings, settings: CacheSettings, path: Path) -> None:
-    flat_stored, flat_settings = _flat(stored.model_dump(mode="json")), _flat(settings.model_dump(mode="json"))
+    flat_stored, flat_settings = flatten(stored.model_dump(mode="json")), flatten(settings.model_dump(mode="json"))
     # A release that changes the features raises `version` of the format; any other continues the cache.
     names = {*flat_stored, *flat_settings} - {"versions.affectgpt"}
     differing = sorted(key for key in names if flat_stored.get(key) != flat_settings.get(key))
@@ -120,11 +121,3 @@ def _check_same(stored: CacheSettings, settings: CacheSettings, path: Path) -> N
             expected=", ".join(f"{key} {flat_settings.get(key)!r}"[:160] for key in reported[:8]),
             hint="run with the former settings to go on, or choose another folder for the output",
         )
-
-
-def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{before}{key}"
-        flat.update(_flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value})
-    return flat

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from affectgpt.data.feature_cache.index import shard_name
 from affectgpt.data.feature_cache.journal import error_unwritable
 from affectgpt.data.feature_cache.keys import checksum
+from affectgpt.files.atomic import write_bytes_atomic
 from affectgpt.registry.errors import DataError
 
 REPAIR = "the cache was damaged: move the folder away and run encode again, or copy it again"
@@ -25,28 +25,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> int:
 
     The file is on the disk, under its name, when this returns.
     """
-    part = path.with_name(f".{path.name}.part")
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        _sync(path.parent)
+        write_bytes_atomic(path, content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise error_unwritable(path, error) from None
     return len(content)
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def tensor_names(clip: str, encoder: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from affectgpt.registry.errors import DataError
-from affectgpt.unibench.label_text import parse_labels, split_labels
+from affectgpt.unibench.label_text import parse_labels, split_set
 from affectgpt.unibench.wheels.official import OfficialWheels
 from affectgpt.unibench.wheels.wheel_set import LEVELS, WheelSet
 
@@ -87,7 +87,7 @@ class SectorTable:
     def _numbers_at_once(self, cells: Sequence[Any]) -> np.ndarray | None:
         """The rows of all labels, [_END] after each cell: cut as one text, which costs half. None where that cannot be.
 
-        The same as [split_labels][] of each cell: one bracket at either end falls, and `'`, `"` and `,` separate.
+        The same as [split_set][] of each cell: one bracket at either end falls, and `'`, `"` and `,` separate.
         """
         if not all(isinstance(cell, str) for cell in cells):
             return None
@@ -108,7 +108,7 @@ class SectorTable:
         numbers: list[int] = []
         for position, cell in enumerate(cells):
             try:
-                pieces = split_labels(cell) if isinstance(cell, str) else parse_labels(cell)
+                pieces = split_set(cell) if isinstance(cell, str) else parse_labels(cell)
             except DataError as error:
                 problem = error.problems[0]
                 raise DataError(

@@ -36,35 +36,37 @@ SYNONYM = {"glad": "happy", "proud": "brave", "low": "sad", "cross": "mad"}
 WORDS = [*PLACES, "unheard", "neutral"]
 
 
-def _place(word: str, level: int) -> str | None:
+def find_sector(word: str, level: int) -> str | None:
     return PLACES[word][level - 1] if word in PLACES else None
 
 
 def _narrow(word: str, level: int) -> str | None:
-    return None if PLACES.get(word, ("hot",))[0] == "hot" else _place(word, level)
+    return None if PLACES.get(word, ("hot",))[0] == "hot" else find_sector(word, level)
 
 
-WHEELS = WheelSet("test", (Wheel("wide", {}, _place), Wheel("narrow", {}, _narrow)), "", False, "")
+WHEELS = WheelSet("test", (Wheel("wide", {}, find_sector), Wheel("narrow", {}, _narrow)), "", False, "")
 labels = st.lists(st.sampled_from(WORDS), max_size=6)
 clips = st.lists(st.tuples(labels, labels), min_size=1, max_size=12)
 Clips = list[tuple[list[str], list[str]]]
 
 
-def figures_of(found: Clips) -> dict[str, float]:
+def figures_of(clips: Clips) -> dict[str, float]:
     metric = WheelOverlap(SectorTable(WHEELS))
-    terms = metric.terms([true for true, _ in found], [predicted for _, predicted in found])
+    terms = metric.terms([true for true, _ in clips], [predicted for _, predicted in clips])
     return {name: float(value) for name, value in metric.figures(terms.sum(axis=0)).items()}
 
 
-def equal(one: dict[str, float], other: dict[str, float], *, but: str = "") -> bool:
-    return all(np.isclose(one[name], other[name], rtol=0, atol=1e-12, equal_nan=True) for name in one if name != but)
+def equal(first: dict[str, float], second: dict[str, float], *, but: str = "") -> bool:
+    return all(
+        np.isclose(first[name], second[name], rtol=0, atol=1e-12, equal_nan=True) for name in first if name != but
+    )
 
 
-def by_the_definition(found: Clips, level: int) -> tuple[float, float, float]:
+def by_the_definition(clips: Clips, level: int) -> tuple[float, float, float]:
     scores = []
-    for sector in (_place, _narrow):
+    for sector in (find_sector, _narrow):
         precision, recall = [], []
-        for true, predicted in found:
+        for true, predicted in clips:
             true_sectors = {value for label in true if (value := sector(label, level))}
             predicted_sectors = {value for label in predicted if (value := sector(label, level))}
             if true_sectors:
@@ -78,52 +80,52 @@ def by_the_definition(found: Clips, level: int) -> tuple[float, float, float]:
 
 
 @given(clips)
-def test_the_overlap_is_what_its_definition_says(found: Clips) -> None:
-    figures = figures_of(found)
+def test_the_overlap_is_what_its_definition_says(clips: Clips) -> None:
+    figures = figures_of(clips)
     for level, suffix in ((1, ""), (2, "_level_2")):
         ours = [figures[name + suffix] for name in ("precision", "recall", "f1")]
-        assert np.allclose(ours, by_the_definition(found, level), rtol=0, atol=1e-12, equal_nan=True)
-    assert figures["labels_per_clip"] == pytest.approx(sum(len(predicted) for _, predicted in found) / len(found))
+        assert np.allclose(ours, by_the_definition(clips, level), rtol=0, atol=1e-12, equal_nan=True)
+    assert figures["labels_per_clip"] == pytest.approx(sum(len(predicted) for _, predicted in clips) / len(clips))
 
 
 @given(clips, st.randoms(use_true_random=False))
-def test_the_order_of_labels_and_clips_is_nothing(found: Clips, random: Any) -> None:
-    mixed = [(random.sample(true, len(true)), random.sample(predicted, len(predicted))) for true, predicted in found]
+def test_the_order_of_labels_and_clips_is_nothing(clips: Clips, random: Any) -> None:
+    mixed = [(random.sample(true, len(true)), random.sample(predicted, len(predicted))) for true, predicted in clips]
     random.shuffle(mixed)
-    assert equal(figures_of(found), figures_of(mixed))
+    assert equal(figures_of(clips), figures_of(mixed))
 
 
 @given(clips)
-def test_a_synonym_of_a_label_that_is_there_adds_nothing(found: Clips) -> None:
+def test_a_synonym_of_a_label_that_is_there_adds_nothing(clips: Clips) -> None:
     more = [
         (
             [*true, *(SYNONYM[label] for label in true if label in SYNONYM)],
             [*predicted, *(SYNONYM[label] for label in predicted if label in SYNONYM)],
         )
-        for true, predicted in found
+        for true, predicted in clips
     ]
-    assert equal(figures_of(found), figures_of(more), but="labels_per_clip")
+    assert equal(figures_of(clips), figures_of(more), but="labels_per_clip")
 
 
 @given(clips)
-def test_unknown_words_and_repeats_add_nothing(found: Clips) -> None:
-    more = [([*true, "unheard"], [*predicted, *predicted, "neutral"]) for true, predicted in found]
-    assert equal(figures_of(found), figures_of(more), but="labels_per_clip")
+def test_unknown_words_and_repeats_add_nothing(clips: Clips) -> None:
+    more = [([*true, "unheard"], [*predicted, *predicted, "neutral"]) for true, predicted in clips]
+    assert equal(figures_of(clips), figures_of(more), but="labels_per_clip")
 
 
 @given(clips)
-def test_the_truth_itself_scores_1(found: Clips) -> None:
-    figures = figures_of([(true, true) for true, _ in found])
+def test_the_truth_itself_scores_1(clips: Clips) -> None:
+    figures = figures_of([(true, true) for true, _ in clips])
     for name in ("f1", "precision", "recall"):
         assert figures[name] == 1 or math.isnan(figures[name])
 
 
 @given(clips)
-def test_exchanging_truth_and_prediction_exchanges_precision_and_recall(found: Clips) -> None:
+def test_exchanging_truth_and_prediction_exchanges_precision_and_recall(clips: Clips) -> None:
     # Clips that are empty on either side on some wheel are left out on one side only.
     scorable = [
         (true, predicted)
-        for true, predicted in found
+        for true, predicted in clips
         if all(_narrow(w[0], 1) for w in (true, predicted) if w) and true and predicted
     ]
     if scorable:
@@ -133,13 +135,13 @@ def test_exchanging_truth_and_prediction_exchanges_precision_and_recall(found: C
 
 
 @given(clips)
-def test_case_blanks_and_the_way_of_writing_are_nothing(found: Clips) -> None:
+def test_case_blanks_and_the_way_of_writing_are_nothing(clips: Clips) -> None:
     written = [
-        (f"[{', '.join(true)}]", str([f" {label.upper()} " for label in predicted])) for true, predicted in found
+        (f"[{', '.join(true)}]", str([f" {label.upper()} " for label in predicted])) for true, predicted in clips
     ]
     metric = WheelOverlap(SectorTable(WHEELS))
     terms = metric.terms([true for true, _ in written], [predicted for _, predicted in written])
-    assert equal(figures_of(found), {name: float(value) for name, value in metric.figures(terms.sum(axis=0)).items()})
+    assert equal(figures_of(clips), {name: float(value) for name, value in metric.figures(terms.sum(axis=0)).items()})
 
 
 texts = st.lists(st.text("ab,'\"[] \x1e", max_size=8), max_size=6)
@@ -180,17 +182,17 @@ def test_what_is_remembered_of_labels_is_bounded(monkeypatch: pytest.MonkeyPatch
         assert len(table._row_cache) <= 10
 
 
-def hits(true: Sequence[str], said: Sequence[Any]) -> dict[str, float]:
+def hits(true: Sequence[str], predictions: Sequence[Any]) -> dict[str, float]:
     metric = HitRate(SectorTable(WHEELS), true)
-    return {name: float(value) for name, value in metric.figures(metric.terms(true, said).sum(axis=0)).items()}
+    return {name: float(value) for name, value in metric.figures(metric.terms(true, predictions).sum(axis=0)).items()}
 
 
 one_label = st.sampled_from(["glad", "low", "proud", "sad"])
 
 
 @given(st.lists(st.tuples(one_label, labels), min_size=1, max_size=10))
-def test_naming_more_never_lowers_the_hit_rate_and_the_count_shows_it(found: list[tuple[str, list[str]]]) -> None:
-    true, predicted = [label for label, _ in found], [labels for _, labels in found]
+def test_naming_more_never_lowers_the_hit_rate_and_the_count_shows_it(clips: list[tuple[str, list[str]]]) -> None:
+    true, predicted = [label for label, _ in clips], [labels for _, labels in clips]
     before, after = hits(true, predicted), hits(true, [[*labels, *PLACES] for labels in predicted])
     assert after["hit_rate"] == 1 >= before["hit_rate"]
     assert after["labels_per_clip"] == pytest.approx(before["labels_per_clip"] + len(PLACES))
@@ -208,11 +210,11 @@ def test_f1_of_hits_is_0_without_a_hit_and_the_official_one_has_no_value() -> No
         st.tuples(st.floats(-3, 3), st.sampled_from(["positive", "negative", "neutral", "", "Positive"])), min_size=1
     )
 )
-def test_sentiment_is_what_scikit_learn_would_say(found: list[tuple[float, str]]) -> None:
+def test_sentiment_is_what_scikit_learn_would_say(clips: list[tuple[float, str]]) -> None:
     metric = SentimentScore()
-    sums = metric.terms([value for value, _ in found], [predicted for _, predicted in found]).sum(axis=0)
+    sums = metric.terms([value for value, _ in clips], [predicted for _, predicted in clips]).sum(axis=0)
     figures = {name: float(value) for name, value in metric.figures(sums).items()}
-    counted = [(value > 0, predicted == "positive") for value, predicted in found if value != 0]
+    counted = [(value > 0, predicted == "positive") for value, predicted in clips if value != 0]
     if not counted:
         assert all(math.isnan(value) for value in figures.values())
         return
