@@ -58,16 +58,14 @@ def compare(
     Raises ConfigError with every problem of a variant, and when `out` holds results of other settings; DataError when a
     clip cannot be read; and what [train][affectgpt.train] raises.
     """
+    _check_rows(vary)
+    _check_seeds(seeds)
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     rows, notes = _variants(base, vary, catalog)
     plans = {name: plan_config(base, changes, catalog) for name, changes in rows.items()}
     if not plans:
         raise ConfigError("there is nothing to compare", where="vary", found="; ".join(notes) or "no row")
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ConfigError(
-            "each seed is needed once", where="seeds", found=repr(tuple(seeds)), expected="such as (0, 1)"
-        )
     train_clips, test_clips = read_data(data, "data"), read_data(test, "test")
     from affectgpt.ablation.metrics import label_scores
     from affectgpt.ablation.run import compare_plans
@@ -88,6 +86,33 @@ def compare(
         )
 
 
+def _check_rows(vary: object) -> None:
+    """Raise ConfigError unless `vary` has a list under each name."""
+    if not isinstance(vary, Mapping):
+        raise ConfigError(
+            "the rows have no names",
+            where="vary",
+            found=type(vary).__name__,
+            expected='{"row name": [changes]} or {"fusers.multi": [plugins]}',
+        )
+    for key, values in vary.items():
+        if not isinstance(key, str):
+            raise ConfigError("the name of a row must be a text", where="vary", found=repr(key))
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise ConfigError("a row needs a list of changes", where=f"vary[{key!r}]", found=repr(values))
+
+
+def _check_seeds(seeds: object) -> None:
+    """Raise ConfigError unless `seeds` are integers that a config takes as its seed, each once."""
+    if not isinstance(seeds, Sequence) or not seeds or len(set(seeds)) != len(seeds):
+        raise ConfigError("each seed is needed once", where="seeds", found=repr(seeds), expected="such as (0, 1)")
+    for seed in seeds:
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise ConfigError(
+                "this is not a seed", where="seeds", found=repr(seed), expected="an integer from 0 to 2**32 - 1"
+            )
+
+
 def _variants(
     base: ConfigLike, vary: Mapping[str, Sequence[str]], catalog: Catalog
 ) -> tuple[dict[str, list[str]], list[str]]:
@@ -97,8 +122,6 @@ def _variants(
     by_plugin = {key: names for key, names in vary.items() if _names_plugins(key, names)}
     plan = plan_config(base, [], catalog) if by_plugin else None
     for key, values in vary.items():
-        if isinstance(values, str):
-            raise ConfigError("a row needs a list of changes", where=f"vary[{key!r}]", found=repr(values))
         if key not in by_plugin:
             _add_row(rows, key, list(values))
             continue
@@ -113,7 +136,7 @@ def _variants(
 
 
 def _names_plugins(key: str, values: Iterable[str]) -> bool:
-    values = list(values)
+    values = [str(value) for value in values]
     return bool(_NODE.fullmatch(key)) and bool(values) and not any("=" in value for value in values)
 
 

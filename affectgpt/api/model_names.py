@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -28,7 +29,8 @@ def model_folder(name: str | PathLike[str], *, revision: str | None = None, toke
     Raises ConfigError for an invalid name on the Hub, CheckpointError, RunError when the Hub cannot be reached.
     """
     path = Path(name)
-    if path.is_dir():
+    # A name may be longer than a file system takes, which `Path.is_dir` raises.
+    if os.path.isdir(path):
         return path
     if str(name) == TINY.name:
         return TINY

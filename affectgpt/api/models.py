@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,10 +45,14 @@ def load(
     Raises ConfigError when the name or the device is wrong or a plugin is missing, CheckpointError when the model is
     damaged or does not fit its config, RunError when the Hub cannot be reached.
     """
+    if not isinstance(name, str | Path):
+        raise ConfigError(
+            "this is not the name of a model", where="name", found=type(name).__name__, expected="a text or a path"
+        )
     location = choose_device(device)
     catalog = catalog_for(plugins)
     folder = model_folder(name, revision=revision, token=token)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(
             "there is no such model",
             where=str(name),
@@ -72,6 +77,8 @@ def save(
     A saved model there is replaced. Raises CheckpointError when the folder holds anything else or cannot be made,
     RunError when a tensor is not finite in `dtype` or the disk refuses.
     """
+    if dtype not in ("float32", "float16", "bfloat16"):
+        raise ConfigError("unknown dtype", where="dtype", found=repr(dtype), expected="float32 or float16 or bfloat16")
     from affectgpt.core.saved.model import save as write
 
     write(pipeline, folder, dtype=dtype)

@@ -222,7 +222,7 @@ def run_scorer(
     from affectgpt.unibench.score import score_of
     from affectgpt.unibench.score_inputs import name_of
 
-    name = system or name_of(predictions, "predictions")
+    name = str(system) if system else name_of(predictions, "predictions")
     with progress_callback(progress) as on_progress:
         result = scorer.score(
             name,
@@ -241,6 +241,13 @@ def check_choice(argument: str, value: object, choices: Sequence[str], *, option
 
 def check_resamples(resamples: int, is_paired: bool) -> None:
     """Raise ConfigError for a number of replicates that says nothing of a 95 % interval, or of a paired test."""
+    if not isinstance(resamples, int):
+        raise ConfigError(
+            "the number of replicates is not an integer",
+            where="resamples",
+            found=repr(resamples),
+            expected=f"0, or at least {FEWEST_RESAMPLES}",
+        )
     if resamples < 0 or 0 < resamples < FEWEST_RESAMPLES:
         raise ConfigError(
             "too few replicates", where="resamples", found=str(resamples), expected=f"0, or at least {FEWEST_RESAMPLES}"

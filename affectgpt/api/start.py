@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -101,14 +102,14 @@ def find_saved_model(start: Start) -> Path | None:
     if not isinstance(start, str | Path):
         return None
     path = Path(start)
-    if path.is_dir():
+    if os.path.isdir(path):
         return path
-    if path.is_file() or path.suffix in (".yaml", ".yml") or len(path.parts) != 2:
+    if os.path.isfile(path) or path.suffix in (".yaml", ".yml") or len(path.parts) != 2:
         return None
     from affectgpt.hub.loading import local_folder
 
     folder = local_folder(str(start), tell=logging.getLogger("affectgpt").info)
-    return folder if folder.is_dir() else None
+    return folder if os.path.isdir(folder) else None
 
 
 def starting_point(start: Start, changes: Sequence[str], catalog: Catalog, *, allow_pickle: bool) -> StartingPoint:

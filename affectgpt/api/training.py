@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -40,6 +40,7 @@ else:
         return getattr(import_module(module), attribute)
 
 
+_DTYPES = ("float32", "float16", "bfloat16")
 Data: TypeAlias = "str | Path | Sequence[Example] | Sequence[Sample]"
 """A manifest, a data set folder, a list of [Example][], or a list of [Sample][]."""
 
@@ -237,9 +238,17 @@ def encode(
     begun with other settings, RunError when more than the share `allow_unreadable` of the clips cannot be read.
     """
     from affectgpt.data.feature_cache.settings import check_folder
+    from affectgpt.training.random_state import preserve_random_state
 
     out = Path(out)
     check_folder(out)
+    if dtype not in _DTYPES:
+        raise ConfigError("unknown dtype", where="dtype", found=repr(dtype), expected=" or ".join(_DTYPES))
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ConfigError(
+            "the number is out of range", where="batch_size", found=repr(batch_size), expected="an integer, at least 1"
+        )
+    names = [encoders] if isinstance(encoders, str) else encoders
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     examples = read_data(data, "data")
@@ -248,7 +257,8 @@ def encode(
     with progress_callback(progress) as on_progress:
         on_progress("loading the encoders", 0, None)
         location = choose_device(device)
-        frozen = _frozen_encoders(start, changes, catalog, encoders, allow_pickle)
+        with preserve_random_state():
+            frozen = _frozen_encoders(start, changes, catalog, names, allow_pickle)
         on_progress("loading the encoders", 1, 1)
         from affectgpt.data.feature_cache.writer import encode as write_features
 
@@ -302,6 +312,12 @@ def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]
     """The clips of `data`, read when it is a path. Raises DataError, also for a list of anything else."""
     if isinstance(data, str | Path):
         return read_examples(data)
+    expected = "a manifest, a data set folder, a list of Example, or a list of Sample"
+    if not isinstance(data, Iterable) or isinstance(data, Mapping):
+        raise DataError("these are not clips with labels", where=argument, found=type(data).__name__, expected=expected)
+    data = list(data)
+    if not data:
+        raise DataError("there is no clip", where=argument, found="an empty list", expected=expected)
     examples = [clip for clip in data if isinstance(clip, Example)]
     if len(examples) == len(data):
         return examples
@@ -315,7 +331,7 @@ def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]
         "these are not clips with labels",
         where=argument,
         found=f"a list of {' and '.join(kinds)}",
-        expected="a manifest, a data set folder, a list of Example, or a list of Sample",
+        expected=expected,
     )
 
 

@@ -155,6 +155,14 @@ def encoder_interface(config: Any) -> str:
     return f"reads {' or '.join(config.streams)}, gives tokens [T, D]"
 
 
+def arity_bounds(config: Any) -> tuple[int, int | None]:
+    """The least and the most inputs of a fuser. Raises TypeError or ValueError when its `arity` is no such pair."""
+    least, most = config.arity
+    if not isinstance(least, int) or not isinstance(most, int | None):
+        raise TypeError(f"{config.arity!r} is not a pair of numbers")
+    return least, most
+
+
 def fuser_interface(config: Any) -> str:
     """What a fuser of the config class `config` reads and gives."""
     least, most = config.arity

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from affectgpt.core.config import LLMNode, PipelineConfig
 from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
+from affectgpt.core.kinds import arity_bounds
 from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
 from affectgpt.core.prompt import Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
@@ -125,11 +126,11 @@ class _NodePlanner:
         return None
 
     def _spec(self, what: str, path: YamlPath, call: Any) -> TokenSpec | None:
+        count = len(self.problems)
         output = self.call_plugin(what, path, call)
-        if output is not None and not isinstance(output, TokenSpec):
+        if not isinstance(output, TokenSpec) and len(self.problems) == count:
             self.add(f"{what} must return a TokenSpec", path, found=repr(output), hint="this is a fault of the plugin")
-            return None
-        return output
+        return output if isinstance(output, TokenSpec) else None
 
     def node(
         self, kind: Any, name: str, node: Any, path: YamlPath, inputs: dict[str, TokenSpec]
@@ -231,7 +232,10 @@ class _Planner(_NodePlanner):
 
     def _fuser(self, name: str, specs: Mapping[str, TokenSpec | None]) -> PlannedNode[FuserConfig] | None:
         node, path = self.config.fusers[name], ("fusers", name)
-        least, most = node.config.arity
+        bounds = self.call_plugin(f"arity of fuser {node.plugin!r}", path, lambda: arity_bounds(node.config))
+        if bounds is None:
+            return None
+        least, most = bounds
         count = len(node.config.inputs)
         if count < least or (most is not None and count > most):
             amount = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"

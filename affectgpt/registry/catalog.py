@@ -65,12 +65,17 @@ class Catalog:
         another plugin has the name, when the kind is unknown, and when the plugin was written for a version of the
         contracts that is not supported.
         """
-        spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, SPEC_ATTRIBUTE, None)
+        # A class that only inherits a mark would be taken for the marked one.
+        spec = plugin if isinstance(plugin, PluginSpec) else getattr(plugin, "__dict__", {}).get(SPEC_ATTRIBUTE)
         if not isinstance(spec, PluginSpec):
+            inherited = getattr(plugin, SPEC_ATTRIBUTE, None)
             raise PluginError(
                 f"{plugin!r} is not a plugin",
                 where=str(origin or ""),
                 expected=f"a PluginSpec or {self._marked_class()}",
+                hint=f"mark it with a name of its own: it inherits from {inherited.kind} {inherited.name!r}"
+                if isinstance(inherited, PluginSpec)
+                else "",
             )
         origin = origin or Origin.of_module(spec.target.split(":")[0])
         if isinstance(plugin, type) and (kind := getattr(plugin, KIND_ATTRIBUTE, None)) is not None:

@@ -52,6 +52,17 @@ class RunSettings:
     def check(self, start: StartingPoint) -> None:
         """Raise ConfigError for settings that exclude each other, and for places that cannot be used."""
         check_run_places(start.folder, self.out, self.run)
+        if not isinstance(self.workers, int) or self.workers < 0:
+            raise ConfigError(
+                "the number is out of range",
+                where="workers",
+                found=repr(self.workers),
+                expected="an integer, at least 0",
+            )
+        if not 0 <= self.allow_unreadable <= 1:
+            raise ConfigError(
+                "this is not a share", where="allow_unreadable", found=repr(self.allow_unreadable), expected="0 to 1"
+            )
         if self.resume and self.run is None:
             raise ConfigError("a run without a folder cannot be resumed", where="resume", hint="pass run= or out=")
         if self.features is not None and self.decode == "each-time":

@@ -16,6 +16,7 @@ from affectgpt.core.saved.tensors import copy_into, read_tensors
 from affectgpt.data.feature_cache.keys import tensors_digest
 from affectgpt.data.feature_cache.reader import FeatureCache
 from affectgpt.registry.catalog import Catalog
+from affectgpt.training.random_state import preserve_random_state
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class StartingPoint:
         """`pipeline` with the encoders that [StartingPoint.build][] left out, so that it reads clips that are files."""
         built = dict(pipeline.encoders.items())
         if built.keys() != self.plan.encoders.keys():
-            missing = build_encoders(self.plan, skip_encoders=built.keys())
+            with preserve_random_state():
+                missing = build_encoders(self.plan, skip_encoders=built.keys())
             every = {**built, **dict(missing.eval().items())}
             pipeline.encoders = NodeModules({name: every[name] for name in self.plan.encoders}).to(pipeline.device)
         return pipeline
@@ -72,7 +74,8 @@ class StartingPoint:
         """The pipeline that a finished run saved in `model`; a `pipeline` to be trained in place takes its weights."""
         if self.pipeline is None:
             # The run's settings were compared with those of this call, which name the folders with pickles.
-            return load(model, self.catalog, allow_pickle=True)
+            with preserve_random_state():
+                return load(model, self.catalog, allow_pickle=True)
         copy_into(tensors_to_save(self.pipeline), read_tensors(model / WEIGHTS), str(model / WEIGHTS))
         load_adapter(self.pipeline, model)
         self.pipeline.plan = self.plan

@@ -87,7 +87,7 @@ def memory_values(
     elif isinstance(data, Frame):
         field = _value_column(data, name, column)
         ids, by_position = _ids_of_frame(data, name, id_column)
-        pairs = list(zip(ids, _items(data[field]), strict=True))
+        pairs = list(zip(ids, _column(data, field), strict=True))
     elif isinstance(data, Series):
         items, index = data.to_list(), getattr(data, "index", None)
         # A list has a method of this name.
@@ -130,6 +130,11 @@ def _items(values: Any) -> list[Any]:
             items = getattr(values, method)()
             return items if isinstance(items, list) else [items]
     return list(values)
+
+
+def _column(frame: Frame, name: str) -> list[Any]:
+    """The column whose name is written `name`: columns may also be numbered."""
+    return _items(frame[next(column for column in frame.columns if str(column) == name)])
 
 
 def _value_column(frame: Frame, name: str, column: str | None) -> str:
@@ -175,7 +180,7 @@ def _ids_of_frame(frame: Frame, name: str, id_column: str | None) -> tuple[list[
             "several columns could be the id", where=name, found=join_names(matches), hint="pass id_column="
         )
     if matches:
-        return _items(frame[str(matches[0])]), False
+        return _column(frame, str(matches[0])), False
     index = getattr(frame, "index", None)
     if index is not None and not callable(index):
         return _items(index), False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
@@ -57,7 +58,24 @@ def value_pairs(
     for values, argument in ((predictions, "predictions"), (against, "against")):
         if values is not None:
             _check_positions(values, truth, argument)
-    return [ScoringPair(truth_of_values(truth, name, task), predictions, against)]
+    true = truth_of_values(truth, name, task)
+    if true.task == "sentiment":
+        predictions, against = _as_sentiments(predictions), None if against is None else _as_sentiments(against)
+    return [ScoringPair(true, predictions, against)]
+
+
+def _as_sentiments(values: ValueSource) -> ValueSource:
+    """Values in memory with numbers as the sentiment of their sign; those of files are read as official scripts do."""
+    if not isinstance(values, MemoryValues):
+        return values
+    return replace(values, values=tuple(replace(row, value=_sentiment(row.value)) for row in values.values))
+
+
+def _sentiment(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if not is_number:
+        return value
+    return "positive" if value > 0 else "negative" if value < 0 else "neutral"
 
 
 def data_set_pairs(
@@ -81,7 +99,9 @@ def data_set_pairs(
         location = Path(values) if isinstance(values, str | PathLike) else None
         if len(truths) == 1 and not (location is not None and location.is_dir()):
             values_of_set = open_values(values, argument, content=content, column=column, id_column=id_column)
-            return {truths[0].dataset: values_of_set}
+            return {
+                truths[0].dataset: _as_sentiments(values_of_set) if truths[0].task == "sentiment" else values_of_set
+            }
         files = _prediction_files(location, truths, argument)
         return {
             key: open_values(path, argument, content=content, column=column, id_column=id_column)

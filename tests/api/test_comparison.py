@@ -121,9 +121,17 @@ def test_a_comparison_as_a_frame_and_as_a_page() -> None:
         ({"a": []}, (), "each seed"),
         ({"a": []}, (1, 1), "each seed"),
         ({"a": ["fusers.multi.plugin=concatt"]}, (0,), "concatt"),
+        ({"a": []}, 3, "seeds: "),
+        ({"a": []}, (0, -1), "seeds: this is not a seed"),
+        ({"a": []}, (0, "b"), "seeds: this is not a seed"),
+        ([["a"]], (0,), "vary: the rows have no names"),
+        ({3: []}, (0,), "vary: the name of a row"),
+        ({"a": None}, (0,), "a row needs a list of changes"),
+        ({"a": "seed=1"}, (0,), "a row needs a list of changes"),
+        ({"a": [3]}, (0,), "changes: a change must be a text"),
     ],
 )
-def test_what_cannot_be_compared(vary: dict[str, list[str]], seeds: tuple[int, ...], words: str) -> None:
+def test_what_cannot_be_compared(vary: Any, seeds: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         api.compare(small_config(), CLIPS, CLIPS, vary, seeds=seeds, progress=False)
 

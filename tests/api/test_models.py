@@ -194,3 +194,15 @@ def test_a_pipeline_in_training_mode_describes_without_dropout(described: ag.Des
     *_, (_, last) = pipeline.stream(CLIP, subtitle="")
     assert isinstance(last, ag.Description) and last.counted == described.counted
     assert pipeline.training and all(encoder.training for encoder in pipeline.encoders.values())
+
+
+@pytest.mark.parametrize("name", [None, 3, b"tiny", "x" * 5000])
+def test_what_names_no_model_is_refused(name: Any) -> None:
+    with pytest.raises(ag.ConfigError, match=r"^name: |there is no such model"):
+        ag.load(name)
+
+
+def test_a_model_is_saved_in_one_of_three_dtypes(pipeline: ag.Pipeline, tmp_path: Path) -> None:
+    with pytest.raises(ag.ConfigError, match="dtype: "):
+        ag.save(pipeline, tmp_path / "model", dtype="int8")  # type: ignore[arg-type]
+    assert not (tmp_path / "model").exists()

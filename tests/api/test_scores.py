@@ -329,3 +329,30 @@ def test_scoring_needs_no_torch() -> None:
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_numbers_are_sentiments_by_their_sign() -> None:
+    truth = {"a": 1.0, "b": -0.5, "c": 0.2}
+    words = score({"a": "positive", "b": "negative", "c": "neutral"}, truth, resamples=0)
+    for numbers in ({"a": 0.1, "b": -3, "c": 0}, {"a": "positive", "b": np.float32(-1), "c": 0.0}):
+        assert score(numbers, truth, resamples=0).figures == words.figures
+    by_position = score(np.array([0.1, -3, 0]), np.array([1.0, -0.5, 0.2]), resamples=0)
+    assert by_position.figures == words.figures
+    examples = [Example(name, Path(f"{name}.mp4"), "", (), "", value) for name, value in truth.items()]
+    assert score({"a": 0.1, "b": -3, "c": 0}, examples, resamples=0).figures == words.figures
+
+
+def test_numbers_beside_texts_are_sentiments_by_their_sign() -> None:
+    mixed = score({"a": "He is very angry and sad about all of this.", "b": 0.4}, {"a": -1.0, "b": 1.0}, resamples=0)
+    assert float(mixed) == 1 and not mixed.notes
+
+
+@pytest.mark.parametrize("resamples", ["100", 100.0, None])
+def test_a_number_of_replicates_is_an_integer(resamples: Any) -> None:
+    with pytest.raises(ConfigError, match="the number of replicates is not an integer"):
+        score(["happy"], ["happy"], resamples=resamples)
+
+
+def test_a_system_may_be_named_by_a_number() -> None:
+    named = score(["happy"], ["happy"], resamples=0, system=3)  # type: ignore[arg-type]
+    assert named.system == "3" and "<b>3</b>" in named._repr_html_()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from affectgpt.core.contracts import FuserConfig
+from affectgpt.core.kinds import fuser
 from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.token_spec import TokenSpec
@@ -14,6 +16,15 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 
 Edited = Callable[..., Path]
+
+
+class OddConfig(FuserConfig):
+    arity = (1, 1)
+
+
+@fuser("odd", config=OddConfig)
+class Odd:
+    """A fuser whose config is faulty."""
 
 
 def plan_of(path: Path, catalog: Catalog, *overrides: str) -> Plan:
@@ -120,3 +131,23 @@ def test_the_paper_pipeline_has_the_sizes_of_the_paper(catalog: Catalog) -> None
 def test_the_default_pipeline_reads_every_patch_and_frame(catalog: Catalog) -> None:
     plan = plan_of(Path(__file__).resolve().parents[2] / "configs" / "affectgpt.yaml", catalog)
     assert [plan.output(name).tokens for name in ("face", "audio", "multi")] == [8 * 257, 8 * 99, 16]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"infer": lambda self, inputs: None}, "infer() of fuser 'odd' must return a TokenSpec"),
+        ({"infer": lambda self, inputs: 3}, "infer() of fuser 'odd' must return a TokenSpec"),
+        ({"infer": lambda self, inputs: inputs["nope"]}, "infer() of fuser 'odd' failed"),
+        ({"arity": "x"}, "arity of fuser 'odd' failed"),
+        ({"arity": (1, "2")}, "arity of fuser 'odd' failed"),
+    ],
+)
+def test_a_faulty_plugin_is_a_problem_with_a_place(
+    small: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, attributes: dict[str, object], words: str
+) -> None:
+    for name, value in attributes.items():
+        monkeypatch.setattr(OddConfig, name, value)
+    catalog.add(Odd)
+    text = problems(small, catalog, "fusers.multi={plugin: odd, inputs: [face]}")
+    assert words in text and "fusers.multi" in text

@@ -249,3 +249,11 @@ def test_the_origin_of_a_class_is_by_default_its_module() -> None:
     catalog = Catalog()
     catalog.add(Marked)
     assert catalog.get("fuser", "marked").origin.source == __file__
+
+
+def test_a_class_that_inherits_a_mark_is_no_plugin() -> None:
+    class Heir(Marked): ...
+
+    with pytest.raises(PluginError, match="is not a plugin") as caught:
+        Catalog(KINDS).add(Heir)
+    assert "it inherits from fuser 'marked'" in caught.value.problems[0].hint

@@ -72,3 +72,15 @@ def test_a_description_gives_its_text_or_its_error() -> None:
 
     rows = list(memory_values([Description("a.mp4", PROSE), Description("b.mp4", error="broken")], "x").rows())
     assert [(row.value, row.error) for row in rows] == [(PROSE, ""), ("", "broken")]
+
+
+class _NumberedFrame:
+    columns = (0, 1)
+
+    def __getitem__(self, column: int) -> list[str]:
+        return [["a", "b"], ["happy", "sad"]][column]
+
+
+def test_columns_may_be_numbered() -> None:
+    values = memory_values(_NumberedFrame(), "predictions", column="1", id_column="0")
+    assert [(row.id, row.value) for row in values.rows()] == [("a", "happy"), ("b", "sad")]
