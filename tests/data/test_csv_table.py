@@ -26,7 +26,7 @@ def read(path: Path, content: bytes | str, column: str = "chinese") -> dict[str,
     return values
 
 
-def told(path: Path, content: bytes | str, column: str = "chinese") -> str:
+def message_of(path: Path, content: bytes | str, column: str = "chinese") -> str:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     problems: list[Problem] = []
     read_column(path, column, problems)
@@ -50,7 +50,7 @@ def test_the_encoding_is_that_of_the_whole_file(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("content", [TEXT.encode("utf-16"), b"name,chinese\na,\xff\xfe\n", "a,é\n".encode("latin-1")])
 def test_other_encodings_are_refused(tmp_path: Path, content: bytes) -> None:
-    assert "cannot be read" in told(tmp_path / "t.csv", content)
+    assert "cannot be read" in message_of(tmp_path / "t.csv", content)
 
 
 WESTERN = ("I don’t care", "naïve", "“Well…” she said", "Café, mañana, Übermut", "it’s", "Ça va? Où ça?")
@@ -62,7 +62,7 @@ def test_western_text_is_not_read_as_chinese(
     tmp_path: Path, words: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CHUNK", chunk)
-    text = told(tmp_path / "t.csv", f'name,chinese\na,"{words}"\nb,words\n'.encode("cp1252"))
+    text = message_of(tmp_path / "t.csv", f'name,chinese\na,"{words}"\nb,words\n'.encode("cp1252"))
     assert "Windows-1252" in text
 
 
@@ -93,7 +93,7 @@ def test_damaged_utf8_is_not_taken_for_another_encoding(
     tmp_path: Path, content: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "_CHUNK", chunk)
-    assert "damaged or cut off" in told(tmp_path / "t.csv", content)
+    assert "damaged or cut off" in message_of(tmp_path / "t.csv", content)
 
 
 def test_an_index_column_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_an_index_column_without_a_name_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_table_without_rows_is_empty_or_lacks_its_column(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", "name,chinese\n") == {}
-    assert "no column chinese" in told(tmp_path / "t.csv", "name,english\n")
-    assert "no column chinese, name" in told(tmp_path / "t.csv", "")
+    assert "no column chinese" in message_of(tmp_path / "t.csv", "name,english\n")
+    assert "no column chinese, name" in message_of(tmp_path / "t.csv", "")
 
 
 def test_a_missing_table_is_none_without_a_problem(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_missing_table_is_none_without_a_problem(tmp_path: Path) -> None:
     ],
 )
 def test_what_could_lose_a_row_is_told(tmp_path: Path, content: str, words: str) -> None:
-    assert words in told(tmp_path / "t.csv", content)
+    assert words in message_of(tmp_path / "t.csv", content)
 
 
 def test_a_blank_beyond_the_header_is_no_obstacle(tmp_path: Path) -> None:
@@ -137,15 +137,15 @@ def test_a_pipe_and_a_table_too_large_are_refused(tmp_path: Path, monkeypatch: p
     with pytest.raises(DataError, match="a pipe"):
         encoding_of(tmp_path / "pipe")
     monkeypatch.setattr(table, "LARGEST_TABLE", 10)
-    assert "too large" in told(tmp_path / "t.csv", TEXT)
+    assert "too large" in message_of(tmp_path / "t.csv", TEXT)
 
 
 def test_the_limit_of_a_field_is_set_back(tmp_path: Path) -> None:
     before = csv.field_size_limit(123_456)
     try:
-        told(tmp_path / "t.csv", "name,chinese\na," + "x" * 1_000_001)
+        message_of(tmp_path / "t.csv", "name,chinese\na," + "x" * 1_000_001)
         read(tmp_path / "t.csv", TEXT)
-        told(tmp_path / "t.csv", "name,english\na,x\nb,y\n")
+        message_of(tmp_path / "t.csv", "name,english\na,x\nb,y\n")
         assert csv.field_size_limit() == 123_456
     finally:
         csv.field_size_limit(before)
@@ -161,7 +161,7 @@ def test_names_of_any_script_are_plain() -> None:
 
 
 def test_a_long_name_is_told_short(tmp_path: Path) -> None:
-    assert len(told(tmp_path / "t.csv", "name,chinese\n" + f"{'x' * 500_000}\x1b,y\n" * 5)) < 1000
+    assert len(message_of(tmp_path / "t.csv", "name,chinese\n" + f"{'x' * 500_000}\x1b,y\n" * 5)) < 1000
 
 
 @given(st.text(max_size=20))

@@ -131,10 +131,10 @@ def test_what_is_written_back_has_the_usual_rights_and_leaves_nothing_when_stopp
 
 
 def test_what_did_nothing_is_told(original: Callable[..., Path], converted: Callable[..., Any]) -> None:
-    def other(content: dict[str, Any]) -> None:
+    def change_content(content: dict[str, Any]) -> None:
         content["config"]["datasets"]["mercaptionplus"]["label_type"] = "sentiment"
 
-    notes = converted(original(change=other)).notes
+    notes = converted(original(change=change_content)).notes
     assert any("label_type 'sentiment' is unknown" in note for note in notes)
     assert any("bert was not used" in note for note in notes)
     with pytest.raises(CheckpointError, match="face_or_frame ''"):

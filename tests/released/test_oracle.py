@@ -79,7 +79,7 @@ def _wording(oracle: Path, file: Path) -> Path:
     return file
 
 
-def said(prompt: str, pipeline: Pipeline) -> tuple[str, str]:
+def split_words(prompt: str, pipeline: Pipeline) -> tuple[str, str]:
     """The subtitle in a recorded prompt, and which of the two questions it asks."""
     table = pipeline.plan.config.prompt
     (question,) = [each for each in (table.question, table.labels_question) if each and each in prompt]
@@ -202,7 +202,7 @@ def test_what_decays(case: Case) -> None:
 @pytest.mark.parametrize("row", range(2))
 def test_answering(case: Case, row: int, oracle: Path) -> None:
     recorded, pipeline = case.recorded("infer.pt")[CLIPS[row]], case.pipeline
-    words, question = said(recorded["prompt"], pipeline)
+    words, question = split_words(recorded["prompt"], pipeline)
     batch = collate([pipeline.prepare(opened(oracle)[row])], [words])
     with torch.no_grad():
         encoded = pipeline.encode(batch, one_by_one=True)
@@ -231,7 +231,7 @@ def test_answering(case: Case, row: int, oracle: Path) -> None:
 def test_the_ids_of_a_prompt(case: Case, oracle: Path) -> None:
     for clip in CLIPS:
         recorded, plan = case.recorded("infer.pt")[clip], case.pipeline.plan
-        words, question = said(recorded["prompt"], case.pipeline)
+        words, question = split_words(recorded["prompt"], case.pipeline)
         width = plan.llm.output.dim
         places = {name: torch.zeros(1, plan.output(name).tokens, width) for name in plan.projected}
         valid = {name: torch.ones(item.shape[:2], dtype=torch.bool) for name, item in places.items()}

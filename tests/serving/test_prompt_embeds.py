@@ -28,12 +28,12 @@ def own_prompts(pipeline: Pipeline, files: list[Path], question: str | None = No
         return pipeline.prompts(tokens, batch.subtitles, question)
 
 
-def whole(videos: list[Path]) -> list[Path]:
+def complete_videos(videos: list[Path]) -> list[Path]:
     return [path for path in videos if path.name != "broken.mp4"]
 
 
 def test_prompts_are_those_of_the_pipeline_to_the_last_bit(pipeline: Pipeline, videos: list[Path]) -> None:
-    expected = own_prompts(pipeline, whole(videos))
+    expected = own_prompts(pipeline, complete_videos(videos))
     rows = list(prompts_of_files(pipeline, videos, batch_size=len(videos)))
     results = [row.embeds for row in rows if row.embeds is not None]
     assert [row.file for row in rows] == [str(path) for path in videos]
@@ -64,7 +64,9 @@ def test_without_layers_the_prompts_are_the_same(pipeline: Pipeline, model: Path
     light = load_for_prompts(model, discover())
     assert not [name for name, _ in light.named_parameters() if ".layers." in name]
     assert light.llm.adapter() is None
-    for mine, theirs in zip(own_prompts(light, whole(videos)), own_prompts(pipeline, whole(videos)), strict=True):
+    for mine, theirs in zip(
+        own_prompts(light, complete_videos(videos)), own_prompts(pipeline, complete_videos(videos)), strict=True
+    ):
         assert torch.equal(mine, theirs)
 
 
@@ -106,8 +108,8 @@ def test_an_adapter_on_the_embeddings_keeps_the_whole_model(base: Path, tmp_path
 
 
 def test_prompts_do_not_depend_on_the_company(pipeline: Pipeline, videos: list[Path]) -> None:
-    together = own_prompts(pipeline, whole(videos))
-    for path, row in zip(whole(videos), together, strict=True):
+    together = own_prompts(pipeline, complete_videos(videos))
+    for path, row in zip(complete_videos(videos), together, strict=True):
         clip = Clip.open(path)
         (single,) = prompt_embeds(pipeline, collate([pipeline.prepare(clip)], [clip.subtitle]))
         assert single.shape == row.shape
@@ -122,10 +124,10 @@ def test_saving_and_loading_keeps_no_layers_option(pipeline: Pipeline, tmp_path:
 def test_clips_are_encoded_as_they_are_for_an_answer(
     pipeline: Pipeline, videos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, question = pipeline.encode, []
-    monkeypatch.setattr(pipeline, "encode", lambda batch, **how: question.append(how) or encode(batch, **how))
+    encode, options = pipeline.encode, []
+    monkeypatch.setattr(pipeline, "encode", lambda batch, **kwargs: options.append(kwargs) or encode(batch, **kwargs))
     clip = Clip.open(videos[0])
     batch = collate([pipeline.prepare(clip)], [clip.subtitle])
     prompt_embeds(pipeline, batch)
     pipeline.generate(batch)
-    assert question[0] == question[1] == {"alone": True}
+    assert options[0] == options[1] == {"one_by_one": True}

@@ -18,7 +18,7 @@ from affectgpt.serving.vllm_client import VllmServer, valid_url
 from affectgpt.serving.vllm_describe import describe_on_server
 
 
-def asked(url: str, **options: Any) -> VllmServer:
+def client_for(url: str, **options: Any) -> VllmServer:
     server = VllmServer(url, retries=0, timeout=5, **options)
     server.connect()
     return server
@@ -30,7 +30,7 @@ def test_the_server_gets_the_prompts_and_its_texts_come_back_in_order(
     clips = list(prompts_of_files(pipeline, videos))
     lengths = [len(clip.embeds) for clip in clips if clip.embeds is not None]
     server = vllm(lambda embeds: answer(f"  {len(embeds)} tokens\n"))
-    rows = list(describe_on_server(pipeline, clips, asked(server.url)))
+    rows = [described.row() for described in describe_on_server(pipeline, clips, client_for(server.url))]
     assert [row["id"] for row in rows] == [str(path) for path in videos]
     assert [row["text"] for row in rows if "error" not in row] == [f"{length} tokens" for length in lengths]
     assert rows[2]["text"] == "" and "broken.mp4" in rows[2]["error"]
@@ -50,13 +50,19 @@ def test_a_stop_text_is_cut_off_also_where_the_server_leaves_it(
     vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
     server = vllm(lambda embeds: answer("glad### and more"))
-    (row,) = describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url))
+    (row,) = (
+        described.row()
+        for described in describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client_for(server.url))
+    )
     assert row["text"] == "glad"
 
 
 def test_a_text_that_was_cut_says_so(vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]) -> None:
     server = vllm(lambda embeds: answer("glad", finish="length"))
-    (row,) = describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url))
+    (row,) = (
+        described.row()
+        for described in describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client_for(server.url))
+    )
     assert "as long as it may be" in row["notes"][-1]
 
 
@@ -66,7 +72,7 @@ def test_a_refused_prompt_costs_its_own_row_only(
     clips = [clip for clip in prompts_of_files(pipeline, videos) if clip.embeds is not None]
     longest = max(len(clip.embeds) for clip in clips)
     server = vllm(lambda e: answer(status=400, error="too long") if len(e) == longest else answer())
-    rows = list(describe_on_server(pipeline, clips, asked(server.url)))
+    rows = [described.row() for described in describe_on_server(pipeline, clips, client_for(server.url))]
     assert [("error" in row) for row in rows] == [len(clip.embeds) == longest for clip in clips]
     assert all("too long" in row["error"] for row in rows if "error" in row)
     assert {row["text"] for row in rows if "error" not in row} == {"calm"}
@@ -91,7 +97,7 @@ def test_a_server_that_fails_is_one_error(
     make, words = FATAL[case]
     server = vllm(lambda embeds: make(answer))
     with pytest.raises(RunError) as caught:
-        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:2]), asked(server.url)))
+        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:2]), client_for(server.url)))
     assert words in str(caught.value) and server.url in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -101,7 +107,10 @@ def test_an_answer_that_does_not_say_what_was_read_is_not_taken(
     usage: dict, vllm: Callable, answer: Callable, pipeline: Pipeline, videos: list[Path]
 ) -> None:
     server = vllm(lambda embeds: answer(usage=usage))
-    (row,) = describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url))
+    (row,) = (
+        described.row()
+        for described in describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client_for(server.url))
+    )
     assert row["text"] == "" and "usage.prompt_tokens" in row["error"] and "refuses" not in row["error"]
 
 
@@ -112,7 +121,7 @@ def test_a_redirect_takes_no_prompt_elsewhere(
     path = f"{second.url}/completions"
     server = vllm(lambda embeds: answer(status=307, headers={"Location": path}))
     with pytest.raises(RunError, match="a redirect to") as caught:
-        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
+        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client_for(server.url)))
     assert path in str(caught.value) and second.bodies == []
 
 
@@ -137,7 +146,7 @@ def test_a_reply_that_is_too_large_or_packed_is_not_read(
     ):
         server = vllm(lambda embeds, result=result: result)
         with pytest.raises(RunError, match=words):
-            list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
+            list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client_for(server.url)))
     assert len(sent) < 100
 
 
@@ -178,7 +187,7 @@ def test_names_of_the_server_make_no_lines_of_their_own(vllm: Callable) -> None:
 
 def test_no_server_is_one_error_at_once(stopped_after: Callable) -> None:
     with stopped_after(20), pytest.raises(RunError, match="check that the server runs"):
-        asked("http://127.0.0.1:9/v1")
+        client_for("http://127.0.0.1:9/v1")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +228,7 @@ def test_the_key_is_sent_and_never_shown(
     monkeypatch.setenv("VLLM_API_KEY", secret + "\n")
     server = vllm(lambda embeds: answer(status=401, error=f"the key {secret} is wrong"))
     with pytest.raises(AffectGPTError) as caught:
-        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), asked(server.url)))
+        list(describe_on_server(pipeline, prompts_of_files(pipeline, videos[:1]), client_for(server.url)))
     assert f"Bearer {secret}" in server.keys
     assert secret not in str(caught.value) and "[the key]" in str(caught.value)
     monkeypatch.setenv("VLLM_API_KEY", "söcret\x07")
@@ -239,7 +248,7 @@ def test_requests_are_sent_together_but_no_more_than_allowed(vllm: Callable, ans
     from affectgpt.core.config import GenerationConfig
     from affectgpt.serving.vllm_request import request_body
 
-    client = asked(server.url, parallel=3)
+    client = client_for(server.url, parallel=3)
     requests = [
         (n, lambda n=n: request_body(torch.full((2, 2), float(n)), GenerationConfig(), model="base"), 2)
         for n in range(9)
@@ -261,7 +270,7 @@ def test_the_first_answers_come_before_the_last_clip_is_read(vllm: Callable) -> 
             read.append(n)
             yield n, lambda: request_body(torch.ones(2, 2), GenerationConfig(), model="base"), 2
 
-    first = next(asked(server.url, parallel=4).replies(clips()))
+    first = next(client_for(server.url, parallel=4).replies(clips()))
     assert first[0] == 0 and len(read) <= 5
 
 
@@ -279,7 +288,7 @@ def test_an_interruption_does_not_wait_for_the_server(vllm: Callable, answer: Ca
     from affectgpt.core.config import GenerationConfig
     from affectgpt.serving.vllm_request import request_body
 
-    rows = asked(server.url, parallel=4).replies(
+    rows = client_for(server.url, parallel=4).replies(
         (n, lambda: request_body(torch.ones(2, 2), GenerationConfig(), model="base"), 2) for n in range(2)
     )
     threading.Thread(target=lambda: (time.sleep(0.2), held_out.set()), daemon=True).start()

@@ -64,11 +64,11 @@ def build(tmp_path: Path) -> Callable[..., Pipeline]:
     path.write_text(SMALL, encoding="utf-8")
     catalog = discover()
 
-    def made(*overrides: str) -> Pipeline:
+    def make(*overrides: str) -> Pipeline:
         config = read_config(path, catalog, overrides)
         return assemble(make_plan(config))
 
-    return made
+    return make
 
 
 @pytest.fixture

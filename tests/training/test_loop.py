@@ -227,12 +227,12 @@ def test_the_precision_of_training_does_not_stay_with_the_pipeline(build: Build,
 def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses are scaled as for fp16, on the CPU."""
 
-    def made(*arguments: Any) -> Any:
+    def make(*arguments: Any) -> Any:
         accelerator = make_accelerator(*arguments)
         accelerator.scaler = torch.amp.GradScaler(accelerator.device.type)
         return accelerator
 
-    monkeypatch.setattr(loop, "make_accelerator", made)
+    monkeypatch.setattr(loop, "make_accelerator", make)
 
 
 @pytest.mark.usefixtures("scaled")

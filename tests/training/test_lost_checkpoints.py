@@ -35,14 +35,14 @@ def stopped(build: Build, samples: list[Sample], tmp_path: Path) -> RunFolder:
     return run
 
 
-def kept(run: RunFolder) -> dict[Path, bytes]:
+def read_checkpoints(run: RunFolder) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
 
 
 def test_a_passing_read_error_ends_resume_and_costs_nothing(
     build: Build, samples: list[Sample], stopped: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = kept(stopped)
+    before = read_checkpoints(stopped)
 
     def gone(path: Path) -> str:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
@@ -51,7 +51,7 @@ def test_a_passing_read_error_ends_resume_and_costs_nothing(
         patch.setattr(checkpoint_files, "sha256_of_file", gone)
         with pytest.raises(CheckpointError, match="cannot be read"):
             train(build(*SETTINGS), samples, run=stopped, resume=True)
-    assert kept(stopped) == before
+    assert read_checkpoints(stopped) == before
     assert train(build(*SETTINGS), samples, run=stopped, resume=True).resumed == 4
 
 
@@ -60,11 +60,11 @@ def test_with_nothing_but_damaged_checkpoints_it_does_not_start_again(
 ) -> None:
     for path in stopped.checkpoints.glob("*/tensors.safetensors"):
         os.truncate(path, 99)
-    before = kept(stopped)
+    before = read_checkpoints(stopped)
     with pytest.raises(CheckpointError, match="none of the checkpoints") as caught:
         train(build(*SETTINGS), samples, run=stopped, resume=True)
     assert "move them away" in str(caught.value) and "has 99 bytes" in str(caught.value)
-    assert kept(stopped) == before
+    assert read_checkpoints(stopped) == before
 
 
 def test_with_nothing_but_unfinished_checkpoints_it_starts_again(
@@ -75,14 +75,14 @@ def test_with_nothing_but_unfinished_checkpoints_it_starts_again(
     notes: list[str] = []
     again = train(build(*SETTINGS), samples, run=stopped, resume=True, on_note=notes.append)
     assert again.resumed == 0 and len(again.losses) == 7
-    assert "cut short" in notes[0] and "from nothing" in notes[-1]
+    assert "interrupted" in notes[0] and "from the beginning" in notes[-1]
 
 
 def test_processes_that_find_different_checkpoints_do_not_train(
     build: Build, samples: list[Sample], stopped: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = kept(stopped)
+    before = read_checkpoints(stopped)
     monkeypatch.setattr(saving, "gather_object", lambda own: [*own, "no checkpoint"])
     with pytest.raises(ConfigError, match="process 0: step 4; process 1: no checkpoint"):
         train(build(*SETTINGS), samples, run=stopped, resume=True)
-    assert kept(stopped) == before
+    assert read_checkpoints(stopped) == before

@@ -25,31 +25,31 @@ def sample(subtitle: str = "words", **there: bool) -> Sample:
     return Sample("a", media, subtitle, "answer")
 
 
-def left(item: Sample) -> tuple[str, ...]:
+def modalities_of(item: Sample) -> tuple[str, ...]:
     streams = [name for name, media in item.media.items() if media is not None]
     return (*streams, *(["subtitle"] if item.subtitle else []))
 
 
 def test_each_modality_is_taken_about_equally_often_and_one_at_a_time() -> None:
     drop, full = ModalityDropout(plan(face="face", audio="audio"), 0.6), sample(face=True, audio=True)
-    results = [left(drop.apply(full, DRAW)) for _ in range(3000)]
+    results = [modalities_of(drop.apply(full, DRAW)) for _ in range(3000)]
     shares = {retained: results.count(retained) / len(results) for retained in set(results)}
     pairs = {("audio", "subtitle"), ("face", "subtitle"), ("face", "audio")}
     assert set(shares) == {("face", "audio", "subtitle"), *pairs}
     assert abs(shares[("face", "audio", "subtitle")] - 0.4) < 0.04
     assert all(abs(share - 0.2) < 0.04 for retained, share in shares.items() if len(retained) == 2)
-    assert left(full) == ("face", "audio", "subtitle")
+    assert modalities_of(full) == ("face", "audio", "subtitle")
 
 
 def test_a_stream_goes_from_every_encoder_that_reads_it() -> None:
     drop = ModalityDropout(plan(one="face", two="face", audio="audio"), 0.99)
-    names = {left(drop.apply(sample("", one=True, two=True, audio=True), DRAW)) for _ in range(50)}
+    names = {modalities_of(drop.apply(sample("", one=True, two=True, audio=True), DRAW)) for _ in range(50)}
     assert names - {("one", "two", "audio")} == {("one", "two"), ("audio",)}
 
 
 def test_the_last_stream_is_never_taken() -> None:
     drop = ModalityDropout(plan(face="face", audio="audio"), 0.99)
-    assert {left(drop.apply(sample("", face=True, audio=False), DRAW)) for _ in range(50)} == {("face",)}
+    assert {modalities_of(drop.apply(sample("", face=True, audio=False), DRAW)) for _ in range(50)} == {("face",)}
 
 
 def test_no_chance_changes_nothing() -> None:

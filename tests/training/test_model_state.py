@@ -207,13 +207,13 @@ def test_an_optimizer_of_something_else_is_refused() -> None:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[None]:
+def single_process(tmp_path: Path) -> Iterator[None]:
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("single_process")
 def test_wrappers_change_no_name() -> None:
     model, optimizer = fresh()
     steps(model, optimizer, range(2))
@@ -252,7 +252,7 @@ def _split(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 
-    def made(seed: int) -> tuple[nn.Module, torch.optim.AdamW]:
+    def build(seed: int) -> tuple[nn.Module, torch.optim.AdamW]:
         torch.manual_seed(1)
         model = Plain()
         torch.manual_seed(seed)
@@ -276,7 +276,7 @@ def _split(rank: int, folder: str) -> None:
             losses.append(loss.item())
         return losses
 
-    model, optimizer = made(0)
+    model, optimizer = build(0)
     assert isinstance(model.first.weight, DTensor)
     run(model, optimizer, range(2))
     tensors = gather(model, optimizer)
@@ -286,7 +286,7 @@ def _split(rank: int, folder: str) -> None:
     assert bool(tensors) == (rank == 0)
     assert inputs[0]["optimizer.first.weight.exp_avg"].shape == (7, 5)
     assert not any("fixed" in name for name in inputs[0])
-    second, other_optimizer = made(9)
+    second, other_optimizer = build(9)
     restore(second, other_optimizer, inputs[0])
     assert run(second, other_optimizer, range(2, 5)) == process
     ends = gather(model, optimizer), gather(second, other_optimizer)

@@ -255,7 +255,7 @@ def test_without_a_checkpoint_it_starts_from_nothing_and_says_so(
     with pytest.raises(Killed):
         train(build(*settings), mixed(samples), run=run, on_step=stop_after(3))
     again = train(build(*settings), mixed(samples), run=run, resume=True, on_note=notes.append)
-    assert len(notes) == 1 and "from nothing" in notes[0] and len(rows(run)) == 7
+    assert len(notes) == 1 and "from the beginning" in notes[0] and len(rows(run)) == 7
     assert again.losses == train(build(*HARD), mixed(samples)).losses and not run.checkpoints.exists()
 
 
@@ -300,8 +300,8 @@ def test_a_log_that_does_not_reach_the_checkpoint_is_refused(
 def test_two_runs_at_a_time_are_refused(build: Build, samples: list[Sample], tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     script = (
-        "import sys; from pathlib import Path; from affectgpt.files.locks import alone\n"
-        "with alone(Path(sys.argv[1])): print('there', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from affectgpt.files.locks import exclusive\n"
+        "with exclusive(Path(sys.argv[1])): print('there', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(run.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as second:

@@ -10,7 +10,7 @@ import pytest
 
 CALL = """\
 print("working")
-synthetic.generate(Path("clips"), clips=2, seed=0, workers=WORKERS)
+synthetic.write_clips(Path("clips"), clips=2, seed=0, workers=WORKERS)
 """
 HEAD = """\
 from pathlib import Path

@@ -58,12 +58,12 @@ def config(tmp_path: Path) -> Path:
 def plan(config: Path) -> Callable[..., Plan]:
     """Plans the small pipeline with values changed as on the command line."""
 
-    def made(*overrides: str) -> Plan:
+    def make(*overrides: str) -> Plan:
         catalog = discover()
         checked = read_config(config, catalog, overrides)
         return make_plan(checked)
 
-    return made
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +77,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
 def own_clips(tmp_path: Path) -> Callable[..., list[Example]]:
     """Such clips for one test alone."""
 
-    def made(count: int) -> list[Example]:
+    def make(count: int) -> list[Example]:
         return [clip(tmp_path / "own", index) for index in range(count)]
 
-    return made
+    return make
 
 
 def clip(folder: Path, index: int, *, sound: bool = True, face: bool = True) -> Example:

@@ -59,7 +59,7 @@ def test_normalise_equals_the_reference_processor() -> None:
     torch.testing.assert_close(normalise(pixels, CLIP_MEAN, CLIP_STD), expected, rtol=0, atol=1e-6)
 
 
-class Shown:
+class DisplayedClip:
     """A clip of `count` pictures, picture k of the level k in its first channel and 100 + k in its last."""
 
     def __init__(self, count: int) -> None:
@@ -74,12 +74,12 @@ class Shown:
 
 @pytest.mark.parametrize(("stored", "levels"), [(3, [0, 1, 2, 2, 2]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])])
 def test_the_last_picture_is_repeated_where_the_released_model_does(stored: int, levels: list[int]) -> None:
-    result = prepare_pictures(Shown(stored), "face", 5, 16, "rgb", "released", "squash")  # type: ignore[arg-type]
+    result = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "rgb", "released", "squash")  # type: ignore[arg-type]
     assert result is not None and result.values.shape == (5, 3, 16, 16)
     assert result.values[:, 0, 0, 0].tolist() == levels and result.times.tolist() == [level / 2 for level in levels]
-    turned = prepare_pictures(Shown(stored), "face", 5, 16, "bgr", "released", "squash")  # type: ignore[arg-type]
+    turned = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "bgr", "released", "squash")  # type: ignore[arg-type]
     assert turned is not None and torch.equal(turned.values, result.values.flip(1))
-    plain = prepare_pictures(Shown(stored), "face", 5, 16, "rgb")  # type: ignore[arg-type]
+    plain = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "rgb")  # type: ignore[arg-type]
     assert plain is not None and len(plain.values) == 1
 
 

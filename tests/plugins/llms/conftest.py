@@ -80,7 +80,7 @@ def rewrite() -> Callable[..., None]:
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _isolate_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No other model of this machine is found, nothing is downloaded, nothing is printed."""
     from huggingface_hub import constants
 
