@@ -20,8 +20,8 @@ WHEELS = WheelSet("t", (Wheel("w", {}, lambda word, level: word if word in WORDS
 READABLE = "the prediction is an error or could not be read"
 
 
-def score(task: Task, true: Mapping[str, Any], said: Any, **rules: Any) -> DatasetResult:
-    predictions = [Prediction(*each) if isinstance(each, tuple) else each for each in said]
+def score(task: Task, true: Mapping[str, Any], predictions: Any, **rules: Any) -> DatasetResult:
+    predictions = [Prediction(*each) if isinstance(each, tuple) else each for each in predictions]
     scorer = DatasetScorer(Truth("d", "D", task, true), SectorTable(WHEELS), Resampling(50), ScoringRules(**rules))
     return scorer.read(predictions)
 
@@ -164,7 +164,9 @@ def test_a_sentiment_of_any_shape_is_no_sentiment() -> None:
 def test_large_predictions_are_scored_a_few_at_a_time_and_shown_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     add = DatasetScorer._add
-    monkeypatch.setattr(DatasetScorer, "_add", lambda self, said: (sizes.append(len(said)), add(self, said))[1])
+    monkeypatch.setattr(
+        DatasetScorer, "_add", lambda self, predictions: (sizes.append(len(predictions)), add(self, predictions))[1]
+    )
     monkeypatch.setattr(scoring, "LARGEST_CHUNK", 10_000)
     true = {str(i): ["happy"] for i in range(20)}
     result = score("fine-grained", true, [(str(i), ["sad"] * 1000, "text " * 500) for i in range(20)])
