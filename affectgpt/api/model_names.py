@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from affectgpt.api.resolve import choose_device
 from affectgpt.bundled import TINY
+from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.messages import did_you_mean
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -24,9 +26,8 @@ ModelName: TypeAlias = "Pipeline | str | PathLike[str]"
 def model_folder(name: str | PathLike[str], *, revision: str | None = None, token: str | None = None) -> Path:
     """The folder of the saved model `name`; one on the Hub is downloaded, and its commit logged.
 
-    A path that does not exist comes back as it is.
-
-    Raises ConfigError for an invalid name on the Hub, CheckpointError, RunError when the Hub cannot be reached.
+    Raises ConfigError when there is no such folder or the name is invalid, CheckpointError, and RunError when the Hub
+    cannot be reached.
     """
     path = Path(name)
     # A name may be longer than a file system takes, which `Path.is_dir` raises.
@@ -36,7 +37,15 @@ def model_folder(name: str | PathLike[str], *, revision: str | None = None, toke
         return TINY
     from affectgpt.hub.loading import local_folder
 
-    return local_folder(path, revision, token=token, tell=_LOG.info)
+    folder = local_folder(path, revision, token=token, tell=_LOG.info)
+    if not os.path.isdir(folder):
+        raise ConfigError(
+            "there is no such model",
+            where=str(name),
+            expected='the folder of a saved model, "tiny", or owner/name[@revision] on the Hub',
+            hint=did_you_mean(str(name), [TINY.name]),
+        )
+    return folder
 
 
 def load_named(

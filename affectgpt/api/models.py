@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +14,6 @@ from affectgpt.api.resolve import Plugins, Progress, catalog_for, choose_device
 from affectgpt.api.start import ConfigLike, plan_config
 from affectgpt.core.description import Description as Description
 from affectgpt.registry.errors import ConfigError, Problem
-from affectgpt.registry.messages import did_you_mean
 
 if TYPE_CHECKING:
     from affectgpt.core.describing import OneClip
@@ -52,13 +50,6 @@ def load(
     location = choose_device(device)
     catalog = catalog_for(plugins)
     folder = model_folder(name, revision=revision, token=token)
-    if not os.path.isdir(folder):
-        raise ConfigError(
-            "there is no such model",
-            where=str(name),
-            expected='the folder of a saved model, "tiny", or owner/name[@revision] on the Hub',
-            hint=did_you_mean(str(name), ["tiny"]),
-        )
     catalog.load_deferred()
     from affectgpt.core.saved.model import load as read
 

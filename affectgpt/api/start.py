@@ -69,9 +69,10 @@ def _find_file(name: str) -> Path:
     expected = "a pipeline YAML file, or the folder of a saved model"
     path = Path(name)
     try:
-        if path.is_file():
-            return path
         is_folder = bool(name) and path.is_dir()
+        if path.exists() and not is_folder:
+            # Also a device or a pipe: the reader refuses it without opening it.
+            return path
     except OSError as error:
         raise ConfigError(problem, where=name, found=error.strerror or str(error), expected=expected) from None
     if is_folder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 import threading
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from affectgpt.api.server import describe_on_server, export_prompts
@@ -34,8 +37,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[dict[st
 
         def do_POST(self) -> None:
             requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            embeds = torch.load(io.BytesIO(base64.b64decode(requests[-1]["prompt_embeds"])), weights_only=True)
             choice = {"index": 0, "text": f" text {len(requests)}", "finish_reason": "stop"}
-            usage = {"prompt_tokens": 1, "completion_tokens": 4, "total_tokens": 5}
+            usage = {"prompt_tokens": len(embeds), "completion_tokens": 4, "total_tokens": len(embeds) + 4}
             shared = {"id": "1", "object": "text_completion", "created": 0, "model": "mine"}
             self.send({**shared, "choices": [choice], "usage": usage})
 

@@ -41,7 +41,7 @@ def test_subtitle_that_is_no_subtitle(workspace: Any, refused: Callable) -> None
 
 
 def test_no_such_model(workspace: Any, refused: Callable) -> None:
-    refused(["describe", workspace.good_clip(), "--model", "nomodel"], "nomodel", "not a saved model")
+    refused(["describe", workspace.good_clip(), "--model", "nomodel"], "nomodel", "there is no such model")
 
 
 def test_folder_that_is_no_model(workspace: Any, refused: Callable) -> None:

@@ -209,8 +209,8 @@ def test_two_runs_do_not_work_in_one_folder(run: Callable[..., Any], workspace: 
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from affectgpt.files.locks import alone\n"
-            "with alone(Path('out')): print('ready', flush=True); sys.stdin.read()",
+            "import sys; from pathlib import Path; from affectgpt.files.locks import exclusive\n"
+            "with exclusive(Path('out')): print('ready', flush=True); sys.stdin.read()",
         ],
         cwd=workspace.root,
         stdin=subprocess.PIPE,

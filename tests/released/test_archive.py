@@ -91,7 +91,7 @@ def test_a_file_of_an_older_format_before_the_archive(saved: Path) -> None:
         for record in old.infolist():
             new.writestr(record.filename, old.read(record))
     assert list(torch.load(path, weights_only=True)["model"]) == ["other"]
-    refused(path, "stands before")
+    refused(path, "data before the archive")
 
 
 @pytest.mark.parametrize("more", ["data/aaaa", "data/01", "data/x/1", "DATA/1", "data/", "data/1 ", "data/\u0663"])

@@ -144,7 +144,7 @@ def test_the_mean_is_the_plain_mean_with_an_interval_of_its_own() -> None:
     tallies = {"a": tally_of([True, False] * 50), "b": tally_of([True] * 5)}
     figure = mean_figure(tallies)
     assert figure.value == pytest.approx(0.75) and figure.low is not None and 0.69 < figure.low < 0.73
-    assert figure(math.nan, np.zeros(3)).value is None
+    assert resampling.figure(math.nan, np.zeros(3)).value is None
 
 
 def test_replicates_without_a_value_are_left_out_and_too_many_give_no_interval() -> None:
@@ -159,7 +159,7 @@ def test_replicates_without_a_value_are_left_out_and_too_many_give_no_interval()
     figure = rare(2)
     assert np.isnan(figure.replicates()["share"]).mean() == pytest.approx(math.exp(-2), abs=0.03)
     assert figure.figures()["share"] == Figure(1.0, 1.0, 1.0)
-    assert figure(0.5, np.array([0.4, np.nan, np.nan])) == Figure(0.5)
+    assert resampling.figure(0.5, np.array([0.4, np.nan, np.nan])) == Figure(0.5)
 
 
 def test_few_draws_at_once_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
