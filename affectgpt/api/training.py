@@ -315,18 +315,18 @@ def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]
     expected = "a manifest, a data set folder, a list of Example, or a list of Sample"
     if not isinstance(data, Iterable) or isinstance(data, Mapping):
         raise DataError("these are not clips with labels", where=argument, found=type(data).__name__, expected=expected)
-    data = list(data)
-    if not data:
+    clips = list(data)
+    if not clips:
         raise DataError("there is no clip", where=argument, found="an empty list", expected=expected)
-    examples = [clip for clip in data if isinstance(clip, Example)]
-    if len(examples) == len(data):
+    examples = [clip for clip in clips if isinstance(clip, Example)]
+    if len(examples) == len(clips):
         return examples
     from affectgpt.data.samples import Sample
 
-    samples = [clip for clip in data if isinstance(clip, Sample)]
-    if len(samples) == len(data):
+    samples = [clip for clip in clips if isinstance(clip, Sample)]
+    if len(samples) == len(clips):
         return samples
-    kinds = sorted({type(clip).__name__ for clip in data})
+    kinds = sorted({type(clip).__name__ for clip in clips})
     raise DataError(
         "these are not clips with labels",
         where=argument,

@@ -72,8 +72,7 @@ def _as_sentiments(values: ValueSource) -> ValueSource:
 
 
 def _sentiment(value: object) -> object:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
-    if not is_number:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
         return value
     return "positive" if value > 0 else "negative" if value < 0 else "neutral"
 
