@@ -165,7 +165,7 @@ def test_features_are_those_of_its_own_encoders(workspace: Any, run: Callable) -
 
 def test_a_pickle_is_read_only_when_allowed(workspace: Any, run: Callable, refused: Callable) -> None:
     data = workspace.data(2)
-    refused([*workspace.train(data), "--allow-pickle"], "--allow-pickle: only a saved model")
+    refused([*workspace.train(data), "--allow-pickle"], "only a saved model needs a permission")
     assert run(*further(workspace.model, data, "out", "--allow-pickle")).code == 0
 
 
