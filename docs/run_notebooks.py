@@ -47,9 +47,15 @@ def main() -> int:
 
 
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write a notebook with its outputs, without execution times."""
+    """Write a notebook with its outputs, without execution times and without the folders of this machine."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        outputs = [output for output in cell.get("outputs", []) if "TqdmWarning" not in output.get("text", "")]
+        for output in outputs:
+            if "text" in output:
+                output["text"] = output["text"].replace(f"{EXAMPLES.parent}/", "")
+        if "outputs" in cell:
+            cell["outputs"] = outputs
     size = sum(len(str(cell.get("outputs", ""))) for cell in notebook.cells)
     if size > LIMIT:
         raise SystemExit(f"{path.name}: its outputs are {size} bytes, more than {LIMIT}")
