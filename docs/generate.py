@@ -132,9 +132,9 @@ def _commands() -> Iterator[tuple[str, Any]]:
     """Each command of the application with its full name; groups come before their commands."""
     import typer.main
 
-    from affectgpt.cli.main import app
+    from affectgpt.cli.main import application
 
-    for name, command in sorted(typer.main.get_command(app).commands.items()):
+    for name, command in sorted(typer.main.get_command(application()).commands.items()):
         yield name, command
         yield from ((f"{name} {child}", part) for child, part in sorted(getattr(command, "commands", {}).items()))
 

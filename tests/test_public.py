@@ -75,7 +75,7 @@ def describe_commands(command: Any, path: str = "affectgpt") -> dict[str, list[s
 
 
 def describe_public() -> dict[str, Any]:
-    app = import_module("affectgpt.cli.main").app
+    app = import_module("affectgpt.cli.main").application()
     return {"names": describe_names(), "commands": describe_commands(typer.main.get_command(app))}
 
 

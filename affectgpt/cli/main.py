@@ -6,30 +6,12 @@ import errno
 import io
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from affectgpt import __version__, api
-from affectgpt.cli import (
-    check,
-    convert,
-    data,
-    demo,
-    describe,
-    encode,
-    environment,
-    generate,
-    hub,
-    new,
-    plugins,
-    schema,
-    score,
-    serve_embeds,
-    synth,
-    train,
-    unibench,
-)
 from affectgpt.cli.arguments import options_of, show_log_as_notes, show_warnings_as_lines, with_options
 from affectgpt.cli.printable import json_text, printable
 from affectgpt.registry.errors import AffectGPTError
@@ -38,30 +20,46 @@ from affectgpt.registry.errors import AffectGPTError
 UsageError: Any = typer.BadParameter.__base__
 _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
-app = typer.Typer(
-    name="affectgpt",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Describe a person's emotion from video, voice and words; assemble, check and train such models.",
-)
-app.command("describe")(describe.command)
-app.command("demo")(demo.command)
-app.command("encode")(encode.command)
-app.command("env")(environment.command)
-app.command("generate")(generate.command)
-app.command("score")(score.command)
-app.command("serve-embeds")(serve_embeds.command)
-app.command("unibench")(unibench.command)
-app.command("train")(train.command)
-app.command("check")(check.command)
-app.command("schema")(schema.command)
-app.command("synth")(synth.command)
-app.command("new")(new.command)
-app.add_typer(convert.app, name="convert")
-app.add_typer(data.app, name="data")
-app.add_typer(hub.app, name="hub")
-app.add_typer(plugins.app, name="plugins")
+# In the order of the help: names of commands, and after them those of groups of commands.
+_COMMANDS = {
+    "describe": "describe",
+    "demo": "demo",
+    "encode": "encode",
+    "env": "environment",
+    "generate": "generate",
+    "score": "score",
+    "serve-embeds": "serve_embeds",
+    "unibench": "unibench",
+    "train": "train",
+    "check": "check",
+    "schema": "schema",
+    "synth": "synth",
+    "new": "new",
+    "convert": "convert",
+    "data": "data",
+    "hub": "hub",
+    "plugins": "plugins",
+}
+
+
+def application(only: str | None = None) -> typer.Typer:
+    """The command line with all commands of this package, or with the one named `only`."""
+    app = typer.Typer(
+        name="affectgpt",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Describe a person's emotion from video, voice and words; assemble, check and train such models.",
+    )
+    app.callback()(_options)
+    for name, module_name in _COMMANDS.items():
+        if only in (None, name):
+            module = import_module(f"affectgpt.cli.{module_name}")
+            if hasattr(module, "app"):
+                app.add_typer(module.app, name=name)
+            else:
+                app.command(name)(module.command)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -70,7 +68,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
@@ -88,11 +85,13 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     show_warnings_as_lines()
     show_log_as_notes()
-    arguments = sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word != "--debug"]
     # Also after the command's name, where people put it.
-    debug = "--debug" in arguments
-    arguments = [*(["--debug"] if debug else []), *(each for each in arguments if each != "--debug")]
+    debug = "--debug" in sys.argv[1:]
+    arguments = [*(["--debug"] if debug else []), *words]
     as_json = "--json" in arguments
+    # Another command's imports and options would cost more time than most of `check` and `plugins`.
+    app = application(words[0] if words and words[0] in _COMMANDS else None)
     try:
         catalog = api.discover()
         catalog.call_hook("affectgpt_cli", app=app)
@@ -101,10 +100,10 @@ def main() -> None:
     except AffectGPTError as error:
         if debug:
             raise
-        _show(error, as_json=as_json)
+        _show(error, app, as_json=as_json)
         raise SystemExit(error.exit_code) from None
     except UsageError as error:
-        _show(AffectGPTError(error.format_message(), where="the command line", hint="see --help"), as_json=as_json)
+        _show(AffectGPTError(error.format_message(), where="the command line", hint="see --help"), app, as_json=as_json)
         raise SystemExit(AffectGPTError.exit_code) from None
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
@@ -116,7 +115,9 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_ERRORS:
             found = error.strerror or str(error)
-            _show(AffectGPTError("this path cannot be used", where=str(error.filename), found=found), as_json=as_json)
+            _show(
+                AffectGPTError("this path cannot be used", where=str(error.filename), found=found), app, as_json=as_json
+            )
             raise SystemExit(AffectGPTError.exit_code) from None
         typer.echo(printable(f"error: {type(error).__name__}: {error}"), err=True)
         typer.echo("  to do: run again with --debug for the traceback", err=True)
@@ -135,7 +136,7 @@ def _reader_is_gone() -> bool:
     return False
 
 
-def _show(error: AffectGPTError, *, as_json: bool) -> None:
+def _show(error: AffectGPTError, app: typer.Typer, *, as_json: bool) -> None:
     options = options_of(app, sys.argv[1:])
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:

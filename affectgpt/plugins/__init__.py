@@ -1,7 +1,8 @@
 """The built-in plugins, declared to the registry by the same entry point as those of another package.
 
 A plugin is two modules side by side: `NAME_config.py`, without torch, holds its options and its declaration `SPEC`;
-`NAME.py` holds the class that does the work.
+`NAME.py` holds the class that does the work. Configs build their validators when they are used (`defer_build`): a
+command uses few of them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -287,10 +289,33 @@ def test_a_hook_adds_a_command(run: Callable, monkeypatch: pytest.MonkeyPatch) -
     catalog = Catalog()
     catalog.add_module(module, Origin("their-package", "1.0"))
     monkeypatch.setattr(cli.api, "discover", lambda: catalog)
-    monkeypatch.setattr(cli.app, "registered_commands", list(cli.app.registered_commands))
     outcome = run("greet", "you")
     assert (outcome.code, outcome.out) == (0, "hello you\n")
     assert "greet" in run("--help").out
+
+
+def test_a_word_that_is_no_command_or_no_option_gets_the_whole_list(run: Callable) -> None:
+    unknown = run("describ")
+    assert unknown.code == 2 and "No such command" in unknown.err
+    everything = run("--help").out
+    assert run("--help", "check").out == everything
+    assert {"check", "describe", "env", "plugins", "serve-embeds"} <= set(everything.split())
+
+
+def test_a_command_imports_no_other_command() -> None:
+    script = """
+import sys
+from affectgpt.cli.main import main
+sys.argv = ["affectgpt", "plugins", "--json"]
+try:
+    main()
+except SystemExit:
+    names = {name for name in sys.modules if name.startswith("affectgpt.cli.")}
+    print(sorted(names), file=sys.stderr)
+"""
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    parts = ("arguments", "main", "options", "plugins", "printable")
+    assert process.stderr.strip() == str([f"affectgpt.cli.{part}" for part in parts])
 
 
 def test_the_version_is_that_of_the_distribution(run: Callable) -> None:

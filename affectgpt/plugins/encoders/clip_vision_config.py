@@ -28,7 +28,7 @@ PictureSpread = Literal["middles", "released"]
 Resize = Literal["crop", "squash"]
 
 
-class ClipArchitecture(PluginConfig):
+class ClipArchitecture(PluginConfig, defer_build=True):
     """Sizes of a CLIP vision tower, under the names of its `vision_config`."""
 
     hidden_size: int = Field(default=768, gt=0)

@@ -20,7 +20,7 @@ SPEC = PluginSpec(
 )
 
 
-class MelOptions(EncoderConfig):
+class MelOptions(EncoderConfig, defer_build=True):
     """The spectrogram: its number of mel bands, and the length and the distance of its frames."""
 
     streams: ClassVar[tuple[str, ...]] = ("audio",)

@@ -37,7 +37,7 @@ def open_clip_configs() -> dict[str, Path]:
     return {file.stem: file for file in (Path(spec.origin).parent / "model_configs").glob("*.json")}
 
 
-class OpenClipVisionConfig(EncoderConfig):
+class OpenClipVisionConfig(EncoderConfig, defer_build=True):
     """`open-clip`: one token per frame, the image embedding of an open_clip model, not normalised in length."""
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")

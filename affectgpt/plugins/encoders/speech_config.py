@@ -28,7 +28,7 @@ FAMILIES: tuple[Family, ...] = ("hubert", "wavlm", "wav2vec2", "data2vec-audio")
 Resampling = Literal["libav", "sinc"]
 
 
-class SpeechArchitecture(PluginConfig):
+class SpeechArchitecture(PluginConfig, defer_build=True):
     """Sizes of a speech model, under the names of its `config.json`."""
 
     model_type: Family = "hubert"

@@ -46,7 +46,7 @@ _OURS = (
 )
 
 
-class TimmConfig(EncoderConfig):
+class TimmConfig(EncoderConfig, defer_build=True):
     """Which timm model, with which arguments, and how wide its features are."""
 
     model: str = Field(min_length=1, description="timm name, with or without a tag: resnet18, resnet18.a1_in1k")

@@ -11,7 +11,7 @@ from affectgpt.core.contracts import EncoderConfig, ModelPath
 from affectgpt.plugins.known_models import known_parameters, model_config
 
 
-class WeightsConfig(EncoderConfig):
+class WeightsConfig(EncoderConfig, defer_build=True):
     """Which model, whether its trained weights are read, and how they are held.
 
     A subclass adds `architecture`, a pydantic model of the sizes, for a model that has no folder and no name.

@@ -17,7 +17,7 @@ SPEC = PluginSpec(
 )
 
 
-class LexiconConfig(ExtractorConfig):
+class LexiconConfig(ExtractorConfig, defer_build=True):
     """`lexicon`: rules over a curated list of emotion words, no model.
 
     A label is kept when its evidence is at least `keep` of that of the best-supported label of the text.

@@ -53,7 +53,7 @@ class Endpoint(BaseModel):
         return value.rstrip("/")
 
 
-class LLMExtractorConfig(ExtractorConfig):
+class LLMExtractorConfig(ExtractorConfig, defer_build=True):
     """`llm`: a language model is asked, greedily, for the emotion words and then for the sentiment of those."""
 
     llm: dict[str, Any] | None = Field(

@@ -32,7 +32,7 @@ def layer(width: int) -> int:
     return 4 * width + attention(width) + linear(width, 4 * width) + linear(4 * width, width)
 
 
-class RepeatedTokenConfig(FuserConfig):
+class RepeatedTokenConfig(FuserConfig, defer_build=True):
     """A fuser with one token per clip, which `copies` repeats."""
 
     copies: int = Field(
@@ -40,7 +40,7 @@ class RepeatedTokenConfig(FuserConfig):
     )
 
 
-class WidestInputConfig(FuserConfig):
+class WidestInputConfig(FuserConfig, defer_build=True):
     """A fuser whose result has the width `dim`, or that of its widest input."""
 
     dim: int | None = Field(default=None, gt=0, description="width of the result; default: the widest input")

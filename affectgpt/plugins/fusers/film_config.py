@@ -22,7 +22,7 @@ SPEC = PluginSpec(
 )
 
 
-class FilmConfig(FuserConfig):
+class FilmConfig(FuserConfig, defer_build=True):
     """`film`: the first input's tokens, scaled and shifted feature by feature by the other inputs."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)

@@ -35,7 +35,7 @@ class LoRA(BaseModel):
     targets: tuple[str, ...] = _PROJECTIONS
 
 
-class CausalLMConfig(LLMConfig):
+class CausalLMConfig(LLMConfig, defer_build=True):
     """`causal-lm`: any decoder that transformers can load as AutoModelForCausalLM."""
 
     model: ModelPath | None = Field(default=None, description="a model's name or folder")
