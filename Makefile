@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 CLIP := examples/clips/astronaut_voice.mp4
 QUICK := $(addprefix tests/,api core data/test_samples.py files kernels/test_import.py lexicon media registry test_moved.py unibench)
 
+# A program that a test starts would otherwise compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo quick test test-all lint snapshot release-check package tiny clean docs docs-test notebooks
 
 $(READY): pyproject.toml constraints.txt

@@ -10,8 +10,11 @@ from pathlib import Path
 
 # Read once, when huggingface_hub is imported: without it, a missing model costs a minute of tries on the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Each process of pytest-xdist has a core; more threads would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from filelock import FileLock
 
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
@@ -50,9 +53,7 @@ def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """32 synthetic training clips of seed 7. Not to be changed by a test."""
     from affectgpt.synthetic.clips import write_clips
 
-    folder = tmp_path_factory.mktemp("synthetic") / "train"
-    write_clips(folder, clips=32, seed=7, workers=2)
-    return folder
+    return _written_once(tmp_path_factory, "train", lambda folder: write_clips(folder, clips=32, seed=7, workers=1))
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +62,19 @@ def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from affectgpt.synthetic.difficulty import Difficulty
     from affectgpt.synthetic.unibench import write_unibench
 
-    folder = tmp_path_factory.mktemp("synthetic") / "benchmark"
-    write_unibench(folder, clips_per_set=3, seed=5, workers=2, difficulty=Difficulty(seconds=(1.0, 1.2)))
+    def write(folder: Path) -> None:
+        write_unibench(folder, clips_per_set=3, seed=5, workers=1, difficulty=Difficulty(seconds=(1.0, 1.2)))
+
+    return _written_once(tmp_path_factory, "benchmark", write)
+
+
+def _written_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None]) -> Path:
+    """The folder `name` of this run, which the first process that needs it writes."""
+    root = factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            write(folder)
     return folder
 
 

@@ -198,6 +198,7 @@ def test_without_the_package_the_plugin_is_unknown(
     assert code == 2 and "there is no fuser plugin 'highway'" in err
 
 
+@pytest.mark.slow
 def test_the_package_passes_its_own_tests(site: Path) -> None:
     tests = str(PACKAGE / "tests")
     process = subprocess.run(

@@ -105,9 +105,9 @@ def test_a_module_that_never_was_is_not_found(name: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import affectgpt.kernels.cross_modal_attention",
-        "import affectgpt.kernels.cross_modal_attention.reference",
-        "import affectgpt.kernels.absorbed_cross_modal_attention.fold",
+        pytest.param("import affectgpt.kernels.cross_modal_attention", marks=pytest.mark.slow),
+        pytest.param("import affectgpt.kernels.cross_modal_attention.reference", marks=pytest.mark.slow),
+        pytest.param("import affectgpt.kernels.absorbed_cross_modal_attention.fold", marks=pytest.mark.slow),
         "from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights",
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from affectgpt.api.model_names import ModelName, load_named
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, path_of, progress_callback
 from affectgpt.api.scores import Unreadable, check_resamples, run_scorer, scorer_for
 from affectgpt.api.training import call_hooks
 from affectgpt.registry.errors import ConfigError, DataError
@@ -78,7 +78,7 @@ def predict(
         return _predict(
             catalog,
             sources,
-            Path(out),
+            path_of(out, "out"),
             on_progress,
             model=model,
             batch_size=batch_size,
@@ -144,7 +144,7 @@ def unibench(
     from affectgpt.unibench.score_run import pair_files
     from affectgpt.unibench.sources import check_sets
 
-    out, sets = Path(out), check_sets(sets)
+    out, sets = path_of(out, "out"), check_sets(sets)
     # True labels that cannot be used are found before anything is written.
     truths = [source.truth() for source in data_sources(data, sets, media=False, limit=limit)] if data else []
     with progress_callback(progress) as on_progress, exclusive(out):
@@ -185,7 +185,7 @@ def doctor(
 
     with progress_callback(progress) as on_progress:
         return inspect_folder(
-            Path(data),
+            path_of(data, "data"),
             manifest=manifest,
             decode=decode,
             workers=workers,

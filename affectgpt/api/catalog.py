@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.api.resolve import Plugins, catalog_for
+from affectgpt.api.resolve import Plugins, catalog_for, path_of
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover as discover
 from affectgpt.registry.entry import PluginEntry
@@ -146,7 +146,7 @@ def new_plugin(kind: str, name: str, into: str | Path = ".") -> Path:
         )
     from affectgpt.scaffold import write_package
 
-    return write_package(catalog.kinds[kind], name, Path(into))
+    return write_package(catalog.kinds[kind], name, path_of(into, "into"))
 
 
 def schema(plugins: Plugins = ()) -> dict[str, object]:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, progress_callback
 from affectgpt.api.start import ConfigLike, plan_config
 from affectgpt.api.training import Data, read_data
 from affectgpt.core.plan import Plan
@@ -78,7 +78,7 @@ def compare(
             catalog,
             seeds=seeds,
             metric=metric or label_scores,
-            out=None if out is None else Path(out),
+            out=optional_path(out, "out"),
             resume=resume,
             workers=workers,
             notes=notes,

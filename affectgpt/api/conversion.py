@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, path_of, progress_callback
 from affectgpt.core.saved.destination import check_destination
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.released.report import ConversionReport as ConversionReport
@@ -44,7 +44,7 @@ def convert(
     Raises CheckpointError when `out` is taken, or the checkpoint is damaged or does not fit its own config or the
     models; ConfigError when the wording or a model is not found.
     """
-    out = Path(out)
+    out = path_of(out, "out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError("there is something at this place already", where=str(out), hint="choose a new folder")
     check_destination(out)
@@ -55,11 +55,11 @@ def convert(
         from affectgpt.released.pipeline_file import ModelPaths
 
         request = ConversionRequest(
-            Path(checkpoint),
+            path_of(checkpoint, "checkpoint"),
             ModelPaths(llm, vision, speech, dtype, allow_pickle),
-            None if source is None else Path(source),
-            None if prompt is None else Path(prompt),
-            None if bert is None else Path(bert),
+            optional_path(source, "source"),
+            optional_path(prompt, "prompt"),
+            optional_path(bert, "bert"),
             face_or_frame,
             sample,
         )
@@ -76,7 +76,7 @@ def export(folder: str | Path, out: str | Path, *, plugins: Plugins = ()) -> Con
     """
     from affectgpt.released.export import export_checkpoint
 
-    return export_checkpoint(Path(folder), Path(out), _loaded(plugins))
+    return export_checkpoint(path_of(folder, "folder"), path_of(out, "out"), _loaded(plugins))
 
 
 def _loaded(plugins: Plugins) -> Catalog:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, progress_callback
 
 if TYPE_CHECKING:
     from affectgpt.demo.run import Demo as Demo
@@ -44,7 +44,7 @@ def run_demo(
     catalog.load_deferred()
     with progress_callback(progress) as on_progress:
         return run(
-            None if out is None else Path(out),
+            optional_path(out, "out"),
             train=train,
             test=test,
             seed=seed,

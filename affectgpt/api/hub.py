@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectgpt.api.deprecated import push_with_catalog, save_pretrained_with_catalog, with_former_form
-from affectgpt.api.resolve import Plugins, catalog_for
+from affectgpt.api.resolve import Plugins, catalog_for, check_pipeline, path_of
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -55,7 +55,7 @@ def push_to_hub(
         scores=scores,
         catalog=catalog,
     )
-    for node, model in local_models(load_saved_config(Path(folder), catalog)).items():
+    for node, model in local_models(load_saved_config(path_of(folder, "folder"), catalog)).items():
         _LOG.info("the model of %s is a folder of this machine, which others do not have: %s", node, model)
     return address
 
@@ -76,8 +76,10 @@ def save_pretrained(
     """
     from affectgpt.hub.saving import save_pretrained as write
 
-    write(pipeline, folder, scores, catalog=_loaded(plugins), dtype=dtype)
-    return Path(folder)
+    check_pipeline(pipeline)
+    path = path_of(folder, "folder")
+    write(pipeline, path, scores, catalog=_loaded(plugins), dtype=dtype)
+    return path
 
 
 def model_card(folder: str | Path, scores: str | Path | None = None, *, plugins: Plugins = ()) -> str:
@@ -88,7 +90,7 @@ def model_card(folder: str | Path, scores: str | Path | None = None, *, plugins:
     """
     from affectgpt.hub.card import render_card
 
-    return render_card(Path(folder), _loaded(plugins), scores)
+    return render_card(path_of(folder, "folder"), _loaded(plugins), scores)
 
 
 def write_model_card(folder: str | Path, scores: str | Path | None = None, *, plugins: Plugins = ()) -> Path:
@@ -98,7 +100,7 @@ def write_model_card(folder: str | Path, scores: str | Path | None = None, *, pl
     """
     from affectgpt.hub.card import write_card
 
-    return write_card(Path(folder), _loaded(plugins), scores)
+    return write_card(path_of(folder, "folder"), _loaded(plugins), scores)
 
 
 def _loaded(plugins: Plugins) -> Catalog:

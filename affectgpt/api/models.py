@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from affectgpt.api.deprecated import load_with_catalog, with_former_form
 from affectgpt.api.model_names import model_folder
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, choose_device
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_pipeline, choose_device, path_of
 from affectgpt.api.start import ConfigLike, plan_config
 from affectgpt.core.description import Description as Description
 from affectgpt.registry.errors import ConfigError, Problem
@@ -72,8 +72,10 @@ def save(
         raise ConfigError("unknown dtype", where="dtype", found=repr(dtype), expected="float32 or float16 or bfloat16")
     from affectgpt.core.saved.model import save as write
 
-    write(pipeline, folder, dtype=dtype)
-    return Path(folder)
+    check_pipeline(pipeline)
+    path = path_of(folder, "folder")
+    write(pipeline, path, dtype=dtype)
+    return path
 
 
 # A `str` is an iterable of `str`, too; it is always one path.
@@ -112,6 +114,7 @@ def describe(
     """The same as [Pipeline.describe][affectgpt.Pipeline.describe]."""
     from affectgpt.core.describing import load_describer
 
+    check_pipeline(pipeline)
     return load_describer().describe(
         pipeline,
         what,
@@ -133,6 +136,7 @@ def stream(
     workers: int = 0,
 ) -> Generator[tuple[int, str | Description]]:
     """The same as [Pipeline.stream][affectgpt.Pipeline.stream]."""
+    check_pipeline(pipeline)
     return pipeline.stream(what, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
 
 

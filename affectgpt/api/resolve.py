@@ -1,7 +1,8 @@
-"""Arguments that several public functions take, as objects: plugins, a device, a progress display."""
+"""Arguments that several public functions take, as objects: plugins, a device, a path, a progress display."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
@@ -75,3 +76,31 @@ def choose_device(device: str | None = None) -> str:
             "there is no such CUDA device", where="device", found=repr(device), expected=f"a number below {count}"
         )
     return str(device)
+
+
+def path_of(value: object, argument: str) -> Path:
+    """`value` as a path; `argument` is its name in messages. Raises ConfigError for another type and an empty text."""
+    if isinstance(value, str | os.PathLike) and os.fspath(value) not in ("", b""):
+        text = os.fspath(value)
+        if isinstance(text, str):
+            return Path(text)
+    raise ConfigError("this is not a path", where=argument, found=repr(value), expected="a text or a pathlib.Path")
+
+
+def optional_path(value: object, argument: str) -> Path | None:
+    """The same, or None for None."""
+    return None if value is None else path_of(value, argument)
+
+
+def check_pipeline(pipeline: object) -> None:
+    """Raises ConfigError unless `pipeline` is a Pipeline."""
+    from affectgpt.core.pipeline import Pipeline
+
+    if not isinstance(pipeline, Pipeline):
+        raise ConfigError(
+            "this is not a pipeline",
+            where="pipeline",
+            found=repr(pipeline),
+            expected="what affectgpt.load, build or train returns",
+            hint="load a saved model by its name: affectgpt.load(...)",
+        )

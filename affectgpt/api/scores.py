@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, path_of, progress_callback
 from affectgpt.registry.errors import ConfigError, DataError, join_names
 from affectgpt.unibench.score import BenchmarkScore as BenchmarkScore
 from affectgpt.unibench.score import PairedTest as PairedTest
@@ -191,7 +191,7 @@ def scorer_for(
     check_choice("missing", missing, ("error", "exclude", "wrong"))
     check_choice("unreadable", unreadable, ("wrong", "exclude"))
     check_choice("unknown", unknown, ("error", "exclude"))
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
+    if out is not None and path_of(out, "out").exists() and not Path(out).is_dir():
         raise DataError("the place for the reports is not a folder", where=str(out), hint="choose another folder")
     from affectgpt.core.extraction import build_extractor
     from affectgpt.unibench.resampling import Resampling
@@ -200,11 +200,11 @@ def scorer_for(
     from affectgpt.unibench.wheels.load import load_wheels
 
     return Scorer(
-        wheels=load_wheels(None if wheels is None else Path(wheels)),
+        wheels=load_wheels(optional_path(wheels, "wheels")),
         extractor=build_extractor(extractor, dict(extractor_options or {}), catalog),
         resampling=Resampling(resamples, seed),
         rules=ScoringRules(missing, unreadable, unknown=unknown),
-        cache_folder=None if out is None else Path(out) / "labels",
+        cache_folder=None if out is None else path_of(out, "out") / "labels",
     )
 
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from affectgpt.api.describe_run import find_media_files
 from affectgpt.api.model_names import model_folder
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, choose_device, progress_callback
+from affectgpt.api.resolve import (
+    Plugins,
+    Progress,
+    catalog_for,
+    choose_device,
+    optional_path,
+    path_of,
+    progress_callback,
+)
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -81,7 +89,7 @@ def describe_on_server(
             location,
             files,
             connection,
-            None if out is None else Path(out),
+            optional_path(out, "out"),
             subtitle=subtitle,
             question=question,
             batch_size=batch_size,
@@ -124,7 +132,7 @@ def export_prompts(
             pipeline,
             location,
             files,
-            Path(folder),
+            path_of(folder, "folder"),
             subtitle=subtitle,
             question=question,
             batch_size=batch_size,

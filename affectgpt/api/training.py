@@ -8,7 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, choose_device, progress_callback
+from affectgpt.api.resolve import (
+    Plugins,
+    Progress,
+    catalog_for,
+    choose_device,
+    optional_path,
+    path_of,
+    progress_callback,
+)
 from affectgpt.api.start import Start
 from affectgpt.data.example import Example as Example
 from affectgpt.registry.catalog import Catalog
@@ -65,7 +73,7 @@ def synth(
     Raises ConfigError for impossible values, DataError when `folder` holds anything else, RunError when a worker dies
     or the disk refuses.
     """
-    folder = Path(folder)
+    folder = path_of(folder, "folder")
     with progress_callback(progress) as on_progress:
         if layout == "unibench":
             if split == "train":
@@ -188,10 +196,10 @@ def train(
 
     point = starting_point(start, changes, catalog, allow_pickle=allow_pickle)
     settings = RunSettings(
-        out=None if out is None else Path(out),
+        out=optional_path(out, "out"),
         run=_run_folder(out, run),
         resume=resume,
-        features=None if features is None else Path(features),
+        features=optional_path(features, "features"),
         decode=decode,
         workers=workers,
         allow_unreadable=allow_unreadable,
@@ -240,7 +248,7 @@ def encode(
     from affectgpt.data.feature_cache.settings import check_folder
     from affectgpt.training.random_state import preserve_random_state
 
-    out = Path(out)
+    out = path_of(out, "out")
     check_folder(out)
     if dtype not in _DTYPES:
         raise ConfigError("unknown dtype", where="dtype", found=repr(dtype), expected=" or ".join(_DTYPES))
@@ -337,7 +345,7 @@ def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]
 
 def _run_folder(out: str | Path | None, run: str | Path | None) -> Path | None:
     if run is not None:
-        return Path(run)
+        return path_of(run, "run")
     return Path(f"{out}.run") if out is not None else None
 
 

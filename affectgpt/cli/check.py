@@ -51,6 +51,9 @@ def command(
     out.print(f"trained parameters: {_count(facts['trained'])}", markup=False)
     if budget["total"] > budget["context"]:
         out.print("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
+    counts = [row[column] for row in facts["nodes"] for column in ("parameters", "trained")]
+    if None in counts:
+        out.print("note: unknown: only the model itself, once it is loaded, tells the number")
     for note in facts["notes"]:
         out.print(f"note: {note}", markup=False)
 

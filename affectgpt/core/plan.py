@@ -68,8 +68,18 @@ class Plan:
     notes: tuple[str, ...] = field(default=())
 
     def output(self, name: str) -> TokenSpec:
-        """What the encoder or fuser `name` gives."""
-        return (self.encoders.get(name) or self.fusers[name]).output
+        """What the encoder or fuser `name` gives. Raises ConfigError when there is none of this name."""
+        node = self.encoders.get(name) or self.fusers.get(name)
+        if node is None:
+            names = [*self.encoders, *self.fusers]
+            raise ConfigError(
+                "there is no such node",
+                where="the plan",
+                found=repr(name),
+                expected=f"one of {', '.join(names)}",
+                hint=did_you_mean(str(name), names),
+            )
+        return node.output
 
     def projector_parameters(self, name: str) -> int:
         """Weights and biases of the linear layer from a node's width to the LLM's."""

@@ -155,6 +155,7 @@ api.compare({str(CONFIG)!r}, {str(CLIPS)!r}, {str(CLIPS)!r}, {{"a": [], "b": {FI
 """
 
 
+@pytest.mark.slow
 def test_workers_without_a_main_guard_are_one_error(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

@@ -96,7 +96,7 @@ def on_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         (LABELS, "labels", TRUE, "fine-grained"),
         (TEXTS, "text", TRUE, "fine-grained"),
         ({name: value[0] for name, value in LABELS.items()}, "label", {n: v[0] for n, v in TRUE.items()}, "basic"),
-        (TEXTS, "text", VALUES, "sentiment"),
+        pytest.param(TEXTS, "text", VALUES, "sentiment", marks=pytest.mark.slow),
     ],
 )
 def test_every_form_of_the_inputs_gives_the_same_bits(

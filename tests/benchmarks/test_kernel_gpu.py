@@ -39,6 +39,7 @@ def test_it_tests_measures_and_writes_every_shape(tmp_path: Path) -> None:
     assert (tmp_path / "results" / "kernel.md").read_text().count("\n| ") == 4
 
 
+@pytest.mark.slow
 def test_time_that_is_up_leaves_shapes_listed(tmp_path: Path) -> None:
     arguments = ("--device", "cpu", "--quick", "--seconds", "0", "--out", "kernel")
     process = run(tmp_path, *arguments, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")

@@ -36,6 +36,7 @@ def test_it_measures_and_writes_every_row(tmp_path: Path) -> None:
     assert set(rows["generation"]) == {"batch 1", "batch 4", "batch 16"}
 
 
+@pytest.mark.slow
 def test_time_that_is_up_leaves_rows_listed(tmp_path: Path) -> None:
     process = run(tmp_path, "--device", "cpu", "--quick", "--seconds", "0", "--out", "train.json")
     assert process.returncode == 0, process.stderr

@@ -212,7 +212,9 @@ PROCESSES = {
 }
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize(
+    "name", ["no_such_pipeline", "unknown_option", pytest.param("no_data", marks=pytest.mark.slow)]
+)
 def test_the_real_command_ends_with_2(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "affectgpt.cli.main", *PROCESSES[name]]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)

@@ -18,6 +18,7 @@ def bench(run: Callable, tmp_path: Path) -> Path:
     return tmp_path / "bench"
 
 
+@pytest.mark.slow
 def test_doctor_and_synth(run: Callable, bench: Path) -> None:
     outcome = run("data", "doctor", bench, "--workers", 1)
     assert outcome.code == 0, outcome.out + outcome.err

@@ -75,15 +75,10 @@ def test_a_name_that_is_no_text_and_one_that_is_markup(run: Callable, model: Pat
     first.rename(folder / os.fsdecode(b"a\xff.mp4"))
     second.rename(folder / "b[bold]c[ bold].mp4")
     third.unlink()
-    command = [sys.executable, "-m", "affectgpt.cli.main", "describe", str(folder), "--model", str(model)]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    outcome, listed = (
-        subprocess.run([*command, *more], env=environment, capture_output=True, timeout=120)
-        for more in ([], ["--json"])
-    )
-    assert outcome.returncode == listed.returncode == 0, outcome.stderr + listed.stderr
-    assert rb"a\udcff.mp4" in outcome.stdout and b"b[bold]c[ bold].mp4" in outcome.stdout
-    assert json.loads(listed.stdout)[0]["file"] == str(folder / os.fsdecode(b"a\xff.mp4"))
+    outcome, listed = run("describe", folder, "--model", model), run("describe", folder, "--model", model, "--json")
+    assert outcome.code == listed.code == 0, outcome.err + listed.err
+    assert r"a\udcff.mp4" in outcome.out and "b[bold]c[ bold].mp4" in outcome.out
+    assert json.loads(listed.out)[0]["file"] == str(folder / os.fsdecode(b"a\xff.mp4"))
 
 
 def test_a_subtitle_beside_the_file_is_read(run: Callable, model: Path, folder: Path) -> None:
@@ -127,7 +122,9 @@ def test_what_cannot_be_opened_in_a_folder_is_an_error_row(
     assert str(tmp_path / "a.mp4") in rows[0]["error"] and not rows[1]["error"]
 
 
-@pytest.mark.parametrize("stream", [[], ["--stream"]], ids=["at once", "streamed"])
+@pytest.mark.parametrize(
+    "stream", [pytest.param([], id="at once"), pytest.param(["--stream"], id="streamed", marks=pytest.mark.slow)]
+)
 def test_json_stays_json_where_output_is_not_utf_8(
     model: Path, videos: list[Path], tmp_path: Path, stream: list[str]
 ) -> None:

@@ -46,7 +46,9 @@ def test_workers_change_nothing(run: Callable, model: Path, folder: Path) -> Non
     assert all(text for _, text, error in rows if not error) and len({text for _, text, _ in rows}) > 2
 
 
-@pytest.mark.parametrize("dying", [[0], [1, 2], [6], list(range(7))], ids=str)
+@pytest.mark.parametrize(
+    "dying", [[0], [1, 2], *(pytest.param(dying, marks=pytest.mark.slow) for dying in ([6], list(range(7))))], ids=str
+)
 def test_a_clip_that_ends_its_process_is_an_error_row(
     run: Callable, deadly: list[str], folder: Path, dying: list[int]
 ) -> None:
@@ -73,6 +75,7 @@ def test_an_error_in_a_plugin_is_no_traceback(run: Callable, deadly: list[str], 
     assert outcome.code == 1 and "an error of the plugin" in outcome.err and "Traceback" not in outcome.err
 
 
+@pytest.mark.slow
 def test_rows_are_printed_as_they_come(model: Path, folder: Path) -> None:
     """The first rows can be read while later clips wait; whoever stops reading ends the command and its processes."""
     (folder / "synth_train_00002b.mp4").unlink()

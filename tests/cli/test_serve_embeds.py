@@ -150,6 +150,7 @@ def test_the_question_that_was_asked_is_recorded(
     assert settings["question"] == (default if recorded is None else recorded)
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_ends_the_command_quietly(
     server: Served, model: Path, videos: list[Path], tmp_path: Path
 ) -> None:

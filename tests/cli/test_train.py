@@ -194,18 +194,12 @@ def test_places_that_lie_in_one_another_are_refused_before_training(
     refused([*workspace.train(workspace.data(2)), *options], words)
 
 
-def test_one_process_is_the_first_whatever_its_rank(workspace: Any) -> None:
-    script = "import torch; torch.set_num_threads(1); from affectgpt.cli.main import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", script, *workspace.train(workspace.data(2))],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "RANK": "1"},
-        timeout=120,
-    )
-    assert result.returncode == 0 and "saved in out" in result.stdout and (workspace.root / "out").is_dir(), (
-        result.stderr
-    )
+def test_one_process_is_the_first_whatever_its_rank(
+    workspace: Any, run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    result = run(*workspace.train(workspace.data(2)))
+    assert result.code == 0 and "saved in out" in result.out and (workspace.root / "out").is_dir(), result.err
 
 
 def test_a_run_in_the_way_is_refused_and_can_be_gone_on_with(workspace: Any, run: Callable) -> None:

@@ -332,7 +332,13 @@ BOMBS = {
 REASONS = ("unfold", "nested", "key", "array of shape", "array of type", "encoding", "the name", "64")
 
 
-@pytest.mark.parametrize("case", BOMBS)
+# These two take ten seconds to be refused.
+LONG_BOMBS = ("objects", "tuples")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case in LONG_BOMBS else case for case in BOMBS]
+)
 def test_bombs_are_refused(case: str, stopped_after: Callable[[int], AbstractContextManager[None]]) -> None:
     with stopped_after(120):
         text = refusal(BOMBS[case])

@@ -156,7 +156,7 @@ def test_a_hub_that_is_down_is_one_error_and_is_not_asked_again(hub: Any, asker:
     assert len(hub.requests) == 1
 
 
-@pytest.mark.parametrize("settings", ["unreached", "offline"])
+@pytest.mark.parametrize("settings", ["unreached", pytest.param("offline", marks=pytest.mark.slow)])
 def test_without_a_hub_it_is_said_at_once(settings: str, fresh: Callable, tmp_path: Path) -> None:
     more = {"HF_HUB_OFFLINE": "1"} if settings == "offline" else {}
     (tmp_path / "bad.mp4").write_bytes(b"no film")
@@ -167,6 +167,7 @@ def test_without_a_hub_it_is_said_at_once(settings: str, fresh: Callable, tmp_pa
     assert process.stderr.count("error: ") == 1 and len(process.stderr.splitlines()) <= 4 and process.stdout == ""
 
 
+@pytest.mark.slow
 def test_what_is_in_the_cache_is_used_without_a_hub(hub: Any, fresh: Callable, tmp_path: Path) -> None:
     sha = hub.put("own/tiny", TINY, **{"tokenizer/more/vocab.json": b"{}"}).branches["main"]
     code = "from affectgpt.hub.loading import local_folder\nprint(local_folder('own/tiny', tell=print))"

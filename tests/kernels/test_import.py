@@ -55,7 +55,9 @@ def test_importing_the_kernels_imports_neither_torch_nor_triton() -> None:
 
 
 @pytest.mark.parametrize("use", [USE, ABSORBED], ids=["fused", "absorbed"])
-@pytest.mark.parametrize("before", ["", NO_TRITON], ids=["no-gpu", "no-triton"])
+@pytest.mark.parametrize(
+    "before", [pytest.param("", id="no-gpu", marks=pytest.mark.slow), pytest.param(NO_TRITON, id="no-triton")]
+)
 def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> None:
     run(before + use)
 
@@ -86,6 +88,7 @@ def test_the_triton_kernel_says_why_it_cannot_run(before: str, reason: str) -> N
     run(before + script, TRITON_INTERPRET="0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", [USE, ABSORBED], ids=["fused", "absorbed"])
 def test_they_run_under_compile_from_the_first_call(use: str) -> None:
     name = "cross_modal_attention" if use is USE else "absorbed_cross_modal_attention"

@@ -88,10 +88,12 @@ def test_bit_for_bit(
     ("reads", "template"),
     [
         ("multiface_audio_face_frame_text", "<MultiHere><AudioHere><FaceHere><FrameHere>{subtitle}"),
-        ("multiframe_audio_frame_text", "<MultiHere> <AudioHere> <FrameHere> {subtitle}"),
-        ("audio_text", "<AudioHere> {subtitle}"),
-        ("faceonly", "see <FaceHere>"),
-        ("multiface_text", "<MultiHere> {subtitle}"),
+        pytest.param(
+            "multiframe_audio_frame_text", "<MultiHere> <AudioHere> <FrameHere> {subtitle}", marks=pytest.mark.slow
+        ),
+        pytest.param("audio_text", "<AudioHere> {subtitle}", marks=pytest.mark.slow),
+        pytest.param("faceonly", "see <FaceHere>", marks=pytest.mark.slow),
+        pytest.param("multiface_text", "<MultiHere> {subtitle}", marks=pytest.mark.slow),
     ],
 )
 def test_every_kind_of_input_keeps_what_it_does_not_read(

@@ -221,7 +221,9 @@ MANY = {
 }
 
 
-@pytest.mark.parametrize("case", MANY)
+@pytest.mark.parametrize(
+    "case", ["lists", *(pytest.param(case, marks=pytest.mark.slow) for case in MANY if case != "lists")]
+)
 def test_more_than_a_checkpoint_holds_is_not_followed_to_its_end(case: str) -> None:
     steps, times = MANY[case]
     before = storage().removesuffix(b"Q") + b"q\x00" if case == "storages" else b""

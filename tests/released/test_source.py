@@ -125,9 +125,12 @@ def test_folders_without_end(source: Callable[..., Path]) -> None:
     assert "1 files or folders could not be read" in str(caught.value)
 
 
-def test_code_made_to_take_long(source: Callable[..., Path], stopped_after: Callable[..., Any]) -> None:
-    names = "".join(f'x{index}="a"\n' for index in range(30_000)) + "if x: pass\n" * 40_000
-    steps = "".join(f'x=f"<MultiHere><AudioHere><FaceHere>{{subtitle}}{{q}} {index}"\n' for index in range(12_000))
+@pytest.mark.parametrize("part", [0.1, pytest.param(1, marks=pytest.mark.slow)])
+def test_code_made_to_take_long(source: Callable[..., Path], stopped_after: Callable[..., Any], part: float) -> None:
+    names = "".join(f'x{index}="a"\n' for index in range(int(30_000 * part))) + "if x: pass\n" * int(40_000 * part)
+    steps = "".join(
+        f'x=f"<MultiHere><AudioHere><FaceHere>{{subtitle}}{{q}} {index}"\n' for index in range(int(12_000 * part))
+    )
     with stopped_after(60):
         assert find_wording(source(data=F_STRINGS, names=names), facts()) == EXPECTED
         # One of them stands under a condition that names what is read.

@@ -87,13 +87,13 @@ def test_stored_media_are_those_of_the_video(benchmark_folder: Path) -> None:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One clip a set, seed 0. Not to be changed by a test."""
     folder = tmp_path_factory.mktemp("miniature") / "small"
-    write_unibench(folder, clips_per_set=1, seed=0, workers=2)
+    write_unibench(folder, clips_per_set=1, seed=0, workers=2, difficulty=SHORT)
     assert [path.name for path in folder.parent.iterdir()] == ["small"]
     return folder
 
 
 def test_the_same_arguments_give_the_same_bytes(small: Path, tmp_path: Path) -> None:
-    write_unibench(tmp_path / "other", clips_per_set=1, seed=0, workers=1)
+    write_unibench(tmp_path / "other", clips_per_set=1, seed=0, workers=1, difficulty=SHORT)
     assert digests(small) == digests(tmp_path / "other")
 
 
@@ -106,7 +106,7 @@ def test_more_clips_leave_the_first_as_they_are(benchmark_folder: Path, tmp_path
 
 def test_a_miniature_replaces_only_a_miniature(small: Path, synthetic_folder: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(small, tmp_path / "out"))
-    write_unibench(out, clips_per_set=1, seed=1, workers=2, difficulty=SHORT)
+    write_unibench(out, clips_per_set=1, seed=1, workers=1, difficulty=SHORT)
     before = digests(out)
     assert before != digests(small)
     (out / "sims-process" / "mine.txt").write_text("years of work")
@@ -120,7 +120,10 @@ def test_a_miniature_replaces_only_a_miniature(small: Path, synthetic_folder: Pa
     assert digests(out) == before
 
 
-def test_a_written_miniature_is_known(small: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_written_miniature_is_known(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    write_unibench(small, clips_per_set=1, seed=0, workers=2)
     assert matches_request(small, clips_per_set=1, seed=0)
     assert not matches_request(small, clips_per_set=2, seed=0)
     assert not matches_request(small, clips_per_set=1, seed=1)

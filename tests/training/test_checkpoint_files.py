@@ -169,7 +169,7 @@ def _patch(monkeypatch: pytest.MonkeyPatch, number: int, do: Callable[[], object
     monkeypatch.setattr(checkpoint_files, "save_file", patched(checkpoint_files.save_file))
 
 
-@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("keep", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_kill_before_any_call_leaves_a_whole_one(keep: int, tmp_path: Path) -> None:
     for number in range(1, 200):
         folder = tmp_path / str(number)

@@ -88,7 +88,11 @@ def test_as_much_is_read_ahead_as_was_asked_for_and_no_more(tmp_path: Path, ahea
     items.close()
 
 
-@pytest.mark.parametrize("bad", [[0], [19], [3, 4], [0, 7, 8, 9, 15], list(range(20))], ids=str)
+@pytest.mark.parametrize(
+    "bad",
+    [[0, 7, 8, 9, 15], *(pytest.param(bad, marks=pytest.mark.slow) for bad in ([0], [19], [3, 4], list(range(20))))],
+    ids=str,
+)
 @pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
 def test_a_clip_that_kills_its_process_is_lost_and_no_other(bad: list[int], death: str) -> None:
     def read(index: int) -> Any:
@@ -271,6 +275,7 @@ time.sleep(60)
     raise AssertionError("processes outlive the killed one")
 
 
+@pytest.mark.slow
 def test_operators_that_ran_on_threads_before_the_fork_do_not_hang_the_readers() -> None:
     script = """
 import torch

@@ -69,6 +69,7 @@ def is_honest(folder: Path, clips: list[Example]) -> None:
         assert "not in the feature cache" in str(error) or "not a feature cache" in str(error), error
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_moments(
     encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, complete_files: dict[str, bytes]
 ) -> None:

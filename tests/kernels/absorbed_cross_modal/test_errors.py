@@ -58,7 +58,10 @@ def test_a_wrong_argument_is_named(changes: dict[str, Any], kind: type[Exception
 
 @pytest.mark.parametrize(
     "first",
-    ["affectgpt.kernels.absorbed_cross_modal", "affectgpt.kernels.absorbed_cross_modal.cost"],
+    [
+        pytest.param("affectgpt.kernels.absorbed_cross_modal", marks=pytest.mark.slow),
+        "affectgpt.kernels.absorbed_cross_modal.cost",
+    ],
 )
 def test_the_name_is_the_operator_whatever_was_imported_first(first: str) -> None:
     code = f"import {first}\nfrom affectgpt.kernels import absorbed_cross_modal_attention as f\nassert f.__kwdefaults__"

@@ -1,10 +1,14 @@
-"""Compile the kernels for GPUs that are not here and print what they take, one JSON object a line."""
+"""Compile the kernels for GPUs that are not here and print what they take, one JSON object a line.
+
+Arguments: a target and shapes, such as `cuda:90 16x64xfp16`; all of them without.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +23,10 @@ from affectgpt.kernels.cross_modal.forward import forward_kernel
 from affectgpt.kernels.cross_modal.triton import blocks
 
 TARGETS = {"cuda:80": ("cuda", 80, 32), "cuda:90": ("cuda", 90, 32), "hip:gfx942": ("hip", "gfx942", 64)}
+SHAPES = {
+    f"{rows}x{width}x{dtype}": (rows, width, dtype)
+    for rows, width, dtype in ((16, 64, "fp16"), (64, 128, "bf16"), (64, 64, "fp32"), (16, 256, "fp32"))
+}
 M = 2
 
 
@@ -102,8 +110,11 @@ def usage(assembly: Mapping[str, Any]) -> dict[str, int | None]:
 
 def main() -> None:
     kernels = {"forward": forward_kernel, "queries": queries_kernel, "tokens": tokens_kernel}
-    for target, parts in TARGETS.items():
-        for rows, width, dtype in ((16, 64, "fp16"), (64, 128, "bf16"), (64, 64, "fp32"), (16, 256, "fp32")):
+    targets, shapes = sys.argv[1:2] or TARGETS, sys.argv[2:] or SHAPES
+    for target in targets:
+        parts = TARGETS[target]
+        for shape in shapes:
+            rows, width, dtype = SHAPES[shape]
             for kind, kernel in kernels.items():
                 compiled = triton.compile(
                     source(kernel, kind, rows, width, dtype),

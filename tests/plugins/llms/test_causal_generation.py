@@ -46,15 +46,17 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
+# Each way stands for another part of the code; all companies of a way are tried again among the slow tests.
 @pytest.mark.parametrize("way", WAYS)
-def test_a_row_is_the_same_alone_and_in_any_company(llm: CausalLM, way: str) -> None:
+@pytest.mark.parametrize("examples", [3, pytest.param(15, marks=pytest.mark.slow)])
+def test_a_row_is_the_same_alone_and_in_any_company(llm: CausalLM, way: str, examples: int) -> None:
     def seeds(chosen: list[int]) -> list[int] | None:
         return [100 + index for index in chosen] if WAYS[way].get("sample") else None
 
     single = [written(llm, [row], seeds=seeds([index]), **WAYS[way])[0] for index, row in enumerate(PROMPTS)]
     assert len({tuple(row) for row in single}) > 1
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         chosen=st.lists(st.integers(0, len(PROMPTS) - 1), min_size=1, max_size=6),
         garbage=st.sampled_from([0.0, 1e30, -1e30, math.nan, math.inf]),

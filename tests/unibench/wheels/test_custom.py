@@ -149,6 +149,7 @@ def test_files_that_are_no_text_or_too_large(tmp_path: Path) -> None:
     assert "folder" in refusal(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_near_the_limit_is_read_in_time(tmp_path: Path) -> None:
     words = ", ".join(f"word{index}" for index in range(50_000))
     path = tmp_path / "x.yaml"
