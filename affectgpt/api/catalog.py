@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.api.resolve import Plugins, catalog_for, path_of
+from affectgpt.api.resolve import Plugins, catalog_for, check_text, path_of
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover as discover
 from affectgpt.registry.entry import PluginEntry
@@ -39,6 +39,7 @@ def list_plugins(kind: str | None = None, plugins: Plugins = ()) -> list[PluginS
 
 def check_kind(kind: str, catalog: Catalog) -> None:
     """Raise ConfigError unless plugins of the kind `kind` exist."""
+    check_text(kind, "kind")
     if kind not in catalog.kinds:
         raise ConfigError(
             "there is no such kind of plugin",
@@ -51,6 +52,7 @@ def check_kind(kind: str, catalog: Catalog) -> None:
 
 def find_plugins(name: str, catalog: Catalog) -> list[PluginEntry]:
     """The plugins called `name`, one per kind at most. Raises PluginError when there is none."""
+    check_text(name, "name")
     entries = [entry for (_, other), entry in catalog.entries.items() if other == name]
     if not entries and catalog.deferred:
         catalog.load_deferred()
@@ -125,6 +127,7 @@ def build_extractor(
     """
     from affectgpt.core.extraction import build_extractor as build
 
+    check_text(name, "name")
     return build(name, dict(options), catalog_for(plugins))
 
 
@@ -136,6 +139,7 @@ def new_plugin(kind: str, name: str, into: str | Path = ".") -> Path:
     """
     catalog = discover()
     check_kind(kind, catalog)
+    check_text(name, "name")
     entry = catalog.entries.get((kind, name))
     if entry is not None:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TypeAlias
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover, load_plugins_from
 from affectgpt.registry.errors import ConfigError, PluginError
+from affectgpt.registry.messages import short_repr
 from affectgpt.registry.spec import PluginSpec
 from affectgpt.workers.progress import OnProgress as OnProgress
 from affectgpt.workers.progress import Progress as Progress
@@ -80,16 +82,31 @@ def choose_device(device: str | None = None) -> str:
 
 def path_of(value: object, argument: str) -> Path:
     """`value` as a path; `argument` is its name in messages. Raises ConfigError for another type and an empty text."""
-    if isinstance(value, str | os.PathLike) and os.fspath(value) not in ("", b""):
-        text = os.fspath(value)
-        if isinstance(text, str):
-            return Path(text)
-    raise ConfigError("this is not a path", where=argument, found=repr(value), expected="a text or a pathlib.Path")
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigError(
+            "this is not a path", where=argument, found=short_repr(value), expected="a text or a pathlib.Path"
+        )
+    try:
+        os.lstat(text)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # `Path.exists` raises it for a name that is too long.
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise ConfigError("this path cannot be used", where=argument, found=f"{text[:60]}: {error.strerror}") from None
+    return Path(text)
 
 
 def optional_path(value: object, argument: str) -> Path | None:
     """The same, or None for None."""
     return None if value is None else path_of(value, argument)
+
+
+def check_text(value: object, argument: str) -> None:
+    """Raises ConfigError unless `value` is a text; `argument` is its name in messages."""
+    if not isinstance(value, str):
+        raise ConfigError("this is not a text", where=argument, found=short_repr(value), expected="a text")
 
 
 def check_pipeline(pipeline: object) -> None:
@@ -100,7 +117,7 @@ def check_pipeline(pipeline: object) -> None:
         raise ConfigError(
             "this is not a pipeline",
             where="pipeline",
-            found=repr(pipeline),
+            found=short_repr(pipeline),
             expected="what affectgpt.load, build or train returns",
             hint="load a saved model by its name: affectgpt.load(...)",
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, path_of, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_text, optional_path, path_of, progress_callback
 from affectgpt.registry.errors import ConfigError, DataError, join_names
+from affectgpt.registry.messages import short_repr
 from affectgpt.unibench.score import BenchmarkScore as BenchmarkScore
 from affectgpt.unibench.score import PairedTest as PairedTest
 from affectgpt.unibench.score import Score as Score
@@ -113,11 +115,12 @@ def score(
 
     content = _content(read)
     true_values = open_values(truth, "truth", content="labels", column=truth_column, id_column=id_column)  # type: ignore[arg-type]
-    values, baseline = (
-        None if data is None else open_values(data, name, content=content, column=column, id_column=id_column)
-        for data, name in ((predictions, "predictions"), (against, "against"))
+    values = open_values(predictions, "predictions", content=content, column=column, id_column=id_column)
+    baseline = (
+        None
+        if against is None
+        else open_values(against, "against", content=content, column=column, id_column=id_column)
     )
-    assert values is not None
     pairs = value_pairs(values, true_values, baseline, name=name_of(truth, "truth"), task=task)
     return run_scorer(scorer, pairs, predictions, against, system, out, progress)
 
@@ -152,7 +155,7 @@ def score_benchmark(
     """
     check_resamples(resamples, against is not None)
     for values in (predictions, against):
-        if isinstance(values, str | PathLike) and not Path(values).exists():
+        if isinstance(values, str | PathLike) and not os.path.exists(values):
             raise DataError("there are no such predictions", where=str(values))
     scorer = scorer_for(
         catalog_for(plugins),
@@ -193,6 +196,14 @@ def scorer_for(
     check_choice("unknown", unknown, ("error", "exclude"))
     if out is not None and path_of(out, "out").exists() and not Path(out).is_dir():
         raise DataError("the place for the reports is not a folder", where=str(out), hint="choose another folder")
+    check_text(extractor, "extractor")
+    if not isinstance(extractor_options, Mapping | None):
+        raise ConfigError(
+            "these are no options",
+            where="extractor_options",
+            found=short_repr(extractor_options),
+            expected="a mapping of names and values",
+        )
     from affectgpt.core.extraction import build_extractor
     from affectgpt.unibench.resampling import Resampling
     from affectgpt.unibench.score_run import Scorer
@@ -258,7 +269,7 @@ def check_resamples(resamples: int, is_paired: bool) -> None:
 
 def _is_data_set(truth: object) -> bool:
     if isinstance(truth, str | PathLike):
-        return Path(truth).is_dir() or Path(truth).suffix.lower() == ".parquet"
+        return os.path.isdir(truth) or Path(truth).suffix.lower() == ".parquet"
     from affectgpt.data.example import Example
 
     return isinstance(truth, Sequence) and len(truth) > 0 and isinstance(truth[0], Example)

@@ -117,7 +117,7 @@ def read_examples(path: str | Path) -> list[Example]:
     """
     from affectgpt.data.datasets import read_examples
 
-    return read_examples(path)
+    return read_examples(path_of(path, "path"))
 
 
 def read_samples(
@@ -319,7 +319,9 @@ def _frozen_encoders(
 def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]:
     """The clips of `data`, read when it is a path. Raises DataError, also for a list of anything else."""
     if isinstance(data, str | Path):
-        return read_examples(data)
+        from affectgpt.data.datasets import read_examples
+
+        return read_examples(path_of(data, argument))
     expected = "a manifest, a data set folder, a list of Example, or a list of Sample"
     if not isinstance(data, Iterable) or isinstance(data, Mapping):
         raise DataError("these are not clips with labels", where=argument, found=type(data).__name__, expected=expected)

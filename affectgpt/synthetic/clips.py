@@ -68,7 +68,7 @@ def check_arguments(clips: int, seed: int, split: str, workers: int, *, most: in
                     f"a whole number from {least} to {greatest}",
                 )
             )
-    if split not in SPLIT_CODE:
+    if not isinstance(split, str) or split not in SPLIT_CODE:
         problems.append(Problem("unknown split", "split", repr(split), join_names(SPLIT_CODE)))
     if problems:
         raise ConfigError.from_problems(problems)

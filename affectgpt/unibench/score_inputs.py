@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -34,7 +35,7 @@ def open_values(
     if not isinstance(data, str | PathLike):
         return memory_values(data, name, content=content, column=column, id_column=id_column)
     path = Path(data)
-    if not path.exists():
+    if not os.path.exists(path):
         what = "there are no such predictions" if name == "predictions" else "there is no such file"
         raise DataError(what, where=str(path))
     if id_column == "id":

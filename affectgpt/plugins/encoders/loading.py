@@ -23,14 +23,14 @@ from affectgpt.registry.errors import CheckpointError
 def silence_transformers() -> Iterator[None]:
     """Suppress transformers' list of unused tensors and its progress bars."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
         if bar:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()
 
 
 def build_random(model_class: Any, config: Any, dtype: str) -> nn.Module:

@@ -100,7 +100,7 @@ def _generate_options(settings: GenerationConfig, ends: Sequence[int], decode: D
     }
 
 
-class _StopTexts(StoppingCriteria):
+class _StopTexts(StoppingCriteria):  # type: ignore[misc]
     """A row is done when one of `stops` is in its text, wherever the borders of tokens are."""
 
     def __init__(self, stops: Sequence[str], decode: Decode) -> None:
