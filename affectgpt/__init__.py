@@ -19,7 +19,7 @@ _MODULE_OF = {
     "AffectGPTError": "registry.errors",
     "Batch": "core.batch",
     "BenchmarkScore": "api.scores",
-    "BrokenClip": "api.training",
+    "BrokenClip": "api.data_sets",
     "Catalog": "registry.catalog",
     "CheckResult": "api.catalog",
     "CheckpointError": "registry.errors",
@@ -35,7 +35,7 @@ _MODULE_OF = {
     "Encoder": "core.contracts",
     "EncoderConfig": "core.contracts",
     "Environment": "api.machine",
-    "Example": "api.training",
+    "Example": "api.data_sets",
     "ExportedPrompt": "api.server",
     "Extraction": "core.contracts",
     "Extractor": "core.contracts",
@@ -59,7 +59,7 @@ _MODULE_OF = {
     "Prepared": "core.tokens",
     "Problem": "registry.errors",
     "RunError": "registry.errors",
-    "Sample": "api.training",
+    "Sample": "api.data_sets",
     "Score": "api.scores",
     "ServedDescription": "api.server",
     "ServerRun": "api.server",
@@ -96,15 +96,15 @@ _MODULE_OF = {
     "plan": "api.models",
     "predict": "api.benchmark",
     "push_to_hub": "api.hub",
-    "read_examples": "api.training",
-    "read_samples": "api.training",
+    "read_examples": "api.data_sets",
+    "read_samples": "api.data_sets",
     "save": "api.models",
     "save_pretrained": "api.hub",
     "schema": "api.catalog",
     "score": "api.scores",
     "score_benchmark": "api.scores",
     "stream": "api.models",
-    "synth": "api.training",
+    "synth": "api.data_sets",
     "train": "api.training",
     "verify": "api.catalog",
     "write_model_card": "api.hub",
@@ -132,6 +132,12 @@ if TYPE_CHECKING:
     from affectgpt.api.conversion import ConversionReport as ConversionReport
     from affectgpt.api.conversion import convert as convert
     from affectgpt.api.conversion import export as export
+    from affectgpt.api.data_sets import BrokenClip as BrokenClip
+    from affectgpt.api.data_sets import Example as Example
+    from affectgpt.api.data_sets import Sample as Sample
+    from affectgpt.api.data_sets import read_examples as read_examples
+    from affectgpt.api.data_sets import read_samples as read_samples
+    from affectgpt.api.data_sets import synth as synth
     from affectgpt.api.deprecated import assemble as assemble
     from affectgpt.api.deprecated import load_config as load_config
     from affectgpt.api.deprecated import make_plan as make_plan
@@ -160,15 +166,9 @@ if TYPE_CHECKING:
     from affectgpt.api.server import ServerRun as ServerRun
     from affectgpt.api.server import describe_on_server as describe_on_server
     from affectgpt.api.server import export_prompts as export_prompts
-    from affectgpt.api.training import BrokenClip as BrokenClip
     from affectgpt.api.training import Encoded as Encoded
-    from affectgpt.api.training import Example as Example
-    from affectgpt.api.training import Sample as Sample
     from affectgpt.api.training import TrainResult as TrainResult
     from affectgpt.api.training import encode as encode
-    from affectgpt.api.training import read_examples as read_examples
-    from affectgpt.api.training import read_samples as read_samples
-    from affectgpt.api.training import synth as synth
     from affectgpt.api.training import train as train
     from affectgpt.core.batch import Batch as Batch
     from affectgpt.core.batch import collate as collate

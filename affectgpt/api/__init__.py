@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 _MODULE_OF = {
     "BenchmarkScore": "scores",
-    "BrokenClip": "training",
+    "BrokenClip": "data_sets",
     "CheckResult": "catalog",
     "Comparison": "comparison",
     "ConversionReport": "conversion",
@@ -20,11 +20,11 @@ _MODULE_OF = {
     "DoctorReport": "benchmark",
     "Encoded": "training",
     "Environment": "machine",
-    "Example": "training",
+    "Example": "data_sets",
     "ExportedPrompt": "server",
     "PairedTest": "scores",
     "PredictionFile": "benchmark",
-    "Sample": "training",
+    "Sample": "data_sets",
     "Score": "scores",
     "ServedDescription": "server",
     "ServerRun": "server",
@@ -61,8 +61,8 @@ _MODULE_OF = {
     "plugin_facts": "listing",
     "predict": "benchmark",
     "push_to_hub": "hub",
-    "read_examples": "training",
-    "read_samples": "training",
+    "read_examples": "data_sets",
+    "read_samples": "data_sets",
     "run_demo": "demonstration",
     "save": "models",
     "save_pretrained": "hub",
@@ -70,7 +70,7 @@ _MODULE_OF = {
     "score": "scores",
     "score_benchmark": "scores",
     "stream": "models",
-    "synth": "training",
+    "synth": "data_sets",
     "train": "training",
     "unibench": "benchmark",
     "verify": "catalog",
@@ -101,6 +101,12 @@ if TYPE_CHECKING:
     from affectgpt.api.conversion import ConversionReport as ConversionReport
     from affectgpt.api.conversion import convert as convert
     from affectgpt.api.conversion import export as export
+    from affectgpt.api.data_sets import BrokenClip as BrokenClip
+    from affectgpt.api.data_sets import Example as Example
+    from affectgpt.api.data_sets import Sample as Sample
+    from affectgpt.api.data_sets import read_examples as read_examples
+    from affectgpt.api.data_sets import read_samples as read_samples
+    from affectgpt.api.data_sets import synth as synth
     from affectgpt.api.demonstration import Demo as Demo
     from affectgpt.api.demonstration import run_demo as run_demo
     from affectgpt.api.deprecated import assemble as assemble
@@ -137,15 +143,9 @@ if TYPE_CHECKING:
     from affectgpt.api.server import ServerRun as ServerRun
     from affectgpt.api.server import describe_on_server as describe_on_server
     from affectgpt.api.server import export_prompts as export_prompts
-    from affectgpt.api.training import BrokenClip as BrokenClip
     from affectgpt.api.training import Encoded as Encoded
-    from affectgpt.api.training import Example as Example
-    from affectgpt.api.training import Sample as Sample
     from affectgpt.api.training import TrainResult as TrainResult
     from affectgpt.api.training import encode as encode
-    from affectgpt.api.training import read_examples as read_examples
-    from affectgpt.api.training import read_samples as read_samples
-    from affectgpt.api.training import synth as synth
     from affectgpt.api.training import train as train
 else:
 

@@ -72,13 +72,15 @@ def predict(
     """
     from affectgpt.unibench.score_inputs import data_sources
 
-    sources = data_sources(data, sets, limit=limit)
+    if isinstance(data, str | PathLike):
+        data = path_of(data, "data")
+    sources, out = data_sources(data, sets, limit=limit), path_of(out, "out")
     catalog = catalog_for(plugins)
     with progress_callback(progress) as on_progress:
         return _predict(
             catalog,
             sources,
-            path_of(out, "out"),
+            out,
             on_progress,
             model=model,
             batch_size=batch_size,

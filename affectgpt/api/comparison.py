@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectgpt.api.data_sets import Data, read_data
 from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, progress_callback
 from affectgpt.api.start import ConfigLike, plan_config
-from affectgpt.api.training import Data, read_data
 from affectgpt.core.plan import Plan
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING
 
 from affectgpt.api.model_names import model_folder
 from affectgpt.api.models import load
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, path_of, progress_callback
 from affectgpt.api.training import call_hooks
 from affectgpt.core.description import Description
-from affectgpt.registry.errors import MediaError
+from affectgpt.registry.errors import ConfigError, MediaError
+from affectgpt.registry.messages import short_repr
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
 
 
-def find_media_files(paths: Sequence[str | Path]) -> list[Path]:
+def find_media_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files among `paths`, and the media files directly in each folder, sorted by name.
 
     Raises MediaError when a path does not exist or a folder holds no media file.
     """
-    files = [Path(path) for path in paths]
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    if not isinstance(paths, Iterable):
+        raise ConfigError("these are no paths", where="paths", found=short_repr(paths), expected="a list of paths")
+    files = [path_of(path, "paths") for path in paths]
     for path in files:
         if not path.exists():
             raise MediaError("there is no such file", where=str(path), expected="a media file or a folder")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from affectgpt.api.resolve import choose_device
 from affectgpt.bundled import TINY
 from affectgpt.registry.errors import ConfigError
-from affectgpt.registry.messages import did_you_mean
+from affectgpt.registry.messages import did_you_mean, short_repr
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -29,6 +29,10 @@ def model_folder(name: str | PathLike[str], *, revision: str | None = None, toke
     Raises ConfigError when there is no such folder or the name is invalid, CheckpointError, and RunError when the Hub
     cannot be reached.
     """
+    if not isinstance(name, str | PathLike):
+        raise ConfigError(
+            "this is not the name of a model", where="model", found=short_repr(name), expected="a text or a path"
+        )
     path = Path(name)
     # A name may be longer than a file system takes, which `Path.is_dir` raises.
     if os.path.isdir(path):

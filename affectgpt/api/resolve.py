@@ -94,7 +94,9 @@ def path_of(value: object, argument: str) -> Path:
     except OSError as error:
         # `Path.exists` raises it for a name that is too long.
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-            raise ConfigError("this path cannot be used", where=argument, found=f"{text[:60]}: {error.strerror}") from None
+            raise ConfigError(
+                "this path cannot be used", where=argument, found=f"{text[:60]}: {error.strerror}"
+            ) from None
     return Path(text)
 
 

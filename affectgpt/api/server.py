@@ -43,7 +43,7 @@ else:
 
 def describe_on_server(
     model: str | PathLike[str],
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     server: str,
     *,
     served_model: str | None = None,
@@ -102,7 +102,7 @@ def describe_on_server(
 
 def export_prompts(
     model: str | PathLike[str],
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     folder: str | PathLike[str],
     *,
     subtitle: str | None = None,

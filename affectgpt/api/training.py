@@ -1,13 +1,14 @@
-"""Write synthetic clips, read data sets, encode clips once, and train."""
+"""Train, and run frozen encoders once over all clips."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
+from affectgpt.api.data_sets import Data, read_data
 from affectgpt.api.resolve import (
     Plugins,
     Progress,
@@ -18,26 +19,20 @@ from affectgpt.api.resolve import (
     progress_callback,
 )
 from affectgpt.api.start import Start
-from affectgpt.data.example import Example as Example
+from affectgpt.data.example import Example
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import ConfigError, DataError
+from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
-    from affectgpt.core.tokens import Prepared
     from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
     from affectgpt.data.feature_cache.writer import EncodeResult
-    from affectgpt.data.samples import BrokenClip as BrokenClip
-    from affectgpt.data.samples import Sample as Sample
-    from affectgpt.media.clip import Clip
     from affectgpt.training.train_result import TrainResult as TrainResult
 
     Encoded = EncodeResult
 else:
     # These classes import torch.
     _CLASS_OF = {
-        "BrokenClip": ("affectgpt.data.samples", "BrokenClip"),
         "Encoded": ("affectgpt.data.feature_cache.writer", "EncodeResult"),
-        "Sample": ("affectgpt.data.samples", "Sample"),
         "TrainResult": ("affectgpt.training.train_result", "TrainResult"),
     }
 
@@ -49,103 +44,6 @@ else:
 
 
 _DTYPES = ("float32", "float16", "bfloat16")
-Data: TypeAlias = "str | Path | Sequence[Example] | Sequence[Sample]"
-"""A manifest, a data set folder, a list of [Example][], or a list of [Sample][]."""
-
-
-def synth(
-    folder: str | Path,
-    *,
-    clips: int = 64,
-    seed: int = 0,
-    split: Literal["train", "test"] | None = None,
-    layout: Literal["mer2025", "unibench"] = "mer2025",
-    workers: int = 0,
-    progress: Progress = None,
-) -> Path:
-    """Write synthetic clips with drawn faces and synthesised voices whose combination is the emotion.
-
-    `layout="mer2025"` writes `clips` of them as a training set of MER2025; `layout="unibench"` writes miniatures of the
-    nine test sets of MER-UniBench, each with `clips` clips of the split "test". The same `seed` gives the same clips;
-    the splits "train" (None: this one) and "test" share no face and no voice. An earlier set of synthetic clips in
-    `folder` is replaced. Returns the folder.
-
-    Raises ConfigError for impossible values, DataError when `folder` holds anything else, RunError when a worker dies
-    or the disk refuses.
-    """
-    folder = path_of(folder, "folder")
-    with progress_callback(progress) as on_progress:
-        if layout == "unibench":
-            if split == "train":
-                raise ConfigError(
-                    "the test sets of MER-UniBench are made of test clips",
-                    where="split",
-                    found="train",
-                    expected="test",
-                    hint="leave it out",
-                )
-            from affectgpt.synthetic.unibench import write_unibench
-
-            write_unibench(
-                folder,
-                clips_per_set=clips,
-                seed=seed,
-                workers=workers,
-                progress=lambda done, total: on_progress("writing test sets", done, total),
-            )
-            return folder
-        if layout != "mer2025":
-            raise ConfigError("unknown layout", where="layout", found=repr(layout), expected="mer2025 or unibench")
-        from affectgpt.synthetic.clips import write_clips
-
-        name = split or "train"
-        write_clips(
-            folder,
-            clips=clips,
-            seed=seed,
-            split=name,
-            workers=workers,
-            progress=lambda done, total: on_progress(f"writing {name} clips", done, total),
-        )
-    return folder
-
-
-def read_examples(path: str | Path) -> list[Example]:
-    """The labelled clips of a manifest (.csv, .jsonl, .parquet) or of a folder in the layout of MER2025.
-
-    Raises DataError when there is no such file or folder, or with every problem found in it.
-    """
-    from affectgpt.data.datasets import read_examples
-
-    return read_examples(path_of(path, "path"))
-
-
-def read_samples(
-    examples: Sequence[Example],
-    prepare: Callable[[Clip], dict[str, Prepared | None]],
-    target: Literal["description", "labels", "mixed"] = "description",
-    *,
-    workers: int = 0,
-    allow_unreadable: float = 0.0,
-    progress: Progress = None,
-) -> tuple[list[Sample], list[BrokenClip]]:
-    """Decode and prepare all examples, in order, and keep them in memory; also the broken ones, which are left out.
-
-    `prepare` is the method of a [Pipeline][affectgpt.Pipeline]; `target` is what the model is to learn. Raises
-    DataError when more than the share `allow_unreadable` of the clips are broken, when no clip is left, and when an
-    example lacks its target.
-    """
-    from affectgpt.data.samples import read_samples as read
-
-    with progress_callback(progress) as on_progress:
-        return read(
-            examples,
-            prepare,
-            target,
-            workers=workers,
-            allow_unreadable=allow_unreadable,
-            progress=lambda done, total: on_progress("reading clips", done, total),
-        )
 
 
 def train(
@@ -314,35 +212,6 @@ def _frozen_encoders(
     if folder is not None:
         return saved_encoders(folder, catalog, names, allow_pickle=allow_pickle)
     return frozen_encoders(plan_config(start, changes, catalog), catalog, names)
-
-
-def read_data(data: Data, argument: str) -> Sequence[Example] | Sequence[Sample]:
-    """The clips of `data`, read when it is a path. Raises DataError, also for a list of anything else."""
-    if isinstance(data, str | Path):
-        from affectgpt.data.datasets import read_examples
-
-        return read_examples(path_of(data, argument))
-    expected = "a manifest, a data set folder, a list of Example, or a list of Sample"
-    if not isinstance(data, Iterable) or isinstance(data, Mapping):
-        raise DataError("these are not clips with labels", where=argument, found=type(data).__name__, expected=expected)
-    clips = list(data)
-    if not clips:
-        raise DataError("there is no clip", where=argument, found="an empty list", expected=expected)
-    examples = [clip for clip in clips if isinstance(clip, Example)]
-    if len(examples) == len(clips):
-        return examples
-    from affectgpt.data.samples import Sample
-
-    samples = [clip for clip in clips if isinstance(clip, Sample)]
-    if len(samples) == len(clips):
-        return samples
-    kinds = sorted({type(clip).__name__ for clip in clips})
-    raise DataError(
-        "these are not clips with labels",
-        where=argument,
-        found=f"a list of {' and '.join(kinds)}",
-        expected=expected,
-    )
 
 
 def _run_folder(out: str | Path | None, run: str | Path | None) -> Path | None:

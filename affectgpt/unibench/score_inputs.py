@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -123,7 +123,7 @@ def data_sources(
         return find_data_sources(Path(data), sets, media=media, limit=limit)
     if sets:
         raise DataError("only data sets of the benchmark can be chosen", where="sets", hint="leave it out")
-    examples = list(data)
+    examples = list(data) if isinstance(data, Iterable) else [data]
     wrong = [type(example).__name__ for example in examples if not isinstance(example, Example)]
     if wrong or not examples:
         raise DataError(

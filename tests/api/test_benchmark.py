@@ -10,8 +10,8 @@ import pytest
 
 from affectgpt.api import benchmark
 from affectgpt.api.benchmark import doctor, predict, unibench
+from affectgpt.api.data_sets import read_examples
 from affectgpt.api.models import load
-from affectgpt.api.training import read_examples
 from affectgpt.registry.errors import ConfigError, DataError
 
 QUICK = {"batch_size": 2, "progress": False}
