@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from affectgpt.api.model_names import ModelName, load_named
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, path_of, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_workers, path_of, progress_callback
 from affectgpt.api.scores import Unreadable, check_resamples, run_scorer, scorer_for
 from affectgpt.api.training import call_hooks
 from affectgpt.registry.errors import ConfigError, DataError
@@ -183,6 +183,7 @@ def doctor(
     with `manifest=True`). With `decode`, a frame, the sound and a face of every clip are decoded. Problems within a
     data set are in the report. Raises DataError when `data` is none of these, RunError when a worker dies.
     """
+    check_workers(workers)
     from affectgpt.unibench.datasets.doctor import inspect_folder
 
     with progress_callback(progress) as on_progress:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.api.resolve import Plugins, catalog_for, check_text, path_of
+from affectgpt.api.resolve import Plugins, catalog_for, check_options, check_text, path_of
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover as discover
 from affectgpt.registry.entry import PluginEntry
@@ -103,6 +103,7 @@ def verify_each(
     plugins: Plugins = (),
 ) -> Iterator[CheckResult]:
     """As [verify][affectgpt.verify], each result as soon as its check ends."""
+    check_options(options, "options")
     catalog = catalog_for(plugins)
     if isinstance(name_or_class, str):
         spec = find_plugin(name_or_class, kind, catalog).spec

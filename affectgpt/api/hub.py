@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectgpt.api.deprecated import push_with_catalog, save_pretrained_with_catalog, with_former_form
-from affectgpt.api.resolve import Plugins, catalog_for, check_pipeline, path_of
+from affectgpt.api.resolve import Plugins, catalog_for, check_dtype, check_pipeline, optional_path, path_of
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -77,8 +77,9 @@ def save_pretrained(
     from affectgpt.hub.saving import save_pretrained as write
 
     check_pipeline(pipeline)
+    check_dtype(dtype)
     path = path_of(folder, "folder")
-    write(pipeline, path, scores, catalog=_loaded(plugins), dtype=dtype)
+    write(pipeline, path, optional_path(scores, "scores"), catalog=_loaded(plugins), dtype=dtype)
     return path
 
 
@@ -90,7 +91,7 @@ def model_card(folder: str | Path, scores: str | Path | None = None, *, plugins:
     """
     from affectgpt.hub.card import render_card
 
-    return render_card(path_of(folder, "folder"), _loaded(plugins), scores)
+    return render_card(path_of(folder, "folder"), _loaded(plugins), optional_path(scores, "scores"))
 
 
 def write_model_card(folder: str | Path, scores: str | Path | None = None, *, plugins: Plugins = ()) -> Path:
@@ -100,7 +101,7 @@ def write_model_card(folder: str | Path, scores: str | Path | None = None, *, pl
     """
     from affectgpt.hub.card import write_card
 
-    return write_card(path_of(folder, "folder"), _loaded(plugins), scores)
+    return write_card(path_of(folder, "folder"), _loaded(plugins), optional_path(scores, "scores"))
 
 
 def _loaded(plugins: Plugins) -> Catalog:

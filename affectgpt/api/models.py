@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from affectgpt.api.deprecated import load_with_catalog, with_former_form
 from affectgpt.api.model_names import model_folder
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_pipeline, choose_device, path_of
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_dtype, check_pipeline, choose_device, path_of
 from affectgpt.api.start import ConfigLike, plan_config
 from affectgpt.core.description import Description as Description
 from affectgpt.registry.errors import ConfigError, Problem
@@ -68,8 +68,7 @@ def save(
     A saved model there is replaced. Raises CheckpointError when the folder holds anything else or cannot be made,
     RunError when a tensor is not finite in `dtype` or the disk refuses.
     """
-    if dtype not in ("float32", "float16", "bfloat16"):
-        raise ConfigError("unknown dtype", where="dtype", found=repr(dtype), expected="float32 or float16 or bfloat16")
+    check_dtype(dtype)
     from affectgpt.core.saved.model import save as write
 
     check_pipeline(pipeline)

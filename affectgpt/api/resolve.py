@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +17,8 @@ from affectgpt.workers.progress import OnProgress as OnProgress
 from affectgpt.workers.progress import Progress as Progress
 from affectgpt.workers.progress import progress_callback as progress_callback
 
+MOST_WORKERS = 256
+DTYPES = ("float32", "float16", "bfloat16")
 PluginRef: TypeAlias = "type | str | Path | PluginSpec"
 """A plugin class marked by a decorator, the path of a `.py` file, a module's name, or a declaration."""
 
@@ -109,6 +111,31 @@ def check_text(value: object, argument: str) -> None:
     """Raises ConfigError unless `value` is a text; `argument` is its name in messages."""
     if not isinstance(value, str):
         raise ConfigError("this is not a text", where=argument, found=short_repr(value), expected="a text")
+
+
+def check_dtype(dtype: object) -> None:
+    """Raises ConfigError unless `dtype` names one that tensors are stored in."""
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ConfigError("unknown dtype", where="dtype", found=short_repr(dtype), expected=" or ".join(DTYPES))
+
+
+def check_workers(workers: object) -> None:
+    """Raises ConfigError unless `workers` is a number of processes."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS:
+        raise ConfigError(
+            "the number is out of range",
+            where="workers",
+            found=short_repr(workers),
+            expected=f"an integer from 0 to {MOST_WORKERS}",
+        )
+
+
+def check_options(options: object, argument: str) -> None:
+    """Raises ConfigError unless `options` is a mapping or None; `argument` is its name in messages."""
+    if not isinstance(options, Mapping | None):
+        raise ConfigError(
+            "these are no options", where=argument, found=short_repr(options), expected="a mapping of names and values"
+        )
 
 
 def check_pipeline(pipeline: object) -> None:

@@ -8,9 +8,17 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_text, optional_path, path_of, progress_callback
+from affectgpt.api.resolve import (
+    Plugins,
+    Progress,
+    catalog_for,
+    check_options,
+    check_text,
+    optional_path,
+    path_of,
+    progress_callback,
+)
 from affectgpt.registry.errors import ConfigError, DataError, join_names
-from affectgpt.registry.messages import short_repr
 from affectgpt.unibench.score import BenchmarkScore as BenchmarkScore
 from affectgpt.unibench.score import PairedTest as PairedTest
 from affectgpt.unibench.score import Score as Score
@@ -197,13 +205,7 @@ def scorer_for(
     if out is not None and path_of(out, "out").exists() and not Path(out).is_dir():
         raise DataError("the place for the reports is not a folder", where=str(out), hint="choose another folder")
     check_text(extractor, "extractor")
-    if not isinstance(extractor_options, Mapping | None):
-        raise ConfigError(
-            "these are no options",
-            where="extractor_options",
-            found=short_repr(extractor_options),
-            expected="a mapping of names and values",
-        )
+    check_options(extractor_options, "extractor_options")
     from affectgpt.core.extraction import build_extractor
     from affectgpt.unibench.resampling import Resampling
     from affectgpt.unibench.score_run import Scorer

@@ -13,6 +13,7 @@ from affectgpt.api.resolve import (
     Plugins,
     Progress,
     catalog_for,
+    check_dtype,
     choose_device,
     optional_path,
     path_of,
@@ -41,9 +42,6 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module, attribute = _CLASS_OF[name]
         return getattr(import_module(module), attribute)
-
-
-_DTYPES = ("float32", "float16", "bfloat16")
 
 
 def train(
@@ -148,8 +146,7 @@ def encode(
 
     out = path_of(out, "out")
     check_folder(out)
-    if dtype not in _DTYPES:
-        raise ConfigError("unknown dtype", where="dtype", found=repr(dtype), expected=" or ".join(_DTYPES))
+    check_dtype(dtype)
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ConfigError(
             "the number is out of range", where="batch_size", found=repr(batch_size), expected="an integer, at least 1"
