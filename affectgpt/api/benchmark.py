@@ -13,6 +13,7 @@ from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_workers,
 from affectgpt.api.scores import Unreadable, check_resamples, run_scorer, scorer_for
 from affectgpt.api.training import call_hooks
 from affectgpt.registry.errors import ConfigError, DataError
+from affectgpt.serving.clip_arguments import check_counts, check_texts
 
 if TYPE_CHECKING:
     from affectgpt.registry.catalog import Catalog
@@ -209,6 +210,8 @@ def _predict(
     device: str | None,
     allow_pickle: bool,
 ) -> list[PredictionFile]:
+    check_counts(batch_size, workers)
+    check_texts(None, question)
     pipeline, name = load_named(model, catalog, device, allow_pickle=allow_pickle, on_progress=on_progress)
     from affectgpt.unibench.predictions import write_predictions
 

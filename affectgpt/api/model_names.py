@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from affectgpt.api.resolve import choose_device
+from affectgpt.api.resolve import check_pipeline, choose_device
 from affectgpt.bundled import TINY
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.messages import did_you_mean, short_repr
@@ -58,6 +58,7 @@ def load_named(
     """A pipeline on its device, and its name with a hash of its weights. Raises as [load][affectgpt.load]."""
     catalog.load_deferred()
     if not isinstance(model, str | PathLike):
+        check_pipeline(model)
         from affectgpt.unibench.predictions import pipeline_name
 
         return (model if device is None else model.to(choose_device(device))), pipeline_name(model)

@@ -162,6 +162,8 @@ def score_benchmark(
     [BenchmarkScore][affectgpt.unibench.score]. The other arguments and the errors are those of [score][].
     """
     check_resamples(resamples, against is not None)
+    if isinstance(data, str | PathLike):
+        data = path_of(data, "data")
     for values in (predictions, against):
         if isinstance(values, str | PathLike) and not os.path.exists(values):
             raise DataError("there are no such predictions", where=str(values))

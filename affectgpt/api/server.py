@@ -20,6 +20,7 @@ from affectgpt.api.resolve import (
     path_of,
     progress_callback,
 )
+from affectgpt.serving.clip_arguments import check_counts, check_texts
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -71,6 +72,8 @@ def describe_on_server(
     be reached, DataError when `out` was begun with other arguments; while iterating, RunError when the server fails.
     A clip that cannot be read, or that the server refuses, has an `error`.
     """
+    check_counts(batch_size, workers)
+    check_texts(subtitle, question)
     files = find_media_files(paths)
     catalog = catalog_for(plugins)
     catalog.load_deferred()
@@ -119,6 +122,8 @@ def export_prompts(
     `index.jsonl` names them, `sampling.json` holds what a request says beside one. Returns a run: iterate over it to
     the end. Prompts that `folder` holds already are not made again. Arguments and errors as [describe_on_server][].
     """
+    check_counts(batch_size, workers)
+    check_texts(subtitle, question)
     files = find_media_files(paths)
     catalog = catalog_for(plugins)
     catalog.load_deferred()

@@ -23,6 +23,7 @@ from affectgpt.api.start import Start
 from affectgpt.data.example import Example
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.messages import short_repr
 
 if TYPE_CHECKING:
     from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
@@ -152,6 +153,14 @@ def encode(
             "the number is out of range", where="batch_size", found=repr(batch_size), expected="an integer, at least 1"
         )
     names = [encoders] if isinstance(encoders, str) else encoders
+    is_list = isinstance(names, Sequence) and bool(names) and all(isinstance(name, str) for name in names)
+    if names is not None and not is_list:
+        raise ConfigError(
+            "these are no names of encoders",
+            where="encoders",
+            found=short_repr(encoders),
+            expected="a list of names, or None for all",
+        )
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     examples = read_data(data, "data")

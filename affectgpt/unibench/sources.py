@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from affectgpt.data.example import Example
 from affectgpt.data.manifest import SUFFIXES, read_manifest
 from affectgpt.data.mer2025 import read_mer2025
 from affectgpt.registry.errors import DataError, join_names
-from affectgpt.registry.messages import did_you_mean
+from affectgpt.registry.messages import did_you_mean, short_repr
 from affectgpt.unibench.datasets.layouts import TEST_SETS
 from affectgpt.unibench.datasets.reader import find_test_sets, read_test_set
 from affectgpt.unibench.truth import Task, Truth, truth_of_examples
@@ -88,6 +88,11 @@ def find_data_sources(
 
 def check_sets(sets: Sequence[str]) -> list[str]:
     """The keys of data sets as they were named, in any case. Raises DataError for one that does not exist."""
+    sets = [sets] if isinstance(sets, str) else sets
+    if not isinstance(sets, Iterable) or not all(isinstance(name, str) for name in sets):
+        raise DataError(
+            "these are no names of data sets", where="sets", found=short_repr(sets), expected="a list of names"
+        )
     keys = [name.lower() for name in sets]
     unknown = [name for name in keys if name not in TEST_SETS]
     if unknown:
@@ -114,4 +119,8 @@ def _user_source(name: str, examples: Sequence[Example]) -> DataSource:
 
 
 def _limit_clips(source: DataSource, limit: int | None) -> DataSource:
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise DataError(
+            "the number is out of range", where="limit", found=short_repr(limit), expected="an integer, at least 1"
+        )
     return source if limit is None else replace(source, examples=source.examples[:limit])

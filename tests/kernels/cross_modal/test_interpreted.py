@@ -16,7 +16,13 @@ if os.environ.get("TRITON_INTERPRET") != "1":
 from tests.kernels.cross_modal.cases import CASES, close, make, run
 
 
-@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(case, id=name, marks=pytest.mark.slow if name == "100 queries" else ())
+        for name, case in CASES.items()
+    ],
+)
 def test_equals_the_reference(options: dict[str, Any]) -> None:
     close(make(**options), "triton")
 
@@ -60,6 +66,7 @@ def test_gradients_nobody_needs_are_not_computed(monkeypatch: pytest.MonkeyPatch
     assert queries.grad is not None and queries.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_opcheck() -> None:
     from affectgpt.kernels.cross_modal.ops import _forward
 
@@ -69,6 +76,7 @@ def test_opcheck() -> None:
         torch.library.opcheck(_forward, (leaves[0], leaves[1:4], leaves[4:7], masks, leaves[7], 0.25))
 
 
+@pytest.mark.slow
 def test_compiles_without_a_break() -> None:
     case = make()
 

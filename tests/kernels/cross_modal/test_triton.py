@@ -28,9 +28,10 @@ def needs_triton() -> None:
     pytest.importorskip("triton")
 
 
-def test_in_the_interpreter() -> None:
+@pytest.mark.parametrize("marked", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+def test_in_the_interpreter(marked: str) -> None:
     cases = str(HERE / "test_interpreted.py")
-    process = fresh("-m", "pytest", "-v", "-p", "no:cacheprovider", cases, TRITON_INTERPRET="1")
+    process = fresh("-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", marked, cases, TRITON_INTERPRET="1")
     assert process.returncode == 0, process.stdout[-4000:]
     assert "passed" in process.stdout and "skipped" not in process.stdout
 
