@@ -53,7 +53,7 @@ def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """32 synthetic training clips of seed 7. Not to be changed by a test."""
     from affectgpt.synthetic.clips import write_clips
 
-    return _written_once(tmp_path_factory, "train", lambda folder: write_clips(folder, clips=32, seed=7, workers=1))
+    return _write_once(tmp_path_factory, "train", lambda folder: write_clips(folder, clips=32, seed=7, workers=1))
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +65,10 @@ def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def write(folder: Path) -> None:
         write_unibench(folder, clips_per_set=3, seed=5, workers=1, difficulty=Difficulty(seconds=(1.0, 1.2)))
 
-    return _written_once(tmp_path_factory, "benchmark", write)
+    return _write_once(tmp_path_factory, "benchmark", write)
 
 
-def _written_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None]) -> Path:
+def _write_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None]) -> Path:
     """The folder `name` of this run, which the first process that needs it writes."""
     root = factory.getbasetemp()
     folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name

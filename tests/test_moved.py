@@ -105,10 +105,12 @@ def test_a_module_that_never_was_is_not_found(name: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        pytest.param("import affectgpt.kernels.cross_modal_attention", marks=pytest.mark.slow),
+        "import affectgpt.kernels.cross_modal_attention",
         pytest.param("import affectgpt.kernels.cross_modal_attention.reference", marks=pytest.mark.slow),
         pytest.param("import affectgpt.kernels.absorbed_cross_modal_attention.fold", marks=pytest.mark.slow),
-        "from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights",
+        pytest.param(
+            "from affectgpt.kernels.absorbed_cross_modal_attention import Fold, FusionWeights", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_operators_stay_functions_after_an_import_from_their_old_folders(statement: str) -> None:

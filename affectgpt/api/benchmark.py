@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from affectgpt.api.model_names import ModelName, load_named
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_workers, path_of, progress_callback
+from affectgpt.api.resolve import (
+    Plugins,
+    Progress,
+    catalog_for,
+    check_pipeline,
+    check_workers,
+    path_of,
+    progress_callback,
+)
 from affectgpt.api.scores import Unreadable, check_resamples, run_scorer, scorer_for
 from affectgpt.api.training import call_hooks
 from affectgpt.registry.errors import ConfigError, DataError
@@ -75,7 +83,8 @@ def predict(
 
     if isinstance(data, str | PathLike):
         data = path_of(data, "data")
-    sources, out = data_sources(data, sets, limit=limit), path_of(out, "out")
+    out = _check_run(model, out, batch_size, workers, question)
+    sources = data_sources(data, sets, limit=limit)
     catalog = catalog_for(plugins)
     with progress_callback(progress) as on_progress:
         return _predict(
@@ -128,6 +137,9 @@ def unibench(
             hint="pass either data= or synthetic=",
         )
     check_resamples(resamples, False)
+    out = _check_run(model, out, batch_size, workers, question)
+    if isinstance(data, str | PathLike):
+        data = path_of(data, "data")
     catalog = catalog_for(plugins)
     scorer = scorer_for(
         catalog,
@@ -147,11 +159,13 @@ def unibench(
     from affectgpt.unibench.score_run import pair_files
     from affectgpt.unibench.sources import check_sets
 
-    out, sets = path_of(out, "out"), check_sets(sets)
+    sets = check_sets(sets)
     # True labels that cannot be used are found before anything is written.
-    truths = [source.truth() for source in data_sources(data, sets, media=False, limit=limit)] if data else []
+    truths = (
+        [source.truth() for source in data_sources(data, sets, media=False, limit=limit)] if data is not None else []
+    )
     with progress_callback(progress) as on_progress, exclusive(out):
-        root = data or _write_synthetic(out / "data", synthetic or 1, workers, on_progress)
+        root = data if data is not None else _write_synthetic(out / "data", synthetic or 1, workers, on_progress)
         truths = truths or [source.truth() for source in data_sources(root, sets, media=False, limit=limit)]
         files = _predict(
             catalog,
@@ -197,6 +211,17 @@ def doctor(
         )
 
 
+def _check_run(model: object, out: object, batch_size: object, workers: object, question: object) -> Path:
+    """The folder `out`. Raises ConfigError for an argument that no run can be made with, before anything is written."""
+    check_counts(batch_size, workers)
+    check_texts(None, question)
+    if isinstance(model, str | PathLike):
+        path_of(model, "model")
+    else:
+        check_pipeline(model, "model")
+    return path_of(out, "out")
+
+
 def _predict(
     catalog: Catalog,
     sources: Sequence[DataSource],
@@ -210,8 +235,6 @@ def _predict(
     device: str | None,
     allow_pickle: bool,
 ) -> list[PredictionFile]:
-    check_counts(batch_size, workers)
-    check_texts(None, question)
     pipeline, name = load_named(model, catalog, device, allow_pickle=allow_pickle, on_progress=on_progress)
     from affectgpt.unibench.predictions import write_predictions
 

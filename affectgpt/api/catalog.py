@@ -129,6 +129,7 @@ def build_extractor(
     from affectgpt.core.extraction import build_extractor as build
 
     check_text(name, "name")
+    check_options(options, "options")
     return build(name, dict(options), catalog_for(plugins))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectgpt.api.data_sets import Data, read_data
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, progress_callback
+from affectgpt.api.resolve import Plugins, Progress, catalog_for, check_workers, optional_path, progress_callback
 from affectgpt.api.start import ConfigLike, plan_config
 from affectgpt.core.plan import Plan
 from affectgpt.registry.catalog import Catalog
@@ -60,6 +60,8 @@ def compare(
     """
     _check_rows(vary)
     _check_seeds(seeds)
+    check_workers(workers)
+    out = optional_path(out, "out")
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     rows, notes = _variants(base, vary, catalog)
@@ -78,7 +80,7 @@ def compare(
             catalog,
             seeds=seeds,
             metric=metric or label_scores,
-            out=optional_path(out, "out"),
+            out=out,
             resume=resume,
             workers=workers,
             notes=notes,

@@ -7,7 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.api.resolve import Plugins, Progress, catalog_for, optional_path, progress_callback
+from affectgpt.api.resolve import (
+    Plugins,
+    Progress,
+    catalog_for,
+    check_workers,
+    optional_path,
+    path_of,
+    progress_callback,
+)
 
 if TYPE_CHECKING:
     from affectgpt.demo.run import Demo as Demo
@@ -40,16 +48,18 @@ def run_demo(
     """
     from affectgpt.demo.run import run_demo as run
 
+    check_workers(workers)
+    out, paths = optional_path(out, "out"), [path_of(clip, "clips") for clip in clips]
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     with progress_callback(progress) as on_progress:
         return run(
-            optional_path(out, "out"),
+            out,
             train=train,
             test=test,
             seed=seed,
             workers=workers,
-            clips=[Path(clip) for clip in clips],
+            clips=paths,
             catalog=catalog,
             progress=on_progress,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 def find_media_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files among `paths`, and the media files directly in each folder, sorted by name.
 
-    Raises MediaError when a path does not exist or a folder holds no media file.
+    Raises ConfigError for anything but paths, MediaError when a path does not exist or a folder holds no media file.
     """
-    if isinstance(paths, str | Path):
+    if isinstance(paths, str | PathLike):
         paths = [paths]
     if not isinstance(paths, Iterable):
         raise ConfigError("these are no paths", where="paths", found=short_repr(paths), expected="a list of paths")

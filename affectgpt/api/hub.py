@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectgpt.api.deprecated import push_with_catalog, save_pretrained_with_catalog, with_former_form
-from affectgpt.api.resolve import Plugins, catalog_for, check_dtype, check_pipeline, optional_path, path_of
+from affectgpt.api.resolve import Plugins, catalog_for, check_dtype, check_pipeline, check_text, optional_path, path_of
 
 if TYPE_CHECKING:
     from affectgpt.core.pipeline import Pipeline
@@ -40,6 +40,8 @@ def push_to_hub(
     ConfigError when the name or the token is wrong or a public repository is to be private, RunError when the Hub
     cannot be reached or refuses.
     """
+    folder, scores = path_of(folder, "folder"), optional_path(scores, "scores")
+    check_text(repo, "repo")
     catalog = _loaded(plugins)
     from affectgpt.core.saved.config import load_saved_config
     from affectgpt.hub.card_data import local_models
@@ -55,7 +57,7 @@ def push_to_hub(
         scores=scores,
         catalog=catalog,
     )
-    for node, model in local_models(load_saved_config(path_of(folder, "folder"), catalog)).items():
+    for node, model in local_models(load_saved_config(folder, catalog)).items():
         _LOG.info("the model of %s is a folder of this machine, which others do not have: %s", node, model)
     return address
 

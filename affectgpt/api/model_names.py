@@ -58,7 +58,7 @@ def load_named(
     """A pipeline on its device, and its name with a hash of its weights. Raises as [load][affectgpt.load]."""
     catalog.load_deferred()
     if not isinstance(model, str | PathLike):
-        check_pipeline(model)
+        check_pipeline(model, "model")
         from affectgpt.unibench.predictions import pipeline_name
 
         return (model if device is None else model.to(choose_device(device))), pipeline_name(model)

@@ -17,7 +17,6 @@ from affectgpt.workers.progress import OnProgress as OnProgress
 from affectgpt.workers.progress import Progress as Progress
 from affectgpt.workers.progress import progress_callback as progress_callback
 
-MOST_WORKERS = 256
 DTYPES = ("float32", "float16", "bfloat16")
 PluginRef: TypeAlias = "type | str | Path | PluginSpec"
 """A plugin class marked by a decorator, the path of a `.py` file, a module's name, or a declaration."""
@@ -85,7 +84,7 @@ def choose_device(device: str | None = None) -> str:
 def path_of(value: object, argument: str) -> Path:
     """`value` as a path; `argument` is its name in messages. Raises ConfigError for another type and an empty text."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "\0" in text:
+    if not isinstance(text, str) or not text:
         raise ConfigError(
             "this is not a path", where=argument, found=short_repr(value), expected="a text or a pathlib.Path"
         )
@@ -93,11 +92,14 @@ def path_of(value: object, argument: str) -> Path:
         os.lstat(text)
     except FileNotFoundError:
         pass
+    except ValueError as error:
+        # A zero byte, or half of a surrogate pair.
+        raise ConfigError("this path cannot be used", where=argument, found=f"{text[:400]!r}: {error}") from None
     except OSError as error:
         # `Path.exists` raises it for a name that is too long.
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise ConfigError(
-                "this path cannot be used", where=argument, found=f"{text[:60]}: {error.strerror}"
+                "this path cannot be used", where=argument, found=f"{text[:400]}: {error.strerror}"
             ) from None
     return Path(text)
 
@@ -121,32 +123,33 @@ def check_dtype(dtype: object) -> None:
 
 def check_workers(workers: object) -> None:
     """Raises ConfigError unless `workers` is a number of processes."""
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS:
-        raise ConfigError(
-            "the number is out of range",
-            where="workers",
-            found=short_repr(workers),
-            expected=f"an integer from 0 to {MOST_WORKERS}",
-        )
+    from affectgpt.serving.clip_arguments import check_counts
+
+    check_counts(1, workers)
 
 
 def check_options(options: object, argument: str) -> None:
     """Raises ConfigError unless `options` is a mapping or None; `argument` is its name in messages."""
     if not isinstance(options, Mapping | None):
         raise ConfigError(
-            "these are no options", where=argument, found=short_repr(options), expected="a mapping of names and values"
+            "the options are not a mapping",
+            where=argument,
+            found=short_repr(options),
+            expected="a mapping of names and values",
         )
 
 
-def check_pipeline(pipeline: object) -> None:
-    """Raises ConfigError unless `pipeline` is a Pipeline."""
+def check_pipeline(pipeline: object, argument: str = "pipeline") -> None:
+    """Raises ConfigError unless `pipeline` is a Pipeline; `argument` is its name in messages."""
     from affectgpt.core.pipeline import Pipeline
 
     if not isinstance(pipeline, Pipeline):
         raise ConfigError(
             "this is not a pipeline",
-            where="pipeline",
+            where=argument,
             found=short_repr(pipeline),
-            expected="what affectgpt.load, build or train returns",
+            expected="what affectgpt.load, build or train returns"
+            if argument == "pipeline"
+            else "a pipeline, or a model's name or folder",
             hint="load a saved model by its name: affectgpt.load(...)",
         )

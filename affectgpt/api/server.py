@@ -15,6 +15,7 @@ from affectgpt.api.resolve import (
     Plugins,
     Progress,
     catalog_for,
+    check_text,
     choose_device,
     optional_path,
     path_of,
@@ -73,6 +74,8 @@ def describe_on_server(
     A clip that cannot be read, or that the server refuses, has an `error`.
     """
     check_counts(batch_size, workers)
+    check_text(server, "server")
+    out = optional_path(out, "out")
     check_texts(subtitle, question)
     files = find_media_files(paths)
     catalog = catalog_for(plugins)
@@ -92,7 +95,7 @@ def describe_on_server(
             location,
             files,
             connection,
-            optional_path(out, "out"),
+            out,
             subtitle=subtitle,
             question=question,
             batch_size=batch_size,
@@ -123,6 +126,7 @@ def export_prompts(
     the end. Prompts that `folder` holds already are not made again. Arguments and errors as [describe_on_server][].
     """
     check_counts(batch_size, workers)
+    folder = path_of(folder, "folder")
     check_texts(subtitle, question)
     files = find_media_files(paths)
     catalog = catalog_for(plugins)
@@ -137,7 +141,7 @@ def export_prompts(
             pipeline,
             location,
             files,
-            path_of(folder, "folder"),
+            folder,
             subtitle=subtitle,
             question=question,
             batch_size=batch_size,

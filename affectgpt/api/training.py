@@ -14,6 +14,7 @@ from affectgpt.api.resolve import (
     Progress,
     catalog_for,
     check_dtype,
+    check_workers,
     choose_device,
     optional_path,
     path_of,
@@ -84,6 +85,8 @@ def train(
     many unreadable), CheckpointError (`out` is taken, a checkpoint does not fit), RunError (a loss that is not finite,
     the disk).
     """
+    out, run, features = optional_path(out, "out"), optional_path(run, "run"), optional_path(features, "features")
+    check_workers(workers)
     catalog = catalog_for(plugins)
     catalog.load_deferred()
     if decode not in ("once", "each-time"):
@@ -93,10 +96,10 @@ def train(
 
     point = starting_point(start, changes, catalog, allow_pickle=allow_pickle)
     settings = RunSettings(
-        out=optional_path(out, "out"),
+        out=out,
         run=_run_folder(out, run),
         resume=resume,
-        features=optional_path(features, "features"),
+        features=features,
         decode=decode,
         workers=workers,
         allow_unreadable=allow_unreadable,
@@ -146,6 +149,7 @@ def encode(
     from affectgpt.training.random_state import preserve_random_state
 
     out = path_of(out, "out")
+    check_workers(workers)
     check_folder(out)
     check_dtype(dtype)
     if not isinstance(batch_size, int) or batch_size < 1:

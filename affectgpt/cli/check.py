@@ -53,7 +53,7 @@ def command(
         out.print("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
     counts = [row[column] for row in facts["nodes"] for column in ("parameters", "trained")]
     if None in counts:
-        out.print("note: unknown: only the model itself, once it is loaded, tells the number")
+        out.print("note: a number that is unknown here is known once the model is loaded")
     for note in facts["notes"]:
         out.print(f"note: {note}", markup=False)
 

@@ -90,20 +90,21 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [*(["--debug"] if debug else []), *words]
     as_json = "--json" in arguments
-    # Another command's imports and options would cost more time than most of `check` and `plugins`.
-    app = application(words[0] if words and words[0] in _COMMANDS else None)
     try:
         catalog = api.discover()
+        has_hook = catalog.has_hook("affectgpt_cli")
+        # The other commands' imports and options would cost a fifth of the time of `check` and `plugins`.
+        app = application(words[0] if words and words[0] in _COMMANDS and not has_hook else None)
         catalog.call_hook("affectgpt_cli", app=app)
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
     except AffectGPTError as error:
         if debug:
             raise
-        _show(error, app, as_json=as_json)
+        _show(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None
     except UsageError as error:
-        _show(AffectGPTError(error.format_message(), where="the command line", hint="see --help"), app, as_json=as_json)
+        _show(AffectGPTError(error.format_message(), where="the command line", hint="see --help"), as_json=as_json)
         raise SystemExit(AffectGPTError.exit_code) from None
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
@@ -115,9 +116,7 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_ERRORS:
             found = error.strerror or str(error)
-            _show(
-                AffectGPTError("this path cannot be used", where=str(error.filename), found=found), app, as_json=as_json
-            )
+            _show(AffectGPTError("this path cannot be used", where=str(error.filename), found=found), as_json=as_json)
             raise SystemExit(AffectGPTError.exit_code) from None
         typer.echo(printable(f"error: {type(error).__name__}: {error}"), err=True)
         typer.echo("  to do: run again with --debug for the traceback", err=True)
@@ -136,8 +135,8 @@ def _reader_is_gone() -> bool:
     return False
 
 
-def _show(error: AffectGPTError, app: typer.Typer, *, as_json: bool) -> None:
-    options = options_of(app, sys.argv[1:])
+def _show(error: AffectGPTError, *, as_json: bool) -> None:
+    options = options_of(application(), sys.argv[1:])
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
         rows = [vars(problem) for problem in problems]

@@ -226,6 +226,10 @@ class Catalog:
                 self.report(hook, Origin(implementation.plugin_name), one_line(error))
         return self.broken[count:]
 
+    def has_hook(self, hook: str) -> bool:
+        """Whether any plugin implements `hook`."""
+        return bool(getattr(self.hooks.hook, hook).get_hookimpls())
+
     def kind(self, name: Kind) -> PluginKind:
         """The kind `name`. Raises PluginError for an unknown one."""
         if name not in self.kinds:

@@ -56,7 +56,11 @@ class PluginEntry:
 
     def _load(self, path: str, role: str) -> Any:
         try:
-            return import_object(path)
+            value = import_object(path)
+            if role == "config" and not getattr(value, "__pydantic_complete__", True):
+                # Some configs build their validators late; a wrong annotation is the plugin's error, and found here.
+                value.model_rebuild()
+            return value
         except ModuleNotFoundError as error:
             missing = error.name or str(error)
             packages = " ".join(map(repr, self.spec.requires)) or repr(missing)

@@ -16,7 +16,7 @@ from affectgpt.unibench.clip_values import Content, ValueSource, open_clip_value
 from affectgpt.unibench.memory_values import MemoryValues, Values, memory_values
 from affectgpt.unibench.record_files import SUFFIXES, read_records
 from affectgpt.unibench.score_run import ScoringPair, pair_files
-from affectgpt.unibench.sources import DataSource, find_data_sources
+from affectgpt.unibench.sources import DataSource, check_limit, find_data_sources
 from affectgpt.unibench.truth import Task, Truth, truth_of_values
 
 DataSets: TypeAlias = "str | PathLike[str] | Sequence[Example]"
@@ -123,6 +123,7 @@ def data_sources(
         return find_data_sources(Path(data), sets, media=media, limit=limit)
     if sets:
         raise DataError("only data sets of the benchmark can be chosen", where="sets", hint="leave it out")
+    check_limit(limit)
     examples = list(data) if isinstance(data, Iterable) else [data]
     wrong = [type(example).__name__ for example in examples if not isinstance(example, Example)]
     if wrong or not examples:

@@ -50,6 +50,7 @@ def find_data_sources(
     for an unknown name in `sets`, and as the readers do.
     """
     sets = check_sets(sets)
+    check_limit(limit)
     is_user_data = data.is_file() or (not find_test_sets(data) and data.is_dir() and any(data.glob("track*.csv")))
     if is_user_data and sets:
         raise DataError(
@@ -88,12 +89,12 @@ def find_data_sources(
 
 def check_sets(sets: Sequence[str]) -> list[str]:
     """The keys of data sets as they were named, in any case. Raises DataError for one that does not exist."""
-    sets = [sets] if isinstance(sets, str) else sets
-    if not isinstance(sets, Iterable) or not all(isinstance(name, str) for name in sets):
+    names = [sets] if isinstance(sets, str) else list(sets) if isinstance(sets, Iterable) else [sets]
+    if not all(isinstance(name, str) for name in names):
         raise DataError(
-            "these are no names of data sets", where="sets", found=short_repr(sets), expected="a list of names"
+            "these are not names of data sets", where="sets", found=short_repr(sets), expected="a list of names"
         )
-    keys = [name.lower() for name in sets]
+    keys = [name.lower() for name in names]
     unknown = [name for name in keys if name not in TEST_SETS]
     if unknown:
         raise DataError(
@@ -104,6 +105,14 @@ def check_sets(sets: Sequence[str]) -> list[str]:
             hint=did_you_mean(unknown[0], TEST_SETS),
         )
     return keys
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise DataError unless `limit` is a number of clips, or None."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise DataError(
+            "the number is out of range", where="limit", found=short_repr(limit), expected="an integer, at least 1"
+        )
 
 
 def _benchmark(key: str, examples: Sequence[Example], *, synthetic: bool) -> DataSource:
@@ -119,8 +128,4 @@ def _user_source(name: str, examples: Sequence[Example]) -> DataSource:
 
 
 def _limit_clips(source: DataSource, limit: int | None) -> DataSource:
-    if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise DataError(
-            "the number is out of range", where="limit", found=short_repr(limit), expected="an integer, at least 1"
-        )
     return source if limit is None else replace(source, examples=source.examples[:limit])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 import typer
 import yaml
 
+from affectgpt.cli import data
 from affectgpt.cli import main as cli
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
@@ -300,6 +302,36 @@ def test_a_word_that_is_no_command_or_no_option_gets_the_whole_list(run: Callabl
     everything = run("--help").out
     assert run("--help", "check").out == everything
     assert {"check", "describe", "env", "plugins", "serve-embeds"} <= set(everything.split())
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "affectgpt", "plugins", "--json"]
+    process = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(theirs)
+    assert process.returncode == 1 and process.stderr == ""
+
+
+def test_a_hook_finds_every_command(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("their_commands")
+
+    @hookimpl
+    def affectgpt_cli(app: typer.Typer) -> None:
+        (data,) = [group.typer_instance for group in app.registered_groups if group.name == "data"]
+        assert data is not None
+
+        @data.command("greet")
+        def greet() -> None:
+            typer.echo("hello")
+
+    module.affectgpt_cli = affectgpt_cli  # type: ignore[attr-defined]
+    catalog = discover()
+    catalog.add_module(module, Origin("their-package", "1.0"))
+    monkeypatch.setattr(cli.api, "discover", lambda: catalog)
+    monkeypatch.setattr(data.app, "registered_commands", list(data.app.registered_commands))
+    assert run("plugins", "--json").code == 0 and not catalog.broken
+    assert run("data", "greet").out == "hello\n"
 
 
 def test_a_command_imports_no_other_command() -> None:

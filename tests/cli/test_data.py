@@ -42,6 +42,13 @@ def test_doctor_and_synth(run: Callable, bench: Path) -> None:
     assert again.code == 0 and run("data", "doctor", bench, "--workers", 1).code == 0
 
 
+def test_doctor_of_the_benchmark(run: Callable, benchmark_folder: Path) -> None:
+    outcome = run("data", "doctor", benchmark_folder, "--no-decode")
+    assert outcome.code == 0 and "MELD" in outcome.out and "decoding" not in outcome.err
+    facts = json.loads(run("data", "doctor", benchmark_folder, "--no-decode", "--json").out)
+    assert facts["healthy"] and len(facts["sets"]) == 9 and facts["sets"][0]["decoded"] is None
+
+
 def test_doctor_of_nothing(workspace: Any, refused: Callable) -> None:
     refused(["data", "doctor", "nowhere"], "nowhere", "no data set is found", "meld-process")
     refused(["data", "doctor", workspace.folder()], "folder", "an empty folder")

@@ -257,3 +257,24 @@ def test_a_class_that_inherits_a_mark_is_no_plugin() -> None:
     with pytest.raises(PluginError, match="is not a plugin") as caught:
         Catalog(KINDS).add(Heir)
     assert "it inherits from fuser 'marked'" in caught.value.problems[0].hint
+
+
+LATE = """
+from torch import nn
+from affectgpt import fuser
+from affectgpt.plugins.fusers.film_config import FilmConfig
+class Thing: pass
+class LateConfig(FilmConfig):
+    thing: Thing | None = None
+@fuser("late", config=LateConfig)
+class Late(nn.Module): pass
+"""
+
+
+def test_a_wrong_annotation_below_a_built_in_config_is_an_error_of_its_plugin(tmp_path: Path) -> None:
+    import affectgpt as ag
+
+    (tmp_path / "late.py").write_text(LATE)
+    with pytest.raises(ag.ConfigError, match=r"'late' from (.|\n)*Thing"):
+        ag.plan("tiny", "fusers.multi.plugin=late", plugins=[tmp_path / "late.py"])
+    assert "'late'" not in str(ag.schema(plugins=[tmp_path / "late.py"]))

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from affectgpt.registry.errors import CheckpointError
+from affectgpt.released import saved_pickle
 from affectgpt.released.read_checkpoint import MAX_CONFIG, MAX_DEPTH, is_json, read_checkpoint
 from affectgpt.released.saved_pickle import CallingPickleError, check_pickle
 
@@ -221,13 +222,16 @@ MANY = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", ["lists", *(pytest.param(case, marks=pytest.mark.slow) for case in MANY if case != "lists")]
-)
-def test_more_than_a_checkpoint_holds_is_not_followed_to_its_end(case: str) -> None:
-    steps, times = MANY[case]
+@pytest.mark.parametrize("case", MANY)
+@pytest.mark.parametrize("part", [100, pytest.param(1, marks=pytest.mark.slow)], ids=["lower limits", "limits"])
+def test_more_than_a_checkpoint_holds_is_not_followed_to_its_end(
+    case: str, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_pickle, "_MOST_STEPS", 3_000_000 // part)
+    monkeypatch.setattr(saved_pickle, "_MOST_VALUES", 300_000 // part)
+    (steps, times), count = MANY[case], 310_000 // part
     before = storage().removesuffix(b"Q") + b"q\x00" if case == "storages" else b""
-    steps = ORDERED + b"q\x00" + b"h\x00)R" * 310_000 if case == "ordered dicts" else before + steps * 310_000 * times
+    steps = ORDERED + b"q\x00" + b"h\x00)R" * count if case == "ordered dicts" else before + steps * count * times
     with pytest.raises(ValueError, match="more values than"):
         check_pickle(complete_pickle(steps))
 

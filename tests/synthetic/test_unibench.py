@@ -120,10 +120,7 @@ def test_a_miniature_replaces_only_a_miniature(small: Path, synthetic_folder: Pa
     assert digests(out) == before
 
 
-@pytest.mark.slow
-def test_a_written_miniature_is_known(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    write_unibench(small, clips_per_set=1, seed=0, workers=2)
+def test_a_written_miniature_is_known(small: Path, tmp_path: Path) -> None:
     assert matches_request(small, clips_per_set=1, seed=0)
     assert not matches_request(small, clips_per_set=2, seed=0)
     assert not matches_request(small, clips_per_set=1, seed=1)

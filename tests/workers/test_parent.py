@@ -45,7 +45,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_the_way_processes_start_by_default_does_not_matter(tmp_path: Path, synthetic_folder: Path) -> None:
     """Python 3.14 starts processes from a server, which then is their parent."""
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")

@@ -275,7 +275,6 @@ time.sleep(60)
     raise AssertionError("processes outlive the killed one")
 
 
-@pytest.mark.slow
 def test_operators_that_ran_on_threads_before_the_fork_do_not_hang_the_readers() -> None:
     script = """
 import torch

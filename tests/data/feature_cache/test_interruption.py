@@ -25,8 +25,6 @@ from affectgpt.data.feature_cache.writer import encode
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError, DataError, RunError
 
-KILLS = 20
-
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -69,15 +67,15 @@ def is_honest(folder: Path, clips: list[Example]) -> None:
         assert "not in the feature cache" in str(error) or "not a feature cache" in str(error), error
 
 
-@pytest.mark.slow
-def test_killed_at_twenty_moments(
-    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, complete_files: dict[str, bytes]
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(
+    encoders: FrozenEncoders, clips: list[Example], tmp_path: Path, complete_files: dict[str, bytes], kills: int
 ) -> None:
     folder, draw = tmp_path / "killed", random.Random(0)
     begun = time.perf_counter()
     run(encoders, clips, tmp_path / "timed")
     longest = time.perf_counter() - begun
-    for _ in range(KILLS):
+    for _ in range(kills):
         if (child := os.fork()) == 0:
             try:
                 run(encoders, clips, folder)

@@ -76,7 +76,6 @@ def test_opcheck() -> None:
         torch.library.opcheck(_forward, (leaves[0], leaves[1:4], leaves[4:7], masks, leaves[7], 0.25))
 
 
-@pytest.mark.slow
 def test_compiles_without_a_break() -> None:
     case = make()
 
