@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from affectgpt.cli.main import main
 from affectgpt.cli.printable import printable
 
 
@@ -122,18 +123,19 @@ def test_what_cannot_be_opened_in_a_folder_is_an_error_row(
     assert str(tmp_path / "a.mp4") in rows[0]["error"] and not rows[1]["error"]
 
 
-@pytest.mark.parametrize(
-    "stream", [pytest.param([], id="at once"), pytest.param(["--stream"], id="streamed", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("stream", [[], ["--stream"]], ids=["at once", "streamed"])
 def test_json_stays_json_where_output_is_not_utf_8(
-    model: Path, videos: list[Path], tmp_path: Path, stream: list[str]
+    model: Path, videos: list[Path], tmp_path: Path, stream: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = shutil.copy(videos[0], tmp_path / "它.mp4")
-    command = [sys.executable, "-m", "affectgpt.cli.main", "describe", str(clip), "--model", str(model), "--json"]
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
-    result = subprocess.run([*command, *stream], env=environment, capture_output=True, timeout=120)
-    assert result.returncode == 0, result.stderr
-    rows = [json.loads(line) for line in result.stdout.splitlines()] if stream else json.loads(result.stdout)
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="cp1252"))
+    monkeypatch.setattr(sys, "argv", ["affectgpt", "describe", str(clip), "--model", str(model), "--json", *stream])
+    with pytest.raises(SystemExit) as end:
+        main()
+    sys.stdout.flush()
+    assert end.value.code == 0
+    rows = [json.loads(line) for line in printed.getvalue().splitlines()] if stream else json.loads(printed.getvalue())
     assert {row["file"] for row in rows} == {str(clip)}
 
 

@@ -85,8 +85,9 @@ def test_overrides_come_after_the_variants_own(catalog: Catalog) -> None:
     assert plan.config.training.steps == 2 and plan.config.seed == 5 and set(plan.encoders) == {"face"}
 
 
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_table_is_computed_and_the_first_model_saved(
-    samples: dict[str, list[Sample]], catalog: Catalog, tmp_path: Path
+    samples: dict[str, list[Sample]], catalog: Catalog, tmp_path: Path, workers: int
 ) -> None:
     jobs = [("face only", 0), ("full model", 1)]
     messages: list[tuple[str, int, int]] = []
@@ -94,7 +95,7 @@ def test_the_table_is_computed_and_the_first_model_saved(
         run_variants(
             jobs,
             samples,
-            workers=1,
+            workers=workers,
             overrides=QUICK,
             save_first=tmp_path / "model",
             progress=lambda *message: messages.append(message),
@@ -115,7 +116,8 @@ def test_the_table_is_computed_and_the_first_model_saved(
     assert len(texts) == 3 and texts == write_texts(saved, samples["test"])
 
 
-def test_a_job_that_fails_is_told(samples: dict[str, list[Sample]]) -> None:
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_job_that_fails_is_told(samples: dict[str, list[Sample]], workers: int) -> None:
     from affectgpt.registry.errors import RunError
 
     with pytest.raises(RunError, match="the loss is"):
@@ -123,7 +125,7 @@ def test_a_job_that_fails_is_told(samples: dict[str, list[Sample]]) -> None:
             run_variants(
                 [("face only", 0)],
                 samples,
-                workers=1,
+                workers=workers,
                 progress=lambda *_: None,
                 overrides=(*QUICK, "training.lr=1e30", "training.steps=4", "training.max_grad_norm=null"),
             )
