@@ -71,14 +71,14 @@ def paired_differences(
     """The differences between two rows; `texts` are the answers of the row and of the baseline, seed by seed."""
     means = _mean_differences(texts, samples, metric)
     draw = random.Random(0)
-    drawn: dict[str, list[float]] = {figure: [] for figure in means}
+    replicates: dict[str, list[float]] = {figure: [] for figure in means}
     for _ in range(resamples):
         chosen = draw.choices(range(len(samples)), k=len(samples))
         pairs = [([row[index] for index in chosen], [other[index] for index in chosen]) for row, other in texts]
         for figure, value in _mean_differences(pairs, [samples[index] for index in chosen], metric).items():
-            drawn[figure].append(value)
+            replicates[figure].append(value)
     return [
-        PairedDifference(name, baseline, figure, mean, *_interval(drawn[figure], mean), len(texts), len(samples))
+        PairedDifference(name, baseline, figure, mean, *_interval(replicates[figure], mean), len(texts), len(samples))
         for figure, mean in means.items()
     ]
 

@@ -123,8 +123,8 @@ def _rebase(value: Any, old: Path, new: Path) -> Any:
     return str((old / value).resolve()) if isinstance(value, str) and value.startswith(("./", "../")) else value
 
 
-def _merge(target: Source, base: dict[str, Any], over: dict[str, Any], path: YamlPath, source: Source) -> None:
-    for key, value in over.items():
+def _merge(target: Source, base: dict[str, Any], override: dict[str, Any], path: YamlPath, source: Source) -> None:
+    for key, value in override.items():
         key_path = (*path, key)
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _drop_old_options(target, base[key], value, key_path)
@@ -146,20 +146,20 @@ def _is_node(path: YamlPath) -> bool:
     return path == ("llm",) or (len(path) == 2 and path[0] in NODE_SECTIONS)
 
 
-def _drop_old_options(target: Source, current: dict[str, Any], over: dict[str, Any], path: YamlPath) -> None:
-    """Take out of `current` what does not outlive `over`, by the rules of this module, and note it."""
-    if _is_node(path) and "plugin" in over:
+def _drop_old_options(target: Source, current: dict[str, Any], override: dict[str, Any], path: YamlPath) -> None:
+    """Take out of `current` what does not outlive `override`, by the rules of this module, and note it."""
+    if _is_node(path) and "plugin" in override:
         keys: Iterable[str] = [key for key in current if key not in _KEPT_WITH_PLUGIN]
-        what = f"{over['plugin']!r} with its defaults"
-    elif _is_node(path) and "model" in over and over["model"] != current.get("model"):
+        what = f"{override['plugin']!r} with its defaults"
+    elif _is_node(path) and "model" in override and override["model"] != current.get("model"):
         keys, what = [key for key in _DROPPED_WITH_MODEL if current.get(key) is not None], "another model"
-    elif _is_architecture(path) and over.get("model_type", current.get("model_type")) != current.get("model_type"):
-        keys, what = list(current), f"model_type {over['model_type']!r}"
+    elif _is_architecture(path) and override.get("model_type", current.get("model_type")) != current.get("model_type"):
+        keys, what = list(current), f"model_type {override['model_type']!r}"
     else:
         return
     for key in keys:
         del current[key]
-    lost = [key for key in keys if key not in over]
+    lost = [key for key in keys if key not in override]
     if lost:
         target.notes.append(f"{'.'.join(map(str, path))}: {what}; not kept: {', '.join(lost)}")
 
@@ -193,9 +193,9 @@ def _rank(path: YamlPath, value: Any) -> int:
 
 
 def _apply(source: Source, path: YamlPath, value: Any, location: str) -> None:
-    over: Any = value
+    override: Any = value
     for key in reversed(path):
-        over = {key: over}
+        override = {key: override}
     node: Any = source.data
     for depth, key in enumerate(path[:-1]):
         node = node.get(key) if isinstance(node, dict) else None
@@ -207,4 +207,4 @@ def _apply(source: Source, path: YamlPath, value: Any, location: str) -> None:
                 hint="override the whole value instead",
             )
     locations = {path[:end]: location for end in range(1, len(path) + 1)}
-    _merge(source, source.data, over, (), Source(source.path, {}, locations))
+    _merge(source, source.data, override, (), Source(source.path, {}, locations))

@@ -112,8 +112,8 @@ def _model(config: Any) -> str:
     model = getattr(config, "model", None)
     if model is None:
         return "none"
-    drawn = ", weights drawn at random before training" if getattr(config, "init", "") == "random" else ""
-    return safe_text((f"a local folder, {Path(model).name}" if is_local(model) else str(model)) + drawn)
+    note = ", weights drawn at random before training" if getattr(config, "init", "") == "random" else ""
+    return safe_text((f"a local folder, {Path(model).name}" if is_local(model) else str(model)) + note)
 
 
 def _options(config: Any) -> str:

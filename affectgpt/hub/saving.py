@@ -35,12 +35,12 @@ def save_pretrained(
 
     plugins = catalog or _installed()
     name = Path(folder).resolve().name
-    written = Path(folder) / CARD
-    keep = written.is_file() and not is_generated(written)
+    card = Path(folder) / CARD
+    keep = card.is_file() and not is_generated(card)
     if keep and scores is not None:
         raise CheckpointError(
             f"there is a {CARD} here that was written or changed by somebody",
-            where=str(written),
+            where=str(card),
             hint="move it away, or save without scores",
         )
     save(

@@ -122,7 +122,7 @@ def adapter_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
 
 
 def _fill(pipeline: Pipeline, checkpoint: ReleasedCheckpoint, names: Mapping[str, TensorName]) -> None:
-    stored = {ours: checkpoint.model[name] for name, tensor_name in names.items() for ours in tensor_name.ours}
+    stored = {target: checkpoint.model[name] for name, tensor_name in names.items() for target in tensor_name.targets}
     copy_into(tensors_to_save(pipeline) | adapter_tensors(pipeline), stored, checkpoint.where)
 
 
@@ -130,7 +130,11 @@ def _row(name: str, tensor: Tensor, names: Mapping[str, TensorName], tied: Mappi
     if name in names:
         tensor_name = names[name]
         return tensor_row(
-            name, tensor, "mapped" if tensor_name.ours else "kept", tensor_name.ours, tensor_name.why_unused
+            name,
+            tensor,
+            "mapped" if tensor_name.targets else "kept",
+            tensor_name.targets,
+            tensor_name.why_unused,
         )
     if tied[name]:
         return tensor_row(name, tensor, "tied", tied[name], "equal to the model folder's")

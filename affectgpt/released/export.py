@@ -92,17 +92,17 @@ def _original_tensors(
     rows, lost, diverged, used = [], [], [], set()
     tied = set(sidecar.tied)
     for name in sidecar.order:
-        ours = names[name].ours if name in names else ()
-        used |= set(ours)
-        parts = [saved_tensors[part] for part in ours if part in saved_tensors]
+        targets = names[name].targets if name in names else ()
+        used |= set(targets)
+        parts = [saved_tensors[part] for part in targets if part in saved_tensors]
         tensor = parts[0].to(torch.float32) if parts else sidecar.tensors.get(name)
-        if tensor is None or len(parts) != len(ours):
+        if tensor is None or len(parts) != len(targets):
             lost.append(name)
             continue
         if any(not torch.equal(parts[0], part) for part in parts[1:]):
             diverged.append(name)
         model[name] = tensor
-        rows.append(tensor_row(name, tensor, "mapped" if ours else "tied" if name in tied else "kept", ours))
+        rows.append(tensor_row(name, tensor, "mapped" if targets else "tied" if name in tied else "kept", targets))
     strays = [part for part in saved_tensors if part not in used]
     for what, names_with_problem in (
         ("tensors of the original are not in this saved model", lost),

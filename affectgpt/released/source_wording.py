@@ -186,7 +186,7 @@ def _answers(texts: Sequence[tuple[Path, SourceText]]) -> Iterator[_Candidate]:
 def _asks_for(text: SourceText, label_kind: str) -> bool:
     """Whether the nearest name that mentions a kind of label mentions this one."""
     for name in (text.role, *reversed(text.names)):
-        kinds = {kind for kind, theirs in _LABEL_KINDS.items() if theirs in name.lower()}
+        kinds = {kind for kind, word in _LABEL_KINDS.items() if word in name.lower()}
         if kinds:
             return kinds == {label_kind}
     return False
@@ -197,5 +197,5 @@ def _is_question(text: SourceText) -> bool:
     return "answer" not in role and (
         "question" in role
         or role in ("return", "return[0]", "prompt", "user_message", "query", "instruction")
-        or any(theirs in role for theirs in _LABEL_KINDS.values())
+        or any(word in role for word in _LABEL_KINDS.values())
     )

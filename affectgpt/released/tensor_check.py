@@ -197,11 +197,11 @@ def find_tied(model: Mapping[str, Tensor], state: Mapping[str, Tensor], where: s
     return tied
 
 
-def _equal(theirs: Tensor, ours: Tensor) -> bool:
-    ours = ours.detach().cpu()
-    if theirs.shape != ours.shape:
+def _equal(first: Tensor, second: Tensor) -> bool:
+    second = second.detach().cpu()
+    if first.shape != second.shape:
         return False
-    return torch.equal(theirs.to(ours.dtype), ours) or torch.equal(ours.to(theirs.dtype), theirs)
+    return torch.equal(first.to(second.dtype), second) or torch.equal(second.to(first.dtype), first)
 
 
 def llm_values(plan: Plan) -> Mapping[str, Any]:

@@ -35,9 +35,9 @@ class Sizes:
 class TensorName:
     """A tensor of the original: its shape, and the pipeline's tensors that hold it (none: it is not used)."""
 
-    theirs: str
+    checkpoint_name: str
     shape: Shape | None
-    ours: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     why_unused: str = ""
 
 
@@ -55,7 +55,7 @@ def expected_tensors(facts: CheckpointConfig, sizes: Sizes, llm: Mapping[str, An
     names = [*(_adapter(facts.lora_rank, llm) if llm is not None else ()), *_image(sizes)]
     for branch in BRANCHES:
         names += _branch(facts, branch, sizes)
-    return {name.theirs: name for name in names}
+    return {name.checkpoint_name: name for name in names}
 
 
 def _image(sizes: Sizes) -> Iterator[TensorName]:
@@ -70,10 +70,10 @@ def _branch(facts: CheckpointConfig, branch: str, sizes: Sizes) -> Iterator[Tens
     width = sizes.qformer if fusion == "qformer" else sizes.of(branch)
     shapes: dict[str, Shape] = {"weight": (sizes.llm, width), "bias": (sizes.llm,)}
     for part, shape in shapes.items():
-        ours = tuple(f"projectors.{node}.{part}" for node in nodes)
-        yield TensorName(f"{PROJECTORS[branch]}.{part}", shape, ours, why)
-    for theirs, inner, shape in _fuser(branch, fusion, facts.tokens[branch], sizes):
-        yield TensorName(theirs, shape, tuple(f"fusers.{node}.{inner}" for node in nodes), why)
+        targets = tuple(f"projectors.{node}.{part}" for node in nodes)
+        yield TensorName(f"{PROJECTORS[branch]}.{part}", shape, targets, why)
+    for checkpoint_name, inner, shape in _fuser(branch, fusion, facts.tokens[branch], sizes):
+        yield TensorName(checkpoint_name, shape, tuple(f"fusers.{node}.{inner}" for node in nodes), why)
     if fusion == "qformer":
         yield TensorName(
             f"{branch}_Qformer.bert.embeddings.position_ids", None, (), "nothing reads these positions of BERT"
@@ -100,27 +100,27 @@ def _fuser(branch: str, fusion: str, tokens: int, sizes: Sizes) -> Iterator[tupl
             yield from _layer(f"{branch}_Qformer.bert.encoder.layer.{layer}", f"layers.{layer}", top, sizes)
 
 
-def _layer(theirs: str, ours: str, read: int, sizes: Sizes) -> Iterator[tuple[str, str, Shape]]:
+def _layer(checkpoint_name: str, target: str, read: int, sizes: Sizes) -> Iterator[tuple[str, str, Shape]]:
     width, wide = sizes.qformer, sizes.qformer_wide
     for block, name, inputs in (("attention", "ask", width), ("crossattention", "read", read)):
-        yield from _linear(f"{theirs}.{block}.self.query", f"{ours}.{name}.query", width, width)
-        yield from _linear(f"{theirs}.{block}.self.key", f"{ours}.{name}.key", inputs, width)
-        yield from _linear(f"{theirs}.{block}.self.value", f"{ours}.{name}.value", inputs, width)
-        yield from _linear(f"{theirs}.{block}.output.dense", f"{ours}.{name}.out", width, width)
-        yield from _norm(f"{theirs}.{block}.output.LayerNorm", f"{ours}.{name}_norm", width)
-    yield from _linear(f"{theirs}.intermediate_query.dense", f"{ours}.widen", width, wide)
-    yield from _linear(f"{theirs}.output_query.dense", f"{ours}.narrow", wide, width)
-    yield from _norm(f"{theirs}.output_query.LayerNorm", f"{ours}.narrow_norm", width)
+        yield from _linear(f"{checkpoint_name}.{block}.self.query", f"{target}.{name}.query", width, width)
+        yield from _linear(f"{checkpoint_name}.{block}.self.key", f"{target}.{name}.key", inputs, width)
+        yield from _linear(f"{checkpoint_name}.{block}.self.value", f"{target}.{name}.value", inputs, width)
+        yield from _linear(f"{checkpoint_name}.{block}.output.dense", f"{target}.{name}.out", width, width)
+        yield from _norm(f"{checkpoint_name}.{block}.output.LayerNorm", f"{target}.{name}_norm", width)
+    yield from _linear(f"{checkpoint_name}.intermediate_query.dense", f"{target}.widen", width, wide)
+    yield from _linear(f"{checkpoint_name}.output_query.dense", f"{target}.narrow", wide, width)
+    yield from _norm(f"{checkpoint_name}.output_query.LayerNorm", f"{target}.narrow_norm", width)
 
 
-def _linear(theirs: str, ours: str, inputs: int, outputs: int) -> Iterator[tuple[str, str, Shape]]:
-    yield f"{theirs}.weight", f"{ours}.weight", (outputs, inputs)
-    yield f"{theirs}.bias", f"{ours}.bias", (outputs,)
+def _linear(checkpoint_name: str, target: str, inputs: int, outputs: int) -> Iterator[tuple[str, str, Shape]]:
+    yield f"{checkpoint_name}.weight", f"{target}.weight", (outputs, inputs)
+    yield f"{checkpoint_name}.bias", f"{target}.bias", (outputs,)
 
 
-def _norm(theirs: str, ours: str, width: int) -> Iterator[tuple[str, str, Shape]]:
-    yield f"{theirs}.weight", f"{ours}.weight", (width,)
-    yield f"{theirs}.bias", f"{ours}.bias", (width,)
+def _norm(checkpoint_name: str, target: str, width: int) -> Iterator[tuple[str, str, Shape]]:
+    yield f"{checkpoint_name}.weight", f"{target}.weight", (width,)
+    yield f"{checkpoint_name}.bias", f"{target}.bias", (width,)
 
 
 def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[TensorName]:
@@ -143,18 +143,18 @@ def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[TensorName]:
                 yield TensorName(LLM + inside, shape, adapter_target(LLM + inside))
 
 
-def adapter_target(theirs: str) -> tuple[str, ...]:
+def adapter_target(checkpoint_name: str) -> tuple[str, ...]:
     """The pipeline's name for a tensor of the adapter; () for another tensor."""
-    if theirs.startswith(LLM) and ".lora_" in theirs:
-        return (ADAPTED + theirs.removeprefix(LLM),)
+    if checkpoint_name.startswith(LLM) and ".lora_" in checkpoint_name:
+        return (ADAPTED + checkpoint_name.removeprefix(LLM),)
     return ()
 
 
-def frozen_targets(theirs: str) -> tuple[str, ...] | None:
+def frozen_targets(checkpoint_name: str) -> tuple[str, ...] | None:
     """The pipeline's names for a frozen tensor of the LLM or an encoder; None for another tensor."""
-    if theirs.startswith(LLM) and ".lora_" not in theirs:
-        return (ADAPTED + theirs.removeprefix(LLM),)
+    if checkpoint_name.startswith(LLM) and ".lora_" not in checkpoint_name:
+        return (ADAPTED + checkpoint_name.removeprefix(LLM),)
     for prefix, streams in (("visual_encoder.model.", ("face", "frame")), ("acoustic_encoder.model.", ("audio",))):
-        if theirs.startswith(prefix):
-            return tuple(f"encoders.{stream}.model.{theirs.removeprefix(prefix)}" for stream in streams)
+        if checkpoint_name.startswith(prefix):
+            return tuple(f"encoders.{stream}.model.{checkpoint_name.removeprefix(prefix)}" for stream in streams)
     return None

@@ -119,15 +119,15 @@ class VllmServer:
         text = getattr(choice, "text", None)
         if not isinstance(text, str):
             raise self._failure(self._clean(f"{completion!r}"), "is this the address of a vLLM server, with /v1?")
-        read, written = (_count(completion, name) for name in ("prompt_tokens", "completion_tokens"))
-        if read is None:
+        tokens_read, answer_tokens = (_count(completion, name) for name in ("prompt_tokens", "completion_tokens"))
+        if tokens_read is None:
             return Reply(refused="its answer does not say how many tokens it read (usage.prompt_tokens)")
-        if read < prompt_tokens:
+        if tokens_read < prompt_tokens:
             raise self._failure(
-                f"it read {read} tokens of a prompt of {prompt_tokens}: it does not read prompt_embeds", _FLAG
+                f"it read {tokens_read} tokens of a prompt of {prompt_tokens}: it does not read prompt_embeds", _FLAG
             )
         cut = getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST
-        return Reply(text[:_LONGEST], written, cut)
+        return Reply(text[:_LONGEST], answer_tokens, cut)
 
     def replies(
         self, requests: Iterable[tuple[PromptRequest, Callable[[], Mapping[str, Any]] | None, int]]

@@ -71,7 +71,7 @@ def base64_tensor(embeds: Tensor) -> str:
             found=f"{list(embeds.shape)} {embeds.dtype}",
             expected=f"[T, D] with T above 0, of {', '.join(str(dtype) for dtype in DTYPES)}",
         )
-    written = io.BytesIO()
+    buffer = io.BytesIO()
     # A copy: for a view, torch would save the whole storage, which may hold other clips.
-    torch.save(embeds.detach().cpu().clone(memory_format=torch.contiguous_format), written)
-    return base64.b64encode(written.getvalue()).decode("ascii")
+    torch.save(embeds.detach().cpu().clone(memory_format=torch.contiguous_format), buffer)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -57,11 +57,11 @@ def render_frames(
             gaze=gaze[index],
         )
         placement = _placement(scale[index], angle[index], right[index], down[index])
-        drawn = cv2.warpAffine(portrait.draw(expression), placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
+        picture = cv2.warpAffine(portrait.draw(expression), placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
         cover = cv2.warpAffine(portrait.alpha, placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)[..., None] / np.float32(
             255
         )
-        scene = (drawn * cover + backdrop * (1 - cover)) * tint.astype(np.float32)
+        scene = (picture * cover + backdrop * (1 - cover)) * tint.astype(np.float32)
         row, column = rng.integers(0, SIZE, 2)
         scene = scene + grain[row : row + SIZE, column : column + SIZE] * rng.choice((-1, 1))
         yield np.clip(scene, 0, 255).astype(np.uint8)

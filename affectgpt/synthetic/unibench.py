@@ -83,8 +83,8 @@ def write_unibench(
             for key in TEST_SETS
             for plan in planned[key]
         ]
-        with run_tasks(_write_media, tasks, min(workers, len(tasks))) as written:
-            for count, _ in enumerate(written, 1):
+        with run_tasks(_write_media, tasks, min(workers, len(tasks))) as results:
+            for count, _ in enumerate(results, 1):
                 if progress is not None:
                     progress(count, len(tasks))
         _write_facts(folder, planned, seed, difficulty)
@@ -165,9 +165,9 @@ def _files(folder: Path) -> set[str]:
 
 
 def _strangers(folder: Path, present: set[str]) -> set[str]:
-    written = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8")).get("files")
-    ours = {name for name in written if isinstance(name, str)} if isinstance(written, list) else set()
-    return _files(folder) - ours - {FACTS_FILE}
+    files = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8")).get("files")
+    own_names = {name for name in files if isinstance(name, str)} if isinstance(files, list) else set()
+    return _files(folder) - own_names - {FACTS_FILE}
 
 
 LAYOUT = Layout(FORMAT, _strangers)

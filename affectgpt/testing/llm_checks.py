@@ -138,19 +138,19 @@ def sampled_generation(case: ModuleCase) -> None:
     settings = GenerationConfig(max_new_tokens=6, sample=True, temperature=3.0)
     rows = [embedded(llm), embedded(llm, "They smile")]
 
-    def drawn(rows: list[Tensor], seeds: list[int]) -> list[list[int]]:
+    def sample(rows: list[Tensor], seeds: list[int]) -> list[list[int]]:
         options = {"seeds": seeds} if "seeds" in inspect.signature(llm.generate).parameters else {}
         torch.manual_seed(0 if not options else int(torch.randint(1000, ())))
         with torch.no_grad():
             ids: list[list[int]] = llm.generate(*padded(rows, "left"), settings, **options)
         return ids
 
-    together, again = drawn(rows, [3, 5]), drawn(rows, [3, 5])
+    together, again = sample(rows, [3, 5]), sample(rows, [3, 5])
     assert together == again, f"the same seeds give {together} and {again}"
     if "seeds" in inspect.signature(llm.generate).parameters:
-        single = [drawn([row], [seed])[0] for row, seed in zip(rows, (3, 5), strict=True)]
+        single = [sample([row], [seed])[0] for row, seed in zip(rows, (3, 5), strict=True)]
         assert together == single, f"in a batch: {together}; alone with the same seeds: {single}"
-        further = [drawn(rows, [seed, seed]) for seed in range(8)]
+        further = [sample(rows, [seed, seed]) for seed in range(8)]
         assert any(each != together for each in further), "ten different seeds draw the same"
 
 

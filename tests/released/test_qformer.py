@@ -55,7 +55,7 @@ def load(ours: QFormer, state: Mapping[str, Tensor], branch: str) -> None:
     for name, expected_tensor in expected_tensors(
         parse_config(CONFIG, "test"), Sizes(48, 64, 96, WIDTH, WIDE), None
     ).items():
-        result |= {own.removeprefix(prefix): state[name] for own in expected_tensor.ours if own.startswith(prefix)}
+        result |= {own.removeprefix(prefix): state[name] for own in expected_tensor.targets if own.startswith(prefix)}
     ours.load_state_dict(result)
 
 

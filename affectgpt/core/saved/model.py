@@ -126,8 +126,8 @@ def save(
 def _check_folder(folder: Path) -> None:
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     names = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
-    ours = inside is not None and {CONFIG, WEIGHTS} <= inside <= names
-    if folder.exists() and inside != set() and not ours:
+    is_model = inside is not None and {CONFIG, WEIGHTS} <= inside <= names
+    if folder.exists() and inside != set() and not is_model:
         raise CheckpointError(
             "there is something else at this place",
             where=str(folder),
@@ -285,12 +285,12 @@ def _check_lora(pipeline: Pipeline, path: Path) -> None:
         raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
     peft = pipeline.llm.adapter().peft_config["default"]
     for key in ("r", "lora_alpha", "target_modules"):
-        mine, theirs = getattr(peft, key), stored.get(key)
-        if (sorted(mine) != sorted(theirs or [])) if isinstance(mine, set) else mine != theirs:
+        value, stored_value = getattr(peft, key), stored.get(key)
+        if (sorted(value) != sorted(stored_value or [])) if isinstance(value, set) else value != stored_value:
             raise CheckpointError(
                 f"the adapter was made with another {key}",
                 where=str(path),
-                found=repr(theirs),
-                expected=repr(mine),
+                found=repr(stored_value),
+                expected=repr(value),
                 hint="an adapter keeps its settings: leave llm.lora as it is",
             )

@@ -52,17 +52,17 @@ def check_tensors(current: Mapping[str, Tensor], stored: Mapping[str, Tensor], w
             hint = "was it saved from another config?"
             problems.append(Problem(f"{len(names)} {what}", where, first_and_more(names, 8), hint=hint))
     for name in sorted(current.keys() & stored.keys()):
-        mine, theirs = current[name], stored[name]
-        if mine.shape != theirs.shape or mine.is_floating_point() != theirs.is_floating_point():
+        tensor, stored_tensor = current[name], stored[name]
+        if tensor.shape != stored_tensor.shape or tensor.is_floating_point() != stored_tensor.is_floating_point():
             problems.append(
                 Problem(
                     f"{name} has the wrong form",
                     where,
-                    f"{list(theirs.shape)} {theirs.dtype}",
-                    f"{list(mine.shape)} {mine.dtype}",
+                    f"{list(stored_tensor.shape)} {stored_tensor.dtype}",
+                    f"{list(tensor.shape)} {tensor.dtype}",
                 )
             )
-        elif theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
+        elif stored_tensor.is_floating_point() and not bool(torch.isfinite(stored_tensor).all()):
             problems.append(Problem(f"{name} holds values that are not finite", where))
     if problems:
         raise CheckpointError.from_problems(problems)

@@ -52,7 +52,7 @@ class LocalModel:
         limit = self.settings.max_new_tokens
         try:
             rows = [self.llm.embed(torch.tensor(self._ids(question), device=self.device)) for question in questions]
-            written = self.llm.generate(*_left_padded(rows), self.settings)
+            answers = self.llm.generate(*_left_padded(rows), self.settings)
         except torch.OutOfMemoryError as error:
             raise RunError(
                 "there is not enough memory for the extractor's LLM",
@@ -60,7 +60,7 @@ class LocalModel:
                 hint="lower `batch_size`, or give the LLM `dtype: bfloat16`",
             ) from error
         # An end marker takes one of the tokens, so a full row has not ended.
-        return [LLMAnswer(self.llm.decode(ids), cut=len(ids) >= limit) for ids in written]
+        return [LLMAnswer(self.llm.decode(ids), cut=len(ids) >= limit) for ids in answers]
 
     def _ids(self, question: str) -> list[int]:
         encode = self.llm.encode

@@ -132,11 +132,11 @@ def _reach(path: Path, content: bytes) -> dict[str, set[str]]:
     reach: dict[str, set[str]] = {}
     for row in rows:
         for run in RUNS:
-            word, written = row[column_index[f"word_run{run}"]], row[column_index[f"synonym_run{run}"]]
+            word, cell = row[column_index[f"word_run{run}"]], row[column_index[f"synonym_run{run}"]]
             if word is None:
                 continue
             plain = _normalize_cell(word)
-            for synonym in (plain, *map(_normalize_cell, parse_labels(None if written is None else str(written)))):
+            for synonym in (plain, *map(_normalize_cell, parse_labels(None if cell is None else str(cell)))):
                 reach.setdefault(synonym, set()).add(plain)
     return reach
 
