@@ -28,14 +28,12 @@ from affectgpt.registry.messages import short_repr
 
 if TYPE_CHECKING:
     from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
-    from affectgpt.data.feature_cache.writer import EncodeResult
+    from affectgpt.data.feature_cache.writer import Encoded as Encoded
     from affectgpt.training.train_result import TrainResult as TrainResult
-
-    Encoded = EncodeResult
 else:
     # These classes import torch.
     _CLASS_OF = {
-        "Encoded": ("affectgpt.data.feature_cache.writer", "EncodeResult"),
+        "Encoded": ("affectgpt.data.feature_cache.writer", "Encoded"),
         "TrainResult": ("affectgpt.training.train_result", "TrainResult"),
     }
 

@@ -59,7 +59,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class EncodeResult:
+class Encoded:
     """What a run stored: how many of the `clips` the cache holds now, how many of them are `new`.
 
     `broken` are the clips that cannot be read; `encoders` are the names of the encoders.
@@ -98,7 +98,7 @@ def encode(
     device: str = "cpu",
     shard_clips: int = SHARD_CLIPS,
     progress: Progress | None = None,
-) -> EncodeResult:
+) -> Encoded:
     """Store what `encoders` give of every example that the cache in `folder` lacks; a content is stored once.
 
     A run that was stopped, at whatever moment, and is started again gives the same bytes as one that was not. A clip
@@ -190,7 +190,7 @@ class _Run:
 
     def all(
         self, examples: Sequence[Example], batch_size: int, workers: int, tell: Callable[[int, int], None]
-    ) -> EncodeResult:
+    ) -> Encoded:
         by_key: dict[str, Example] = {}
         for example in examples:
             if example.name in self.content.keys:
@@ -213,7 +213,7 @@ class _Run:
             **self.content.problems,
         }
         broken = [BrokenClip(example.name, problems[example.name]) for example in examples if example.name in problems]
-        return EncodeResult(len(examples) - len(broken), self.new, broken, tuple(self.encoders.modules))
+        return Encoded(len(examples) - len(broken), self.new, broken, tuple(self.encoders.modules))
 
     def _batches(
         self, examples: Sequence[Example], batch_size: int, workers: int

@@ -16,7 +16,7 @@ from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.fixed_encoders import frozen_encoders
-from affectgpt.data.feature_cache.writer import EncodeResult, encode
+from affectgpt.data.feature_cache.writer import Encoded, encode
 from affectgpt.registry.discovery import discover
 
 SMALL = """\
@@ -106,10 +106,10 @@ def clip(folder: Path, index: int, *, sound: bool = True, face: bool = True) -> 
 
 
 @pytest.fixture
-def encoded(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., EncodeResult]:
+def encoded(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., Encoded]:
     """Encodes clips into `tmp_path / "cache"`, two at a time and two to a shard, in this process."""
 
-    def run(examples: list[Example], *overrides: str, folder: Path | None = None, **options: Any) -> EncodeResult:
+    def run(examples: list[Example], *overrides: str, folder: Path | None = None, **options: Any) -> Encoded:
         arguments = {"batch_size": 2, "workers": 0, "shard_clips": 2, **options}
         names = arguments.pop("names", None)
         encoders = frozen_encoders(plan(*overrides), discover(), names)

@@ -19,12 +19,12 @@ from affectgpt.data.example import Example
 from affectgpt.data.feature_cache import writer as writing
 from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders, frozen_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import EncodeResult, encode
+from affectgpt.data.feature_cache.writer import Encoded, encode
 from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import Problem, RunError
 
-Encode = Callable[..., EncodeResult]
+Encode = Callable[..., Encoded]
 Plans = Callable[..., Plan]
 Clips = list[Example]
 
@@ -128,11 +128,11 @@ def test_names_of_files_that_are_no_text(encoded: Encode, own_clips: Any, tmp_pa
 
 def test_too_many_unreadable_clips_are_an_error_that_lists_them() -> None:
     broken = [writing.BrokenClip(f"clip{index}", Problem("no media", f"clip{index}.wav")) for index in range(2)]
-    EncodeResult(198, 0, broken).check_broken_share(0.01)
-    EncodeResult(5, 5).check_broken_share(0.0)
-    EncodeResult(0, 0, broken).check_broken_share(1.0)
+    Encoded(198, 0, broken).check_broken_share(0.01)
+    Encoded(5, 5).check_broken_share(0.0)
+    Encoded(0, 0, broken).check_broken_share(1.0)
     with pytest.raises(RunError, match="2 of 199 clips") as caught:
-        EncodeResult(197, 0, broken).check_broken_share(0.01)
+        Encoded(197, 0, broken).check_broken_share(0.01)
     assert caught.value.exit_code == 1 and "clip1.wav" in str(caught.value)
 
 

@@ -14,7 +14,7 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import EncodeResult
+from affectgpt.data.feature_cache.writer import Encoded
 from affectgpt.registry.errors import CheckpointError, ConfigError
 
 Plans = Callable[..., Plan]
@@ -22,7 +22,7 @@ Clips = list[Example]
 
 
 @pytest.fixture
-def cache(encoded: Callable[..., EncodeResult], clips: Clips, tmp_path: Path) -> Path:
+def cache(encoded: Callable[..., Encoded], clips: Clips, tmp_path: Path) -> Path:
     """The folder of a cache."""
     encoded(clips)
     return tmp_path / "cache"
@@ -62,7 +62,7 @@ def test_other_encoders_are_refused_and_the_options_named(cache: Path, plan: Pla
 
 
 def test_an_encoder_that_is_not_there_is_named(
-    encoded: Callable[..., EncodeResult], clips: Clips, plan: Plans, tmp_path: Path
+    encoded: Callable[..., Encoded], clips: Clips, plan: Plans, tmp_path: Path
 ) -> None:
     encoded(clips[:1], names=["face"])
     (problem,) = refusal(tmp_path / "cache", plan())

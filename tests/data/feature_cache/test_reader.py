@@ -21,7 +21,7 @@ from affectgpt.data.example import Example
 from affectgpt.data.feature_cache import file_hashes as files
 from affectgpt.data.feature_cache import keys
 from affectgpt.data.feature_cache.reader import FeatureCache, FeatureDataset
-from affectgpt.data.feature_cache.writer import EncodeResult
+from affectgpt.data.feature_cache.writer import Encoded
 from affectgpt.registry.errors import AffectGPTError, DataError
 
 Plans = Callable[..., Plan]
@@ -30,7 +30,7 @@ SHARDS = [f"shard-0000{number}.safetensors" for number in range(4)]
 
 
 @pytest.fixture
-def cache(encoded: Callable[..., EncodeResult], clips: Clips, tmp_path: Path) -> Path:
+def cache(encoded: Callable[..., Encoded], clips: Clips, tmp_path: Path) -> Path:
     """The folder of a cache of the seven clips in four shards."""
     encoded(clips)
     return tmp_path / "cache"
@@ -102,7 +102,7 @@ def test_no_file_is_hashed_again_unless_it_changed(
 
 
 def test_a_changed_clip_and_a_new_one_are_named(
-    encoded: Callable[..., EncodeResult], own_clips: Any, tmp_path: Path
+    encoded: Callable[..., Encoded], own_clips: Any, tmp_path: Path
 ) -> None:
     clips = own_clips(5)
     encoded(clips[:4])
@@ -117,9 +117,7 @@ def test_a_changed_clip_and_a_new_one_are_named(
     assert "clip4" in new.found and "clip1" not in new.found and "clip0" not in str(caught.value)
 
 
-def test_a_clip_that_is_gone_is_given_apart(
-    encoded: Callable[..., EncodeResult], own_clips: Any, tmp_path: Path
-) -> None:
+def test_a_clip_that_is_gone_is_given_apart(encoded: Callable[..., Encoded], own_clips: Any, tmp_path: Path) -> None:
     clips = own_clips(3)
     encoded(clips)
     clips[1].video.unlink()

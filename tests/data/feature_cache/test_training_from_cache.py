@@ -16,14 +16,14 @@ from affectgpt.core.saved.model import load, save
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.fixed_encoders import saved_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import EncodeResult, encode
+from affectgpt.data.feature_cache.writer import Encoded, encode
 from affectgpt.data.samples import batches, read_samples
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import ConfigError
 from affectgpt.training.loop import train
 
 Plans = Callable[..., Plan]
-Encode = Callable[..., EncodeResult]
+Encode = Callable[..., Encoded]
 Clips = list[Example]
 
 

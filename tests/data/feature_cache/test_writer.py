@@ -20,12 +20,12 @@ from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders, frozen_encoders
 from affectgpt.data.feature_cache.reader import FeatureCache
-from affectgpt.data.feature_cache.writer import EncodeResult
+from affectgpt.data.feature_cache.writer import Encoded
 from affectgpt.data.samples import Sample, batches, read_samples
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import ConfigError, DataError, PluginError
 
-Encode = Callable[..., EncodeResult]
+Encode = Callable[..., Encoded]
 Plans = Callable[..., Plan]
 Clips = list[Example]
 
