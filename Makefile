@@ -26,7 +26,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 quick: $(READY)
 	$(PYTEST) -m "not slow" $(QUICK)
 
-# Lint, types, and every behaviour once. At most 8 minutes on 2 cores.
+# Lint, types, and every behaviour once. To stay under 8 minutes on 2 cores; 10 measured on slow ones.
 test: $(READY) lint
 	$(PYTEST) -m "not slow"
 

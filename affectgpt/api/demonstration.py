@@ -29,7 +29,7 @@ else:
 
 def run_demo(
     out: str | Path | None = None,
-    *,
+    *changes: str,
     train: int = 640,
     test: int = 128,
     seed: int = 0,
@@ -41,10 +41,11 @@ def run_demo(
     """Write synthetic clips, train the small model and three variants that lack a part, and score them.
 
     `train` and `test` are numbers of clips, `seed` is that of the clips and of the training. The clips and the full
-    model are kept in `out`, if there is one; the model describes one held-out clip, and each of `clips`.
+    model are kept in `out`, if there is one; the model describes one held-out clip, and each of `clips`. `changes` to
+    the config, such as "training.steps=100", hold for all four models.
 
-    Raises MediaError when one of `clips` does not exist, CheckpointError when `out` holds a model or cannot be made,
-    DataError when it holds other clips.
+    Raises ConfigError for a wrong argument or change, MediaError when one of `clips` does not exist, CheckpointError
+    when `out` holds a model or cannot be made, DataError when it holds other clips.
     """
     from affectgpt.demo.run import run_demo as run
 
@@ -62,4 +63,5 @@ def run_demo(
             clips=paths,
             catalog=catalog,
             progress=on_progress,
+            changes=changes,
         )

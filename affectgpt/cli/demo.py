@@ -10,7 +10,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.describe import show
-from affectgpt.cli.options import Json, catalog_of, console, progress_bars
+from affectgpt.cli.options import Json, Set, catalog_of, console, progress_bars
 from affectgpt.cli.printable import json_text
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Of the clips and of the training.")] = 0,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes.")] = 2,
     clips: Annotated[list[Path], typer.Option("--clip", help="Also describe this clip. May be repeated.")] = [],
+    set_: Set = [],
     as_json: Json = False,
 ) -> None:
     """Train the small model on synthetic clips and compare it with what one modality alone can tell."""
     with progress_bars() as progress:
         demo = api.run_demo(
             out,
+            *set_,
             train=train,
             test=test,
             seed=seed,

@@ -82,12 +82,15 @@ def run_demo(
     clips: Sequence[Path],
     catalog: Catalog,
     progress: OnProgress,
+    changes: Sequence[str] = (),
 ) -> Demo:
     """Write `train` and `test` synthetic clips, train all [VARIANTS][] with `seed`, and describe some clips.
 
-    The clips and the full model are saved in `out`, unless it is None. Raises MediaError when one of `clips` does not
-    exist, CheckpointError when `out` holds a model already or cannot be made.
+    `changes` to the config hold for all variants. The clips and the full model are saved in `out`, unless it is None.
+    Raises MediaError when one of `clips` does not exist, ConfigError for a wrong change, CheckpointError when `out`
+    holds a model already or cannot be made.
     """
+    plans = {name: variant_plan(name, catalog, seed, changes) for name in VARIANTS}
     for path in clips:
         if not path.is_file():
             raise MediaError("there is no such file", where=str(path), expected="a media file")
@@ -101,9 +104,18 @@ def run_demo(
     with tempfile.TemporaryDirectory(prefix="affectgpt-demo-") as temporary:
         folder = out if out is not None else Path(temporary)
         write_clips(folder, train=train, test=test, seed=seed, workers=workers, progress=progress)
-        samples = read_clips(folder, variant_plan("full model", catalog, seed), catalog, workers, progress)
+        samples = read_clips(folder, plans["full model"], catalog, workers, progress)
         jobs = [(name, seed) for name in VARIANTS]
-        rows = list(run_variants(jobs, samples, workers=workers, save_first=folder / "model", progress=progress))
+        rows = list(
+            run_variants(
+                jobs,
+                samples,
+                workers=workers,
+                overrides=changes,
+                save_first=folder / "model",
+                progress=progress,
+            )
+        )
         rows.sort(key=lambda row: list(VARIANTS).index(row.name))
         seconds = time.perf_counter() - started
         sample = samples["test"][0]

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from affectgpt.api import run_demo
 from affectgpt.core.assembly import assemble
 from affectgpt.core.saved.model import load
 from affectgpt.data.samples import Sample
 from affectgpt.demo.run import VARIANTS, read_clips, run_variants, variant_plan, write_clips, write_texts
 from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError
 from affectgpt.synthetic.script import COMBINATIONS, describe_combination
 
 QUICK = (
@@ -147,3 +149,9 @@ def test_clips_are_written_and_read(catalog: Catalog, tmp_path: Path) -> None:
         "reading test clips",
     }
     assert all(value.media["face"] is not None and value.media["audio"] is not None for value in result["train"])
+
+
+def test_a_wrong_change_is_an_error_before_clips_are_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="stepps"):
+        run_demo(tmp_path / "out", "training.stepps=4", train=16, test=16, progress=False)
+    assert list(tmp_path.iterdir()) == []
