@@ -23,15 +23,19 @@ ModelName: TypeAlias = "Pipeline | str | PathLike[str]"
 """A pipeline, the folder of a saved model, "tiny", or `owner/name[@revision]` on the Hub."""
 
 
-def model_folder(name: str | PathLike[str], *, revision: str | None = None, token: str | None = None) -> Path:
+def model_folder(
+    name: str | PathLike[str], argument: str = "model", *, revision: str | None = None, token: str | None = None
+) -> Path:
     """The folder of the saved model `name`; one on the Hub is downloaded, and its commit logged.
+
+    `argument` is the name of the argument that `name` comes from, in messages.
 
     Raises ConfigError when there is no such folder or the name is invalid, CheckpointError, and RunError when the Hub
     cannot be reached.
     """
     if not isinstance(name, str | PathLike):
         raise ConfigError(
-            "this is not the name of a model", where="model", found=short_repr(name), expected="a text or a path"
+            "this is not the name of a model", where=argument, found=short_repr(name), expected="a text or a path"
         )
     path = Path(name)
     # A name may be longer than a file system takes, which `Path.is_dir` raises.

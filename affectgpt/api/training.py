@@ -25,6 +25,7 @@ from affectgpt.data.example import Example
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.messages import short_repr
+from affectgpt.serving.clip_arguments import check_counts
 
 if TYPE_CHECKING:
     from affectgpt.data.feature_cache.fixed_encoders import FrozenEncoders
@@ -95,7 +96,7 @@ def train(
     point = starting_point(start, changes, catalog, allow_pickle=allow_pickle)
     settings = RunSettings(
         out=out,
-        run=_run_folder(out, run),
+        run=Path(f"{out}.run") if run is None and out is not None else run,
         resume=resume,
         features=features,
         decode=decode,
@@ -147,13 +148,9 @@ def encode(
     from affectgpt.training.random_state import preserve_random_state
 
     out = path_of(out, "out")
-    check_workers(workers)
+    check_counts(batch_size, workers)
     check_folder(out)
     check_dtype(dtype)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ConfigError(
-            "the number is out of range", where="batch_size", found=repr(batch_size), expected="an integer, at least 1"
-        )
     names = [encoders] if isinstance(encoders, str) else encoders
     is_list = isinstance(names, Sequence) and bool(names) and all(isinstance(name, str) for name in names)
     if names is not None and not is_list:
@@ -220,12 +217,6 @@ def _frozen_encoders(
     if folder is not None:
         return saved_encoders(folder, catalog, names, allow_pickle=allow_pickle)
     return frozen_encoders(plan_config(start, changes, catalog), catalog, names)
-
-
-def _run_folder(out: str | Path | None, run: str | Path | None) -> Path | None:
-    if run is not None:
-        return path_of(run, "run")
-    return Path(f"{out}.run") if out is not None else None
 
 
 def call_hooks(catalog: Catalog, hook: str, **arguments: object) -> None:

@@ -27,6 +27,16 @@ PATHS = {
 NUMBERS = {"text": "x", "half": 2.5, "negative": -1}
 TEXTS = {"number": 3, "bytes": b"x", "object": object()}
 
+RUN_WRONG = {
+    "model": TEXTS,
+    "data": PATHS,
+    "out": PATHS,
+    "batch_size": NUMBERS,
+    "workers": NUMBERS,
+    "limit": NUMBERS,
+    "sets": TEXTS,
+}
+
 # A function, arguments that are right, and which of them are made wrong by what.
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], dict[str, dict[str, Any]]]] = [
     (ag.load, {}, {"name": TEXTS}),
@@ -53,29 +63,12 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], dict[str, dict[str, Any]]]
     (
         ag.predict,
         RUN,
-        {
-            "model": TEXTS,
-            "data": PATHS,
-            "out": PATHS,
-            "batch_size": NUMBERS,
-            "workers": NUMBERS,
-            "limit": NUMBERS,
-            "sets": TEXTS,
-            "question": TEXTS,
-        },
+        {**RUN_WRONG, "question": TEXTS},
     ),
     (
         api.unibench,
         RUN,
-        {
-            "model": TEXTS,
-            "data": PATHS,
-            "out": PATHS,
-            "batch_size": NUMBERS,
-            "workers": NUMBERS,
-            "limit": NUMBERS,
-            "sets": TEXTS,
-        },
+        RUN_WRONG,
     ),
     (ag.doctor, {"data": "clips.csv"}, {"data": PATHS, "workers": NUMBERS}),
     (
