@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from affectgpt import api
-from affectgpt.cli.options import Config, Json, Plugin, Set, catalog_of, console
-from affectgpt.cli.printable import json_text
+from affectgpt.cli.options import Config, Json, Plugin, Set, catalog_of
+from affectgpt.cli.printable import aligned, json_text, printable
 
 
 def command(
@@ -23,39 +23,29 @@ def command(
     if as_json:
         typer.echo(json_text(facts, indent=1))
         return
-    from rich.markup import escape
-    from rich.table import Table
-
-    out = console()
-    out.print(f"[bold]{escape(str(config))}[/bold] is a valid pipeline.\n")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("node", "plugin", "reads", "gives \\[tokens, width]", "parameters", "trained"):
-        table.add_column(column, justify="right" if column in ("parameters", "trained") else "left")
+    rows = [("node", "plugin", "reads", "gives [tokens, width]", "parameters", "trained")]
     for row in facts["nodes"]:
-        table.add_row(
-            row["node"],
-            row["plugin"],
-            ", ".join(row["reads"]),
-            row["gives"].replace("[", "\\["),
-            _count(row["parameters"]),
-            _count(row["trained"]),
-        )
-    out.print(table)
+        counts = (_count(row["parameters"]), _count(row["trained"]))
+        rows.append((row["node"], row["plugin"], ", ".join(row["reads"]), row["gives"], *counts))
     budget = facts["prompt"]
-    out.print(
-        f"\nprompt: {' + '.join(budget['order'])}\n  {budget['nodes']} node tokens + at most {budget['text']} of text"
-        f" + {budget['subtitle']} of subtitle + {budget['answer']} of answer = {budget['total']}"
-        f" of {budget['context']} in the LLM's context",
-        markup=False,
-    )
-    out.print(f"trained parameters: {_count(facts['trained'])}", markup=False)
+    lines = [
+        f"{config} is a valid pipeline.",
+        "",
+        aligned(rows, numbers=(4, 5)),
+        "",
+        f"prompt: {' + '.join(budget['order'])}",
+        f"  {budget['nodes']} node tokens + at most {budget['text']} of text + {budget['subtitle']} of subtitle"
+        f" + {budget['answer']} of answer",
+        f"  = {budget['total']} of {budget['context']} in the LLM's context",
+        f"trained parameters: {_count(facts['trained'])}",
+    ]
     if budget["total"] > budget["context"]:
-        out.print("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
-    counts = [row[column] for row in facts["nodes"] for column in ("parameters", "trained")]
-    if None in counts:
-        out.print("note: a number that is unknown here is known once the model is loaded")
-    for note in facts["notes"]:
-        out.print(f"note: {note}", markup=False)
+        lines.append("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
+    if any(None in (row["parameters"], row["trained"]) for row in facts["nodes"]):
+        lines.append("note: a number that is unknown here is known once the model is loaded")
+    lines += [f"note: {note}" for note in facts["notes"]]
+    # Without Rich, whose import takes as long as the plan.
+    typer.echo(printable("\n".join(lines)))
 
 
 def _count(number: int | None) -> str:

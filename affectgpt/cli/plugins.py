@@ -8,7 +8,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.options import Json, Plugin, catalog_of, console
-from affectgpt.cli.printable import json_text
+from affectgpt.cli.printable import aligned, json_text, printable
 
 app = typer.Typer(invoke_without_command=True, help="List plugins, or show one.")
 
@@ -31,21 +31,18 @@ def listing(
     if as_json:
         typer.echo(json_text(api.catalog_facts(catalog), indent=1))
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("kind", "name", "what it does", "from"):
-        table.add_column(column, no_wrap=column in ("kind", "name"))
+    rows = [("kind", "name", "what it does", "from")]
     for kind in catalog.kinds:
         for name in catalog.names(kind):
             entry = catalog.entries[(kind, name)]
-            table.add_row(kind, name, entry.spec.summary, str(entry.origin))
-    out = console()
-    out.print(table)
+            rows.append((kind, name, entry.spec.summary, str(entry.origin)))
+    # Without Rich, whose import takes as long as finding the plugins.
+    typer.echo(aligned(rows))
     for origin in catalog.deferred:
-        out.print(f"not listed: {origin} imports torch to declare its plugins; --all loads it", markup=False)
+        typer.echo(printable(f"not listed: {origin} imports torch to declare its plugins; --all loads it"))
     for broken in catalog.broken:
-        out.print(f"broken: {broken.name} from {broken.origin}: {broken.cause}", markup=False, style="red")
+        text = f"broken: {broken.name} from {broken.origin}: {broken.cause}"
+        typer.secho(printable(text), fg=typer.colors.RED)
 
 
 @app.command("show")

@@ -6,6 +6,7 @@ import codecs
 import json
 import sys
 import unicodedata
+from collections.abc import Collection, Sequence
 from typing import Any
 
 # They turn the order of what follows: a name that ends in gpj.exe is shown as exe.jpg.
@@ -30,6 +31,16 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """`value` as JSON for standard output; in ASCII where that does not take all letters."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return json.dumps(value, indent=indent, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str:
+    """The rows as lines of aligned columns, those in `numbers` aligned at their end. Not wrapped: a row is a line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = enumerate(zip(map(one_line, row), widths, strict=True))
+        lines.append("  ".join(cell.rjust(width) if i in numbers else cell.ljust(width) for i, (cell, width) in cells))
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _commands(letter: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.cli.printable import json_text, one_line, printable
+from affectgpt.cli.printable import aligned, json_text, one_line, printable
 
 
 @pytest.mark.parametrize("letter", ["\x00", "\x07", "\x1b", "\r", "\x7f", "\x9b", "\x85", "\u202e", "\u2066", "\u200f"])
@@ -45,3 +45,10 @@ def test_json_is_json_in_the_encoding_of_standard_output(monkeypatch: pytest.Mon
 def test_nothing_else_is_lost(text: str) -> None:
     escaped = printable(text)
     assert len(escaped) == len(text) and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", escaped)
+
+
+def test_a_row_is_a_line_whose_columns_are_aligned() -> None:
+    rows = [("node", "count", "text"), ("a", "1,000", "a " * 200), ("long name", "2", "\x1b[2J\n")]
+    first, second, third = aligned(rows, numbers=[1]).split("\n")
+    assert first == "node       count  text" and second == "a          1,000  " + ("a " * 200).rstrip()
+    assert third == "long name      2  \ufffd[2J\ufffd"
