@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 
 # Read once, when huggingface_hub is imported: without it, a missing model costs a minute of tries on the network.
@@ -20,6 +23,7 @@ from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
 
 ROOT = Path(__file__).resolve().parent.parent
+WriteOnce = Callable[[str, Callable[[Path], object]], Path]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts a background command so; the programs that tests start and interrupt would inherit it.
@@ -31,6 +35,18 @@ def _own_compiler_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     # Workers that share a cache of compiled code read files that another one is writing.
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         os.environ[name] = str(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_are_searched_once() -> Iterator[None]:
+    # Many tests make a catalog, and the folders of Python's path stay as they are meanwhile.
+    @cache
+    def search(path: tuple[str, ...], group: str) -> EntryPoints:
+        return entry_points(group=group)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("affectgpt.registry.discovery.entry_points", lambda group: search(tuple(sys.path), group))
+        yield
 
 
 @pytest.fixture
@@ -49,15 +65,17 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic_folder(write_once: WriteOnce) -> Path:
     """32 synthetic training clips of seed 7. Not to be changed by a test."""
     from affectgpt.synthetic.clips import write_clips
+    from affectgpt.synthetic.difficulty import Difficulty
 
-    return _write_once(tmp_path_factory, "train", lambda folder: write_clips(folder, clips=32, seed=7, workers=1))
+    short = Difficulty(seconds=(1.5, 2.5))
+    return write_once("train", lambda folder: write_clips(folder, clips=32, seed=7, workers=1, difficulty=short))
 
 
 @pytest.fixture(scope="session")
-def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def benchmark_folder(write_once: WriteOnce) -> Path:
     """The nine test sets with 3 short clips each. Not to be changed by a test."""
     from affectgpt.synthetic.difficulty import Difficulty
     from affectgpt.synthetic.unibench import write_unibench
@@ -65,17 +83,23 @@ def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def write(folder: Path) -> None:
         write_unibench(folder, clips_per_set=3, seed=5, workers=1, difficulty=Difficulty(seconds=(1.0, 1.2)))
 
-    return _write_once(tmp_path_factory, "benchmark", write)
+    return write_once("benchmark", write)
 
 
-def _write_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None]) -> Path:
-    """The folder `name` of this run, which the first process that needs it writes."""
-    root = factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
-    with FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            write(folder)
-    return folder
+@pytest.fixture(scope="session")
+def write_once(tmp_path_factory: pytest.TempPathFactory) -> WriteOnce:
+    """Gives a folder of this run by its name. The first process that needs it fills it by the function."""
+    root = tmp_path_factory.getbasetemp()
+
+    def call(name: str, write: Callable[[Path], object]) -> Path:
+        folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.is_dir():
+                write(folder)
+        return folder
+
+    return call
 
 
 @contextmanager

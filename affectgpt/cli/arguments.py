@@ -9,9 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
-
-import typer
+from typing import Any, TextIO
 
 from affectgpt.cli.printable import printable
 from affectgpt.registry.errors import Problem
@@ -22,19 +20,19 @@ _RENAMED = {"changes": "--set", "plugins": "--plugin", "model": "--model"}
 _ASSIGNMENT = re.compile(r"(?<![\w.`-])([a-z][a-z_]*)=(True\b|\"[^\"]*\"|[0-9][\w.]*)?")
 
 
-def options_of(app: typer.Typer, words: Sequence[str] = ()) -> dict[str, str]:
+def options_of(program: Any, words: Sequence[str] = ()) -> dict[str, str]:
     """The options by the names of the arguments that they stand for: `{"out": "--out", ...}`.
 
-    Those of the command that the command line `words` calls come first; its arguments without an option are named in
-    capitals, as in its help.
+    `program` is what `typer.main.get_command` makes of the application. The options of the command that the command
+    line `words` calls come first; its arguments without an option are named in capitals, as in its help.
     """
-    command = typer.main.get_command(app)
+    command = program
     options: dict[str, str] = {}
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
     for parameter in command.params:
         _add_names(options, parameter.name, parameter.opts, positional=True)
-    commands = [typer.main.get_command(app)]
+    commands = [program]
     while commands:
         command = commands.pop()
         commands += getattr(command, "commands", {}).values()

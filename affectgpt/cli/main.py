@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -62,6 +63,12 @@ def application(only: str | None = None) -> typer.Typer:
             else:
                 app.command(name)(module.command)
     return app
+
+
+@cache
+def _program() -> Any:
+    """All commands of this package as Typer runs them."""
+    return typer.main.get_command(application())
 
 
 def _version(wanted: bool) -> None:
@@ -142,7 +149,7 @@ def _reader_is_gone() -> bool:
 
 
 def _show(error: AffectGPTError, *, as_json: bool) -> None:
-    options = options_of(application(), sys.argv[1:])
+    options = options_of(_program(), sys.argv[1:])
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
         rows = [vars(problem) for problem in problems]

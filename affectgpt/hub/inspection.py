@@ -14,8 +14,8 @@ from torch import nn
 
 from affectgpt.core.assembly import build_module
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.saved.config import CONFIG, PLUGINS, load_saved_config
-from affectgpt.core.saved.model import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
+from affectgpt.core.saved.config import load_saved_config
+from affectgpt.core.saved.file_names import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.core.saved.tensors import error_unreadable
 from affectgpt.hub.headers import Header, read_header
 from affectgpt.hub.names import files_in

@@ -12,6 +12,8 @@ import numpy as np
 MARGIN = 0.15
 """What is added on each side of a face's box, as a part of the box's longer side."""
 
+_OF_THREAD = threading.local()
+
 Box = tuple[int, int, int, int]
 
 
@@ -25,15 +27,8 @@ class FaceDetector(Protocol):
 class HaarFaceDetector:
     """OpenCV's frontal face cascade (Viola and Jones, 2001), on the grey image scaled down to 512 pixels.
 
-    Faces smaller than 15 % of the image's shorter side are not looked for. The cascade is read at the first use in
-    each thread and never pickled, so a detector can be sent to worker processes.
+    Faces smaller than 15 % of the image's shorter side are not looked for.
     """
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-
-    def __reduce__(self) -> tuple[type[HaarFaceDetector], tuple[()]]:
-        return HaarFaceDetector, ()
 
     def detect(self, image: np.ndarray) -> list[Box]:
         """See [FaceDetector][]."""
@@ -46,16 +41,18 @@ class HaarFaceDetector:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
         least = max(1, round(0.15 * min(gray.shape)))
-        boxes = self._cascade().detectMultiScale(gray, scaleFactor=1.2, minNeighbors=3, minSize=(least, least))
+        boxes = _cascade().detectMultiScale(gray, scaleFactor=1.2, minNeighbors=3, minSize=(least, least))
         return [(round(x / scale), round(y / scale), round(w / scale), round(h / scale)) for x, y, w, h in boxes]
 
-    def _cascade(self) -> Any:
-        import cv2
 
-        if not hasattr(self._local, "cascade"):
-            folder = Path(cv2.__file__).parent / "data"
-            self._local.cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
-        return self._local.cascade
+def _cascade() -> Any:
+    """OpenCV's cascade, read at the first use in each thread: it cannot be used by two at once."""
+    import cv2
+
+    if not hasattr(_OF_THREAD, "cascade"):
+        folder = Path(cv2.__file__).parent / "data"
+        _OF_THREAD.cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+    return _OF_THREAD.cascade
 
 
 def face_crops(

@@ -118,22 +118,26 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clips(write_once: Callable[..., Path]) -> Path:
     """A folder of 16 short clips in the MER2025 layout. Not to be changed by a test."""
     from affectgpt.synthetic.clips import write_clips
     from affectgpt.synthetic.difficulty import Difficulty
 
-    folder = tmp_path_factory.mktemp("clips") / "train"
-    write_clips(folder, clips=CLIPS, seed=1, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
-    return folder
+    short = Difficulty(seconds=(1.0, 1.3))
+    return write_once("short", lambda folder: write_clips(folder, clips=CLIPS, seed=1, workers=2, difficulty=short))
 
 
 @pytest.fixture(scope="session")
-def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(clips: Path, write_once: Callable[..., Path]) -> Path:
     """A saved model of `configs/tiny.yaml`, trained for 3 steps. Not to be changed by a test.
 
     Its weights are then shaken, because after 3 steps it would give every clip the same text.
     """
+    torch.set_num_threads(1)
+    return write_once("saved/model", lambda folder: _write_model(clips, folder))
+
+
+def _write_model(clips: Path, folder: Path) -> None:
     from affectgpt.core.assembly import assemble
     from affectgpt.core.load_config import read_config
     from affectgpt.core.plan import make_plan
@@ -143,7 +147,6 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from affectgpt.registry.discovery import discover
     from affectgpt.training.loop import train
 
-    torch.set_num_threads(1)
     catalog = discover()
     config = read_config(TINY, catalog, QUICK)
     pipeline = assemble(make_plan(config))
@@ -152,9 +155,7 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for parameter in pipeline.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.15)
-    folder = tmp_path_factory.mktemp("saved") / "model"
     save(pipeline, folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

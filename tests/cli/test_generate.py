@@ -12,17 +12,25 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_WORKERS = ("--workers", "0")
 
 
 @pytest.fixture(scope="session")
-def benchmark_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def benchmark_data(write_once: Callable[..., Path]) -> Path:
     """The nine data sets in small, two clips each. Not to be changed by a test."""
     from affectgpt.synthetic.difficulty import Difficulty
     from affectgpt.synthetic.unibench import write_unibench
 
-    folder = tmp_path_factory.mktemp("benchmark") / "data"
-    write_unibench(folder, clips_per_set=2, seed=3, workers=2, difficulty=Difficulty(seconds=(1.0, 1.3)))
-    return folder
+    short = Difficulty(seconds=(1.0, 1.3))
+    return write_once(
+        "sets/data", lambda folder: write_unibench(folder, clips_per_set=2, seed=3, workers=2, difficulty=short)
+    )
+
+
+def generate(workspace: Any, out: str = "out", *, limit: int, batch_size: int = 8) -> list[object]:
+    """The command line for the first `limit` clips, read in the process itself."""
+    places = ("--out", out, "--model", workspace.model)
+    return ["generate", workspace.clips, *places, *NO_WORKERS, "--batch-size", batch_size, "--limit", limit]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -30,9 +38,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_clip_of_a_folder_gets_a_row(run: Callable[..., Any], workspace: Any) -> None:
-    outcome = run(
-        "generate", workspace.clips, "--out", "out", "--model", workspace.model, "--limit", "5", "--batch-size", "2"
-    )
+    outcome = run(*generate(workspace, limit=5, batch_size=2))
     assert outcome.code == 0, outcome.err
     (path,) = (workspace.root / "out").glob("*.jsonl")
     table = rows(path)
@@ -46,7 +52,7 @@ def test_every_clip_of_a_folder_gets_a_row(run: Callable[..., Any], workspace: A
 
 
 def test_a_second_run_adds_nothing_and_other_settings_are_refused(run: Callable[..., Any], workspace: Any) -> None:
-    command = ["generate", workspace.clips, "--out", "out", "--model", workspace.model, "--limit", "2"]
+    command = generate(workspace, limit=2)
     assert run(*command).code == 0
     (path,) = (workspace.root / "out").glob("*.jsonl")
     content = path.read_bytes()
@@ -59,18 +65,7 @@ def test_a_second_run_adds_nothing_and_other_settings_are_refused(run: Callable[
 
 
 def test_a_cut_file_goes_on_to_the_same_bytes(run: Callable[..., Any], workspace: Any) -> None:
-    command = [
-        "generate",
-        workspace.clips,
-        "--out",
-        "out",
-        "--model",
-        workspace.model,
-        "--limit",
-        "4",
-        "--batch-size",
-        "3",
-    ]
+    command = generate(workspace, limit=4, batch_size=3)
     assert run(*command).code == 0
     (path,) = (workspace.root / "out").glob("*.jsonl")
     content = path.read_bytes()
@@ -81,18 +76,7 @@ def test_a_cut_file_goes_on_to_the_same_bytes(run: Callable[..., Any], workspace
 
 def test_what_is_made_again_after_a_kill_is_a_window_of_batches(run: Callable[..., Any], workspace: Any) -> None:
     # Clips change places within 4 batches of 2.
-    command = [
-        "generate",
-        workspace.clips,
-        "--out",
-        "out",
-        "--model",
-        workspace.model,
-        "--limit",
-        "11",
-        "--batch-size",
-        "2",
-    ]
+    command = generate(workspace, limit=11, batch_size=2)
     assert run(*command).code == 0
     (path,) = (workspace.root / "out").glob("*.jsonl")
     content = path.read_bytes()
@@ -120,7 +104,7 @@ def test_a_clip_that_ends_its_process_stops_the_run_and_is_named(
 def test_the_question_changes_the_prompt_s_hash(run: Callable[..., Any], workspace: Any) -> None:
     hashes = set()
     for number, question in enumerate(("What?", "Who?")):
-        command = ["generate", workspace.clips, "--out", f"out{number}", "--model", workspace.model, "--limit", "1"]
+        command = generate(workspace, f"out{number}", limit=1)
         assert run(*command, "--question", question).code == 0
         hashes.add(rows(next((workspace.root / f"out{number}").glob("*.jsonl")))[0]["prompt"])
     assert len(hashes) == 2
@@ -130,7 +114,7 @@ def test_a_broken_clip_is_an_error_row_and_the_rest_go_on(run: Callable[..., Any
     data = workspace.data(3)
     broken = sorted((data / "video").iterdir())[1]
     broken.write_bytes(b"no video")
-    assert run("generate", data, "--out", "out", "--model", workspace.model).code == 0
+    assert run("generate", data, "--out", "out", "--model", workspace.model, *NO_WORKERS).code == 0
     table = rows(workspace.root / "out" / "data.jsonl")
     assert [bool(row.get("error")) for row in table] == [False, True, False]
     assert broken.name in table[1]["error"] and table[1]["text"] == "" and table[2]["text"]
@@ -150,7 +134,7 @@ def test_own_data_by_a_manifest_is_generated_and_scored(run: Callable[..., Any],
         shutil.copy(video, workspace.root)
     lines = [{"clip": video.name, "subtitle": "Hello.", "labels": ["happy"]} for video in videos]
     workspace.write("mine.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    assert run("generate", "mine.jsonl", "--out", "out", "--model", workspace.model).code == 0
+    assert run("generate", "mine.jsonl", "--out", "out", "--model", workspace.model, *NO_WORKERS).code == 0
     assert [row["id"] for row in rows(workspace.root / "out" / "mine.jsonl")] == [video.stem for video in videos]
     outcome = run("score", "out/mine.jsonl", "--data", "mine.jsonl", "--json")
     assert outcome.code == 0 and json.loads(outcome.out)["datasets"][0]["clips"] == 2
@@ -188,6 +172,7 @@ def test_one_command_does_it_all_and_goes_on(run: Callable[..., Any], workspace:
         benchmark_data,
         "--model",
         workspace.model,
+        *NO_WORKERS,
         "--sets",
         "iemocap",
         "--sets",

@@ -54,38 +54,24 @@ def test_importing_the_kernels_imports_neither_torch_nor_triton() -> None:
     run("import sys, affectgpt.kernels\nassert not {'torch', 'triton'} & set(sys.modules)")
 
 
-@pytest.mark.parametrize("use", [USE, ABSORBED], ids=["fused", "absorbed"])
-@pytest.mark.parametrize(
-    "before", [pytest.param("", id="no-gpu", marks=pytest.mark.slow), pytest.param(NO_TRITON, id="no-triton")]
-)
-def test_they_run_without_a_gpu_and_without_triton(before: str, use: str) -> None:
-    run(before + use)
+def asked_for_triton(reason: str) -> str:
+    """Code in which the Triton kernel is asked for and says why it cannot run."""
+    return f"""
+try:
+    cross_modal_attention(q, [k], [v], impl='triton')
+except RuntimeError as error:
+    assert {reason!r} in str(error), error
+else:
+    raise SystemExit('it ran')
+"""
 
 
-@pytest.mark.parametrize(
-    ("before", "reason"),
-    [
-        (NO_TRITON, "the package triton is not installed"),
-        ("", "the tensors are on cpu"),
-    ],
-    ids=["no-triton", "no-gpu"],
-)
-def test_the_triton_kernel_says_why_it_cannot_run(before: str, reason: str) -> None:
-    script = USE.replace("cross_modal_attention(q, [k], [v])", "cross_modal_attention(q, [k], [v], impl='triton')")
-    lines = script.splitlines()
-    at = next(index for index, line in enumerate(lines) if line.startswith("out, mass"))
-    script = "\n".join(
-        [
-            *lines[:at],
-            "try:",
-            f"    {lines[at]}",
-            "except RuntimeError as error:",
-            f"    assert {reason!r} in str(error), error",
-            "else:",
-            "    raise SystemExit('it ran')",
-        ]
-    )
-    run(before + script, TRITON_INTERPRET="0")
+def test_without_triton_they_run_and_the_triton_kernel_says_why_it_cannot() -> None:
+    run(NO_TRITON + USE + asked_for_triton("the package triton is not installed") + ABSORBED)
+
+
+def test_without_a_gpu_they_run_and_the_triton_kernel_says_why_it_cannot() -> None:
+    run(USE + asked_for_triton("the tensors are on cpu") + ABSORBED, TRITON_INTERPRET="0")
 
 
 @pytest.mark.slow

@@ -95,7 +95,8 @@ def test_faces_are_found_by_the_usual_detector(synthetic_folder: Path) -> None:
 
 
 def test_a_clip_does_not_depend_on_how_many_or_by_whom(synthetic_folder: Path, tmp_path: Path) -> None:
-    write_clips(tmp_path / "few", clips=2, seed=SEED, workers=1)
+    same = Difficulty(seconds=(1.5, 2.5))
+    write_clips(tmp_path / "few", clips=2, seed=SEED, workers=1, difficulty=same)
     for name in ("synth_train_00000.mp4", "synth_train_00001.mp4"):
         in_small_set, in_larger_set = (folder / "video" / name for folder in (tmp_path / "few", synthetic_folder))
         assert in_small_set.read_bytes() == in_larger_set.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,13 +72,21 @@ def build(tmp_path: Path) -> Callable[..., Pipeline]:
     return make
 
 
+@pytest.fixture(scope="session")
+def _prepared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    path = tmp_path_factory.mktemp("prepared") / "small.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    pipeline = assemble(make_plan(read_config(path, discover())))
+    return [pipeline.prepare(NoiseClip(index)) for index in range(6)]
+
+
 @pytest.fixture
-def samples(build: Callable[..., Pipeline]) -> list[Sample]:
+def samples(_prepared: list[dict[str, Any]]) -> list[Sample]:
     """Six clips with answers of the same number of tokens."""
-    pipeline = build()
+    answers = ("happy", "angry", "upset", "bored", "tense", "proud")
     return [
-        Sample(f"clip{index}", pipeline.prepare(NoiseClip(index)), f"word {index}", answer)
-        for index, answer in enumerate(("happy", "angry", "upset", "bored", "tense", "proud"))
+        Sample(f"clip{index}", deepcopy(inputs), f"word {index}", answer)
+        for index, (inputs, answer) in enumerate(zip(_prepared, answers, strict=True))
     ]
 
 

@@ -10,10 +10,9 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import validate
 from affectgpt.core.overrides import read_source
 from affectgpt.core.saved.earlier_defaults import complete_config
+from affectgpt.core.saved.file_names import CONFIG, PLUGINS
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, Problem
-
-CONFIG, PLUGINS = "pipeline.yaml", "plugins.json"
 
 
 def load_saved_config(folder: Path, catalog: Catalog, changes: Sequence[str] = ()) -> PipelineConfig:

@@ -13,7 +13,8 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
 from affectgpt.core.saved.config import load_saved_config
 from affectgpt.core.saved.extras import check_extras
-from affectgpt.core.saved.model import WEIGHTS, load_adapter, read_saved, tensors_to_save
+from affectgpt.core.saved.file_names import WEIGHTS
+from affectgpt.core.saved.model import load_adapter, read_saved, tensors_to_save
 from affectgpt.core.saved.tensors import copy_into
 from affectgpt.registry.catalog import Catalog
 
