@@ -20,7 +20,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/affectgpt demo --clip $(CLIP)
 
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# Files in the order of their names: otherwise those of few and long tests come last, and one process waits for another.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What a change of one module breaks first: contracts, interfaces, messages. Under 90 seconds on 2 cores.
 quick: $(READY)
@@ -41,7 +42,7 @@ snapshot: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check affectgpt tests examples benchmarks
 	$(BIN)/ruff format --check affectgpt tests examples benchmarks
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 # Makes the bundled tokenizer and model again, from nothing.
 tiny: $(READY)

@@ -149,8 +149,8 @@ class Pipeline(nn.Module):
         tokens = self.fuse(self.encode(batch, one_by_one=not training))
         prompts = self.prompts(tokens, batch.subtitles, question, training=training)
         ids = [self._ids.answer(answer) for answer in answers]
-        answered = self._embed([[row] for row in ids])
-        embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answered, strict=True)], "right")
+        answer_embeds = self._embed([[row] for row in ids])
+        embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answer_embeds, strict=True)], "right")
         labels = [
             torch.cat([torch.full((len(prompt),), IGNORE_INDEX), torch.tensor(row)])
             for prompt, row in zip(prompts, ids, strict=True)

@@ -79,12 +79,12 @@ class StreamedText:
     def _final_text(self, *, last: bool) -> str:
         if self.stopped:
             return ""
-        at = find_stop(self._pending, self._stops)
-        self.stopped = at is not None or last
-        if at is None:
-            at = len(self._pending) - (0 if last else possible_stop_length(self._pending, self._stops))
-        text = self._blank + self._pending[:at]
-        self._pending = self._pending[at:]
+        end = find_stop(self._pending, self._stops)
+        self.stopped = end is not None or last
+        if end is None:
+            end = len(self._pending) - (0 if last else possible_stop_length(self._pending, self._stops))
+        text = self._blank + self._pending[:end]
+        self._pending = self._pending[end:]
         final = text.rstrip()
         self._blank = text[len(final) :]
         if not self._has_text:

@@ -65,5 +65,5 @@ def find_flat(folder: Path, names: Collection[str], suffix: str, problems: list[
 def find_in_subfolders(folder: Path, names: Collection[str], suffix: str, problems: list[Problem]) -> dict[str, Path]:
     """Name -> NAME/NAME`suffix` of those that are there."""
     names_in_folder = file_names(folder, problems)
-    inside = ((name, folder / name / f"{name}{suffix}") for name in names if name in names_in_folder)
-    return {name: path for name, path in inside if os.path.isfile(path)}
+    places = ((name, folder / name / f"{name}{suffix}") for name in names if name in names_in_folder)
+    return {name: path for name, path in places if os.path.isfile(path)}

@@ -36,19 +36,19 @@ def weights_per_part(path: Path) -> dict[str, int]:
     tied to the output layer) counts once. Raises CheckpointError when the file is missing or damaged.
     """
     header = read_header(path)
-    again = _stored_again(path, header)
+    copies = _stored_again(path, header)
     counts: dict[str, int] = {}
     for name, (shape, _) in header.items():
         keys = name.split(".")
         part = keys[0] if keys[0] == "llm" else ".".join(keys[:2])
-        if keys[-1] not in _STATISTICS and name not in again:
+        if keys[-1] not in _STATISTICS and name not in copies:
             counts[part] = counts.get(part, 0) + prod(shape)
     return counts
 
 
 def _stored_again(path: Path, header: Header) -> set[str]:
     """The names of matrices that equal an earlier matrix of the same part. Constant matrices are not compared."""
-    again: set[str] = set()
+    copies: set[str] = set()
     by_start: dict[tuple[object, ...], list[str]] = {}
     with safe_open(path, framework="pt") as file:
         for name, (shape, dtype) in header.items():
@@ -59,6 +59,6 @@ def _stored_again(path: Path, header: Header) -> set[str]:
                 continue
             candidates = by_start.setdefault((name.split(".")[0], shape, dtype, *first[:4].tolist()), [])
             if any(torch.equal(file.get_tensor(name), file.get_tensor(candidate)) for candidate in candidates):
-                again.add(name)
+                copies.add(name)
             candidates.append(name)
-    return again
+    return copies

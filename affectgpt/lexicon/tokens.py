@@ -183,10 +183,10 @@ def _plant(tree: dict[str, Any], words: list[str]) -> None:
     tree[""] = True
 
 
-def _longest_phrase(tree: Mapping[str, Any], pieces: list[str], at: int) -> int:
+def _longest_phrase(tree: Mapping[str, Any], pieces: list[str], start: int) -> int:
     best, depth = 1, 0
-    while at + depth < len(pieces):
-        tree = tree.get(pieces[at + depth], {})
+    while start + depth < len(pieces):
+        tree = tree.get(pieces[start + depth], {})
         if not tree:
             break
         depth += 1

@@ -84,9 +84,9 @@ def _check_names(records: Sequence[zipfile.ZipInfo]) -> None:
     for record in records:
         # torch ignores case in names, and Python cuts a name at a NUL.
         name = record.filename.casefold()
-        inside = record.filename.startswith(f"{root}/") and len(record.filename) > len(root) + 1
+        is_in_root = record.filename.startswith(f"{root}/") and len(record.filename) > len(root) + 1
         tables += name.endswith(f"/{TABLE}")
-        if not root or not inside or name in names or record.orig_filename != record.filename or tables > 1:
+        if not root or not is_in_root or name in names or record.orig_filename != record.filename or tables > 1:
             raise AmbiguousArchiveError(f"the record {record.filename[:80]!r} next to those of {root[:40]!r}")
         folder, _, storage = record.filename[len(root) + 1 :].rpartition("/")
         if name.startswith(f"{root}/data/".casefold()) and (folder != "data" or not is_storage_name(storage)):

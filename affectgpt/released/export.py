@@ -55,8 +55,8 @@ def _saved_tensors(folder: Path) -> dict[str, Tensor]:
     """The saved model's tensors, by their names in the pipeline."""
     saved_tensors = read_tensors(folder / WEIGHTS)
     for name, tensor in read_tensors(folder / ADAPTER / ADAPTER_WEIGHTS).items():
-        inside = name.removeprefix(_STORED).replace(".lora_A.weight", ".lora_A.default.weight")
-        saved_tensors[ADAPTED + inside.replace(".lora_B.weight", ".lora_B.default.weight")] = tensor
+        module_name = name.removeprefix(_STORED).replace(".lora_A.weight", ".lora_A.default.weight")
+        saved_tensors[ADAPTED + module_name.replace(".lora_B.weight", ".lora_B.default.weight")] = tensor
     odd = [f"{name} {tensor.dtype}" for name, tensor in saved_tensors.items() if tensor.dtype not in _FLOATS]
     if odd:
         raise CheckpointError(

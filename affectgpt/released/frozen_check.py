@@ -34,11 +34,11 @@ def check_frozen_tensors(model: Mapping[str, Tensor], plan: Plan, where: str) ->
         )
     strange, misshapen = [], []
     for prefix, config, argument in _parts(plan):
-        inside = {name: tensor for name, tensor in model.items() if name.startswith(prefix) and ".lora_" not in name}
-        if not inside:
+        frozen = {name: tensor for name, tensor in model.items() if name.startswith(prefix) and ".lora_" not in name}
+        if not frozen:
             continue
         shapes = _shapes(config, causal=prefix == LLM)
-        for name, tensor in inside.items():
+        for name, tensor in frozen.items():
             shape = shapes.get(_plain(name.removeprefix(prefix), shapes))
             if shape is None:
                 strange.append(f"{name} ({argument})")

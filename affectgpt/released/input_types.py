@@ -31,8 +31,8 @@ class InputType:
     @property
     def streams(self) -> tuple[str, ...]:
         """The streams of a clip that are read."""
-        inside = [name.removesuffix("_tokens") for name in self.nodes if name != "multi"]
-        return tuple(dict.fromkeys([*inside, *([self.pictures, "audio"] if self.pictures else [])]))
+        node_streams = [name.removesuffix("_tokens") for name in self.nodes if name != "multi"]
+        return tuple(dict.fromkeys([*node_streams, *([self.pictures, "audio"] if self.pictures else [])]))
 
 
 def _types() -> dict[str, InputType]:

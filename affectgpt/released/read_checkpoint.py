@@ -189,19 +189,19 @@ def is_json(value: Any) -> bool:
         if isinstance(node, Mapping):
             if not all(isinstance(key, str) for key in node):
                 return False
-            inside = list(node.values())
+            children = list(node.values())
             length += sum(map(len, node))
         elif isinstance(node, list | tuple):
-            inside = list(node)
+            children = list(node)
         elif node is None or isinstance(node, str | int | float | bool):
-            inside = []
+            children = []
             length += len(node) if isinstance(node, str) else 1
         else:
             return False
-        deep = bool(inside) and depth > MAX_DEPTH
-        if deep or length > MAX_CONFIG or count + len(stack) + len(inside) > MAX_VALUES:
+        deep = bool(children) and depth > MAX_DEPTH
+        if deep or length > MAX_CONFIG or count + len(stack) + len(children) > MAX_VALUES:
             return False
-        stack += [(part, depth + 1) for part in inside]
+        stack += [(part, depth + 1) for part in children]
     try:
         return len(json.dumps(value)) <= MAX_CONFIG
     except ValueError:  # An integer with thousands of digits.

@@ -84,10 +84,10 @@ def _branches(bodies: Iterable[tuple[list[ast.stmt], tuple[str, ...]]], scope: _
     """The texts of blocks of which any may run or not, each with what its condition says."""
     changed: set[str] = set()
     for body, compared in bodies:
-        inside = scope.inside(scope.name, (*scope.names, *compared))
-        yield from _block(body, inside)
+        block_scope = scope.inside(scope.name, (*scope.names, *compared))
+        yield from _block(body, block_scope)
         if body and not isinstance(body[-1], ast.Return | ast.Raise):
-            set_there = inside.variables.maps[0].items()
+            set_there = block_scope.variables.maps[0].items()
             changed |= {name for name, pieces in set_there if scope.variables.get(name) not in (None, pieces)}
     # Only a running program knows which text such a name holds from here on: neither may be taken for it.
     scope.variables.update({name: (Slot(name, missing=True),) for name in changed})

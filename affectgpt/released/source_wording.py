@@ -113,9 +113,9 @@ def _templates(texts: Sequence[tuple[Path, SourceText]], reads: InputType) -> li
     for candidate in candidates:
         built.setdefault((candidate.file, candidate.source_text.scope), set()).add(candidate.text)
     steps: set[tuple[Path, str, str]] = set()
-    for (file, scope), inside in built.items():
+    for (file, scope), versions in built.items():
         # In sorted order, an extension follows its text.
-        steps |= {(file, scope, text) for text, after in pairwise(sorted(inside)) if after.startswith(text)}
+        steps |= {(file, scope, text) for text, after in pairwise(sorted(versions)) if after.startswith(text)}
     return [
         candidate
         for candidate in candidates

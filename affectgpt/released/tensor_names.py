@@ -43,8 +43,8 @@ class TensorName:
 
 def nodes_of(facts: CheckpointConfig, branch: str) -> tuple[str, ...]:
     """The pipeline's fusers that hold the weights of `branch`: faces and frames share those of video."""
-    inside = {"video": ("face_tokens", "frame_tokens"), "audio": ("audio_tokens",), "multi": ("multi",)}[branch]
-    return tuple(name for name in inside if name in facts.reads.nodes)
+    nodes = {"video": ("face_tokens", "frame_tokens"), "audio": ("audio_tokens",), "multi": ("multi",)}[branch]
+    return tuple(name for name in nodes if name in facts.reads.nodes)
 
 
 def expected_tensors(facts: CheckpointConfig, sizes: Sizes, llm: Mapping[str, Any] | None) -> dict[str, TensorName]:
@@ -139,8 +139,8 @@ def _adapter(rank: int, llm: Mapping[str, Any]) -> Iterator[TensorName]:
     for layer in range(llm["num_hidden_layers"]):
         for module, (inputs, outputs) in shapes.items():
             for part, shape in (("lora_A", (rank, inputs)), ("lora_B", (outputs, rank))):
-                inside = f"model.layers.{layer}.{module}.{part}.default.weight"
-                yield TensorName(LLM + inside, shape, adapter_target(LLM + inside))
+                module_name = f"model.layers.{layer}.{module}.{part}.default.weight"
+                yield TensorName(LLM + module_name, shape, adapter_target(LLM + module_name))
 
 
 def adapter_target(checkpoint_name: str) -> tuple[str, ...]:

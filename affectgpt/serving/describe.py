@@ -92,10 +92,10 @@ def _describe_opened(
             clips = [clip for clip in window if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
             with _evaluation_mode(pipeline):
-                answered = iter(answer_window(pipeline, clips, batch_size, question))
+                answers = iter(answer_window(pipeline, clips, batch_size, question))
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for clip in window:
-                yield _row(clip, next(answered), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
+                yield _row(clip, next(answers), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
 
 
 def stream(
@@ -125,14 +125,14 @@ def _stream_opened(
             indices = [index for index, clip in enumerate(batch, first) if isinstance(clip, OpenedFile)]
             clips = [clip for clip in batch if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
-            answered: dict[int, AnswerWithShares] = {}
+            answers: dict[int, AnswerWithShares] = {}
             if clips:
                 with _evaluation_mode(pipeline):
-                    answered = yield from _pieces(pipeline, clips, indices, question)
+                    answers = yield from _pieces(pipeline, clips, indices, question)
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for index, clip in enumerate(batch, first):
                 if isinstance(clip, OpenedFile):
-                    yield index, _row(clip, answered[index], seconds)
+                    yield index, _row(clip, answers[index], seconds)
                 else:
                     yield index, _error_row(clip)
             first += len(batch)
@@ -165,14 +165,14 @@ def _pieces(
     return {index: AnswerWithShares(texts[row], shares[row]) for row, index in enumerate(indices)}
 
 
-def _row(clip: OpenedFile, answered: AnswerWithShares, seconds: float) -> Description:
-    lacks_subtitle = answered.counted.get("subtitle", 0.0) is None and not clip.subtitle
+def _row(clip: OpenedFile, answer: AnswerWithShares, seconds: float) -> Description:
+    lacks_subtitle = answer.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
         clip.file,
-        answered.answer.text,
+        answer.answer.text,
         clip.subtitle,
-        answered.counted,
-        {name: dict(shares) for name, shares in answered.answer.attribution.items()},
+        answer.counted,
+        {name: dict(shares) for name, shares in answer.answer.attribution.items()},
         [*clip.notes, *(["no subtitle"] if lacks_subtitle else [])],
         round(clip.seconds + seconds, 3),
     )

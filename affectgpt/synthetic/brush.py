@@ -58,9 +58,9 @@ def arc(width: float, height: float, start: float, stop: float, drop: float = 0.
     return moved(np.stack([width * np.cos(angles), height * np.sin(angles)], 1), 0, drop)
 
 
-def moved(points: Points, right: float, down: float) -> Points:
+def moved(points: Points, dx: float, dy: float) -> Points:
     """`points [..., 2]` shifted."""
-    return np.add(points, (right, down))
+    return np.add(points, (dx, dy))
 
 
 def curve(points: list[tuple[float, float]], steps: int = 8) -> Points:

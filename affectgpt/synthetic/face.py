@@ -71,31 +71,31 @@ class Portrait:
         return np.asarray(cv2.GaussianBlur(canvas, (3, 3), 0), dtype=np.uint8)
 
     def _paint_body(self) -> None:
-        who = self._identity
-        shaded = scaled(who.skin, 0.86)
-        outline = _outline(who)
-        if who.hair_style in ("bob", "long"):
-            reach = 0.95 if who.hair_style == "bob" else 1.7
-            wide = who.width + 0.2
+        identity = self._identity
+        shaded = scaled(identity.skin, 0.86)
+        outline = _outline(identity)
+        if identity.hair_style in ("bob", "long"):
+            reach = 0.95 if identity.hair_style == "bob" else 1.7
+            wide = identity.width + 0.2
             half = [(0.8, reach), (0.97, reach - 0.3), (1.0, -0.2)]
             back = curve([*((-x, y) for x, y in reversed(half)), *half]) * (wide, 1)
             self._person(np.concatenate([back, arc(wide, 1.17, 0, -180, -0.2)]), hair=True)
         neck = curve([(-0.4, 0.6), (-0.38, 1.2), (-0.6, 1.5), (0.6, 1.5), (0.38, 1.2), (0.4, 0.6)])
         self._person(neck, shaded)
         shoulders = [(-2.0, 2.2), (-1.5, 1.62), (-0.55, 1.36), (0.0, 1.5), (0.55, 1.36), (1.5, 1.62), (2.0, 2.2)]
-        self._person(curve(shoulders), who.cloth)
-        if who.hair_style in ("short", "cropped", "side"):
+        self._person(curve(shoulders), identity.cloth)
+        if identity.hair_style in ("short", "cropped", "side"):
             for side in (-1, 1):
-                self._person(moved(arc(0.11, 0.19, 0, 360), side * (who.width + 0.01), 0), shaded)
-        cap = _CAP[who.hair_style]
-        self._person(arc(who.width + 0.6 * cap, 1 + cap, 0, -180, -0.12), hair=True)
-        self._person(outline, who.skin)
-        if who.stubble:
+                self._person(moved(arc(0.11, 0.19, 0, 360), side * (identity.width + 0.01), 0), shaded)
+        cap = _CAP[identity.hair_style]
+        self._person(arc(identity.width + 0.6 * cap, 1 + cap, 0, -180, -0.12), hair=True)
+        self._person(outline, identity.skin)
+        if identity.stubble:
             beard = self._still.copy()
             lower = outline[outline[:, 1] > 0.25]
-            fill(beard, np.concatenate([lower, [(-0.45, 0.42), (0.0, 0.33), (0.45, 0.42)]]), scaled(who.hair, 1.2))
+            fill(beard, np.concatenate([lower, [(-0.45, 0.42), (0.0, 0.33), (0.45, 0.42)]]), scaled(identity.hair, 1.2))
             beard = cv2.GaussianBlur(beard, (0, 0), 5)
-            mixture = cv2.addWeighted(self._still, 1 - who.stubble, beard, who.stubble, 0)
+            mixture = cv2.addWeighted(self._still, 1 - identity.stubble, beard, identity.stubble, 0)
             self._still = np.asarray(mixture, dtype=np.uint8)
 
     def _person(self, points: Points, color: Color | None = None, *, hair: bool = False) -> None:
@@ -104,36 +104,36 @@ class Portrait:
         fill(self._hair_mask, points, 255 if hair else 0)
 
     def _paint_hairline(self) -> None:
-        who = self._identity
-        hairline = curve(_HAIRLINES[who.hair_style])
+        identity = self._identity
+        hairline = curve(_HAIRLINES[identity.hair_style])
         crown = arc(1.12, 1.2, 0, -180, min(hairline[0, 1], 0.0))
-        fill(self._hair_mask, np.concatenate([hairline, crown]) * (who.width / 0.93, 1), 255)
+        fill(self._hair_mask, np.concatenate([hairline, crown]) * (identity.width / 0.93, 1), 255)
         self._hair_mask = np.where((self._hair_mask > 127) & (self.alpha > 127), 255, 0).astype(np.uint8)
 
     def _nose(self, canvas: Image) -> None:
-        who = self._identity
-        tip = -0.06 + who.nose_length
+        identity = self._identity
+        tip = -0.06 + identity.nose_length
         for side in (-1, 1):
-            nostril = (self._turn * 1.6 + side * 0.40 * who.nose_width, tip + 0.012)
-            ellipse(canvas, nostril, (0.034, 0.016), scaled(who.skin, 0.52))
-            wing = curve([(0.75, -0.10), (1.0, -0.02), (0.85, 0.04)]) * (side * who.nose_width, 1)
-            line(canvas, moved(wing, self._turn * 1.4, tip), scaled(who.skin, 0.80), 0.02)
+            nostril = (self._turn * 1.6 + side * 0.40 * identity.nose_width, tip + 0.012)
+            ellipse(canvas, nostril, (0.034, 0.016), scaled(identity.skin, 0.52))
+            wing = curve([(0.75, -0.10), (1.0, -0.02), (0.85, 0.04)]) * (side * identity.nose_width, 1)
+            line(canvas, moved(wing, self._turn * 1.4, tip), scaled(identity.skin, 0.80), 0.02)
 
     def _brow(self, canvas: Image, now: Expression, side: int) -> None:
-        who = self._identity
-        height = who.eye_height - who.brow_height
-        inner = (who.eye_gap - 0.17 - 0.06 * now.squeeze, height - 0.13 * now.brow_inner)
-        outer = (who.eye_gap + 0.23, height + 0.03 - 0.10 * now.brow_outer)
-        middle = (who.eye_gap + 0.05, (inner[1] + outer[1]) / 2 - 0.045)
+        identity = self._identity
+        height = identity.eye_height - identity.brow_height
+        inner = (identity.eye_gap - 0.17 - 0.06 * now.squeeze, height - 0.13 * now.brow_inner)
+        outer = (identity.eye_gap + 0.23, height + 0.03 - 0.10 * now.brow_outer)
+        middle = (identity.eye_gap + 0.05, (inner[1] + outer[1]) / 2 - 0.045)
         spine = curve([inner, middle, outer], 10)
-        thick = who.brow_thickness * np.linspace(1.0, 0.45, len(spine))[:, None] * (0, 1)
+        thick = identity.brow_thickness * np.linspace(1.0, 0.45, len(spine))[:, None] * (0, 1)
         shape = np.concatenate([spine - 0.5 * thick, (spine + 0.5 * thick)[::-1]])
-        fill(canvas, moved(shape * (side, 1), self._turn, 0), mix(who.hair, who.skin, 0.2))
+        fill(canvas, moved(shape * (side, 1), self._turn, 0), mix(identity.hair, identity.skin, 0.2))
 
     def _eye(self, canvas: Image, now: Expression, side: int) -> None:
-        who = self._identity
-        center = np.array((side * who.eye_gap + self._turn, who.eye_height))
-        size = who.eye_size
+        identity = self._identity
+        center = np.array((side * identity.eye_gap + self._turn, identity.eye_height))
+        size = identity.eye_size
         upper = size * (0.50 + 0.30 * now.lids) * (1 - now.shut) - 0.10 * size * now.shut
         lower = size * (0.32 + 0.08 * now.lids - 0.26 * now.lower_lids * (1 - now.shut))
         upper = max(upper, -0.9 * lower + 0.004)
@@ -143,7 +143,7 @@ class Portrait:
         top = np.stack([across * size, slant - upper * bow], 1) + center
         bottom = np.stack([across * size, slant + lower * bow], 1) + center
         crease = moved(top, 0, -0.045 - 0.03 * max(0.0, now.lids))
-        line(canvas, crease[2:-2], scaled(who.skin, 0.80), 0.018)
+        line(canvas, crease[2:-2], scaled(identity.skin, 0.80), 0.018)
         x0, y0, x1, y1 = box(center, size * 1.25)
         opening = np.zeros(canvas.shape[:2], np.uint8)
         fill(opening, np.concatenate([top, bottom[::-1]]), 255)
@@ -151,66 +151,66 @@ class Portrait:
         ball[y0:y1, x0:x1] = (250, 247, 244)
         iris = moved(center, 0.6 * self._turn, 0.10 * size * now.gaze - 0.03 * size)
         radius = 0.52 * size
-        ellipse(ball, iris, (radius, radius), scaled(who.iris, 0.7))
-        ellipse(ball, iris, (radius * 0.85, radius * 0.85), who.iris)
+        ellipse(ball, iris, (radius, radius), scaled(identity.iris, 0.7))
+        ellipse(ball, iris, (radius * 0.85, radius * 0.85), identity.iris)
         ellipse(ball, iris, (radius * 0.45, radius * 0.45), (14, 12, 12))
         ellipse(ball, moved(iris, -0.14 * size, -0.16 * size), (0.018, 0.018), (250, 250, 250))
         opacity = opening[y0:y1, x0:x1, None].astype(np.uint16)
         mixture = ball[y0:y1, x0:x1] * opacity + canvas[y0:y1, x0:x1] * (255 - opacity)
         canvas[y0:y1, x0:x1] = (mixture // 255).astype(np.uint8)
-        line(canvas, bottom[1:-1], scaled(who.skin, 0.70), 0.014)
-        line(canvas, top, scaled(who.hair, 0.45), 0.034)
+        line(canvas, bottom[1:-1], scaled(identity.skin, 0.70), 0.014)
+        line(canvas, top, scaled(identity.hair, 0.45), 0.034)
 
     def _mouth(self, canvas: Image, now: Expression) -> None:
-        who = self._identity
-        half = who.mouth_width * (1 + 0.26 * now.stretch)
+        identity = self._identity
+        half = identity.mouth_width * (1 + 0.26 * now.stretch)
         gap = 0.34 * max(0.0, now.jaw)
-        full = who.lip_fullness * (1 - 0.45 * max(0.0, now.press))
+        full = identity.lip_fullness * (1 - 0.45 * max(0.0, now.press))
         across = np.linspace(-1, 1, 15)
         bow = 1 - across**2
         bend = -0.14 * now.corners * across**2 + 0.045 * now.corners
-        seam = moved(np.stack([across * half, bend], 1), self._turn * 1.2, who.mouth_height)
-        down = np.array((0.0, 1.0))
+        seam = moved(np.stack([across * half, bend], 1), self._turn * 1.2, identity.mouth_height)
+        downward = np.array((0.0, 1.0))
         cupid = full * (bow + 0.18 * np.cos(np.pi * across * 2.2) * bow)
-        top = seam - 0.22 * gap * bow[:, None] * down
-        bottom = seam + 0.78 * gap * bow[:, None] * down
-        upper_edge, lower_edge = top - cupid[:, None] * down, bottom + 1.25 * (full * bow)[:, None] * down
+        top = seam - 0.22 * gap * bow[:, None] * downward
+        bottom = seam + 0.78 * gap * bow[:, None] * downward
+        upper_edge, lower_edge = top - cupid[:, None] * downward, bottom + 1.25 * (full * bow)[:, None] * downward
         if now.press > 0.1:
-            line(canvas, moved(lower_edge[3:-3], 0, 0.05), scaled(who.skin, 1 - 0.2 * now.press), 0.03)
-        fill(canvas, np.concatenate([upper_edge, top[::-1]]), scaled(who.lip, 0.90))
-        fill(canvas, np.concatenate([bottom, lower_edge[::-1]]), who.lip)
+            line(canvas, moved(lower_edge[3:-3], 0, 0.05), scaled(identity.skin, 1 - 0.2 * now.press), 0.03)
+        fill(canvas, np.concatenate([upper_edge, top[::-1]]), scaled(identity.lip, 0.90))
+        fill(canvas, np.concatenate([bottom, lower_edge[::-1]]), identity.lip)
         if gap > 0.012:
             fill(canvas, np.concatenate([top, bottom[::-1]]), (58, 22, 24))
-            teeth = top + np.minimum(0.075, 0.42 * gap * bow)[:, None] * down
+            teeth = top + np.minimum(0.075, 0.42 * gap * bow)[:, None] * downward
             fill(canvas, np.concatenate([top, teeth[::-1]])[2:-2], (222, 214, 204))
-            line(canvas, top, scaled(who.lip, 0.6), 0.014)
+            line(canvas, top, scaled(identity.lip, 0.6), 0.014)
         else:
-            line(canvas, seam, scaled(who.lip, 0.45), 0.022)
+            line(canvas, seam, scaled(identity.lip, 0.45), 0.022)
         if now.press < 0.2:
-            line(canvas, moved(bottom[5:10], 0, 0.55 * full), scaled(who.lip, 1.10), 0.02)
+            line(canvas, moved(bottom[5:10], 0, 0.55 * full), scaled(identity.lip, 1.10), 0.02)
 
     def _folds(self, canvas: Image, now: Expression) -> None:
-        who = self._identity
+        identity = self._identity
         for side in (-1, 1):
             if now.cheeks > 0.05:
                 fold = moved(curve([(0.20, 0.30), (0.36, 0.42), (0.43, 0.58)]) * (side, 1), self._turn, 0)
-                line(canvas, fold, scaled(who.skin, 1 - 0.26 * now.cheeks), 0.035)
+                line(canvas, fold, scaled(identity.skin, 1 - 0.26 * now.cheeks), 0.035)
                 bag = moved(curve([(0.22, 0.06), (0.36, 0.10), (0.50, 0.05)]) * (side, 1), self._turn, 0)
-                line(canvas, bag, scaled(who.skin, 1 - 0.12 * now.cheeks), 0.03)
+                line(canvas, bag, scaled(identity.skin, 1 - 0.12 * now.cheeks), 0.03)
             if now.squeeze > 0.05 and now.brow_inner < 0:
                 furrow = moved(curve([(0.055, -0.46), (0.06, -0.36), (0.05, -0.27)]) * (side, 1), self._turn, 0)
-                line(canvas, furrow, scaled(who.skin, 1 - 0.34 * now.squeeze), 0.028)
+                line(canvas, furrow, scaled(identity.skin, 1 - 0.34 * now.squeeze), 0.028)
             if now.corners < -0.2:
                 fold = moved(curve([(0.36, 0.62), (0.40, 0.70), (0.39, 0.78)]) * (side, 1), self._turn, 0)
-                line(canvas, fold, scaled(who.skin, 1 + 0.20 * now.corners), 0.03)
+                line(canvas, fold, scaled(identity.skin, 1 + 0.20 * now.corners), 0.03)
         if now.brow_inner > 0.3:
             for row in (-0.52, -0.60):
                 wide = 0.42 if now.brow_outer > 0 else 0.18
                 fold = moved(curve([(-wide, row + 0.02), (0.0, row - 0.01), (wide, row + 0.02)]), self._turn, 0)
-                line(canvas, fold, scaled(who.skin, 1 - 0.14 * now.brow_inner), 0.022)
+                line(canvas, fold, scaled(identity.skin, 1 - 0.14 * now.brow_inner), 0.022)
 
 
-def _outline(who: Identity) -> Points:
+def _outline(identity: Identity) -> Points:
     angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    across, down = np.cos(angles), np.sin(angles)
-    return np.stack([who.width * across * (1 - who.taper * np.maximum(down, 0) ** 2), down], 1)
+    xs, ys = np.cos(angles), np.sin(angles)
+    return np.stack([identity.width * xs * (1 - identity.taper * np.maximum(ys, 0) ** 2), ys], 1)

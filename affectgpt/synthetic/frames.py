@@ -42,8 +42,8 @@ def render_frames(
     tint = rng.uniform(0.78, 1.08) * (1 + rng.uniform(-0.05, 0.05, 3))
     scale = rng.uniform(0.85, 1.06) * (1 + sway(rng, 0.02)(times))
     angle = rng.uniform(-7, 7) + sway(rng, 3.0)(times)
-    right = rng.uniform(-0.08, 0.08) + sway(rng, 0.03)(times)
-    down = rng.uniform(-0.05, 0.05) + sway(rng, 0.02)(times)
+    dx = rng.uniform(-0.08, 0.08) + sway(rng, 0.03)(times)
+    dy = rng.uniform(-0.05, 0.05) + sway(rng, 0.02)(times)
     strength, shut = cue(times), blinks(rng, seconds)(times)
     gaze = rng.uniform(-0.1, 0.3) + sway(rng, 0.2)(times)
     grain = _grain(rng, noise)
@@ -56,7 +56,7 @@ def render_frames(
             blink=float(shut[index]),
             gaze=gaze[index],
         )
-        placement = _placement(scale[index], angle[index], right[index], down[index])
+        placement = _placement(scale[index], angle[index], dx[index], dy[index])
         picture = cv2.warpAffine(portrait.draw(expression), placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
         cover = cv2.warpAffine(portrait.alpha, placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)[..., None] / np.float32(
             255
@@ -67,11 +67,11 @@ def render_frames(
         yield np.clip(scene, 0, 255).astype(np.uint8)
 
 
-def _placement(scale: float, angle: float, right: float, down: float) -> NDArray[np.float64]:
+def _placement(scale: float, angle: float, dx: float, dy: float) -> NDArray[np.float64]:
     """The affine map `[2, 3]` from the canvas to the frame; `right` and `down` are shares of the frame."""
     zoom = scale * _FACE_HALF_HEIGHT * SIZE / UNIT
     matrix = np.asarray(cv2.getRotationMatrix2D(CENTER, angle, zoom), dtype=np.float64)
-    matrix[:, 2] += (SIZE * (0.5 + right) - CENTER[0], SIZE * (0.5 + down) - CENTER[1])
+    matrix[:, 2] += (SIZE * (0.5 + dx) - CENTER[0], SIZE * (0.5 + dy) - CENTER[1])
     return matrix
 
 
@@ -85,8 +85,10 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
         cv2.rectangle(wall, corner.tolist(), (corner + extent).tolist(), color, -1)
     blurred = cv2.GaussianBlur(wall, (0, 0), float(rng.uniform(4, 10))).astype(np.float32)
     slope = np.linspace(-1, 1, SIZE, dtype=np.float32)
-    across, down = slope[None, :, None], slope[:, None, None]
-    return np.asarray(blurred * (1 + 0.2 * float(rng.uniform(-1, 1)) * across) * (1 - 0.12 * down), dtype=np.float32)
+    x_slope, y_slope = slope[None, :, None], slope[:, None, None]
+    return np.asarray(
+        blurred * (1 + 0.2 * float(rng.uniform(-1, 1)) * x_slope) * (1 - 0.12 * y_slope), dtype=np.float32
+    )
 
 
 def _grain(rng: np.random.Generator, deviation: float) -> NDArray[np.float32]:

@@ -49,12 +49,12 @@ def blinks(rng: np.random.Generator, seconds: float) -> Course:
     while moment < seconds:
         centers.append(moment)
         moment += float(rng.uniform(1.5, 5.0))
-    at = np.asarray(centers)
+    moments = np.asarray(centers)
 
     def course(times: Times) -> NDArray[np.float64]:
-        if not len(at):
+        if not len(moments):
             return np.zeros(np.shape(times))
-        distance = np.abs(np.subtract.outer(times, at)).min(axis=1)
+        distance = np.abs(np.subtract.outer(times, moments)).min(axis=1)
         return np.asarray(np.clip(1.4 - distance / 0.09, 0, 1))
 
     return course

@@ -33,8 +33,8 @@ def padded(rows: list[Tensor], side: str, rubbish: float = 0.0) -> tuple[Tensor,
     embeds = rows[0].new_full((len(rows), longest, rows[0].shape[1]), rubbish)
     mask = torch.zeros(embeds.shape[:2], dtype=torch.bool)
     for index, row in enumerate(rows):
-        at = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
-        embeds[index, at], mask[index, at] = row, True
+        place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
+        embeds[index, place], mask[index, place] = row, True
     return embeds, mask
 
 
@@ -104,11 +104,11 @@ def greedy_generation(case: ModuleCase) -> None:
     long, short = embedded(llm), embedded(llm, "They smile")
     with torch.no_grad():
         together = llm.generate(*padded([long, short], "left"), settings)
-        again = llm.generate(*padded([long, short], "left"), settings)
+        repeated = llm.generate(*padded([long, short], "left"), settings)
         single = [llm.generate(*padded([row], "left"), settings)[0] for row in (long, short)]
         beside_rubbish = llm.generate(*padded([long, short], "left", math.nan), settings)
     assert len(together) == 2, f"generate() gives {len(together)} rows for 2 prompts"
-    assert together == again, f"two greedy runs differ: {together} and {again}"
+    assert together == repeated, f"two greedy runs differ: {together} and {repeated}"
     assert together == single, f"in a batch: {together}; alone: {single}"
     assert together == beside_rubbish, f"with NaN in the padding: {beside_rubbish}; with 0: {together}"
     for row in together:
@@ -145,8 +145,8 @@ def sampled_generation(case: ModuleCase) -> None:
             ids: list[list[int]] = llm.generate(*padded(rows, "left"), settings, **options)
         return ids
 
-    together, again = sample(rows, [3, 5]), sample(rows, [3, 5])
-    assert together == again, f"the same seeds give {together} and {again}"
+    together, repeated = sample(rows, [3, 5]), sample(rows, [3, 5])
+    assert together == repeated, f"the same seeds give {together} and {repeated}"
     if "seeds" in inspect.signature(llm.generate).parameters:
         single = [sample([row], [seed])[0] for row, seed in zip(rows, (3, 5), strict=True)]
         assert together == single, f"in a batch: {together}; alone with the same seeds: {single}"

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 def config_round_trip(config: Any) -> None:
     """Assert that `config` written as JSON and read again is the same."""
     try:
-        again = type(config).model_validate_json(config.model_dump_json())
+        restored = type(config).model_validate_json(config.model_dump_json())
     except ValueError as error:
         raise AssertionError(f"the config written as JSON cannot be read again: {error}") from error
-    assert again == config, f"the config read again is {again}; it was {config}"
+    assert restored == config, f"the config read again is {restored}; it was {config}"
 
 
 def state_round_trip(first: nn.Module, second: nn.Module, result: Callable[[Any], Tensor]) -> None:

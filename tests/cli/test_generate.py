@@ -145,7 +145,7 @@ def test_own_data_by_a_manifest_is_generated_and_scored(run: Callable[..., Any],
 def test_the_nine_data_sets_are_generated_and_scored(
     run: Callable[..., Any], workspace: Any, benchmark_data: Path
 ) -> None:
-    assert run("generate", benchmark_data, "--out", "out", "--model", workspace.model).code == 0
+    assert run("generate", benchmark_data, "--out", "out", "--model", workspace.model, *NO_WORKERS).code == 0
     assert len(list((workspace.root / "out").glob("*.jsonl"))) == 9
     outcome = run("score", "out", "--data", benchmark_data, "--json")
     assert outcome.code == 0, outcome.err

@@ -30,16 +30,16 @@ def check_extras(folder: Path) -> None:
     if not os.path.lexists(sidecar):
         return
     try:
-        inside = sorted(sidecar.iterdir()) if stat.S_ISDIR(sidecar.lstat().st_mode) else [sidecar]
-        odd = [path for path in inside if not stat.S_ISREG(path.lstat().st_mode)]
+        contents = sorted(sidecar.iterdir()) if stat.S_ISDIR(sidecar.lstat().st_mode) else [sidecar]
+        odd = [path for path in contents if not stat.S_ISREG(path.lstat().st_mode)]
     except OSError as error:
         raise CheckpointError(
             "a folder of the saved model cannot be read", where=str(sidecar), found=error.strerror or str(error)
         ) from error
-    if odd or inside == [sidecar]:
+    if odd or contents == [sidecar]:
         raise CheckpointError(
             "this is not what a conversion leaves beside a model",
-            where=str((odd or inside)[0]),
+            where=str((odd or contents)[0]),
             expected=f"a folder {RELEASED} of plain files",
             hint="remove it: only `affectgpt convert back` needs it",
         )

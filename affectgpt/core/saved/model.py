@@ -123,10 +123,10 @@ def save(
 
 
 def _check_folder(folder: Path) -> None:
-    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    contents = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     names = {CONFIG, WEIGHTS, PLUGINS, ADAPTER, "tokenizer", *EXTRAS}
-    is_model = inside is not None and {CONFIG, WEIGHTS} <= inside <= names
-    if folder.exists() and inside != set() and not is_model:
+    is_model = contents is not None and {CONFIG, WEIGHTS} <= contents <= names
+    if folder.exists() and contents != set() and not is_model:
         raise CheckpointError(
             "there is something else at this place",
             where=str(folder),

@@ -55,9 +55,9 @@ def check_folder(folder: Path) -> None:
     """Raise DataError unless `folder` is a cache, empty, or absent."""
     if not folder.exists() and not folder.is_symlink():
         return
-    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else None
-    if inside is None or (SETTINGS not in inside and not inside <= _BEFORE_SETTINGS):
-        content = "a file" if inside is None else join_names(sorted(inside)[:5])
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    if names is None or (SETTINGS not in names and not names <= _BEFORE_SETTINGS):
+        content = "a file" if names is None else join_names(sorted(names)[:5])
         raise DataError(
             "there is something else at this place",
             where=str(folder),

@@ -130,8 +130,8 @@ def _same(key: _Key, tensors: list[Tensor | None]) -> bool:
 
 class _plain:
     # What is kept must serve a later call under any mode: no gradient, no autocast, no inference tensors.
-    def __init__(self, like: Tensor) -> None:
-        plain = torch.autocast(like.device.type, enabled=False)
+    def __init__(self, tensor: Tensor) -> None:
+        plain = torch.autocast(tensor.device.type, enabled=False)
         self._modes: list[Any] = [torch.inference_mode(False), torch.no_grad(), plain]
 
     def __enter__(self) -> None:

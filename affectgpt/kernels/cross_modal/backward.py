@@ -140,10 +140,10 @@ def tokens_kernel(
     batch = (tl.program_id(0) // KV_HEADS).to(tl.int64)
     kv_head = (tl.program_id(0) % KV_HEADS).to(tl.int64)
     at = (tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
-    inside = at < LENGTH
-    valid = inside
+    is_token = at < LENGTH
+    valid = is_token
     if mask is not None:
-        valid = valid & (tl.load(mask + batch * m_b + at * m_t, mask=inside, other=0) != 0)
+        valid = valid & (tl.load(mask + batch * m_b + at * m_t, mask=is_token, other=0) != 0)
     dims = tl.arange(0, BLOCK_D).to(tl.int64)
     dim_ok = dims < WIDTH
     token_mask = valid[:, None] & dim_ok[None, :]
@@ -179,7 +179,7 @@ def tokens_kernel(
             of_scores = weights * (of_weights - offset[:, None])
             of_key += tl.dot(tl.trans(of_scores.to(queries.dtype)), queries, input_precision="ieee")
     base = ((batch * KV_HEADS + kv_head) * LENGTH + at)[:, None] * WIDTH + dims[None, :]
-    keep = inside[:, None] & dim_ok[None, :]
+    keep = is_token[:, None] & dim_ok[None, :]
     if d_k is not None:
         tl.store(d_k + base, (of_key * scale).to(d_k.dtype.element_ty), mask=keep)
     if d_v is not None:

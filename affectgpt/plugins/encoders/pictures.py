@@ -36,8 +36,8 @@ def square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         return picture
     wide, high = int(size * width / short), int(size * height / short)
     x0, y0 = (wide - size) // 2, (high - size) // 2
-    across, down = width / wide, height / high
-    box = (x0 * across, y0 * down, min((x0 + size) * across, width), min((y0 + size) * down, height))
+    x_scale, y_scale = width / wide, height / high
+    box = (x0 * x_scale, y0 * y_scale, min((x0 + size) * x_scale, width), min((y0 + size) * y_scale, height))
     resized = Image.fromarray(np.ascontiguousarray(picture)).resize((size, size), Image.Resampling.BICUBIC, box=box)
     return np.asarray(resized, dtype=np.uint8)
 

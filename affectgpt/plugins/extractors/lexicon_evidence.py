@@ -60,27 +60,27 @@ def _sentence_evidence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool)
         conceded = _CONCEDED if outweighed else 1.0
         generic = 1.0
         negations, about_other = negation(clause), about_others(clause)
-        for at, token in enumerate(clause):
+        for index, token in enumerate(clause):
             if token.text in CONCLUDING:
                 position_weight = _CONCLUSION
             if token.text in GENERIC:
                 generic = _GENERIC
-            if not token.label or about_other[at] or (token.sign and not signs):
+            if not token.label or about_other[index] or (token.sign and not signs):
                 continue
-            if label := label_after_negation(token.label, negations[at], lexicon):
-                manner = _manner(clause, at) * _KIND[lexicon.families[label].kind]
+            if label := label_after_negation(token.label, negations[index], lexicon):
+                manner = _manner(clause, index) * _KIND[lexicon.families[label].kind]
                 yield label, position_weight * opening * conceded * generic * manner
 
 
-def _manner(clause: Sequence[Token], at: int) -> float:
+def _manner(clause: Sequence[Token], index: int) -> float:
     """A sign or a word, intense or faint, of the person or of the situation ("a tense conversation")."""
-    weight = _SIGN if clause[at].sign else 1.0
-    before = {token.text for token in clause[max(0, at - 3) : at]}
+    weight = _SIGN if clause[index].sign else 1.0
+    before = {token.text for token in clause[max(0, index - 3) : index]}
     if before & INTENSIFIERS:
         weight *= _INTENSE
     if before & DIMINISHERS:
         weight *= _FAINT
-    for token in clause[at + 1 : at + 1 + _AHEAD]:
+    for token in clause[index + 1 : index + 1 + _AHEAD]:
         if token.text in SITUATIONS:
             return weight * _SITUATION
         if not token.label and token.text not in COORDINATORS and token.text != "的":

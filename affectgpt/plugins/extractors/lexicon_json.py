@@ -21,16 +21,16 @@ def json_as_text(text: str) -> str:
     """
     lines: list[str] = []
     around: list[str] = []
-    at = 0
-    while (start := text.find("{", at)) >= 0:
+    position = 0
+    while (start := text.find("{", position)) >= 0:
         try:
             value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             break
         lines.extend(f"emotion: {words}" for words in _texts_under_headings(value))
-        around.append(text[at:start])
-        at = end
-    return "\n".join(lines or [*around, text[at:]])
+        around.append(text[position:start])
+        position = end
+    return "\n".join(lines or [*around, text[position:]])
 
 
 def _texts_under_headings(value: Any) -> Iterator[str]:

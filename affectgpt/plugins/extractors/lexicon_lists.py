@@ -109,7 +109,7 @@ def _item(piece: str, finder: LexiconTokenizer) -> tuple[str, Negation] | None:
     if len(piece) > _LONGEST_ITEM:
         return None
     tokens = finder.tokens(_NUMBER.sub("", piece, count=1))
-    named = [at for at, token in enumerate(tokens) if token.label or token.text not in _AROUND]
+    named = [index for index, token in enumerate(tokens) if token.label or token.text not in _AROUND]
     if len(named) != 1 or not tokens[named[0]].label or tokens[named[0]].sign:
         return None
     return tokens[named[0]].label, negation(tokens)[named[0]]

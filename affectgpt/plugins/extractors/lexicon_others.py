@@ -20,13 +20,13 @@ def about_others(clause: Sequence[Token]) -> list[bool]:
     """
     flags = [False] * len(clause)
     reach = 0
-    for at, token in enumerate(clause):
+    for index, token in enumerate(clause):
         word = token.text.removesuffix("'s")
-        if word in OTHERS or (word == "person" and at > 0 and clause[at - 1].text in {"other", "another"}):
-            owner = word != token.text or (at + 1 < len(clause) and clause[at + 1].text == "的")
-            reach = _NEAR if owner or not _governed(clause, at) else 0
+        if word in OTHERS or (word == "person" and index > 0 and clause[index - 1].text in {"other", "another"}):
+            owner = word != token.text or (index + 1 < len(clause) and clause[index + 1].text == "的")
+            reach = _NEAR if owner or not _governed(clause, index) else 0
         elif token.label and reach:
-            flags[at] = not word.endswith("ly")
+            flags[index] = not word.endswith("ly")
             reach = 1
         elif word in PAUSES:
             reach = 0
@@ -35,7 +35,7 @@ def about_others(clause: Sequence[Token]) -> list[bool]:
     return flags
 
 
-def _governed(clause: Sequence[Token], at: int) -> bool:
+def _governed(clause: Sequence[Token], index: int) -> bool:
     """A preposition stands before the noun: it is no subject."""
-    before = [token.text for token in clause[max(0, at - 3) : at] if token.text not in _DETERMINERS]
+    before = [token.text for token in clause[max(0, index - 3) : index] if token.text not in _DETERMINERS]
     return bool(before) and before[-1] in PREPOSITIONS

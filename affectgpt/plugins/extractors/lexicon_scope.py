@@ -106,26 +106,26 @@ class _Reading:
         self.list_ends: list[str] | None = None
         self._lift()
         conditional = less = False
-        for at, token in enumerate(clause):
+        for index, token in enumerate(clause):
             role = _ROLES.get(token.text, "")
             conditional = conditional or role == "condition"
             less = less or token.text == "less"
             if role in _OPENING:
-                self._open(role, at, less)
+                self._open(role, index, less)
             elif role == "potential":
-                self._open_potential(at)
-            elif self.reach and not self._closes(role, at):
-                self._deny(at, token)
+                self._open_potential(index)
+            elif self.reach and not self._closes(role, index):
+                self._deny(index, token)
         if conditional:
             self._unreal()
 
     def _lift(self) -> None:
         self.reach, self.kind, self.cause, self.start, self.plain, self.spent = 0, "", "", 0, False, False
 
-    def _open(self, role: str, at: int, less: bool) -> None:
-        word = self.clause[at].text
+    def _open(self, role: str, index: int, less: bool) -> None:
+        word = self.clause[index].text
         negating = role in _NEGATING
-        if role == "bound" and not self._reaches_next(at):
+        if role == "bound" and not self._reaches_next(index):
             return
         if self.reach and negating and self.kind == "doubt":
             return
@@ -135,32 +135,32 @@ class _Reading:
         if (negating and role != "alternative" and cancels) or (role == "than" and less):
             self._lift()
             return
-        self.reach, self.kind, self.cause, self.start = _REACH[role], role, word, at
+        self.reach, self.kind, self.cause, self.start = _REACH[role], role, word, index
         self.plain, self.spent = word in PLAIN_NOT, False
 
-    def _reaches_next(self, at: int) -> bool:
+    def _reaches_next(self, index: int) -> bool:
         """An emotion word, a degree or a verb of feeling stands right behind: 不高兴, 不太高兴, but not 不同的快乐."""
-        if at + 1 == len(self.clause):
+        if index + 1 == len(self.clause):
             return False
-        after = self.clause[at + 1]
+        after = self.clause[index + 1]
         return bool(after.label) or after.text in _NEXT_WORDS
 
-    def _open_potential(self, at: int) -> None:
+    def _open_potential(self, index: int) -> None:
         """V不C: 压抑不住 means a feeling is not suppressed, 高兴不起来 that there is no joy."""
-        if at and self.clause[at - 1].label:
-            self.negations[at - 1] = "opposite" if self.clause[at].text == "不起来" else "dropped"
+        if index and self.clause[index - 1].label:
+            self.negations[index - 1] = "opposite" if self.clause[index].text == "不起来" else "dropped"
 
-    def _closes(self, role: str, at: int) -> bool:
+    def _closes(self, role: str, index: int) -> bool:
         """Whether what was opened ends at this token."""
         negating = self.kind in _NEGATING
         if role == "pause":
-            ends = self.kind != "doubt" and not self._list_goes_on(at)
+            ends = self.kind != "doubt" and not self._list_goes_on(index)
         elif role == "hiding":
-            ends = negating and at - self.start <= _HIDDEN_BY
-            self.negations[at] = "dropped" if ends and self.clause[at].label else ""
+            ends = negating and index - self.start <= _HIDDEN_BY
+            self.negations[index] = "dropped" if ends and self.clause[index].label else ""
         elif role == "reason":
-            ends = negating and at - self.start > 1
-        elif self.cause in NEVER and self.clause[at].text in SUCH:
+            ends = negating and index - self.start > 1
+        elif self.cause in NEVER and self.clause[index].text in SUCH:
             ends = True
         else:
             ends = role == "lift" or (role == "fact" and negating) or (role == "only" and self.spent)
@@ -169,21 +169,21 @@ class _Reading:
             self._lift()
         return ends or role == "pause"
 
-    def _deny(self, at: int, token: Token) -> None:
+    def _deny(self, index: int, token: Token) -> None:
         if not token.label:
             self.reach, self.plain = self.reach - 1, self.plain and token.text in BETWEEN
-        elif self.cause in UNSURPASSED and self._comparative(at):
+        elif self.cause in UNSURPASSED and self._comparative(index):
             self._lift()
         else:
             if not (self.kind == "unreached" and token.sign):
-                self.negations[at] = "opposite" if self.plain else "dropped"
+                self.negations[index] = "opposite" if self.plain else "dropped"
             self.reach = self.reach - 1 if self.kind == "doubt" else _LISTED
             self.plain, self.spent = False, True
 
-    def _comparative(self, at: int) -> bool:
+    def _comparative(self, index: int) -> bool:
         """ "happier", "more disappointed": the form itself is no word of the lexicon, as "bitter" is."""
-        text = self.clause[at].text
-        return self.clause[at - 1].text in _MORE or (text.endswith("er") and text not in lexicon().words)
+        text = self.clause[index].text
+        return self.clause[index - 1].text in _MORE or (text.endswith("er") and text not in lexicon().words)
 
     def _list_goes_on(self, pause: int) -> bool:
         """A negation goes on behind a pause when a coordinator ends the list: "no anger, fear or sadness"."""
@@ -196,22 +196,24 @@ class _Reading:
 
     def _unreal(self) -> None:
         """ "If he were angry, he would shout": nothing is so from the earlier of both words on."""
-        marks = [at for at, token in enumerate(self.clause) if token.text in CONDITIONS or token.text in CONDITIONED]
-        if any(self.clause[at].text in CONDITIONED for at in marks):
-            for at in range(marks[0], len(self.clause)):
-                self.negations[at] = "dropped"
+        marks = [
+            index for index, token in enumerate(self.clause) if token.text in CONDITIONS or token.text in CONDITIONED
+        ]
+        if any(self.clause[index].text in CONDITIONED for index in marks):
+            for index in range(marks[0], len(self.clause)):
+                self.negations[index] = "dropped"
 
 
 def _list_ends(clause: Sequence[Token]) -> list[str]:
     """Per pause: the coordinator that ends the list of emotion words behind it, "" without one."""
     ends = [""] * (len(clause) + 3)
-    for at in range(len(clause) - 2, -1, -1):
-        if clause[at].text not in PAUSES:
+    for index in range(len(clause) - 2, -1, -1):
+        if clause[index].text not in PAUSES:
             continue
-        after = clause[at + 1]
+        after = clause[index + 1]
         if after.text in COORDINATORS:
-            ends[at] = after.text
-        elif after.label and at + 2 < len(clause):
-            text = clause[at + 2].text
-            ends[at] = ends[at + 2] if text in PAUSES else text if text in COORDINATORS else ""
+            ends[index] = after.text
+        elif after.label and index + 2 < len(clause):
+            text = clause[index + 2].text
+            ends[index] = ends[index + 2] if text in PAUSES else text if text in COORDINATORS else ""
     return ends

@@ -30,20 +30,20 @@ def sentences(tokens: Sequence[Token]) -> Iterator[list[Token]]:
     closing = _closings(tokens)
     sentence: list[Token] = []
     speech = False
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        end = closing.get(at)
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        end = closing.get(position)
         if end is not None:
             ended = tokens[end - 1].text in ENDS
-            if not speech and _names_a_word(tokens, at, end):
-                sentence.extend(t for t in tokens[at + 1 : end] if t.text not in ENDS)
+            if not speech and _names_a_word(tokens, position, end):
+                sentence.extend(t for t in tokens[position + 1 : end] if t.text not in ENDS)
         else:
             ended = token.text in ENDS or token.text[0] == "\n"
             speech = speech or token.text in SPEECH
             if sentence or not ended:
                 sentence.append(token)
-        at = at + 1 if end is None else end + 1
+        position = position + 1 if end is None else end + 1
         if ended and sentence:
             yield sentence
             sentence = []
@@ -67,13 +67,13 @@ def _closings(tokens: Sequence[Token]) -> dict[int, int]:
     """Opening mark -> its closing mark, by position. A quotation does not go over a blank line."""
     closing: dict[int, int] = {}
     opened, closing_mark = -1, ""
-    for at, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         mark = token.text
         if opened >= 0 and mark == closing_mark:
-            closing[opened] = at
+            closing[opened] = index
             opened = -1
         elif mark in _PAIRS and (opened < 0 or (closing_mark == _PAIRS[_SINGLE] and mark != _SINGLE)):
-            opened, closing_mark = at, _PAIRS[mark]
+            opened, closing_mark = index, _PAIRS[mark]
         elif mark.startswith("\n\n"):
             opened = -1
     return closing

@@ -108,12 +108,12 @@ class LLMExtractor:
                 # Does the server refuse these texts, or every question?
                 self.model.check(self._ask_emotions(_SHORT))
         except RunError as error:
-            answered = len(cache_hits) - len(missing) + sum(not answer.refused for answer in new.values())
-            raise self._with_progress(error, answered) from error
+            answer_count = len(cache_hits) - len(missing) + sum(not answer.refused for answer in new.values())
+            raise self._with_progress(error, answer_count) from error
         answers = {question: new.get(question) or cache_hits[question] for question in keys}
         return [answers[question] for question in questions]  # type: ignore[misc] # cached or new
 
-    def _with_progress(self, error: RunError, answered: int) -> AffectGPTError:
+    def _with_progress(self, error: RunError, answer_count: int) -> AffectGPTError:
         outcome = f"stored in {self.cache.folder}" if self.cache.folder else "lost, because `cache` is off"
         first = error.problems[0]
         return RunError.from_problems(
@@ -123,7 +123,7 @@ class LLMExtractor:
                     first.where,
                     first.found,
                     first.expected,
-                    f"{first.hint}; {answered} finished answers are {outcome}",
+                    f"{first.hint}; {answer_count} finished answers are {outcome}",
                 ),
                 *error.problems[1:],
             ]

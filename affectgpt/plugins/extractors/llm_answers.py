@@ -120,16 +120,16 @@ def _parse_list(text: str) -> list[str] | None:
     return items if isinstance(items, list) and all(isinstance(item, str) for item in items) else None
 
 
-def _loose_list(inside: str) -> list[str] | None:
+def _loose_list(body: str) -> list[str] | None:
     """The items of a list that is no JSON: single quotes, or none."""
-    items, at = [], 0
-    inside = inside.strip().removesuffix(",")
-    while at < len(inside):
-        item = _ITEM.match(inside, at)
+    items, position = [], 0
+    body = body.strip().removesuffix(",")
+    while position < len(body):
+        item = _ITEM.match(body, position)
         if item is None:
             return None
         items.append(re.sub(r"\\(.)", r"\1", item[1][1:-1]) if item[1] else item[2])
-        at = item.end()
+        position = item.end()
     return items
 
 

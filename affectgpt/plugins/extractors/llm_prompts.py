@@ -56,8 +56,8 @@ def is_blank(text: str) -> bool:
 
 def ask_emotions(template: str, text: str) -> str:
     """The question about one text, which cannot close its tag."""
-    inside = _OWN_TAG.sub("‹", plain(text)).strip()
-    return template.replace("{text}", f"<description>\n{inside}\n</description>")
+    content = _OWN_TAG.sub("‹", plain(text)).strip()
+    return template.replace("{text}", f"<description>\n{content}\n</description>")
 
 
 def ask_sentiment(template: str, labels: Sequence[str]) -> str:

@@ -73,16 +73,16 @@ def folder_of(test_set: TestSet, root: Path) -> Path:
 
     Not by what it holds: the label files of six sets have one name, and the words of one may pass for another's.
     """
-    inside = root / test_set.folder
-    if inside.is_dir():
-        return inside
+    set_folder = root / test_set.folder
+    if set_folder.is_dir():
+        return set_folder
     name = Path(os.path.abspath(root)).name
     if root.is_dir() and name == test_set.folder:
         return root
     folders = [each.folder for each in TEST_SETS.values() if (root / each.folder).is_dir()]
     raise DataError(
         f"the folder of {test_set.title} is not there",
-        where=str(inside),
+        where=str(set_folder),
         found=join_names(folders) if root.is_dir() else f"no folder {root}",
         expected=f"{test_set.folder} in this folder, or that folder itself",
         hint="a data set is known by the name of its folder: rename it, or make a link of this name",

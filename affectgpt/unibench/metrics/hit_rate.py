@@ -39,10 +39,13 @@ class HitRate:
         """As [terms][], of labels that are read already."""
         in_truth, in_prediction = self.table.sets(true), self.table.sets(predicted)
         candidate_sectors = in_prediction & self.table.sets(self._candidates)
-        at = slice(len(self.columns))
-        hit = self.table.sizes(in_truth & in_prediction)[:, at]
-        predicted_sizes, candidates = self.table.sizes(in_prediction)[:, at], self.table.sizes(candidate_sectors)[:, at]
-        counted = self.table.sizes(in_truth)[:, at] > 0
+        levels = slice(len(self.columns))
+        hit = self.table.sizes(in_truth & in_prediction)[:, levels]
+        predicted_sizes, candidates = (
+            self.table.sizes(in_prediction)[:, levels],
+            self.table.sizes(candidate_sectors)[:, levels],
+        )
+        counted = self.table.sizes(in_truth)[:, levels] > 0
         terms = np.stack([hit, hit / np.maximum(candidates, 1), hit / np.maximum(predicted_sizes, 1), counted], axis=2)
         return np.hstack([terms.reshape(len(terms), -1), predicted.counts[:, None], np.ones((len(terms), 1))])
 

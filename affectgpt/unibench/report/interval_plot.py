@@ -69,8 +69,8 @@ def draw(result: BenchmarkResult) -> Plot:
     low, high = _span(rows)
 
     def x_of(percent: float) -> float:
-        inside = min(high, max(low, percent))
-        return LEFT + (WIDTH - LEFT - RIGHT) * (inside - low) / (high - low)
+        clipped = min(high, max(low, percent))
+        return LEFT + (WIDTH - LEFT - RIGHT) * (clipped - low) / (high - low)
 
     def x_or_none(value: float | None) -> float | None:
         return None if value is None else x_of(100 * value)
@@ -97,7 +97,7 @@ def _span(rows: Sequence[tuple[str, Figure | None, dict[str, float]]]) -> tuple[
     for _, figure, _ in rows:
         if figure is not None:
             scores += [100 * value for value in (figure.value, figure.low, figure.high) if value is not None]
-    inside = [min(100.0, max(0.0, score)) for score in scores] or [0.0, 100.0]
-    low = 10 * math.floor(max(0.0, min(inside) - 1) / 10)
-    high = 10 * math.ceil(min(100.0, max(inside) + 1) / 10)
+    clipped = [min(100.0, max(0.0, score)) for score in scores] or [0.0, 100.0]
+    low = 10 * math.floor(max(0.0, min(clipped) - 1) / 10)
+    high = 10 * math.ceil(min(100.0, max(clipped) + 1) / 10)
     return float(low), float(max(high, low + 10))

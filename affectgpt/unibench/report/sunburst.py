@@ -92,12 +92,12 @@ def layout(tree: Tree) -> list[Arc]:
     begin = 0
     for top, inner in tree.items():
         arcs.append(Arc(top, top, 1, begin * step, (begin + widths[top]) * step))
-        at = begin
+        start = begin
         for middle, words in inner.items():
             width = max(1, len(words))
-            arcs.append(Arc(middle, top, 2, at * step, (at + width) * step))
-            arcs += [Arc(word, top, 3, (at + k) * step, (at + k + 1) * step) for k, word in enumerate(words)]
-            at += width
+            arcs.append(Arc(middle, top, 2, start * step, (start + width) * step))
+            arcs += [Arc(word, top, 3, (start + k) * step, (start + k + 1) * step) for k, word in enumerate(words)]
+            start += width
         begin += widths[top]
     return arcs
 

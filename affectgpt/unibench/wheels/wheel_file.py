@@ -181,15 +181,15 @@ def _word_problems(wheel: WheelEntry, source: Source, path: YamlPath) -> Iterato
         for level2, words in parts.items():
             previous: set[str] = set()
             for index, word in enumerate(words):
-                at = source.location((*path, level1, level2, index))
+                location = source.location((*path, level1, level2, index))
                 if word in previous:
-                    yield Problem(f"the word {word!r} stands twice in {level2!r}", at, hint="remove one of them")
+                    yield Problem(f"the word {word!r} stands twice in {level2!r}", location, hint="remove one of them")
                 elif (word in wheel.sectors and word != level1) or names.get(word, level2) != level2:
-                    yield Problem(f"the word {word!r} is the name of another sector", at)
+                    yield Problem(f"the word {word!r} is the name of another sector", location)
                 elif word not in wheel.ambiguous and owner.setdefault(word, level2) != level2:
                     yield Problem(
                         f"the word {word!r} stands in two sectors",
-                        at,
+                        location,
                         f"{owner[word]} and {level2}",
                         hint=f"keep one, or write ambiguous: {{{word}: {level2}}}",
                     )
