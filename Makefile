@@ -21,13 +21,14 @@ demo: $(READY)
 	$(BIN)/affectgpt demo --clip $(CLIP)
 
 # Files in the order of their names: otherwise those of few and long tests come last, and one process waits for another.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# No test reads the log, which pytest otherwise gathers in every phase of every test.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -p no:logging
 
 # What a change of one module breaks first: contracts, interfaces, messages. Under 90 seconds on 2 cores.
 quick: $(READY)
 	$(PYTEST) -m "not slow" $(QUICK)
 
-# Lint, types, and every behaviour once. To stay under 8 minutes on 2 cores; 10 measured on slow ones.
+# Lint, types, and every behaviour once. To stay under 8 minutes on 2 cores; 9 measured on slow ones.
 test: $(READY) lint
 	$(PYTEST) -m "not slow"
 

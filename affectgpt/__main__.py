@@ -1,5 +1,5 @@
 """`python -m affectgpt`: the command line."""
 
-from affectgpt.cli.main import main
+from affectgpt.cli.main import program
 
-main()
+program()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -92,11 +93,14 @@ def write_once(tmp_path_factory: pytest.TempPathFactory) -> WriteOnce:
     root = tmp_path_factory.getbasetemp()
 
     def call(name: str, write: Callable[[Path], object]) -> Path:
-        folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+        run_root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+        folder, unfinished = run_root / name, run_root / f"unfinished-{Path(name).name}"
         folder.parent.mkdir(exist_ok=True)
-        with FileLock(f"{folder}.lock"):
+        with FileLock(run_root / f"{unfinished.name}.lock"):
             if not folder.is_dir():
-                write(folder)
+                shutil.rmtree(unfinished, ignore_errors=True)
+                write(unfinished)
+                unfinished.rename(folder)
         return folder
 
     return call

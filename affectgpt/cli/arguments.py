@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+import typer
 
 from affectgpt.cli.printable import printable
 from affectgpt.registry.errors import Problem
@@ -20,13 +22,13 @@ _RENAMED = {"changes": "--set", "plugins": "--plugin", "model": "--model"}
 _ASSIGNMENT = re.compile(r"(?<![\w.`-])([a-z][a-z_]*)=(True\b|\"[^\"]*\"|[0-9][\w.]*)?")
 
 
-def options_of(program: Any, words: Sequence[str] = ()) -> dict[str, str]:
+def options_of(app: typer.Typer, words: Sequence[str] = ()) -> dict[str, str]:
     """The options by the names of the arguments that they stand for: `{"out": "--out", ...}`.
 
-    `program` is what `typer.main.get_command` makes of the application. The options of the command that the command
-    line `words` calls come first; its arguments without an option are named in capitals, as in its help.
+    Those of the command that the command line `words` calls come first; its arguments without an option are named in
+    capitals, as in its help.
     """
-    command = program
+    program = command = typer.main.get_command(app)
     options: dict[str, str] = {}
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
@@ -63,6 +65,12 @@ def with_options(problem: Problem, options: Mapping[str, str]) -> Problem:
     if where.startswith("changes: "):
         where = where.replace("changes:", options["changes"], 1)
     return replace(problem, where=where, hint=_ASSIGNMENT.sub(option, problem.hint))
+
+
+def names_only(problem: Problem, options: Mapping[str, str]) -> bool:
+    """Whether `problem` names no argument but those in `options`."""
+    arguments = {match[1] for match in _ASSIGNMENT.finditer(problem.hint)}
+    return arguments <= options.keys() and (problem.where in options or not problem.where.isidentifier())
 
 
 def show_warnings_as_lines() -> None:

@@ -8,7 +8,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.options import Config, Json, Plugin, Set, catalog_of
-from affectgpt.cli.printable import aligned, json_text, printable
+from affectgpt.cli.printable import aligned, json_text, one_line
 
 
 def command(
@@ -29,11 +29,11 @@ def command(
         rows.append((row["node"], row["plugin"], ", ".join(row["reads"]), row["gives"], *counts))
     budget = facts["prompt"]
     lines = [
-        f"{config} is a valid pipeline.",
+        one_line(f"{config} is a valid pipeline."),
         "",
         aligned(rows, numbers=(4, 5)),
         "",
-        f"prompt: {' + '.join(budget['order'])}",
+        one_line(f"prompt: {' + '.join(budget['order'])}"),
         f"  {budget['nodes']} node tokens + at most {budget['text']} of text + {budget['subtitle']} of subtitle"
         f" + {budget['answer']} of answer",
         f"  = {budget['total']} of {budget['context']} in the LLM's context",
@@ -43,9 +43,9 @@ def command(
         lines.append("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
     if any(None in (row["parameters"], row["trained"]) for row in facts["nodes"]):
         lines.append("note: a number that is unknown here is known once the model is loaded")
-    lines += [f"note: {note}" for note in facts["notes"]]
+    lines += [one_line(f"note: {note}") for note in facts["notes"]]
     # Without Rich, whose import takes as long as the plan.
-    typer.echo(printable("\n".join(lines)))
+    typer.echo("\n".join(lines))
 
 
 def _count(number: int | None) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import gc
 import io
 import os
 import sys
-from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from affectgpt import __version__, api
-from affectgpt.cli.arguments import options_of, show_log_as_notes, show_warnings_as_lines, with_options
+from affectgpt import Catalog, __version__, api
+from affectgpt.cli.arguments import names_only, options_of, show_log_as_notes, show_warnings_as_lines, with_options
 from affectgpt.cli.printable import json_text, printable
 from affectgpt.registry.errors import AffectGPTError
 
@@ -65,12 +63,6 @@ def application(only: str | None = None) -> typer.Typer:
     return app
 
 
-@cache
-def _program() -> Any:
-    """All commands of this package as Typer runs them."""
-    return typer.main.get_command(application())
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"affectgpt {__version__}")
@@ -86,8 +78,11 @@ def _options(
     pass
 
 
-def main() -> None:
-    """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed."""
+def main(*, own_process: bool = False) -> None:
+    """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed.
+
+    With `own_process` the process is nobody else's, and may end without a last search for garbage.
+    """
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold bytes that are no text: they are shown escaped.
         if isinstance(stream, io.TextIOWrapper):
@@ -99,25 +94,27 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [*(["--debug"] if debug else []), *words]
     as_json = "--json" in arguments
-    # Imports leave next to no garbage; searching for it, now and when the process ends, took a third of the time of
-    # `check` and `plugins`.
-    gc.set_threshold(50_000)
-    atexit.register(gc.freeze)
+    catalog = app = None
     try:
         catalog = api.discover()
         has_hook = catalog.has_hook("affectgpt_cli")
-        # The other commands' imports and options would cost a fifth of the time of `check` and `plugins`.
+        # Without the imports and options of the other commands.
         app = application(words[0] if words and words[0] in _COMMANDS and not has_hook else None)
         catalog.call_hook("affectgpt_cli", app=app)
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
+    except SystemExit as end:
+        # Typer ends a command so, unless it is told not to.
+        _skip_last_collection(own_process and not end.code, catalog)
+        raise
     except AffectGPTError as error:
         if debug:
             raise
-        _show(error, as_json=as_json)
+        _show(error, app, as_json=as_json)
         raise SystemExit(error.exit_code) from None
     except UsageError as error:
-        _show(AffectGPTError(error.format_message(), where="the command line", hint="see --help"), as_json=as_json)
+        problem = AffectGPTError(error.format_message(), where="the command line", hint="see --help")
+        _show(problem, app, as_json=as_json)
         raise SystemExit(AffectGPTError.exit_code) from None
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
@@ -129,12 +126,26 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_ERRORS:
             found = error.strerror or str(error)
-            _show(AffectGPTError("this path cannot be used", where=str(error.filename), found=found), as_json=as_json)
+            unusable = AffectGPTError("this path cannot be used", where=str(error.filename), found=found)
+            _show(unusable, app, as_json=as_json)
             raise SystemExit(AffectGPTError.exit_code) from None
         typer.echo(printable(f"error: {type(error).__name__}: {error}"), err=True)
         typer.echo("  to do: run again with --debug for the traceback", err=True)
         raise SystemExit(1) from None
+    _skip_last_collection(own_process and not code, catalog)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _skip_last_collection(allowed: bool, catalog: Catalog | None) -> None:
+    """Let the process end without collecting garbage, a fifth of the time of `check` and `plugins`.
+
+    Only where no code of others ran, and no torch: their objects may write something when they go.
+    """
+    if not allowed or catalog is None or "torch" in sys.modules:
+        return
+    # Every module that declares plugins is among the hooks; the only one may be this package's own.
+    if len(catalog.hooks.get_plugins()) == 1 and not catalog.broken and not catalog.deferred:
+        gc.freeze()
 
 
 def _reader_is_gone() -> bool:
@@ -148,8 +159,10 @@ def _reader_is_gone() -> bool:
     return False
 
 
-def _show(error: AffectGPTError, *, as_json: bool) -> None:
-    options = options_of(_program(), sys.argv[1:])
+def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> None:
+    options = options_of(app or application(), sys.argv[1:])
+    if not all(names_only(problem, options) for problem in error.problems):
+        options = options_of(application(), sys.argv[1:])
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
         rows = [vars(problem) for problem in problems]
@@ -161,5 +174,13 @@ def _show(error: AffectGPTError, *, as_json: bool) -> None:
         typer.echo(printable(f"error: {problem}"), err=True)
 
 
+def program() -> None:
+    """As [main][], in a process of its own."""
+    import_module("affectgpt.api.catalog")
+    # Nothing of these imports is garbage: they need not be searched again and again.
+    gc.freeze()
+    main(own_process=True)
+
+
 if __name__ == "__main__":
-    main()
+    program()

@@ -8,7 +8,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.options import Json, Plugin, catalog_of, console
-from affectgpt.cli.printable import aligned, json_text, printable
+from affectgpt.cli.printable import aligned, json_text, one_line
 
 app = typer.Typer(invoke_without_command=True, help="List plugins, or show one.")
 
@@ -31,18 +31,17 @@ def listing(
     if as_json:
         typer.echo(json_text(api.catalog_facts(catalog), indent=1))
         return
-    rows = [("kind", "name", "what it does", "from")]
+    rows = [("kind", "name", "from", "what it does")]
     for kind in catalog.kinds:
         for name in catalog.names(kind):
             entry = catalog.entries[(kind, name)]
-            rows.append((kind, name, entry.spec.summary, str(entry.origin)))
+            rows.append((kind, name, str(entry.origin), entry.spec.summary))
     # Without Rich, whose import takes as long as finding the plugins.
     typer.echo(aligned(rows))
     for origin in catalog.deferred:
-        typer.echo(printable(f"not listed: {origin} imports torch to declare its plugins; --all loads it"))
+        typer.echo(one_line(f"not listed: {origin} imports torch to declare its plugins; --all loads it"))
     for broken in catalog.broken:
-        text = f"broken: {broken.name} from {broken.origin}: {broken.cause}"
-        typer.secho(printable(text), fg=typer.colors.RED)
+        typer.echo(one_line(f"broken: {broken.name} from {broken.origin}: {broken.cause}"))
 
 
 @app.command("show")

@@ -35,12 +35,22 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str:
     """The rows as lines of aligned columns, those in `numbers` aligned at their end. Not wrapped: a row is a line."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
     lines = []
-    for row in rows:
-        cells = enumerate(zip(map(one_line, row), widths, strict=True))
-        lines.append("  ".join(cell.rjust(width) if i in numbers else cell.ljust(width) for i, (cell, width) in cells))
-    return "\n".join(line.rstrip() for line in lines)
+    for row in table:
+        cells = []
+        for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            blanks = " " * (width - _width(cell))
+            cells.append(blanks + cell if index in numbers else cell + blanks)
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """How many cells of a terminal `text` takes: two a wide letter, none a mark on the letter before it."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
 def _commands(letter: str) -> bool:

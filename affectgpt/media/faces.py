@@ -12,7 +12,7 @@ import numpy as np
 MARGIN = 0.15
 """What is added on each side of a face's box, as a part of the box's longer side."""
 
-_OF_THREAD = threading.local()
+_THREAD_LOCAL = threading.local()
 
 Box = tuple[int, int, int, int]
 
@@ -49,10 +49,10 @@ def _cascade() -> Any:
     """OpenCV's cascade, read at the first use in each thread: it cannot be used by two at once."""
     import cv2
 
-    if not hasattr(_OF_THREAD, "cascade"):
+    if not hasattr(_THREAD_LOCAL, "cascade"):
         folder = Path(cv2.__file__).parent / "data"
-        _OF_THREAD.cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
-    return _OF_THREAD.cascade
+        _THREAD_LOCAL.cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+    return _THREAD_LOCAL.cascade
 
 
 def face_crops(

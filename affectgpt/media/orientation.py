@@ -52,10 +52,10 @@ def apply_orientation(image: np.ndarray, turn: Orientation) -> np.ndarray:
     """Apply `turn` to `[H, W, 3]`, rounded to quarter turns and mirrors. Only the signs and the larger pair count."""
     a, b, c, d = turn
     swapped = abs(b) > abs(a)
-    to_x, to_y = (c, b) if swapped else (a, d)
+    x_sign, y_sign = (c, b) if swapped else (a, d)
     if swapped:
         image = image.swapaxes(0, 1)
-    return image[:: -1 if to_y < 0 else 1, :: -1 if to_x < 0 else 1]
+    return image[:: -1 if y_sign < 0 else 1, :: -1 if x_sign < 0 else 1]
 
 
 def exif_orientation(data: bytes) -> int | None:

@@ -52,8 +52,8 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
         if not os.path.isdir(path):
             files.append(path)
             continue
-        media_files = _media_in(path)
-        if not media_files:
+        folder_files = _media_in(path)
+        if not folder_files:
             below = next((child for child in sorted(path.iterdir()) if child.is_dir() and _media_in(child)), None)
             raise MediaError(
                 "there is no media file in this folder",
@@ -61,7 +61,7 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
                 expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}",
                 hint=f"name {below}, which holds some" if below else "",
             )
-        files += media_files
+        files += folder_files
     return files
 
 

@@ -165,14 +165,14 @@ def _pieces(
     return {index: AnswerWithShares(texts[row], shares[row]) for row, index in enumerate(indices)}
 
 
-def _row(clip: OpenedFile, answer: AnswerWithShares, seconds: float) -> Description:
-    lacks_subtitle = answer.counted.get("subtitle", 0.0) is None and not clip.subtitle
+def _row(clip: OpenedFile, answer_with_shares: AnswerWithShares, seconds: float) -> Description:
+    lacks_subtitle = answer_with_shares.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
         clip.file,
-        answer.answer.text,
+        answer_with_shares.answer.text,
         clip.subtitle,
-        answer.counted,
-        {name: dict(shares) for name, shares in answer.answer.attribution.items()},
+        answer_with_shares.counted,
+        {name: dict(shares) for name, shares in answer_with_shares.answer.attribution.items()},
         [*clip.notes, *(["no subtitle"] if lacks_subtitle else [])],
         round(clip.seconds + seconds, 3),
     )

@@ -67,14 +67,14 @@ def describe_on_server(
     """
     config = pipeline.plan.config
     settings, ends = generation_settings(config), pipeline.llm.end_ids()
-    body: Callable[..., dict[str, Any]] = partial(
+    build_body: Callable[..., dict[str, Any]] = partial(
         request_body, settings=settings, model=server.model, end_ids=ends, seed=config.seed
     )
 
     def request(clip: ClipPrompt) -> tuple[ClipPrompt, Callable[[], dict[str, Any]] | None, int]:
         if clip.embeds is None:
             return clip, None, 0
-        return clip, partial(body, clip.embeds), len(clip.embeds)
+        return clip, partial(build_body, clip.embeds), len(clip.embeds)
 
     for clip, reply in server.replies(map(request, clips)):
         yield _description(clip, reply or Reply(refused=clip.error), settings.stop)

@@ -138,10 +138,10 @@ class Portrait:
         lower = size * (0.32 + 0.08 * now.lids - 0.26 * now.lower_lids * (1 - now.shut))
         upper = max(upper, -0.9 * lower + 0.004)
         slant = np.linspace(-0.02, 0.02, 13) * side
-        across = np.linspace(-1, 1, 13)
-        bow = 1 - np.abs(across) ** 2.2
-        top = np.stack([across * size, slant - upper * bow], 1) + center
-        bottom = np.stack([across * size, slant + lower * bow], 1) + center
+        xs = np.linspace(-1, 1, 13)
+        bow = 1 - np.abs(xs) ** 2.2
+        top = np.stack([xs * size, slant - upper * bow], 1) + center
+        bottom = np.stack([xs * size, slant + lower * bow], 1) + center
         crease = moved(top, 0, -0.045 - 0.03 * max(0.0, now.lids))
         line(canvas, crease[2:-2], scaled(identity.skin, 0.80), 0.018)
         x0, y0, x1, y1 = box(center, size * 1.25)
@@ -166,12 +166,12 @@ class Portrait:
         half = identity.mouth_width * (1 + 0.26 * now.stretch)
         gap = 0.34 * max(0.0, now.jaw)
         full = identity.lip_fullness * (1 - 0.45 * max(0.0, now.press))
-        across = np.linspace(-1, 1, 15)
-        bow = 1 - across**2
-        bend = -0.14 * now.corners * across**2 + 0.045 * now.corners
-        seam = moved(np.stack([across * half, bend], 1), self._turn * 1.2, identity.mouth_height)
+        xs = np.linspace(-1, 1, 15)
+        bow = 1 - xs**2
+        bend = -0.14 * now.corners * xs**2 + 0.045 * now.corners
+        seam = moved(np.stack([xs * half, bend], 1), self._turn * 1.2, identity.mouth_height)
         downward = np.array((0.0, 1.0))
-        cupid = full * (bow + 0.18 * np.cos(np.pi * across * 2.2) * bow)
+        cupid = full * (bow + 0.18 * np.cos(np.pi * xs * 2.2) * bow)
         top = seam - 0.22 * gap * bow[:, None] * downward
         bottom = seam + 0.78 * gap * bow[:, None] * downward
         upper_edge, lower_edge = top - cupid[:, None] * downward, bottom + 1.25 * (full * bow)[:, None] * downward

@@ -68,7 +68,7 @@ def render_frames(
 
 
 def _placement(scale: float, angle: float, dx: float, dy: float) -> NDArray[np.float64]:
-    """The affine map `[2, 3]` from the canvas to the frame; `right` and `down` are shares of the frame."""
+    """The affine map `[2, 3]` from the canvas to the frame; `dx` and `dy` are shares of the frame."""
     zoom = scale * _FACE_HALF_HEIGHT * SIZE / UNIT
     matrix = np.asarray(cv2.getRotationMatrix2D(CENTER, angle, zoom), dtype=np.float64)
     matrix[:, 2] += (SIZE * (0.5 + dx) - CENTER[0], SIZE * (0.5 + dy) - CENTER[1])

@@ -119,10 +119,10 @@ def _copy_to_cpu(tensor: Tensor) -> Tensor | None:
     return full_tensor.to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _shard_like(shard: Tensor, full_tensor: Tensor) -> Tensor:
-    """A copy of `full_tensor` on the device of `like`, sharded like it."""
-    copy = full_tensor.to(shard.device, copy=True)
-    return distribute_tensor(copy, shard.device_mesh, shard.placements) if isinstance(shard, DTensor) else copy
+def _shard_like(template: Tensor, full_tensor: Tensor) -> Tensor:
+    """A copy of `full_tensor` on the device of `template`, sharded like it."""
+    copy = full_tensor.to(template.device, copy=True)
+    return distribute_tensor(copy, template.device_mesh, template.placements) if isinstance(template, DTensor) else copy
 
 
 def _step_device(optimizer: Optimizer, parameter: Tensor) -> torch.device:

@@ -108,10 +108,10 @@ def test_importing_the_package_costs_neither_torch_nor_numpy() -> None:
 
 
 LIGHT = {
-    "plugins": ["plugins", "--json"],
-    "plugins show": ["plugins", "show", "modality-attention"],
+    "plugins": ["plugins"],
     "check": ["check", "configs/affectgpt-paper.yaml"],
     "check tiny": ["check", "configs/tiny.yaml", "--json"],
+    "plugins show": ["plugins", "show", "modality-attention"],
     "schema": ["schema"],
     "score": ["score", "TEXTS.jsonl", "--truth", "LABELS.jsonl", "--task", "fine-grained", "--json"],
     "help": ["--help"],
@@ -138,8 +138,13 @@ for name, words in {commands!r}.items():
         assert not end.code, (name, end.code)
     loaded = {HEAVY!r} & set(sys.modules)
     assert not loaded, (name, loaded)
+    assert "rich" not in sys.modules or name not in ("plugins", "check", "check tiny")
 """
     )
+
+
+def test_a_model_of_the_hub_is_looked_up_without_torch() -> None:
+    run_python("import sys, affectgpt.hub.loading\nassert not {'torch', 'transformers'} & set(sys.modules)")
 
 
 # -- names and sizes

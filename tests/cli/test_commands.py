@@ -19,6 +19,7 @@ from affectgpt.cli import data
 from affectgpt.cli import main as cli
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import discover
+from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.hooks import hookimpl
 from affectgpt.registry.spec import Origin
 
@@ -348,6 +349,29 @@ except SystemExit:
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     parts = ("arguments", "main", "options", "plugins", "printable")
     assert process.stderr.strip() == str([f"affectgpt.cli.{part}" for part in parts])
+
+
+def test_what_a_plugin_holds_at_the_end_of_the_process_is_written(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from affectgpt import FuserConfig, fuser\n"
+        "class MineConfig(FuserConfig): ...\n"
+        "@fuser('mine', config=MineConfig, summary='mine')\n"
+        f"class Mine:\n    log = open({str(tmp_path / 'log.txt')!r}, 'w')\n"
+        "Mine.log.write('a row')\n"
+    )
+    command = [sys.executable, "-m", "affectgpt", "plugins", "--plugin", str(tmp_path / "mine.py")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "log.txt").read_text() == "a row"
+
+
+def test_an_error_names_options_also_of_another_command(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigError("refused", where="revision", hint="pass plugins=, or bert=, or set nothing_of_ours=1")
+
+    monkeypatch.setattr("affectgpt.api.plan", refuse)
+    outcome = run("check", TINY)
+    assert outcome.code == 2 and "pass --plugin, or --bert, or set nothing_of_ours=1" in outcome.err
+    assert "error: --revision: refused" in outcome.err
 
 
 def test_the_version_is_that_of_the_distribution(run: Callable) -> None:

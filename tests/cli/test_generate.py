@@ -27,10 +27,10 @@ def benchmark_data(write_once: Callable[..., Path]) -> Path:
     )
 
 
-def generate(workspace: Any, out: str = "out", *, limit: int, batch_size: int = 8) -> list[object]:
-    """The command line for the first `limit` clips, read in the process itself."""
+def generate(workspace: Any, out: str = "out", *, limit: int, batch_size: int = 8, workers: int = 0) -> list[object]:
+    """The command line for the first `limit` clips."""
     places = ("--out", out, "--model", workspace.model)
-    return ["generate", workspace.clips, *places, *NO_WORKERS, "--batch-size", batch_size, "--limit", limit]
+    return ["generate", workspace.clips, *places, "--workers", workers, "--batch-size", batch_size, "--limit", limit]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def test_a_cut_file_goes_on_to_the_same_bytes(run: Callable[..., Any], workspace
 
 def test_what_is_made_again_after_a_kill_is_a_window_of_batches(run: Callable[..., Any], workspace: Any) -> None:
     # Clips change places within 4 batches of 2.
-    command = generate(workspace, limit=11, batch_size=2)
+    command = generate(workspace, limit=11, batch_size=2, workers=2)
     assert run(*command).code == 0
     (path,) = (workspace.root / "out").glob("*.jsonl")
     content = path.read_bytes()

@@ -52,3 +52,4 @@ def test_a_row_is_a_line_whose_columns_are_aligned() -> None:
     first, second, third = aligned(rows, numbers=[1]).split("\n")
     assert first == "node       count  text" and second == "a          1,000  " + ("a " * 200).rstrip()
     assert third == "long name      2  \ufffd[2J\ufffd"
+    assert aligned([["\u878d\u5408", "x"], ["cafe\u0301", "y"]]) == "\u878d\u5408  x\ncafe\u0301  y"

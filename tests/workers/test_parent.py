@@ -25,7 +25,7 @@ from affectgpt.training.micro_batches import BatchRequest, MicroBatchDataset, lo
 if __name__ == "__main__":
     multiprocessing.set_start_method("forkserver")
     pipeline = load(TINY, discover())
-    samples, broken = read_samples(read_mer2025(Path(sys.argv[1]))[:4], pipeline.prepare, workers=1)
+    samples, broken = read_samples(read_mer2025(Path(sys.argv[1]))[:4], pipeline.prepare, workers=2)
     requests = [BatchRequest((0, 1), 0), BatchRequest((2, 3), 0)]
     dataset = MicroBatchDataset(samples, pipeline.plan, 0.0)
     batches = [len(batch.answers) for batch in load_micro_batches(dataset, requests, 1)]

@@ -1,4 +1,4 @@
-"""The files of a saved model, by name."""
+"""The names of what a saved model holds: files, and the folder `adapter` with its own weights."""
 
 from __future__ import annotations
 

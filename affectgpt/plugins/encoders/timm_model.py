@@ -74,7 +74,7 @@ class PictureFormat(NamedTuple):
 
 def picture_format(model: nn.Module) -> PictureFormat:
     """The picture format in timm's config of `model`."""
-    data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    data: dict[str, Any] = resolve_model_data_config(model)
     _, height, width = data["input_size"]
     return PictureFormat(height, width, tuple(data["mean"]), tuple(data["std"]))
 

@@ -80,14 +80,14 @@ def _generate_options(settings: GenerationConfig, ends: Sequence[int], decode: D
         if settings.sample
         else {}
     )
-    generation_config: Any = TransformersGeneration  # has no annotations
+    config_class: Any = TransformersGeneration  # has no annotations
     processors = LogitsProcessorList()
     if settings.repetition_penalty != 1.0:
         # Not by transformers' own setting: it ignores as many of the first new tokens as the row has padding.
         processors.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
     criteria = StoppingCriteriaList([_StopTexts(settings.stop, decode)] if settings.stop else [])
     return {
-        "generation_config": generation_config(
+        "generation_config": config_class(
             max_new_tokens=settings.max_new_tokens,
             do_sample=settings.sample,
             num_beams=settings.beams,

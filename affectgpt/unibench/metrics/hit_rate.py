@@ -41,10 +41,8 @@ class HitRate:
         candidate_sectors = in_prediction & self.table.sets(self._candidates)
         levels = slice(len(self.columns))
         hit = self.table.sizes(in_truth & in_prediction)[:, levels]
-        predicted_sizes, candidates = (
-            self.table.sizes(in_prediction)[:, levels],
-            self.table.sizes(candidate_sectors)[:, levels],
-        )
+        predicted_sizes = self.table.sizes(in_prediction)[:, levels]
+        candidates = self.table.sizes(candidate_sectors)[:, levels]
         counted = self.table.sizes(in_truth)[:, levels] > 0
         terms = np.stack([hit, hit / np.maximum(candidates, 1), hit / np.maximum(predicted_sizes, 1), counted], axis=2)
         return np.hstack([terms.reshape(len(terms), -1), predicted.counts[:, None], np.ones((len(terms), 1))])

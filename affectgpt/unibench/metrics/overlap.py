@@ -56,9 +56,9 @@ class WheelOverlap:
         by_column = self.by_column(sums, empty=empty)
         figures = {}
         for level, suffix in ((1, ""), (2, "_level_2")):
-            columns = [index for index, column in enumerate(self.columns) if column.level == level]
+            indices = [index for index, column in enumerate(self.columns) if column.level == level]
             for name in ("f1", "precision", "recall"):
-                figures[name + suffix] = by_column[name][..., columns].mean(axis=-1)
+                figures[name + suffix] = by_column[name][..., indices].mean(axis=-1)
         # The score of the MER2025 challenge's second track.
         figures["f1_levels_1_2"] = (figures["f1"] + figures["f1_level_2"]) / 2
         figures["labels_per_clip"] = ratio(sums[..., -2], sums[..., -1])
