@@ -148,14 +148,14 @@ class _Builder:
             result: dict[str, Any] = {}
             for key_node, value_node in node.value:
                 key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-                place = f"{self.path}:{key_node.start_mark.line + 1}"
+                location = f"{self.path}:{key_node.start_mark.line + 1}"
                 if key is None:
-                    raise ConfigError("a key must be a word", where=place)
+                    raise ConfigError("a key must be a word", where=location)
                 if key in result:
-                    raise ConfigError(f"the key {key!r} is given twice", where=place, hint="remove one of them")
+                    raise ConfigError(f"the key {key!r} is given twice", where=location, hint="remove one of them")
                 key_path = (*path, key)
                 result[key] = self.build(value_node, key_path, depth + 1)
-                self.locations[key_path] = place
+                self.locations[key_path] = location
             return result
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*path, index), depth + 1) for index, child in enumerate(node.value)]

@@ -31,21 +31,21 @@ def declared_interface(case: FuserCase) -> None:
             inputs = case.tokens([[length] * case.count] * batch)
             if not masked:
                 inputs = {name: Tokens(each.values) for name, each in inputs.items()}
-            place = f"batch {batch}, {length} tokens per input, mask {'given' if masked else 'None'}"
+            setup = f"batch {batch}, {length} tokens per input, mask {'given' if masked else 'None'}"
             out = run_seeded(fuser, inputs)
-            assert isinstance(out, Tokens), f"{place}: forward() gives {type(out).__name__}; expected Tokens"
+            assert isinstance(out, Tokens), f"{setup}: forward() gives {type(out).__name__}; expected Tokens"
             count = out.values.shape[1] if out.values.ndim == 3 else -1
             expected = [batch, declared.tokens if declared.exact else count, declared.dim]
             assert list(out.values.shape) == expected, (
-                f"{place}: values {list(out.values.shape)}; infer() declares {expected}"
+                f"{setup}: values {list(out.values.shape)}; infer() declares {expected}"
             )
-            assert count <= declared.tokens, f"{place}: {count} tokens; infer() declares at most {declared.tokens}"
-            assert out.values.dtype is torch.float32, f"{place}: values are {out.values.dtype}; expected float32"
-            assert out.values.isfinite().all(), f"{place}: values are not finite"
-            _check_optional(out.mask, [batch, count], torch.bool, f"{place}: mask")
-            assert out.valid().all() or not declared.exact, f"{place}: real tokens are masked, yet infer() says exact"
-            _check_optional(out.times, [batch, count], torch.float32, f"{place}: times")
-            _check_optional(out.attribution, [batch, case.count], torch.float32, f"{place}: attribution")
+            assert count <= declared.tokens, f"{setup}: {count} tokens; infer() declares at most {declared.tokens}"
+            assert out.values.dtype is torch.float32, f"{setup}: values are {out.values.dtype}; expected float32"
+            assert out.values.isfinite().all(), f"{setup}: values are not finite"
+            _check_optional(out.mask, [batch, count], torch.bool, f"{setup}: mask")
+            assert out.valid().all() or not declared.exact, f"{setup}: real tokens are masked, yet infer() says exact"
+            _check_optional(out.times, [batch, count], torch.float32, f"{setup}: times")
+            _check_optional(out.attribution, [batch, case.count], torch.float32, f"{setup}: attribution")
 
 
 def _check_optional(value: Tensor | None, shape: list[int], dtype: torch.dtype, what: str) -> None:

@@ -33,8 +33,8 @@ def padded(rows: list[Tensor], side: str, rubbish: float = 0.0) -> tuple[Tensor,
     embeds = rows[0].new_full((len(rows), longest, rows[0].shape[1]), rubbish)
     mask = torch.zeros(embeds.shape[:2], dtype=torch.bool)
     for index, row in enumerate(rows):
-        place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
-        embeds[index, place], mask[index, place] = row, True
+        positions = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
+        embeds[index, positions], mask[index, positions] = row, True
     return embeds, mask
 
 
