@@ -1,5 +1,5 @@
 """`python -m affectgpt`: the command line."""
 
-from affectgpt.cli.main import program
+from affectgpt.cli.main import run_process
 
-program()
+run_process()

@@ -94,7 +94,7 @@ def write_once(tmp_path_factory: pytest.TempPathFactory) -> WriteOnce:
 
     def call(name: str, write: Callable[[Path], object]) -> Path:
         run_root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-        folder, unfinished = run_root / name, run_root / f"unfinished-{Path(name).name}"
+        folder, unfinished = run_root / name, run_root / f"unfinished-{name.replace('/', '-')}"
         folder.parent.mkdir(exist_ok=True)
         with FileLock(run_root / f"{unfinished.name}.lock"):
             if not folder.is_dir():

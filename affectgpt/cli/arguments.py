@@ -67,8 +67,8 @@ def with_options(problem: Problem, options: Mapping[str, str]) -> Problem:
     return replace(problem, where=where, hint=_ASSIGNMENT.sub(option, problem.hint))
 
 
-def names_only(problem: Problem, options: Mapping[str, str]) -> bool:
-    """Whether `problem` names no argument but those in `options`."""
+def are_arguments_known(problem: Problem, options: Mapping[str, str]) -> bool:
+    """Whether all arguments that `problem` names are in `options`."""
     arguments = {match[1] for match in _ASSIGNMENT.finditer(problem.hint)}
     return arguments <= options.keys() and (problem.where in options or not problem.where.isidentifier())
 

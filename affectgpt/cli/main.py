@@ -12,8 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from affectgpt import Catalog, __version__, api
-from affectgpt.cli.arguments import names_only, options_of, show_log_as_notes, show_warnings_as_lines, with_options
+from affectgpt import __version__, api
+from affectgpt.cli.arguments import (
+    are_arguments_known,
+    options_of,
+    show_log_as_notes,
+    show_warnings_as_lines,
+    with_options,
+)
 from affectgpt.cli.printable import json_text, printable
 from affectgpt.registry.errors import AffectGPTError
 
@@ -78,11 +84,8 @@ def _options(
     pass
 
 
-def main(*, own_process: bool = False) -> None:
-    """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed.
-
-    With `own_process` the process is nobody else's, and may end without a last search for garbage.
-    """
+def main() -> None:
+    """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed."""
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold bytes that are no text: they are shown escaped.
         if isinstance(stream, io.TextIOWrapper):
@@ -94,7 +97,7 @@ def main(*, own_process: bool = False) -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [*(["--debug"] if debug else []), *words]
     as_json = "--json" in arguments
-    catalog = app = None
+    app = None
     try:
         catalog = api.discover()
         has_hook = catalog.has_hook("affectgpt_cli")
@@ -103,10 +106,6 @@ def main(*, own_process: bool = False) -> None:
         catalog.call_hook("affectgpt_cli", app=app)
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
-    except SystemExit as end:
-        # Typer ends a command so, unless it is told not to.
-        _skip_last_collection(own_process and not end.code, catalog)
-        raise
     except AffectGPTError as error:
         if debug:
             raise
@@ -132,20 +131,7 @@ def main(*, own_process: bool = False) -> None:
         typer.echo(printable(f"error: {type(error).__name__}: {error}"), err=True)
         typer.echo("  to do: run again with --debug for the traceback", err=True)
         raise SystemExit(1) from None
-    _skip_last_collection(own_process and not code, catalog)
     raise SystemExit(code if isinstance(code, int) else 0)
-
-
-def _skip_last_collection(allowed: bool, catalog: Catalog | None) -> None:
-    """Let the process end without collecting garbage, a fifth of the time of `check` and `plugins`.
-
-    Only where no code of others ran, and no torch: their objects may write something when they go.
-    """
-    if not allowed or catalog is None or "torch" in sys.modules:
-        return
-    # Every module that declares plugins is among the hooks; the only one may be this package's own.
-    if len(catalog.hooks.get_plugins()) == 1 and not catalog.broken and not catalog.deferred:
-        gc.freeze()
 
 
 def _reader_is_gone() -> bool:
@@ -161,8 +147,8 @@ def _reader_is_gone() -> bool:
 
 def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> None:
     options = options_of(app or application(), sys.argv[1:])
-    if not all(names_only(problem, options) for problem in error.problems):
-        options = options_of(application(), sys.argv[1:])
+    if not all(are_arguments_known(problem, options) for problem in error.problems):
+        options = {**options_of(application(), sys.argv[1:]), **options}
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
         rows = [vars(problem) for problem in problems]
@@ -174,13 +160,14 @@ def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> N
         typer.echo(printable(f"error: {problem}"), err=True)
 
 
-def program() -> None:
-    """As [main][], in a process of its own."""
+def run_process() -> None:
+    """As [main][], in a process that does nothing else: what it has imported by now is not searched for garbage."""
     import_module("affectgpt.api.catalog")
-    # Nothing of these imports is garbage: they need not be searched again and again.
+    # That took a fifth of the time of `check`. Before plugins are loaded: what is frozen is not collected when the
+    # process ends, either, and an object of theirs may write something then.
     gc.freeze()
-    main(own_process=True)
+    main()
 
 
 if __name__ == "__main__":
-    program()
+    run_process()

@@ -41,7 +41,8 @@ def listing(
     for origin in catalog.deferred:
         typer.echo(one_line(f"not listed: {origin} imports torch to declare its plugins; --all loads it"))
     for broken in catalog.broken:
-        typer.echo(one_line(f"broken: {broken.name} from {broken.origin}: {broken.cause}"))
+        cause = " ".join(broken.cause.split())
+        typer.echo(one_line(f"broken: {broken.name} from {broken.origin}: {cause}"))
 
 
 @app.command("show")

@@ -48,9 +48,9 @@ def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str
 
 
 def _width(text: str) -> int:
-    """How many cells of a terminal `text` takes: two a wide letter, none a mark on the letter before it."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+    """How many cells of a terminal `text` takes: two a wide letter, none a mark on another letter or a joiner."""
+    letters = [letter for letter in text if unicodedata.category(letter) not in ("Mn", "Me", "Cf")]
+    return len(letters) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in letters)
 
 
 def _commands(letter: str) -> bool:

@@ -374,6 +374,24 @@ def test_an_error_names_options_also_of_another_command(run: Callable, monkeypat
     assert "error: --revision: refused" in outcome.err
 
 
+def test_an_error_of_a_plugin_s_command_names_its_options(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("greeting")
+
+    @hookimpl
+    def affectgpt_cli(app: typer.Typer) -> None:
+        @app.command("greet")
+        def greet(loudness: int = 1) -> None:
+            raise ConfigError("refused", where="loudness", hint="pass loudness=2, or set nothing_of_ours=1")
+
+    module.affectgpt_cli = affectgpt_cli  # type: ignore[attr-defined]
+    catalog = discover()
+    catalog.add_module(module, Origin("greeting"))
+    monkeypatch.setattr(cli.api, "discover", lambda: catalog)
+    outcome = run("greet")
+    assert outcome.code == 2 and "error: --loudness: refused" in outcome.err
+    assert "pass --loudness 2, or set nothing_of_ours=1" in outcome.err
+
+
 def test_the_version_is_that_of_the_distribution(run: Callable) -> None:
     from importlib.metadata import version
 

@@ -94,7 +94,7 @@ def test_a_clip_that_ends_its_process_stops_the_run_and_is_named(
     for index, video in enumerate(sorted((workspace.clips / "video").iterdir())[:6]):
         shutil.copy(video, workspace.root / f"{'deadly' if index == 4 else 'clip'}{index}.mp4")
     names = [f"clip{index}.mp4" for index in range(4)]
-    workspace.write("mine.jsonl", "".join(json.dumps({"clip": dataset}) + "\n" for dataset in [*names, "deadly4.mp4"]))
+    workspace.write("mine.jsonl", "".join(json.dumps({"clip": clip}) + "\n" for clip in [*names, "deadly4.mp4"]))
     outcome = run("generate", "mine.jsonl", "--out", "out", *deadly, "--batch-size", "1")
     assert outcome.code == 1 and outcome.errors == 1 and "Traceback" not in outcome.err
     assert "deadly4" in outcome.err and "exit code 7" in outcome.err
@@ -124,8 +124,8 @@ def test_workers_are_nothing(run: Callable[..., Any], workspace: Any) -> None:
     for workers in ("0", "2"):
         command = ["generate", workspace.clips, "--out", workers, "--model", workspace.model, "--limit", "3"]
         assert run(*command, "--workers", workers).code == 0
-    one, second = (next((workspace.root / workers).glob("*.jsonl")).read_bytes() for workers in ("0", "2"))
-    assert one == second
+    without, with_workers = (next((workspace.root / workers).glob("*.jsonl")).read_bytes() for workers in ("0", "2"))
+    assert without == with_workers
 
 
 def test_own_data_by_a_manifest_is_generated_and_scored(run: Callable[..., Any], workspace: Any) -> None:
@@ -237,4 +237,4 @@ def test_bad_input_is_refused_before_anything_is_written(
     workspace.write("a.mp4")
     workspace.write("unlabelled.jsonl", '{"clip": "a.mp4"}')
     arguments, words = BAD[case]
-    refused([str(workspace.clips) if dataset == "CLIPS" else dataset for dataset in arguments], words)
+    refused([str(workspace.clips) if word == "CLIPS" else word for word in arguments], words)

@@ -52,4 +52,5 @@ def test_a_row_is_a_line_whose_columns_are_aligned() -> None:
     first, second, third = aligned(rows, numbers=[1]).split("\n")
     assert first == "node       count  text" and second == "a          1,000  " + ("a " * 200).rstrip()
     assert third == "long name      2  \ufffd[2J\ufffd"
-    assert aligned([["\u878d\u5408", "x"], ["cafe\u0301", "y"]]) == "\u878d\u5408  x\ncafe\u0301  y"
+    for word in ("\u878d\u5408", "cafe\u0301", "\u304b\u3099la", "\u0e01\u0e31sad", "a\u200db\ufe0fcd"):
+        assert aligned([[word, "x"], ["four", "y"]]) == f"{word}  x\nfour  y", word
