@@ -12,9 +12,8 @@ from typing import Any
 
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.prompt import prompt_nodes
-from affectgpt.core.saved.config import load_saved_config
+from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS, load_saved_config
 from affectgpt.core.saved.extras import add_mark, is_generated
-from affectgpt.core.saved.file_names import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.files.atomic import write_atomic
 from affectgpt.hub.card_data import card_data, is_local, local_models, models_read
 from affectgpt.hub.headers import weights_per_part

@@ -14,8 +14,7 @@ from torch import nn
 
 from affectgpt.core.assembly import build_module
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.saved.config import load_saved_config
-from affectgpt.core.saved.file_names import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS, load_saved_config
 from affectgpt.core.saved.tensors import error_unreadable
 from affectgpt.hub.headers import Header, read_header
 from affectgpt.hub.names import files_in

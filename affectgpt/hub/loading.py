@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectgpt.core.saved.file_names import CONFIG, WEIGHTS
+from affectgpt.core.saved.config import CONFIG, WEIGHTS
 from affectgpt.hub.connection import SECONDS, endpoint, hub_errors, transport_error
 from affectgpt.hub.names import FILES, SUBFOLDERS, HubName, exact_patterns, hub_name, is_model_file
 from affectgpt.registry.errors import CheckpointError

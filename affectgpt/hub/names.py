@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from affectgpt.core.saved.file_names import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
+from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.registry.errors import ConfigError
 
 # Files by name or pattern: no other files are downloaded from a repository or uploaded from a folder.

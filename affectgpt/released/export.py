@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from affectgpt.core.saved.file_names import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
+from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
 from affectgpt.core.saved.tensors import read_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError

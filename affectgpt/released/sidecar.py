@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from affectgpt.core.saved.file_names import CONFIG
+from affectgpt.core.saved.config import CONFIG
 from affectgpt.core.saved.tensors import read_tensors
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.released.read_checkpoint import MAX_EPOCH, check_tensor, is_json

@@ -15,7 +15,7 @@ from affectgpt._moved import old_names
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
 from affectgpt.core.pipeline import Pipeline, Question
-from affectgpt.core.saved.file_names import WEIGHTS
+from affectgpt.core.saved.config import WEIGHTS
 from affectgpt.core.saved.model import load, read_saved, tensors_to_save
 from affectgpt.core.saved.tensors import copy_into
 from affectgpt.registry.catalog import Catalog

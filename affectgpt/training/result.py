@@ -17,7 +17,7 @@ from torch import Tensor
 
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.saved.file_names import CONFIG, WEIGHTS
+from affectgpt.core.saved.config import CONFIG, WEIGHTS
 from affectgpt.core.saved.model import all_saved_tensors, read_adapter
 from affectgpt.core.saved.tensors import read_tensors
 from affectgpt.data.feature_cache.keys import tensors_digest

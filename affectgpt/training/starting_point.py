@@ -10,7 +10,7 @@ from affectgpt.core.assembly import assemble, build_encoders
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.core.saved.file_names import WEIGHTS
+from affectgpt.core.saved.config import WEIGHTS
 from affectgpt.core.saved.initial import InitialModel
 from affectgpt.core.saved.model import all_saved_tensors, load, load_adapter, read_adapter, tensors_to_save
 from affectgpt.core.saved.tensors import copy_into, read_tensors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +42,3 @@ def test_time_that_is_up_leaves_rows_listed(tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
     result = json.loads((tmp_path / "train.json").read_text())
     assert result["rows"] == {} and len(result["not_run"]) == 5
-
-
-def test_without_a_gpu_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [SCRIPT])
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(SystemExit, match="there is no CUDA device"):
-        runpy.run_path(SCRIPT, run_name="__main__")
-    assert not list(tmp_path.iterdir())

@@ -1,4 +1,7 @@
-"""The config of a saved model: `pipeline.yaml`, and `plugins.json` with the plugins that the model was made with."""
+"""The config of a saved model: `pipeline.yaml`, and `plugins.json` with the plugins that the model was made with.
+
+The names of its other files stand here, too, so that they are known without torch.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import validate
 from affectgpt.core.overrides import read_source
 from affectgpt.core.saved.earlier_defaults import complete_config
-from affectgpt.core.saved.file_names import CONFIG, PLUGINS
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, Problem
+
+CONFIG, PLUGINS = "pipeline.yaml", "plugins.json"
+WEIGHTS, ADAPTER, ADAPTER_WEIGHTS = "model.safetensors", "adapter", "adapter_model.safetensors"
 
 
 def load_saved_config(folder: Path, catalog: Catalog, changes: Sequence[str] = ()) -> PipelineConfig:

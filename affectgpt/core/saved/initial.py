@@ -11,9 +11,8 @@ from torch import Tensor
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.core.saved.config import load_saved_config
+from affectgpt.core.saved.config import WEIGHTS, load_saved_config
 from affectgpt.core.saved.extras import check_extras
-from affectgpt.core.saved.file_names import WEIGHTS
 from affectgpt.core.saved.model import load_adapter, read_saved, tensors_to_save
 from affectgpt.core.saved.tensors import copy_into
 from affectgpt.registry.catalog import Catalog

@@ -31,10 +31,9 @@ from affectgpt.core.assembly import assemble
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, make_plan
-from affectgpt.core.saved.config import load_saved_config
+from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS, load_saved_config
 from affectgpt.core.saved.destination import error_unwritable
 from affectgpt.core.saved.extras import EXTRAS, check_extras, copy_extras
-from affectgpt.core.saved.file_names import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS
 from affectgpt.core.saved.tensors import check_tensors, copy_into, read_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError

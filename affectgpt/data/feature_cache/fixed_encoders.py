@@ -14,7 +14,7 @@ from affectgpt.core.assembly import build_encoders
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
-from affectgpt.core.saved.file_names import WEIGHTS
+from affectgpt.core.saved.config import WEIGHTS
 from affectgpt.core.saved.model import read_saved
 from affectgpt.core.saved.tensors import copy_into
 from affectgpt.core.tokens import Prepared, Tokens, stack
