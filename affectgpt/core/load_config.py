@@ -1,7 +1,8 @@
 """Pipeline file -> [PipelineConfig][]: all problems of a file in one pass, each with its location.
 
-Two phases: the nodes' options go to the config models of the plugins they name, everything else to the
-schema. A node that failed is still known by name, so that it does not set off further errors.
+Three phases: the nodes' options go to the config models of the plugins they name, everything else to the
+schema, and where something failed, what is left is judged as a graph. A node that failed is still known by
+name, so that it does not set off further errors.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from affectgpt.core.config import (
 )
 from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
 from affectgpt.core.overrides import read_source
+from affectgpt.core.plan import Nodes, problems_between
 from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_plugins_from
@@ -82,19 +84,19 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
             checker.add("must be a mapping of names to nodes", (section,), found=type(nodes).__name__)
             continue
         for name, raw in nodes.items():
-            node = checker.node(kind, (section, name), raw)
-            if node is not None:
-                values[section][name] = node
+            values[section][name] = checker.node(kind, (section, name), raw)
     if "llm" in source.data:
         values["llm"] = checker.node("llm", ("llm",), source.data["llm"])
     sections = {key: value for key, value in source.data.items() if key not in ("encoders", "fusers", "llm")}
-    failed = bool(checker.problems)
-    config = checker.pipeline(
-        {**sections, **{key: value for key, value in values.items() if value is not None}}, failed
-    )
-    if checker.problems or config is None:
-        raise ConfigError.from_problems(checker.problems)
-    return config.with_source(source)
+    if checker.problems:
+        checker.sections(sections)
+    else:
+        try:
+            return PipelineConfig.model_validate({**sections, **values}).with_source(source)
+        except ValidationError as error:
+            checker.validation(error, (), PipelineConfig)
+    checker.between(values)
+    raise ConfigError.from_problems(checker.problems)
 
 
 def validate_node(kind: Kind, raw: Any, catalog: Catalog, source: Source, path: YamlPath = ()) -> Any:
@@ -185,14 +187,8 @@ class _Checker:
             return None
         return node_class(plugin=raw["plugin"], config=config).with_entry(entry)
 
-    def pipeline(self, values: dict[str, Any], failed: bool) -> PipelineConfig | None:
-        if not failed:
-            try:
-                return PipelineConfig.model_validate(values)
-            except ValidationError as error:
-                self.validation(error, (), PipelineConfig)
-                return None
-        # Some node is unusable already: judge the other sections by themselves, so that nothing is masked.
+    def sections(self, values: dict[str, Any]) -> None:
+        """Judge the sections without nodes by themselves, so that a node that failed hides none of their problems."""
         fields = PipelineConfig.model_fields
         for key in values:
             if key not in fields:
@@ -211,7 +207,29 @@ class _Checker:
                     section.model_validate(values[key])
                 except ValidationError as error:
                     self.validation(error, (key,), section)
-        return None
+
+    def between(self, values: dict[str, Any]) -> None:
+        """Judge how the nodes fit together, those that failed by their names alone."""
+        encoders, fusers = self.source.data.get("encoders"), self.source.data.get("fusers", {})
+        if not isinstance(encoders, dict) or not isinstance(fusers, dict):
+            return
+        if not all(isinstance(name, str) for name in (*encoders, *fusers)):
+            return
+        inputs = {}
+        for name, node in values["fusers"].items():
+            raw = fusers[name]
+            names = node.config.inputs if node else raw.get("inputs") if isinstance(raw, dict) else None
+            if isinstance(names, list) and all(isinstance(input_name, str) for input_name in names):
+                inputs[name] = names
+        raw_prompt = self.source.data.get("prompt")
+        raw_prompt = raw_prompt if isinstance(raw_prompt, dict) else {}
+        try:
+            # The other settings of the section name no node, and were judged with it.
+            prompt = PromptConfig.model_validate({k: raw_prompt[k] for k in ("template", "order") if k in raw_prompt})
+        except ValidationError:
+            prompt = None
+        nodes = Nodes(values["encoders"], values["fusers"], inputs, values.get("llm"), prompt, self.source)
+        self.problems += problems_between(nodes)
 
     def validation(self, error: ValidationError, path: YamlPath, model: type[BaseModel]) -> None:
         for wrong in error.errors():

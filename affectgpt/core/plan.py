@@ -6,13 +6,13 @@ all problems at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from affectgpt.core.config import LLMNode, PipelineConfig
+from affectgpt.core.config import RESERVED, EncoderNode, FuserNode, LLMNode, PipelineConfig, PromptConfig
 from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.kinds import arity_bounds
@@ -96,14 +96,37 @@ class Plan:
         return plan_html(self)
 
 
+@dataclass(frozen=True)
+class Nodes:
+    """What of a pipeline file could be read. None is a node that failed: its name still counts for the others.
+
+    `inputs` are the names that each fuser reads, as far as they are known.
+    """
+
+    encoders: Mapping[str, EncoderNode | None]
+    fusers: Mapping[str, FuserNode | None]
+    inputs: Mapping[str, Sequence[str]]
+    llm: LLMNode | None
+    prompt: PromptConfig | None
+    source: Source | None
+
+
 @accepts_catalog
 def make_plan(config: PipelineConfig) -> Plan:
     """Check how the nodes of a validated config fit together. Raises ConfigError holding every problem found."""
-    planner = _Planner(config)
-    plan = planner.plan()
+    inputs = {name: node.config.inputs for name, node in config.fusers.items()}
+    planner = _Planner(Nodes(config.encoders, config.fusers, inputs, config.llm, config.prompt, config.source))
+    plan = planner.plan(config)
     if planner.problems or plan is None:
         raise ConfigError.from_problems(planner.problems)
     return plan
+
+
+def problems_between(nodes: Nodes) -> list[Problem]:
+    """What is wrong between the nodes of a file of which some failed; those failures are not repeated."""
+    planner = _Planner(nodes)
+    planner.connect()
+    return planner.problems
 
 
 def plan_llm(node: LLMNode, source: Source) -> PlannedNode[LLMConfig]:
@@ -156,51 +179,56 @@ class _NodePlanner:
 
 
 class _Planner(_NodePlanner):
-    def __init__(self, config: PipelineConfig) -> None:
-        super().__init__(config.source)
-        self.config = config
+    def __init__(self, nodes: Nodes) -> None:
+        super().__init__(nodes.source)
+        self.nodes = nodes
+        self.encoders: dict[str, PlannedNode[EncoderConfig]] = {}
+        self.fusers: dict[str, PlannedNode[FuserConfig]] = {}
+        self.llm: PlannedNode[LLMConfig] | None = None
+        self.parts: list[Part] | None = None
 
-    def plan(self) -> Plan | None:
-        config = self.config
-        for name in config.fusers:
-            if name in config.encoders:
-                self.add(f"an encoder and a fuser are both called {name!r}", ("fusers", name), hint="rename one")
-        encoders = {name: self._encoder(name) for name in config.encoders}
-        specs: dict[str, TokenSpec | None] = {n: node.output if node else None for n, node in encoders.items()}
-        fusers: dict[str, PlannedNode[FuserConfig] | None] = {}
-        for name in self._fuser_order():
-            fusers[name] = node = self._fuser(name, specs)
-            specs[name] = node.output if node else None
-        llm = self._llm()
-        used = prompt_nodes(config.prompt)
-        self._check_unused(used)
-        parts = self._parts({name: spec for name, spec in specs.items() if spec}, set(specs))
-        if self.problems or llm is None or parts is None:
+    def plan(self, config: PipelineConfig) -> Plan | None:
+        self.connect()
+        if self.problems or self.llm is None or self.parts is None:
             return None
-        outputs = {name: spec for name, spec in specs.items() if spec}
-        budget = self._budget(parts, outputs, used, llm)
+        used = prompt_nodes(config.prompt)
         return Plan(
             config,
-            {k: v for k, v in encoders.items() if v},
-            {k: v for k, v in fusers.items() if v},
-            llm,
+            self.encoders,
+            self.fusers,
+            self.llm,
             tuple(used),
-            tuple(parts),
-            budget,
+            tuple(self.parts),
+            self._budget(config, self.parts, used, self.llm),
             tuple(self.source.notes) if self.source else (),
         )
 
-    def _encoder(self, name: str) -> PlannedNode[EncoderConfig] | None:
-        return self.node("encoder", name, self.config.encoders[name], ("encoders", name), {})
-
-    def _llm(self) -> PlannedNode[LLMConfig] | None:
-        return self.node("llm", "llm", self.config.llm, ("llm",), {})
+    def connect(self) -> None:
+        """Plan every node after those it reads. What failed is None or absent, and its problem is kept."""
+        nodes = self.nodes
+        for name in nodes.fusers:
+            if name in nodes.encoders:
+                self.add(f"an encoder and a fuser are both called {name!r}", ("fusers", name), hint="rename one")
+        for name, encoder in nodes.encoders.items():
+            planned = self.node("encoder", name, encoder, ("encoders", name), {}) if encoder else None
+            if planned:
+                self.encoders[name] = planned
+        for name in self._fuser_order():
+            fuser = nodes.fusers[name]
+            fused = self._fuser(name, fuser) if fuser else None
+            if fused:
+                self.fusers[name] = fused
+        if nodes.llm:
+            self.llm = self.node("llm", "llm", nodes.llm, ("llm",), {})
+        if nodes.prompt:
+            self._check_unused(prompt_nodes(nodes.prompt))
+            self.parts = self._parts(nodes.prompt)
 
     def _fuser_order(self) -> list[str]:
         """Fusers, each after its inputs. Problems: inputs that do not exist, and cycles."""
-        nodes, node_names = self.config.fusers, {*self.config.encoders, *self.config.fusers}
-        for name, node in nodes.items():
-            for index, input_name in enumerate(node.config.inputs):
+        node_names = {*self.nodes.encoders, *self.nodes.fusers}
+        for name, inputs in self.nodes.inputs.items():
+            for index, input_name in enumerate(inputs):
                 path: YamlPath = ("fusers", name, "inputs", index)
                 if input_name not in node_names:
                     self.add(
@@ -209,15 +237,13 @@ class _Planner(_NodePlanner):
                         expected=f"one of {join_names(node_names - {name})}",
                         hint=did_you_mean(input_name, node_names - {name}),
                     )
-                if node.config.inputs.index(input_name) != index:
+                if inputs.index(input_name) != index:
                     self.add(f"the input {input_name!r} is named twice", path, hint="remove one of them")
         order: list[str] = []
-        unordered = dict(nodes)
+        unordered = {name: self.nodes.inputs.get(name, ()) for name in self.nodes.fusers}
         while unordered:
             ready = [
-                name
-                for name, node in unordered.items()
-                if not any(input_name in unordered for input_name in node.config.inputs)
+                name for name, inputs in unordered.items() if not any(input_name in unordered for input_name in inputs)
             ]
             if not ready:
                 cycle = self._cycle(unordered)
@@ -232,16 +258,16 @@ class _Planner(_NodePlanner):
                 del unordered[name]
         return order
 
-    def _cycle(self, unordered: Mapping[str, Any]) -> list[str]:
+    def _cycle(self, unordered: Mapping[str, Sequence[str]]) -> list[str]:
         path = [next(iter(unordered))]
         while True:
-            following = next(given for given in unordered[path[-1]].config.inputs if given in unordered)
+            following = next(name for name in unordered[path[-1]] if name in unordered)
             if following in path:
                 return path[path.index(following) :]
             path.append(following)
 
-    def _fuser(self, name: str, specs: Mapping[str, TokenSpec | None]) -> PlannedNode[FuserConfig] | None:
-        node, path = self.config.fusers[name], ("fusers", name)
+    def _fuser(self, name: str, node: FuserNode) -> PlannedNode[FuserConfig] | None:
+        path = ("fusers", name)
         bounds = self.call_plugin(f"arity of fuser {node.plugin!r}", path, lambda: arity_bounds(node.config))
         if bounds is None:
             return None
@@ -255,21 +281,23 @@ class _Planner(_NodePlanner):
                 found=f"{count}: {', '.join(node.config.inputs)}",
             )
             return None
-        inputs = {input_name: specs.get(input_name) for input_name in node.config.inputs}
-        specs_by_input = {input_name: spec for input_name, spec in inputs.items() if spec is not None}
+        planned = {**self.encoders, **self.fusers}
+        inputs = {input_name: planned[input_name].output for input_name in node.config.inputs if input_name in planned}
         # An input that failed has been reported at its own place.
-        return self.node("fuser", name, node, path, specs_by_input) if len(specs_by_input) == len(inputs) else None
+        return self.node("fuser", name, node, path, inputs) if len(inputs) == count else None
 
     def _check_unused(self, used: list[str]) -> None:
         needed, queue = set(used), list(used)
         while queue:
-            node = self.config.fusers.get(queue.pop())
-            for input_name in node.config.inputs if node else []:
+            for input_name in self.nodes.inputs.get(queue.pop(), ()):
                 if input_name not in needed:
                     needed.add(input_name)
                     queue.append(input_name)
-        for section in ("encoders", "fusers"):
-            for name in getattr(self.config, section):
+        # What a fuser reads is not known where its inputs could not be read.
+        unclear = self.nodes.fusers.keys() - self.nodes.inputs.keys()
+        sections = {"encoders": self.nodes.encoders, "fusers": self.nodes.fusers}
+        for section, names in sections.items() if not unclear else ():
+            for name in names:
                 if name not in needed:
                     self.add(
                         f"{name!r} is computed but nothing uses it",
@@ -277,26 +305,35 @@ class _Planner(_NodePlanner):
                         hint="name it in `inputs` of a fuser or in `prompt.order`, or remove it",
                     )
 
-    def _parts(self, specs: dict[str, TokenSpec], names: set[str]) -> list[Part] | None:
+    def _parts(self, prompt: PromptConfig) -> list[Part] | None:
+        names = [*self.nodes.encoders, *self.nodes.fusers]
+        unknown = [] if prompt.inline else [n for n in prompt.order if n not in names and n not in RESERVED]
+        for name in unknown:
+            self.add(
+                f"the prompt names {name!r}, which is no node of this pipeline",
+                ("prompt", "order", prompt.order.index(name)),
+                expected=f"one of {join_names([*names, *RESERVED])}",
+                hint=did_you_mean(name, [*names, *RESERVED]),
+            )
         stand_in = TokenSpec(modality="unknown", dim=1, tokens=1)
+        planned = {**self.encoders, **self.fusers}
         # Nodes that failed were reported where they failed: here they still count as names.
-        every = {name: specs.get(name, stand_in) for name in (*self.config.encoders, *self.config.fusers)}
-        inline = self.config.prompt.inline
+        specs = {name: planned[name].output if name in planned else stand_in for name in [*names, *unknown]}
         return self.call_plugin(  # type: ignore[no-any-return]
-            "the prompt", ("prompt", "template" if inline else "order"), lambda: build_parts(self.config.prompt, every)
+            "the prompt", ("prompt", "template" if prompt.inline else "order"), lambda: build_parts(prompt, specs)
         )
 
     def _budget(
-        self, parts: list[Part], specs: dict[str, TokenSpec], used: list[str], llm: PlannedNode[LLMConfig]
+        self, config: PipelineConfig, parts: list[Part], used: list[str], llm: PlannedNode[LLMConfig]
     ) -> Budget:
-        prompt = self.config.prompt
+        prompt, planned = config.prompt, {**self.encoders, **self.fusers}
         text = sum(len(part.value.encode()) for part in parts if part.kind == "text") + len(prompt.question.encode())
         subtitle = prompt.max_subtitle_tokens if any(part.kind == "subtitle" for part in parts) else 0
         budget = Budget(
-            sum(specs[name].tokens for name in used),
+            sum(planned[name].output.tokens for name in used),
             text,
             subtitle,
-            self.config.generation.max_new_tokens,
+            config.generation.max_new_tokens,
             llm.output.tokens,
         )
         if budget.nodes + budget.subtitle + budget.answer >= budget.context:

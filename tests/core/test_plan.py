@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,37 @@ def test_all_graph_problems_come_at_once(small: Path, catalog: Catalog) -> None:
         "prompt.order=[multi, audio_tokens, subtitel]",
     )
     assert "audoi" in message and "'spare' is computed" in message and "subtitel" in message
+
+
+MISTAKES = {
+    "encoder plugin": ("encoders.audio.plugin=mell", "there is no encoder plugin 'mell'"),
+    "encoder option": ("encoders.face.frames=many", "encoders.face.frames"),
+    "fuser plugin": ("fusers.audio_tokens.plugin=meen", "there is no fuser plugin 'meen'"),
+    "input of a fuser": ("fusers.multi.inputs=[face, audoi]", "there is no node 'audoi'"),
+    "model": ("llm.architecture.hidden_size=wide", "is not a size"),
+    "order": ("prompt.order=[multi, audio_tokens, subtitel]", "the prompt names 'subtitel'"),
+    "prompt": ("prompt.jioned=true", "did you mean 'joined'"),
+    "generation": ("generation.beams=0", "generation.beams"),
+    "training": ("training.lr=-1", "training.lr"),
+    "unknown section": ("promt={order: [multi]}", "did you mean 'prompt'"),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), combinations(MISTAKES, 2))
+def test_a_mistake_hides_no_other_and_sets_off_none(small: Path, catalog: Catalog, first: str, second: str) -> None:
+    changes, words = zip(MISTAKES[first], MISTAKES[second], strict=True)
+    with pytest.raises(ConfigError) as caught:
+        plan_of(small, catalog, *changes)
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert len(caught.value.problems) == 2, caught.value
+
+
+def test_what_reads_a_failed_fuser_without_inputs_is_not_called_unused(edited: Edited, catalog: Catalog) -> None:
+    path = edited(("{plugin: temporal-attention, inputs: [audio]}", "{plugin: temporal-atention}"))
+    with pytest.raises(ConfigError) as caught:
+        plan_of(path, catalog, "fusers.multi.inputs=[face, face]")
+    first, second = caught.value.problems
+    assert "did you mean 'temporal-attention'" in str(first) and "named twice" in str(second)
 
 
 def test_a_failed_node_does_not_set_off_more_errors(small: Path, catalog: Catalog) -> None:
