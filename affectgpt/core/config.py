@@ -172,6 +172,11 @@ class TrainingConfig(Section):
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     gradient_accumulation: int = Field(default=1, ge=1)
+    step_loss: Literal["tokens", "micro-batches"] = Field(
+        default="tokens",
+        description="what a step's loss is the mean of: the losses of all its tokens, or (before 0.2) the means of its "
+        "batches, where a token of a short answer counts more",
+    )
     gradient_checkpointing: bool = Field(default=False, description="of the LLM: less memory, more time")
     precision: Literal["no", "bf16", "fp16"] = "no"
     target: Literal["description", "labels", "mixed"] = "description"

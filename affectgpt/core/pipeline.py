@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -160,10 +160,32 @@ class Pipeline(nn.Module):
             targets[index, : len(label)] = label
         return self.llm.logits(embeds, mask)[:, :-1], targets[:, 1:].to(embeds.device)
 
-    def forward(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:
-        """The training loss: mean cross-entropy over the answers' tokens, end marker included (a scalar)."""
+    @overload
+    def forward(
+        self, batch: Batch, answers: Sequence[str], question: Question = None, *, components: Literal[False] = False
+    ) -> Tensor: ...
+    @overload
+    def forward(
+        self, batch: Batch, answers: Sequence[str], question: Question = None, *, components: Literal[True]
+    ) -> tuple[Tensor, Tensor]: ...
+    def forward(
+        self, batch: Batch, answers: Sequence[str], question: Question = None, *, components: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """The training loss: mean cross-entropy over the answers' tokens, end marker included (a scalar, in nats).
+
+        With `components`: the sum over these tokens (a float32 scalar) and their number (an int64 scalar), of which
+        several batches make one mean.
+        """
         logits, targets = self._answer_logits(batch, answers, question, training=True)
-        return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX)
+        total = functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
+        )
+        count = (targets != IGNORE_INDEX).sum()
+        return (total, count) if components else total / count
+
+    def count_answer_tokens(self, answers: Sequence[str]) -> int:
+        """Over how many tokens [Pipeline.forward][] takes the loss of these answers: an end marker is one of each."""
+        return sum(len(self._ids.answer(answer)) for answer in answers)
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, ProjectConfiguration
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
@@ -78,17 +78,20 @@ def prepare(accelerator: Accelerator, pipeline: Pipeline, optimizer: torch.optim
     return model, prepared
 
 
-def _add_zero_gradients(pipeline: nn.Module, _: object, loss: Tensor) -> Tensor:
+def _add_zero_gradients(pipeline: nn.Module, _: object, result: Any) -> Any:
     """Add 0 times every trained weight outside the LLM to the loss, so that each gets a gradient.
+
+    `result` is the loss, or the loss and the number of its tokens.
 
     Sharded gradients are reduced in one buffer, which must have the same length in a process whose clips lack a stream.
     """
     if not torch.is_grad_enabled():
-        return loss
+        return result
+    loss = result[0] if isinstance(result, tuple) else result
     for name, parameter in pipeline.named_parameters():
         if parameter.requires_grad and not name.startswith("llm.") and not isinstance(parameter, DTensor):
             loss = loss + 0.0 * parameter.sum()
-    return loss
+    return (loss, *result[1:]) if isinstance(result, tuple) else loss
 
 
 def reshard(model: nn.Module) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.saved.model import untrained_tensors
@@ -119,6 +120,8 @@ def train(
         if run is not None and accelerator.is_main_process:
             stack.enter_context(exclusive(run.path))
         start, best_loss, notes = checkpoints.resume() if resume else (0, BestLoss(), [])
+        micro_batches = config.training.gradient_accumulation * accelerator.num_processes
+        notes += _note_batch_statistics(pipeline, config.training.batch_size, micro_batches)
         if on_note:
             for note in notes:
                 on_note(note)
@@ -127,14 +130,23 @@ def train(
             clips.clip_indices,
             config.seed,
             config.training.batch_size,
-            config.training.gradient_accumulation * accelerator.num_processes,
+            micro_batches,
         )
         requests = order.requests(
             range(start, config.training.steps), accelerator.process_index, accelerator.num_processes
         )
         dataset = MicroBatchDataset(clips.samples, pipeline.plan, config.training.modality_dropout)
         batches = stack.enter_context(closing(load_micro_batches(dataset, requests, workers)))
-        stepper = Stepper(accelerator, model, optimizer, config.training, order, batches, clips.name)
+        stepper = Stepper(
+            accelerator,
+            model,
+            optimizer,
+            config.training,
+            order,
+            batches,
+            clips.name,
+            pipeline.count_answer_tokens,
+        )
         held_out = None
         if clips.held_out:
             held_out = Validation(pipeline, clips.held_out_samples, clips.held_out, workers, clips.held_out_name)
@@ -216,6 +228,17 @@ def _training_data(pipeline: Pipeline, samples: Samples, validation: Samples | N
 def _texts(samples: Samples) -> Sequence[LabelledClip]:
     texts: Any = samples
     return getattr(samples, "examples", texts)  # type: ignore[no-any-return]
+
+
+def _note_batch_statistics(pipeline: Pipeline, clips: int, micro_batches: int) -> list[str]:
+    """A note where a step of several micro-batches is not one large batch, whatever the loss is divided by."""
+    count = sum(isinstance(module, _BatchNorm) and module.training for module in pipeline.modules())
+    if micro_batches == 1 or not count:
+        return []
+    return [
+        f"{count} batch normalisation layers are trained: each takes its statistics over {clips} clips, not over the "
+        f"{clips * micro_batches} of a step"
+    ]
 
 
 def _checkpoint_gradients(pipeline: Pipeline) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.config import PipelineConfig
-from affectgpt.core.saved.earlier_defaults import without_earlier_settings
+from affectgpt.core.saved.earlier_defaults import SETTINGS, without_earlier_settings
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.messages import flatten
 from affectgpt.training.targets import LabelledClip
@@ -41,7 +41,7 @@ def resume_settings(
     `fixed` is a digest of frozen weights that no model folder holds, `initial_weights` one of a saved model's.
     """
     settings = {
-        **result_settings(config),
+        **result_settings(config, processes),
         "training clips": clips_digest(clips),
         "held-out clips": clips_digest(held_out),
         "processes": processes,
@@ -53,9 +53,12 @@ def resume_settings(
     return plain
 
 
-def result_settings(config: PipelineConfig) -> dict[str, Any]:
+def result_settings(config: PipelineConfig, processes: int = 1) -> dict[str, Any]:
     """The config values that change a run's result, by name, as plain JSON values."""
     settings = flatten(config.model_dump(mode="json"))
+    if processes * config.training.gradient_accumulation == 1:
+        # Of one batch, both kinds are the same mean.
+        del settings["training.step_loss"]
     if isinstance(tokenizer := settings.get("llm.tokenizer"), str) and Path(tokenizer).is_dir():
         # By content: the tokenizer folder of a saved model moves with the model.
         settings["llm.tokenizer"] = _files_digest(Path(tokenizer))
@@ -94,7 +97,8 @@ def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) ->
 
 
 def _format_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key} {json.dumps(settings.get(key))}"[:80] for key in keys[:12])
+    values = {**SETTINGS, **settings}
+    return ", ".join(f"{key} {json.dumps(values.get(key))}"[:80] for key in keys[:12])
 
 
 def clips_digest(clips: Sequence[LabelledClip]) -> str:

@@ -49,9 +49,11 @@ class Stepper:
         order: BatchOrder,
         batches: Iterator[MicroBatch],
         name: Callable[[int], str],
+        count_tokens: Callable[[Sequence[str]], int],
     ) -> None:
+        """`name` is that of a clip by its index, `count_tokens` that of [Pipeline.count_answer_tokens][]."""
         self.accelerator, self.model, self.optimizer, self.config = accelerator, model, optimizer, config
-        self.order, self.batches, self.name = order, batches, name
+        self.order, self.batches, self.name, self.count_tokens = order, batches, name, count_tokens
 
     def step(self, step: int, stop_request: StopRequest) -> StepResult:
         """Take step 0, 1, ...
@@ -63,7 +65,7 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
         losses, stop_requested = self._gather(self._backward(step), stop_request)
-        total = sum(losses) / len(losses)
+        total = sum(losses) / (1 if self.config.step_loss == "tokens" else len(losses))
         if not math.isfinite(total):
             diverging = [number for number, loss in enumerate(losses) if not math.isfinite(loss)]
             self._raise_diverged(f"the loss is {total} at step {step + 1}", step, diverging, lr)
@@ -85,23 +87,36 @@ class Stepper:
         return StepResult(total, lr, norm, skipped, stop_requested)
 
     def _backward(self, step: int) -> list[Tensor]:
+        """The losses of this process's micro-batches. With `step_loss: tokens` the step's loss is their sum."""
         first, processes = self.accelerator.process_index, self.accelerator.num_processes
-        micro_batches = range(first, self.order.micro_batches, processes)
+        numbers = range(first, self.order.micro_batches, processes)
+        micro_batches = [next(self.batches) for _ in numbers]
+        by_tokens = self.config.step_loss == "tokens"
+        tokens = self._count_step_tokens(micro_batches) if by_tokens else 0
         losses = []
-        for number in micro_batches:
-            micro_batch = next(self.batches)
+        for number, micro_batch in zip(numbers, micro_batches, strict=True):
             # Seeded for every micro-batch, so that random numbers depend neither on earlier draws nor on the process.
             set_seed(self.order.seed_at(step, number))
             # Gradients of several processes are averaged once a step.
-            sync_context = self.accelerator.no_sync(self.model) if number != micro_batches[-1] else nullcontext()
+            sync_context = self.accelerator.no_sync(self.model) if number != numbers[-1] else nullcontext()
             with sync_context:
                 with self.accelerator.autocast():
-                    loss = self.model(
-                        micro_batch.batch.to(self.accelerator.device), micro_batch.answers, micro_batch.questions
+                    total, count = self.model(
+                        micro_batch.batch.to(self.accelerator.device),
+                        micro_batch.answers,
+                        micro_batch.questions,
+                        components=True,
                     )
-                self.accelerator.backward(loss / len(micro_batches))
+                loss = total / (tokens if by_tokens else count)
+                self.accelerator.backward(loss * processes if by_tokens else loss / len(numbers))
             losses.append(loss.detach().float())
         return losses
+
+    def _count_step_tokens(self, micro_batches: Sequence[MicroBatch]) -> int:
+        """The answer tokens of a step, of all processes: known before its first backward pass, which divides by it."""
+        count = torch.tensor([sum(self.count_tokens(micro_batch.answers) for micro_batch in micro_batches)])
+        gathered: Any = self.accelerator.gather(count.to(self.accelerator.device))
+        return int(gathered.sum())
 
     def _gather(self, losses: list[Tensor], stop_request: StopRequest) -> tuple[list[float], bool]:
         """The losses of all processes in the order of the micro-batches, and whether a process was asked to stop."""

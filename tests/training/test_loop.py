@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,35 +77,62 @@ def test_each_epoch_sees_every_clip_once_in_an_order_of_its_own(build: Build, sa
     assert orders[0] == orders[1] != orders[2] and len({tuple(epoch) for epoch in orders[0]}) > 1
 
 
-def test_accumulation_sees_the_same_clips_and_reports_the_same_loss(build: Build, samples: list[Sample]) -> None:
-    losses, question = [], []
-    for batch, parts in ((4, 1), (2, 2), (1, 4)):
-        watched = Watched(samples)
-        pipeline = build("training.steps=1", f"training.batch_size={batch}", f"training.gradient_accumulation={parts}")
-        losses.append(train(pipeline, watched).losses[0])
-        question.append(watched.asked)
-    assert question[0] == question[1] == question[2] and len(question[0]) == 4
-    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+LENGTHS = [
+    pytest.param([4, 57, 4, 27], id="4-57-4-27"),
+    *[pytest.param(random.Random(seed).choices(range(1, 90), k=4), id=f"seed {seed}") for seed in range(4)],
+]
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_accumulated_gradients_are_those_of_one_large_batch(
-    build: Build, samples: list[Sample], steps: Steps, parts: int
+def with_answers_of(samples: list[Sample], tokens: list[int]) -> list[Sample]:
+    """Of a tokenizer of bytes, the answers have so many tokens, their end marker among them."""
+    letters = random.Random(0)
+    texts = ["".join(letters.choices("abcdefgh ", k=count - 1)) or "" for count in tokens]
+    return [replace(sample, description=text) for sample, text in zip(samples, texts, strict=False)]
+
+
+@pytest.mark.parametrize("tokens", LENGTHS)
+def test_accumulated_steps_equal_one_large_step(
+    build: Build, samples: list[Sample], steps: Steps, tokens: list[int]
 ) -> None:
-    for count in (1, parts):
-        train(
-            build(
-                "training.steps=1",
-                f"training.batch_size={4 // count}",
-                f"training.gradient_accumulation={count}",
-                "training.max_grad_norm=null",
-            ),
-            samples,
+    clips = with_answers_of(samples, tokens)
+    losses, order = [], []
+    for batch, parts in ((4, 1), (2, 2), (1, 4)):
+        watched = Watched(clips)
+        pipeline = build(
+            "training.steps=2",
+            f"training.batch_size={batch}",
+            f"training.gradient_accumulation={parts}",
+            "training.max_grad_norm=null",
         )
-    complete, accumulated = steps
-    assert complete.gradients.keys() == accumulated.gradients.keys() and complete.norm() > 0
-    for index, gradient in complete.gradients.items():
-        torch.testing.assert_close(accumulated.gradients[index], gradient, rtol=1e-3, atol=1e-5)
+        assert pipeline.count_answer_tokens([clip.description for clip in clips]) == sum(tokens)
+        losses.append(train(pipeline, watched).losses)
+        order.append(watched.asked)
+    assert order[0] == order[1] == order[2] and len(order[0]) == 8
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5) and losses[2] == pytest.approx(losses[0], rel=1e-5)
+    for accumulated in (steps[2], steps[4]):
+        assert steps[0].gradients.keys() == accumulated.gradients.keys()
+        difference = [accumulated.gradients[index] - gradient for index, gradient in steps[0].gradients.items()]
+        assert torch.stack([tensor.norm() for tensor in difference]).norm() < 1e-5 * steps[0].norm()
+
+
+def test_the_mean_of_the_batches_means_can_be_asked_for(build: Build, samples: list[Sample]) -> None:
+    clips = with_answers_of(samples, [4, 57, 4, 27])
+    start = ("training.steps=1", "training.batch_size=1")
+    alone = [train(build(*start), [clip]).losses[0] for clip in clips]
+    settings = (*start, "training.gradient_accumulation=4", "training.step_loss=micro-batches")
+    means = train(build(*settings), clips).losses[0]
+    assert means == pytest.approx(sum(alone) / 4, rel=1e-5)
+    assert train(build(*settings[:-1]), clips).losses[0] != pytest.approx(means, rel=1e-3)
+
+
+def test_trained_batch_normalisation_under_accumulation_is_noted(build: Build, samples: list[Sample]) -> None:
+    notes: list[str] = []
+    settings = ("training.steps=1", "training.gradient_accumulation=3", "encoders.face.frozen=false")
+    train(build(*settings), samples, on_note=notes.append)
+    assert len(notes) == 1 and "over 2 clips, not over the 6 of a step" in notes[0]
+    for fewer in (settings[:2], settings[::2]):
+        train(build(*fewer), samples, on_note=notes.append)
+    assert len(notes) == 1
 
 
 def test_each_step_has_gradients_of_its_own_batch_only(build: Build, samples: list[Sample], steps: Steps) -> None:

@@ -90,14 +90,35 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return complete.written, folder / "run"
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one_with_double_accumulation(two: Any, tmp_path: Path) -> None:
+def in_one_process(folder: Path, *settings: str) -> Any:
+    """What this process gives with these settings."""
     spec = importlib.util.spec_from_file_location("in_processes", SCRIPT)
     assert spec is not None and spec.loader is not None
     single = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(single)
-    single.main(tmp_path / "one.json", "", "", 0, [*SETTINGS, "training.gradient_accumulation=4"])
-    one, (both, _) = json.loads((tmp_path / "one.json").read_text()), two
+    single.main(folder / "one.json", "", "", 0, [*SETTINGS, *settings])
+    return json.loads((folder / "one.json").read_text())
+
+
+@pytest.mark.slow
+def test_two_processes_that_accumulate_train_as_one_on_large_batches(tmp_path: Path) -> None:
+    # Nothing random, and statistics of no batch: the order of the clips is the same, and so is all else.
+    plain = (
+        "training.target=description",
+        "training.modality_dropout=0",
+        "training.validation_share=0",
+        "llm.lora={r: 2, dropout: 0}",
+    )
+    both = launch(tmp_path, "both", *plain, "training.batch_size=1")
+    assert both.code == 0, both.printed
+    one = in_one_process(tmp_path, *plain, "training.batch_size=4", "training.gradient_accumulation=1")
+    assert both.written["losses"] == pytest.approx(one["losses"], rel=1e-5) and len(set(one["losses"])) == 6
+    assert both.written["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_double_accumulation(two: Any, tmp_path: Path) -> None:
+    one, (both, _) = in_one_process(tmp_path, "training.gradient_accumulation=4"), two
     assert both["losses"] == pytest.approx(one["losses"], rel=1e-5) and len(set(one["losses"])) == 6
     assert both["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=1e-4)
     assert both["best"] == pytest.approx(one["best"], rel=1e-5)

@@ -144,9 +144,9 @@ VALIDATED = (
     ("lr", "lowest", "stops"),
     [
         (0.02, [2, 4, 6, 8, 9], [7]),
-        (0.3, None, [5]),
+        (0.5, None, [5]),
         pytest.param(0.02, [2, 4, 6, 8, 9], [3, 5, 8], marks=pytest.mark.slow),
-        pytest.param(0.3, None, [2, 3, 4, 6, 7, 8, 9], marks=pytest.mark.slow),
+        pytest.param(0.5, None, [2, 3, 4, 6, 7, 8, 9], marks=pytest.mark.slow),
     ],
 )
 def test_what_validation_found_survives(
@@ -218,6 +218,17 @@ def test_other_settings_are_refused_by_name(
     assert stopped.log.read_bytes() == before
 
 
+def test_a_run_of_the_mean_of_means_goes_on_as_it_began(build: Build, samples: list[Sample], tmp_path: Path) -> None:
+    # So were all runs before the setting existed; what a checkpoint lacks has the value from then.
+    run, settings = RunFolder(tmp_path / "run"), (*HARD, "training.step_loss=micro-batches")
+    with pytest.raises(Killed):
+        train(build(*settings), mixed(samples), run=run, on_step=stop_after(3))
+    with pytest.raises(ConfigError, match='other settings: training.step_loss\\n.*"tokens"\\n.*"micro-batches"'):
+        train(build(*HARD), mixed(samples), run=run, resume=True)
+    again = train(build(*settings), mixed(samples), run=run, resume=True)
+    assert again.resumed == 2 and again.losses == train(build(*settings), mixed(samples)).losses
+
+
 def test_other_weights_are_refused(build: Build, samples: list[Sample], stopped: RunFolder, tmp_path: Path) -> None:
     run, settings = RunFolder(tmp_path / "frozen"), (*HARD, "encoders.face.frozen=true")
     with pytest.raises(Killed):
@@ -263,7 +274,7 @@ def test_without_a_checkpoint_it_starts_from_nothing_and_says_so(
     with pytest.raises(Killed):
         train(build(*settings), mixed(samples), run=run, on_step=stop_after(3))
     again = train(build(*settings), mixed(samples), run=run, resume=True, on_note=notes.append)
-    assert len(notes) == 1 and "from the beginning" in notes[0] and len(rows(run)) == 7
+    assert "from the beginning" in notes[0] and "batch normalisation" in notes[1] and len(rows(run)) == 7
     assert again.losses == train(build(*HARD), mixed(samples)).losses and not run.checkpoints.exists()
 
 
