@@ -124,6 +124,7 @@ def _encoders(facts: CheckpointConfig, models: ModelPaths) -> dict[str, Any]:
         "frame": pictures,
         "audio": {
             "plugin": "speech",
+            "padding": "read",
             "model": resolve_model_path(models.speech),
             "clips": WINDOWS,
             "spread": "released",

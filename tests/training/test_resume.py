@@ -223,7 +223,7 @@ def test_a_run_of_the_mean_of_means_goes_on_as_it_began(build: Build, samples: l
     run, settings = RunFolder(tmp_path / "run"), (*HARD, "training.step_loss=micro-batches")
     with pytest.raises(Killed):
         train(build(*settings), mixed(samples), run=run, on_step=stop_after(3))
-    with pytest.raises(ConfigError, match='other settings: training.step_loss\\n.*"tokens"\\n.*"micro-batches"'):
+    with pytest.raises(ConfigError, match=r'other settings: training\.step_loss\n.*"tokens"\n.*"micro-batches"'):
         train(build(*HARD), mixed(samples), run=run, resume=True)
     again = train(build(*settings), mixed(samples), run=run, resume=True)
     assert again.resumed == 2 and again.losses == train(build(*settings), mixed(samples)).losses

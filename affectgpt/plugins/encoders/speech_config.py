@@ -67,19 +67,30 @@ class SpeechConfig(WeightsConfig):
     resample: Resampling = Field(
         default="libav", description='how sound of another rate is brought to 16 kHz; "sinc": as the released AffectGPT'
     )
+    padding: Literal["left out", "read"] = Field(
+        default="left out",
+        description='the silence that fills up a window of a shorter sound; "read": its frames count as sound, and the '
+        "times of frames are spread over the window (before 0.2, and the released AffectGPT)",
+    )
     tokens: Literal["pooled", "all"] = Field(
         default="pooled", description='"pooled": one per window; "all": every frame of the model (20 ms)'
     )
 
-    def per_window(self) -> int:
-        """Tokens of one window: what its convolutions leave of it, floor((n - kernel) / stride) + 1 for each."""
-        if self.tokens == "pooled":
-            return 1
-        values, count = self.model_values(), round(self.seconds * RATE)
+    def convolutions(self) -> list[tuple[int, int]]:
+        """Kernel and stride of each convolution, as the model's config.json states them."""
+        values = self.model_values()
         kernels = values.get("conv_kernel", [10, 3, 3, 3, 3, 2, 2])
-        for kernel, stride in zip(kernels, values.get("conv_stride", [5, 2, 2, 2, 2, 2, 2]), strict=True):
-            count = (count - kernel) // stride + 1
-        return count
+        return list(zip(kernels, values.get("conv_stride", [5, 2, 2, 2, 2, 2, 2]), strict=True))
+
+    def frames(self, samples: int) -> int:
+        """Frames that the convolutions leave of `samples`: floor((n - kernel) / stride) + 1 for each of them."""
+        for kernel, stride in self.convolutions():
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+    def per_window(self) -> int:
+        """Tokens of one whole window."""
+        return 1 if self.tokens == "pooled" else self.frames(round(self.seconds * RATE))
 
     def reads_whole_batch(self) -> bool:
         return self.normalize == "batch"

@@ -238,9 +238,10 @@ def test_the_mean_of_all_tokens_is_the_pooled_one(make: Callable[..., EncoderCon
             tokens[kind] = encoder(batch_of(encoder, noise(1, pictures=1, seconds=2.0)))
     rows = tokens["pooled"].values.shape[1]
     assert tokens["all"].values.shape[1] > rows
-    for name in ("values", "times"):
+    # The frames of a speech model leave up to a frame of 20 ms at the end of a window.
+    for name, tolerance in (("values", 1e-5), ("times", 0.02)):
         mean = getattr(tokens["all"], name).unflatten(1, (rows, -1)).mean(dim=2)
-        torch.testing.assert_close(mean, getattr(tokens["pooled"], name), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(mean, getattr(tokens["pooled"], name), rtol=1e-4, atol=tolerance)
     assert (tokens["all"].times.diff() > 0).any()
 
 

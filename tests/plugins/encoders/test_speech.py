@@ -40,7 +40,7 @@ def test_equal_to_the_released_encoder(
     oracle: Path, hubert: Path, fake_clip: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     shared = torch.load(oracle / "inputs" / "inputs_shared.pt", weights_only=True)
-    encoder = build(hubert, normalize="batch", spread="released")
+    encoder = build(hubert, normalize="batch", spread="released", padding="read")
     clips = [fake_clip(sound=read(oracle / "media" / "audio" / f"{name}.wav")) for name in ("s0", "s1")]
     batch = stack([encoder.prepare(clip) for clip in clips])
     assert batch is not None and batch.values.shape == (2, 8, 32000)
@@ -56,7 +56,7 @@ def test_equal_to_the_released_encoder(
 @pytest.mark.parametrize("name", ["s0", "s1", "s2", "s3"])
 def test_released_windows_of_real_files(oracle: Path, hubert: Path, fake_clip: Callable[..., Any], name: str) -> None:
     expected = json.loads((oracle / "inputs" / "audio_cut.json").read_text())["files"][name]
-    encoder = build(hubert, normalize="batch", spread="released")
+    encoder = build(hubert, normalize="batch", spread="released", padding="read")
     windows = encoder.prepare(fake_clip(sound=read(oracle / "media" / "audio" / f"{name}.wav")))
     assert windows is not None
     np.testing.assert_allclose(windows.values.mean(1), expected["before_mean"], atol=1e-6)
@@ -159,3 +159,80 @@ def test_the_last_hidden_state_is_the_output_of_the_model(family: str, stable: b
     with torch.no_grad():
         expected = encoder.model(batch.values[0]).last_hidden_state.mean(1)
         torch.testing.assert_close(encoder(batch).values[0], expected)
+
+
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+# HuBERT base takes a norm over the whole window, WavLM large over each frame: silence beside a sound changes both.
+NORMS = {
+    "hubert": {"feat_extract_norm": "group"},
+    "wavlm": {"feat_extract_norm": "layer", "do_stable_layer_norm": True},
+}
+
+
+def random_model(family: str, **options: Any) -> Speech:
+    torch.manual_seed(0)
+    sizes = {**SIZES, **NORMS[family], "model_type": family}
+    config = SpeechConfig(input="audio", init="random", layers=2, architecture=sizes, clips=2, **options)
+    return Speech(config, config.infer()).eval()
+
+
+def tokens_of(encoder: Speech, *clips: Any) -> Any:
+    batch = stack([encoder.prepare(clip) for clip in clips])
+    assert batch is not None
+    with torch.no_grad():
+        return encoder(batch)
+
+
+@pytest.mark.parametrize("family", NORMS)
+@pytest.mark.parametrize("tokens", ["pooled", "all"])
+@pytest.mark.parametrize("normalize", ["window", "clip", "none"])
+@pytest.mark.parametrize("seconds", [0.5, 0.73, 1.999])
+def test_the_silence_that_fills_up_a_window_changes_nothing(
+    noise: Callable[..., Any], family: str, tokens: str, normalize: str, seconds: float
+) -> None:
+    clip, other = noise(1, 0, seconds), noise(2, 0, 2.6)
+    options = {"tokens": tokens, "normalize": normalize}
+    alone = tokens_of(random_model(family, **options, seconds=seconds), clip)
+    # In a window of 2 s, beside a clip that fills its two windows.
+    wide = tokens_of(random_model(family, **options, seconds=2.0), other, clip)
+    real = wide.mask[1]
+    assert int(real.sum()) == alone.values.shape[1] and bool(alone.mask.all())
+    torch.testing.assert_close(wide.values[1, real], alone.values[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(wide.times[1, real], alone.times[0])
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.03, 0.1, 0.5, 1.0, 2.0, 3.0])
+def test_a_sound_has_as_many_tokens_as_frames_at_their_times(noise: Callable[..., Any], seconds: float) -> None:
+    tokens = tokens_of(random_model("hubert", tokens="all", seconds=2.0), noise(0, 0, seconds))
+    per_window = (round(min(max(seconds, 0.025), 2.0) * 16000) - 400) // 320 + 1
+    starts = [0.0] if seconds <= 2 else [0.0, seconds - 2.0]
+    expected = torch.tensor([start + (frame + 0.5) * 0.02 for start in starts for frame in range(per_window)])
+    torch.testing.assert_close(tokens.times[tokens.mask], expected, rtol=0, atol=1e-5)
+    assert seconds < 0.025 or float(tokens.times[tokens.mask].max()) <= seconds
+
+
+def test_statistics_over_the_batch_leave_the_silence_out(noise: Callable[..., Any]) -> None:
+    encoder = random_model("hubert", normalize="batch", seconds=2.0)
+    batch = stack([encoder.prepare(noise(1, 0, 0.5)), encoder.prepare(noise(2, 0, 2.0))])
+    assert batch is not None
+    values = encoder._normalise(batch.values[batch.mask])
+    heard = values[~values.isnan()]
+    assert len(heard) == 40000
+    assert heard.mean().item() == pytest.approx(0, abs=1e-5) and heard.var().item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.6])
+def test_silence_is_read_where_it_is_asked_for(noise: Callable[..., Any], seconds: float) -> None:
+    tokens = tokens_of(random_model("hubert", tokens="all", padding="read", seconds=2.0), noise(0, 0, seconds))
+    windows = 1 if seconds < 2 else 2
+    assert bool(tokens.mask.all()) and tokens.mask.shape == (1, 99 * windows)
+    # Spread over the window around its middle, as before.
+    assert tokens.times[0, :99].diff().mean().item() == pytest.approx(2.0 / 99, rel=1e-4)
