@@ -30,8 +30,12 @@ def possible_stop_length(text: str, stops: Sequence[str]) -> int:
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:
-    """An answer's text: cut before the stop text, without blanks around it."""
-    return text[: find_stop(text, stops)].strip()
+    """An answer's text: cut before the stop text, without blanks around it.
+
+    Without a stop text, a part of a character at the end is left out, as a server that sends whole characters does.
+    """
+    end = find_stop(text, stops)
+    return (text.rstrip(REPLACEMENT) if end is None else text[:end]).strip()
 
 
 class StreamedText:
@@ -64,8 +68,7 @@ class StreamedText:
         return self._final_text(last=False)
 
     def end(self) -> str:
-        """The rest, when no more tokens come."""
-        self._pending += self._decode(self._window)[self._read_length :] if self._window else ""
+        """The rest, when no more tokens come. Half a character is none."""
         return self._final_text(last=True)
 
     def _shorten(self, text: str) -> None:

@@ -39,10 +39,10 @@ def request_body(
 
     `settings` are those of [generation_settings][], whose stop texts include the text that ends an answer; `end_ids`
     are the LLM's ids that end one. Every sampling option is sent, even at a value without effect, because the server
-    takes missing ones from the model's `generation_config.json`. Raises InterfaceError when the server cannot read
-    `embeds`.
+    takes missing ones from the model's `generation_config.json`. The field `prompt` is null: vLLM refuses a text
+    without characters, also beside embeddings. Raises InterfaceError when the server cannot read `embeds`.
     """
-    return {"model": model, "prompt": "", "prompt_embeds": base64_tensor(embeds), **sampling(settings, end_ids, seed)}
+    return {"model": model, "prompt": None, "prompt_embeds": base64_tensor(embeds), **sampling(settings, end_ids, seed)}
 
 
 def sampling(settings: GenerationConfig, end_ids: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:

@@ -44,6 +44,15 @@ def test_bytes_that_are_no_text_come_out_as_they_do_at_once(ids: list[int], stop
     stream_pieces(BYTES, ids, stops)
 
 
+@settings(deadline=None)
+@given(text=TEXTS, cut=st.integers(0, 3))
+def test_half_a_character_at_the_end_is_left_out(text: str, cut: int) -> None:
+    ids = BYTES(text, add_special_tokens=False)["input_ids"]
+    count = max(0, len(ids) - cut)
+    pieces = stream_pieces(BYTES, ids[:count], [])
+    assert "".join(pieces) == text.encode()[:count].decode(errors="ignore").strip()
+
+
 def byte_fallback() -> Tokenizer:
     """A few words, and bytes whose whole run is replacement characters where it is no text."""
     pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁the", "▁", "a"]

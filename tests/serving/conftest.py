@@ -83,6 +83,9 @@ def serving(answer: Callable[[Tensor], Answer]) -> Iterator[VLLM]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             assert self.path == "/v1/completions"
+            if body.get("prompt") == "":
+                # As vLLM 0.32 does, also beside embeddings.
+                return self.send(400, {"error": {"message": "The decoder prompt cannot be empty", "code": 400}})
             # As vLLM does it.
             raw = io.BytesIO(base64.b64decode(body["prompt_embeds"], validate=True))
             embeds = torch.load(raw, weights_only=True, map_location="cpu")

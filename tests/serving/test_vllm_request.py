@@ -26,7 +26,7 @@ def test_the_whole_body_of_a_greedy_request() -> None:
     assert torch.equal(decoded(body.pop("prompt_embeds")), embeds)
     assert body == {
         "model": "mine",
-        "prompt": "",
+        "prompt": None,
         "max_tokens": 7,
         "temperature": 0.0,
         "top_p": 1.0,
