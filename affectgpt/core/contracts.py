@@ -154,7 +154,8 @@ class LLM(Protocol):
     """An `nn.Module` that continues a sequence of embeddings with text.
 
     It may have a method `checkpoint_gradients()`, called once before training with `training.gradient_checkpointing`:
-    the backward pass then computes activations again instead of keeping them.
+    the backward pass then computes activations again instead of keeping them. With a method `start_ids() -> list[int]`,
+    these ids stand before every prompt, in training and when it answers.
     """
 
     pretrained: bool

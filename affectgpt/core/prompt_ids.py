@@ -18,12 +18,18 @@ PromptPiece = list[int] | Tensor
 """Token ids, or a node's tokens in the LLM's width `[T, D]`."""
 
 
+def start_ids(llm: Any) -> list[int]:
+    """The ids that stand before every prompt of `llm`; [] for a plugin without such a method."""
+    return list(llm.start_ids()) if callable(getattr(llm, "start_ids", None)) else []
+
+
 class PromptIds:
     """Writes the prompts of `plan` in the tokens of `llm`."""
 
     def __init__(self, plan: Plan, llm: Any) -> None:
         self.plan, self.llm = plan, llm
         self.prompt = plan.config.prompt
+        self.start = start_ids(llm)
         self._known: dict[str, list[int]] = {}
         self._pieces: dict[str, list[tuple[str, bool]]] = {}
 
@@ -54,6 +60,10 @@ class PromptIds:
                     pieces.append(projected[name][row][valid[name][row]])
                 else:
                     pieces.append(self._run(run, subtitle, question))
+            first = pieces[0] if pieces else []
+            # A template may write the marker itself.
+            if isinstance(first, Tensor) or first[: len(self.start)] != self.start:
+                pieces.insert(0, self.start)
             rows.append(pieces)
         return rows
 
@@ -66,7 +76,7 @@ class PromptIds:
         for name, fuser in self.plan.fusers.items():
             tokens[name] = _token_bound(fuser.output, sum(tokens[input_name] for input_name in fuser.inputs))
         absent = {name for name, count in tokens.items() if not count} | (set() if subtitle.strip() else {"subtitle"})
-        return sum(
+        return len(self.start) + sum(
             tokens[run[0].value] if run[0].kind == "node" else len(self._run(run, subtitle, question))
             for run in self._runs(absent)
         )
@@ -79,7 +89,7 @@ class PromptIds:
     def check_question(self, question: str) -> None:
         """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
         budget = self.plan.budget
-        text = sum(len(self._text(part.value)) for part in self.plan.parts if part.kind == "text")
+        text = len(self.start) + sum(len(self._text(part.value)) for part in self.plan.parts if part.kind == "text")
         count = len(self.llm.encode(question, special=False))
         room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
         if count > room:

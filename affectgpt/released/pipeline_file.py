@@ -73,6 +73,7 @@ def pipeline_tree(
             "plugin": "causal-lm",
             "model": resolve_model_path(models.llm),
             "dtype": models.dtype,
+            "begin_marker": False,
             "lora": {"r": facts.lora_rank, **LORA},
         },
         "prompt": {

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from affectgpt.core.config import PromptConfig
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.prompt_ids import start_ids
 from affectgpt.data.samples import Target
 from affectgpt.registry.errors import DataError
 from affectgpt.registry.messages import count_and_first
@@ -44,7 +45,8 @@ def check_answer_lengths(pipeline: Pipeline, clips: Sequence[LabelledClip]) -> N
     """Raise DataError when an answer that may be learned and the longest prompt exceed the LLM's context."""
     config, budget = pipeline.plan.config, pipeline.plan.budget
     prompt = config.prompt
-    prefix = len(pipeline.llm.encode(prompt.training_prefix, special=True)) if prompt.training_prefix else 0
+    prefix = len(start_ids(pipeline.llm))
+    prefix += len(pipeline.llm.encode(prompt.training_prefix, special=True)) if prompt.training_prefix else 0
     # The plan counts the text with the config's question, in bytes, which bound its tokens.
     room = budget.context - (budget.total - budget.answer) - prefix + _bytes(prompt.question)
     long = [

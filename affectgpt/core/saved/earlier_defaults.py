@@ -13,7 +13,10 @@ from typing import Any
 SETTINGS: dict[str, Any] = {"training.step_loss": "micro-batches"}
 """`"section.key"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
 
-OPTIONS: dict[tuple[str, str], dict[str, Any]] = {("encoder", "speech"): {"padding": "read"}}
+OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("encoder", "speech"): {"padding": "read"},
+    ("llm", "causal-lm"): {"begin_marker": False},
+}
 """Kind and name of a plugin -> its options, as in `("encoder", "mel"): {"delta": False}`."""
 
 _KINDS = {"encoders": "encoder", "fusers": "fuser"}

@@ -32,7 +32,7 @@ class CausalLM(nn.Module):
 
     def __init__(self, config: CausalLMConfig, output: TokenSpec) -> None:
         super().__init__()
-        self.pretrained = config.init == "pretrained"
+        self.pretrained, self.begin_marker = config.init == "pretrained", config.begin_marker
         self.tokenizer = _tokenizer(config)
         model = _pretrained(config) if self.pretrained else _random(config, len(self.tokenizer))
         rows = model.get_input_embeddings().weight.shape[0]
@@ -86,6 +86,15 @@ class CausalLM(nn.Module):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, markers removed."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def start_ids(self) -> list[int]:
+        """The marker with which the tokenizer begins every text, such as Gemma's `<bos>`; [] when it has none."""
+        if not self.begin_marker:
+            return []
+        plain = self.encode("a", special=False)
+        ids: list[int] = self.tokenizer("a", add_special_tokens=True)["input_ids"]
+        starts = range(len(ids) - len(plain) + 1)
+        return ids[: next((at for at in starts if ids[at : at + len(plain)] == plain), 0)]
 
     def end_ids(self) -> list[int]:
         """The tokenizer's end marker, then others that the model's own generation settings name."""

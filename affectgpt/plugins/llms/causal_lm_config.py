@@ -49,6 +49,9 @@ class CausalLMConfig(LLMConfig, defer_build=True):
         default=None,
         description="a tokenizer's folder; default: the model's, or bytes when there is none and init: random",
     )
+    begin_marker: bool = Field(
+        default=True, description="put the marker with which the tokenizer begins a text (<bos>) before every prompt"
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     frozen: bool = Field(default=True, description="train the adapter only, not the model's own weights")
     lora: LoRA | None = None
