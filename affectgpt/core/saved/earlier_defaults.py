@@ -14,6 +14,7 @@ SETTINGS: dict[str, Any] = {"training.step_loss": "micro-batches"}
 """`"section.key"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("encoder", "open-clip"): {"preprocessing": "clip"},
     ("encoder", "speech"): {"padding": "read"},
     ("llm", "causal-lm"): {"begin_marker": False},
 }

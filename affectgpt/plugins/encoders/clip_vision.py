@@ -12,7 +12,7 @@ from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 from affectgpt.plugins.encoders.clip_vision_config import ClipVisionConfig
 from affectgpt.plugins.encoders.loading import build_random, load_pretrained
-from affectgpt.plugins.encoders.pictures import normalise, pixel_statistics, prepare_pictures
+from affectgpt.plugins.encoders.pictures import normalise, pixel_statistics, prepare_pictures, resize_to_square, square
 from affectgpt.plugins.encoders.unpadded import encode_unpadded
 from affectgpt.plugins.known_models import config_size, find_model
 
@@ -50,8 +50,9 @@ class ClipVision(nn.Module):
     def prepare(self, clip: Clip) -> Prepared | None:
         """Pixels `[T, 3, S, S]` uint8, T at most `frames`; None when the clip has no such pictures."""
         config = self.config
+        fit = resize_to_square if config.resize == "squash" else square
         return prepare_pictures(
-            clip, self.output.modality, config.frames, self.size, config.channel_order, config.spread, config.resize
+            clip, self.output.modality, config.frames, self.size, config.channel_order, config.spread, fit
         )
 
     def forward(self, batch: MediaBatch) -> Tokens:

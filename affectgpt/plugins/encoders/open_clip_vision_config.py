@@ -7,7 +7,7 @@ import json
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,11 @@ class OpenClipVisionConfig(EncoderConfig, defer_build=True):
     model: str = Field(description="architecture, as open_clip names it: ViT-B-32")
     checkpoint: ModelPath | None = Field(
         default=None, description="safetensors file, or a folder or hub name that holds one; none: random weights"
+    )
+    preprocessing: Literal["stated", "clip"] = Field(
+        default="stated",
+        description='statistics and resizing of the pictures: those stated beside the weights, or "clip": those of '
+        "OpenAI's CLIP for every model (before 0.2)",
     )
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
     channel_order: ChannelOrder = Field(default="rgb", description=CHANNEL_ORDER_TEXT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,10 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """`[H, W, 3]` uint8 -> `[size, size, 3]`: the shorter edge resized to `size` (bicubic), then the middle.
+def square(
+    picture: NDArray[np.uint8], size: int, filter: Image.Resampling = Image.Resampling.BICUBIC
+) -> NDArray[np.uint8]:
+    """`[H, W, 3]` uint8 -> `[size, size, 3]`: the shorter edge resized to `size` by `filter`, then the middle.
 
     As CLIP's own preprocessing. Only the middle is computed, so a picture of 1 x 100000 is as
     cheap as another.
@@ -38,7 +40,7 @@ def square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     x0, y0 = (wide - size) // 2, (high - size) // 2
     x_scale, y_scale = width / wide, height / high
     box = (x0 * x_scale, y0 * y_scale, min((x0 + size) * x_scale, width), min((y0 + size) * y_scale, height))
-    resized = Image.fromarray(np.ascontiguousarray(picture)).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    resized = Image.fromarray(np.ascontiguousarray(picture)).resize((size, size), filter, box=box)
     return np.asarray(resized, dtype=np.uint8)
 
 
@@ -53,9 +55,15 @@ def resize_to_square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]
 
 
 def prepare_pictures(
-    clip: Clip, stream: str, count: int, size: int, channel_order: str, spread: str = "middles", resize: str = "crop"
+    clip: Clip,
+    stream: str,
+    count: int,
+    size: int,
+    channel_order: str,
+    spread: str = "middles",
+    fit: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]] = square,
 ) -> Prepared | None:
-    """At most `count` pictures of the clip's `stream` ("face" or "frame") as `[T, 3, size, size]` uint8.
+    """At most `count` pictures of the clip's `stream` ("face" or "frame") as `[T, 3, size, size]` uint8, made by `fit`.
 
     With `spread: released` exactly `count`: the last is repeated where the clip has fewer.
     """
@@ -63,7 +71,6 @@ def prepare_pictures(
     pictures = read(count, "released") if spread == "released" else read(count)
     if pictures is None or not len(pictures.images):
         return None
-    fit = resize_to_square if resize == "squash" else square
     squares, times = np.stack([fit(image, size) for image in pictures.images]), np.array(pictures.times, np.float32)
     if spread == "released":
         indices = np.minimum(np.arange(count), len(squares) - 1)

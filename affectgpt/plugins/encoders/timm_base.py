@@ -59,7 +59,10 @@ class TimmConfig(EncoderConfig, defer_build=True):
         default="pooled", description='"pooled": one per picture; "all": every position of the last feature map'
     )
     positions: int | None = Field(
-        default=None, gt=0, description="positions of the last feature map; needed with tokens: all, and only there"
+        default=None,
+        gt=0,
+        description="positions of the last feature map, class and register tokens of a ViT among them; needed with "
+        "tokens: all, and only there",
     )
 
     @field_validator("model")

@@ -59,8 +59,10 @@ def features(model: nn.Module, config: TimmConfig, pictures: Tensor) -> Tensor:
     if config.tokens == "pooled":
         pooled: Tensor = model(pictures)
         return pooled
-    every: Tensor = model.forward_features(pictures)  # type: ignore[operator]
-    return every.flatten(2).transpose(1, 2) if every.ndim == 4 else every
+    grid: Tensor = model.forward_features(pictures)  # type: ignore[operator]
+    if grid.ndim == 4 and getattr(model, "output_fmt", "NCHW") == "NHWC":
+        return grid.flatten(1, 2)
+    return grid.flatten(2).transpose(1, 2) if grid.ndim == 4 else grid
 
 
 class PictureFormat(NamedTuple):

@@ -74,10 +74,10 @@ class DisplayedClip:
 
 @pytest.mark.parametrize(("stored", "levels"), [(3, [0, 1, 2, 2, 2]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])])
 def test_the_last_picture_is_repeated_where_the_released_model_does(stored: int, levels: list[int]) -> None:
-    result = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "rgb", "released", "squash")  # type: ignore[arg-type]
+    result = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "rgb", "released", resize_to_square)  # type: ignore[arg-type]
     assert result is not None and result.values.shape == (5, 3, 16, 16)
     assert result.values[:, 0, 0, 0].tolist() == levels and result.times.tolist() == [level / 2 for level in levels]
-    turned = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "bgr", "released", "squash")  # type: ignore[arg-type]
+    turned = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "bgr", "released", resize_to_square)  # type: ignore[arg-type]
     assert turned is not None and torch.equal(turned.values, result.values.flip(1))
     plain = prepare_pictures(DisplayedClip(stored), "face", 5, 16, "rgb")  # type: ignore[arg-type]
     assert plain is not None and len(plain.values) == 1

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from affectgpt.core.tokens import stack
 from affectgpt.plugins.encoders.timm_base import FEATURES
+from affectgpt.plugins.encoders.timm_model import features
 from affectgpt.plugins.encoders.timm_vision import TimmVision
 from affectgpt.plugins.encoders.timm_vision_config import TimmVisionConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
@@ -91,3 +92,37 @@ def test_pixels_are_scaled_as_the_model_expects(noise: Callable[..., Any]) -> No
     with torch.no_grad():
         expected = encoder.model((batch.values[0] / 255 - mean) / std)
         torch.testing.assert_close(encoder(batch).values[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "grid", "width"),
+    [
+        ("swin_tiny_patch4_window7_224", {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}, 49, 64),
+        pytest.param(
+            "swinv2_tiny_window8_256",
+            {"embed_dim": 8, "depths": (1,) * 4, "num_heads": (1,) * 4},
+            64,
+            64,
+            marks=pytest.mark.slow,
+        ),
+        ("resnet10t", SMALL, 1, 24),
+        ("vit_tiny_patch16_224", {"embed_dim": 12, "depth": 1}, 197, 12),
+    ],
+)
+def test_positions_are_tokens_wherever_the_channels_are(
+    model: str, arguments: dict[str, Any], grid: int, width: int
+) -> None:
+    size = {} if model != "resnet10t" else {"size": 32}
+    options = {"model": model, "model_args": arguments, "tokens": "all", "features": width, "positions": grid}
+    encoder = TimmVision(config := TimmVisionConfig(input="face", init="random", **options, **size), config.infer())
+    pixels = torch.rand(2, 3, encoder.size, encoder.size)
+    with torch.no_grad():
+        grid_map = encoder.model.forward_features(pixels)
+        tokens = features(encoder.model, config, pixels)
+    assert tokens.shape == (2, grid, width)
+    last = getattr(encoder.model, "output_fmt", "NCHW") == "NHWC" or grid_map.ndim == 3
+    corner = grid_map.reshape(2, -1, width)[:, -1] if last else grid_map[:, :, -1, -1]
+    torch.testing.assert_close(tokens[:, -1], corner)
+    if model.startswith("swin_"):
+        with pytest.raises(InterfaceError, match="width"):
+            build(**{**options, "features": grid, "positions": width * grid // 7, "size": None})
