@@ -18,6 +18,12 @@ from affectgpt.registry.errors import MediaError
 SECOND = 1_000_000
 BUFFER_BYTES = 2**16
 
+COUNTED_FROM_ZERO = ("matroska", "ogg", "nut")
+"""Formats whose headers state where the last stamp ends, not how long the clip is: libav passes that on."""
+
+UNCERTAINTY = 0.05
+"""Seconds by which a length may differ from the stamps: they are rounded, and encoders delay what they encode."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -88,10 +94,9 @@ def read_header(path: Path, limits: Limits) -> Header:
     """Check `path` and read its header. Decodes nothing; raises MediaError for whatever cannot be a clip."""
     _check_file(path, limits)
     with open_container(path, limits) as container:
-        video, notes = _video(container)
-        audio = container.streams.best("audio")
-        if audio is not None and audio.codec_context is None:
-            audio, notes = None, [*notes, "the sound is in a format that cannot be decoded"]
+        video, notes = _choose(container, "video", "picture")
+        audio, sound_notes = _choose(container, "audio", "sound")
+        notes += sound_notes
         chosen = [stream for stream in (video, audio) if stream is not None]
         if not chosen:
             raise MediaError(
@@ -107,13 +112,19 @@ def read_header(path: Path, limits: Limits) -> Header:
         starts = [stream.start_time * Fraction(stream.time_base) for stream in chosen if stream.start_time is not None]
         start = min(starts, default=Fraction(0))
         promised = (container.duration or 0) / SECOND
-        if promised > 0:
-            check_seconds(path, promised, limits)
         measured = promised
         short = _is_truncated(container, chosen)
-        if promised <= 0 or short:
+        from_zero = start > UNCERTAINTY and any(name in container.format.name for name in COUNTED_FROM_ZERO)
+        if promised > 0 and not from_zero:
+            check_seconds(path, promised, limits)
+        if promised <= 0 or short or from_zero:
             tracks = read_packets(container, chosen, limits, path)
-            measured = max(0.0, float(max(track.end() for track in tracks.values()) - start))
+            end = float(max(track.end() for track in tracks.values()))
+            measured = max(0.0, end - float(start))
+            # Some writers of these formats count from the first stamp all the same: then the end lies behind it.
+            if from_zero and end <= promised + UNCERTAINTY:
+                promised -= float(start)
+            short = short or (from_zero and promised - measured > 0.5)
             check_seconds(path, measured, limits)
         if short and measured <= 0:
             raise MediaError(
@@ -173,17 +184,21 @@ def _check_file(path: Path, limits: Limits) -> None:
         )
 
 
-def _video(container: Any) -> tuple[Any, list[str]]:
+def _choose(container: Any, kind: str, noun: str) -> tuple[Any, list[str]]:
+    # The stream flagged default; the one that libav calls best where none or several are.
     # Cover art is a picture of the record, not of the speaker: the file has no picture for us.
-    notes = []
-    for stream in container.streams.video:
-        if stream.disposition & stream.disposition.attached_pic:
-            notes.append("the cover art is not used as a picture")
-        elif stream.codec_context is None:
-            notes.append("the picture is in a format that cannot be decoded")
-        else:
-            return stream, notes
-    return None, sorted(set(notes))
+    streams = [stream for stream in container.streams if stream.type == kind]
+    shown = [stream for stream in streams if not stream.disposition & stream.disposition.attached_pic]
+    notes = ["the cover art is not used as a picture"] if len(shown) < len(streams) else []
+    readable = [stream for stream in shown if stream.codec_context is not None]
+    if not readable:
+        return None, [*notes, f"the {noun} is in a format that cannot be decoded"] if shown else notes
+    flagged = [stream for stream in readable if stream.disposition & stream.disposition.default]
+    best = container.streams.best(kind)
+    chosen = best if len(flagged) != 1 and best in readable else (flagged or readable)[0]
+    if len(shown) > 1:
+        notes.append(f"one of {len(shown)} {noun}s in the file is used: stream {chosen.index}")
+    return chosen, notes
 
 
 def _kinds(container: Any) -> str:
