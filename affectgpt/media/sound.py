@@ -93,8 +93,8 @@ class _Timeline:
         begins = self.clock is None
         clock = 0.0 if self.clock is None else self.clock
         step = stamp + self.shift - clock
-        if -GAP <= step <= (0 if begins else GAP):
-            return 0.0
+        if abs(step) <= GAP:
+            return max(0.0, step) if begins else 0.0
         # A single stamp that its successor does not go on from is damaged, and so is one behind the clip's end.
         lonely = after is not None and abs(after + self.shift - clock - length) < abs(after - stamp - length)
         if lonely or (self.duration > 0 and clock + step > self.duration + RESTART):
