@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from av import FFmpegError
 from av.filter import Graph
-from av.video.reformatter import ColorPrimaries, ColorTrc
 
+from affectgpt.media import hdr
 from affectgpt.media.orientation import apply_orientation, read_orientation
 
 MOST_UNEVEN = 8
@@ -17,8 +17,6 @@ MOST_UNEVEN = 8
 
 LEAST_UNEVEN = Fraction(1, 100)
 """How far from square pixels are resized: sizes are whole numbers, so that many files state 404:405 for square ones."""
-
-HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 
 
 def picture(frame: Any, packet: Any, pixel_shape: Fraction | None, max_pixels: int) -> tuple[np.ndarray, list[str]]:
@@ -38,8 +36,13 @@ def picture(frame: Any, packet: Any, pixel_shape: Fraction | None, max_pixels: i
             notes.append(
                 f"pixels of {pixel_shape.numerator}:{pixel_shape.denominator} cannot be meant: taken as square"
             )
-    image, light_notes = _rgb(whole, size)
-    return np.ascontiguousarray(apply_orientation(image, read_orientation(frame, packet))), notes + light_notes
+    light = hdr.kind(frame)
+    if light is None:
+        image = whole.reformat(format="rgb24", threads=1, **size).to_ndarray()
+    else:
+        image = hdr.to_ordinary(whole, size)
+        notes.append(f"the picture is HDR ({light}): its light was brought to the range of ordinary pictures")
+    return np.ascontiguousarray(apply_orientation(image, read_orientation(frame, packet))), notes
 
 
 def square_size(width: int, height: int, pixel_shape: Fraction, max_pixels: int) -> tuple[int, int]:
@@ -65,17 +68,3 @@ def _deinterlace(frame: Any) -> tuple[Any, list[str]]:
         return graph.vpull(), ["the picture is interlaced: one field of each frame is used"]
     except (FFmpegError, ValueError):
         return frame, ["the picture is interlaced and is used as it is"]
-
-
-def _rgb(frame: Any, size: dict[str, int]) -> tuple[np.ndarray, list[str]]:
-    light = HDR.get(frame.color_trc)
-    notes = []
-    if light is not None:
-        notes = [f"the picture is HDR ({light}): its light was brought to the range of ordinary pictures"]
-        target = {"dst_color_trc": ColorTrc.IEC61966_2_1, "dst_color_primaries": ColorPrimaries.BT709}
-        try:
-            converted = frame.reformat(format="rgb24", threads=1, **size, **target)
-            return converted.to_ndarray(), notes
-        except FFmpegError:
-            notes = [f"the picture is HDR ({light}): it is greyer here than it is meant to be"]
-    return frame.reformat(format="rgb24", threads=1, **size).to_ndarray(), notes
