@@ -155,7 +155,8 @@ class Clip:
         variable frame rate is honoured. No frame is repeated: a clip with fewer frames, or one that shows a single
         frame at several of these times, gives fewer than `count`. Rotation, mirroring and the shape of pixels stated in
         the file are applied: pixels are square. Of interlaced frames the first field is shown, and HDR is brought to
-        the light of ordinary pictures (203 nits are nearly white), both with a note. Frames that cannot be decoded are left out before choosing, with a note.
+        the light of ordinary pictures (203 nits are nearly white), both with a note. Frames that cannot be decoded are
+        left out before choosing, with a note.
 
         With `spread: released`, as the released AffectGPT chooses: frame i of n is number `i * T / n` of the clip's T
         frames, rounded down.

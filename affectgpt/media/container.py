@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from affectgpt.media.edit_list import Pause, read_pauses
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import read_packets
 from affectgpt.registry.errors import MediaError
@@ -30,7 +31,8 @@ class Header:
     """What is known of a file without decoding it.
 
     `start` is the file's own clock at the clip's time 0, seconds; `duration` seconds; `video` and `audio` are stream
-    indexes, None without; `notes` say what a reader should know.
+    indexes, None without; `notes` say what a reader should know. `pauses`: stream index -> when its edit list plays
+    nothing, seconds on the file's own clock.
     """
 
     start: Fraction
@@ -38,6 +40,7 @@ class Header:
     video: int | None
     audio: int | None
     notes: tuple[str, ...]
+    pauses: Mapping[int, Sequence[Pause]] = field(default_factory=dict)
 
 
 class _Bytes:
@@ -117,7 +120,9 @@ def read_header(path: Path, limits: Limits) -> Header:
         from_zero = start > UNCERTAINTY and any(name in container.format.name for name in COUNTED_FROM_ZERO)
         if promised > 0 and not from_zero:
             check_seconds(path, promised, limits)
-        if promised <= 0 or short or from_zero:
+        # Where there are pauses, libav takes the length of what is played without them.
+        pauses = read_pauses(path) if "mov" in container.format.name else {}
+        if promised <= 0 or short or from_zero or pauses:
             tracks = read_packets(container, chosen, limits, path)
             end = float(max(track.end() for track in tracks.values()))
             measured = max(0.0, end - float(start))
@@ -142,6 +147,7 @@ def read_header(path: Path, limits: Limits) -> Header:
             video=None if video is None else video.index,
             audio=None if audio is None else audio.index,
             notes=tuple(notes),
+            pauses={stream.index: pauses[stream.id] for stream in chosen if stream.id in pauses},
         )
 
 

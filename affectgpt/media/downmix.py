@@ -73,7 +73,7 @@ class Downmix:
         count = layout.nb_channels
         if count <= 2:
             return None
-        names = [channel.name for channel in layout.channels]
+        names = tuple(channel.name for channel in layout.channels)
         if not all(name in WEIGHTS or name[:1] in ("T", "B", "S") for name in names):
             names = USUAL_ORDER.get(count, ())
             order = "the order of 5.1 and 7.1 in WAVE files was taken" if names else "they were averaged"

@@ -14,6 +14,7 @@ from av import FFmpegError
 
 from affectgpt.media.container import Header, allowed_pixels, check_pixels, check_seconds, open_container, pluralize
 from affectgpt.media.display import picture
+from affectgpt.media.edit_list import in_pause
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import Track, demuxed, frames, frames_duration, rate, read_packets
 from affectgpt.media.sampling import Spread, merge_ranges, sample_indices
@@ -47,6 +48,10 @@ def sample_frames(path: Path, header: Header, limits: Limits, count: int, spread
     with open_container(path, limits) as container:
         stream = container.streams[header.video]
         track = read_packets(container, [stream], limits, path)[stream.index]
+        pauses, tick = header.pauses.get(stream.index, ()), float(track.tick)
+        track.positions = {
+            stamp: place for stamp, place in track.positions.items() if not in_pause(pauses, stamp * tick)
+        }
     reader = _Reader(path, header, limits, track)
     images = reader.by_packets(count, spread) or reader.by_frames(count, spread)
     if not images:

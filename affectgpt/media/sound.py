@@ -14,6 +14,7 @@ from av import AudioFrame, AudioResampler
 
 from affectgpt.media.container import Header, check_seconds, open_container, pluralize
 from affectgpt.media.downmix import Downmix
+from affectgpt.media.edit_list import in_pause
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import demuxed, frames
 from affectgpt.media.sampling import Resampling
@@ -43,7 +44,12 @@ def read_waveform(
         stream.codec_context.thread_count = 1
         tick, start = float(stream.time_base), float(header.start)
         resampler = (_Resampler if resampling == "libav" else _SincResampler)(path, rate, downmix)
-        sounding = (frame for frame, _ in frames(demuxed(container, stream), damaged) if frame.samples)
+        pauses = header.pauses.get(stream.index, ())
+        sounding = (
+            frame
+            for frame, _ in frames(demuxed(container, stream), damaged)
+            if frame.samples and not (frame.pts is not None and in_pause(pauses, frame.pts * tick))
+        )
         for frame, successor in pairwise(chain(sounding, [None])):
             _check_rate(path, frame.sample_rate)
             length = frame.samples / frame.sample_rate

@@ -292,3 +292,70 @@ def test_a_late_file_that_ends_early_says_so(tmp_path: Path, make: SimpleNamespa
     clip = Clip.open(path)
     assert 2 < clip.duration < 8
     assert f"the file ends early: {clip.duration:.1f} s of 10.0 s are there" in clip.notes
+
+
+def edit(path: Path, handler: bytes, edits: Sequence[tuple[float, int]]) -> Path:
+    """Give the MP4 file's track of `handler` an edit list: (seconds, first tick of the media, -1 for a pause)."""
+    data = bytearray(path.read_bytes())
+
+    def size_of(place: int) -> int:
+        return int.from_bytes(data[place : place + 4], "big")
+
+    moov = data.index(b"moov") - 4
+    (scale,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)
+    track = moov + 8
+    while data[track + 4 : track + 8] != b"trak" or handler not in data[track : track + size_of(track)]:
+        track += size_of(track)
+    table = struct.pack(">II", 0, len(edits))
+    table += b"".join(struct.pack(">Iihh", round(seconds * scale), first, 1, 0) for seconds, first in edits)
+    box = struct.pack(">I4sI4s", len(table) + 16, b"edts", len(table) + 8, b"elst") + table
+    place = data.index(b"edts", track, track + size_of(track)) - 4
+    grown = len(box) - size_of(place)
+    data[place : place + size_of(place)] = box
+    for outer in (track, moov):
+        data[outer : outer + 4] = (size_of(outer) + grown).to_bytes(4, "big")
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edits", "begins", "length"),
+    [
+        ([(1, -1), (1.5, 0)], 2.0, 2.5),
+        ([(0.5, 0), (1.5, -1), (1, RATE)], 2.0, 3.0),
+        ([(0.5, 0), (9, -1), (0.5, RATE)], 9.5, 10.0),
+        ([(0.5, -1), (0.5, 0), (0.25, -1), (0.25, -1), (1, RATE)], 1.5, 2.5),
+        ([(0.5, RATE // 2), (0.5, 0), (0.5, RATE)], 1.0, 1.5),
+        ([(0.5, RATE)], 0.0, 3.0),
+    ],
+    ids=["late", "paused", "long pause", "two pauses", "repeated", "cut"],
+)
+def test_edit_lists_are_followed(tmp_path: Path, edits: list[tuple[float, int]], begins: float, length: float) -> None:
+    container = CONTAINERS["mp4"]
+    path = write(tmp_path / "a.mp4", container, 0, [(0, 300), (0.5, 300), (1.0, 2000)], flash=0)
+    clip = Clip.open(edit(path, b"soun", edits))
+    waveform = clip.waveform()
+    assert onset(waveform) == pytest.approx(begins + QUIET, abs=NEAR)
+    assert clip.duration == pytest.approx(max(3, length), abs=0.5)
+    assert [note for note in clip.notes if "the sound ends" not in note and "the picture ends" not in note] == []
+    # Pauses are silent.
+    assert waveform is not None
+    clock = 0.0
+    for seconds, first in edits:
+        if first == -1:
+            middle = waveform[round((clock + NEAR) * SAMPLE_RATE) : round((clock + seconds - NEAR) * SAMPLE_RATE)]
+            assert len(middle) and not middle.any()
+        clock += seconds
+
+
+def test_a_pause_in_the_picture_shows_the_frame_before_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", CONTAINERS["mp4"], 0, [(0, 300)], flash=30)
+    # The picture's clock has 12,800 ticks a second.
+    clip = Clip.open(edit(path, b"vide", [(1, 0), (2, -1), (1, 12_800)]))
+    pictures = clip.frames(500)
+    assert pictures is not None
+    gap = np.diff(pictures.times).argmax()
+    assert pictures.times[gap] == pytest.approx(0.96, abs=0.01) and pictures.times[gap + 1] == pytest.approx(
+        3, abs=NEAR
+    )
+    assert flash_time(clip) == pytest.approx(3.2, abs=NEAR)
