@@ -194,16 +194,16 @@ def _choose(container: Any, kind: str, noun: str) -> tuple[Any, list[str]]:
     # The stream flagged default; the one that libav calls best where none or several are.
     # Cover art is a picture of the record, not of the speaker: the file has no picture for us.
     streams = [stream for stream in container.streams if stream.type == kind]
-    shown = [stream for stream in streams if not stream.disposition & stream.disposition.attached_pic]
-    notes = ["the cover art is not used as a picture"] if len(shown) < len(streams) else []
-    readable = [stream for stream in shown if stream.codec_context is not None]
+    candidates = [stream for stream in streams if not stream.disposition & stream.disposition.attached_pic]
+    notes = ["the cover art is not used as a picture"] if len(candidates) < len(streams) else []
+    readable = [stream for stream in candidates if stream.codec_context is not None]
     if not readable:
-        return None, [*notes, f"the {noun} is in a format that cannot be decoded"] if shown else notes
-    flagged = [stream for stream in readable if stream.disposition & stream.disposition.default]
+        return None, [*notes, f"the {noun} is in a format that cannot be decoded"] if candidates else notes
+    defaults = [stream for stream in readable if stream.disposition & stream.disposition.default]
     best = container.streams.best(kind)
-    chosen = best if len(flagged) != 1 and best in readable else (flagged or readable)[0]
-    if len(shown) > 1:
-        notes.append(f"one of {len(shown)} {noun}s in the file is used: stream {chosen.index}")
+    chosen = best if len(defaults) != 1 and best in readable else (defaults or readable)[0]
+    if len(candidates) > 1:
+        notes.append(f"one of {len(candidates)} {noun}s in the file is used: stream {chosen.index}")
     return chosen, notes
 
 

@@ -26,7 +26,7 @@ def picture(frame: Any, packet: Any, pixel_shape: Fraction | None, max_pixels: i
     when not stated. A picture that would have more than `max_pixels` is made smaller, not larger, on its way to square
     pixels.
     """
-    whole, notes = _deinterlace(frame) if frame.interlaced_frame else (frame, [])
+    field, notes = _deinterlace(frame) if frame.interlaced_frame else (frame, [])
     size = {}
     if pixel_shape and abs(pixel_shape - 1) > LEAST_UNEVEN:
         if 1 <= MOST_UNEVEN * pixel_shape <= MOST_UNEVEN**2:
@@ -38,9 +38,9 @@ def picture(frame: Any, packet: Any, pixel_shape: Fraction | None, max_pixels: i
             )
     light = hdr.kind(frame)
     if light is None:
-        image = whole.reformat(format="rgb24", threads=1, **size).to_ndarray()
+        image = field.reformat(format="rgb24", threads=1, **size).to_ndarray()
     else:
-        image = hdr.to_ordinary(whole, size)
+        image = hdr.to_ordinary(field, size)
         notes.append(f"the picture is HDR ({light}): its light was brought to the range of ordinary pictures")
     return np.ascontiguousarray(apply_orientation(image, read_orientation(frame, packet))), notes
 

@@ -53,22 +53,22 @@ def in_pause(pauses: Iterable[Pause], stamp: float) -> bool:
 def _boxes(file: BinaryIO, end: int, opened: tuple[bytes, ...]) -> Iterator[tuple[bytes, int]]:
     # Kind and size of the content of each box up to `end`; instead of a box of the kind that is first in `opened`,
     # those in it. The file stands at the content.
-    place = file.tell()
-    while place + 8 <= end:
-        file.seek(place)
+    offset = file.tell()
+    while offset + 8 <= end:
+        file.seek(offset)
         size, kind = struct.unpack(">I4s", file.read(8))
         head = 8
         if size == 1:
             (size,) = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))
             head = 16
-        size = size or end - place
-        if size < head or place + size > end:
+        size = size or end - offset
+        if size < head or offset + size > end:
             return
         if opened and kind == opened[0]:
-            yield from _boxes(file, place + size, opened[1:])
+            yield from _boxes(file, offset + size, opened[1:])
         else:
             yield kind, size - head
-        place += size
+        offset += size
 
 
 def _pauses(table: bytes, scale: int) -> Iterator[Pause]:

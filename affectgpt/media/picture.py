@@ -50,7 +50,7 @@ def sample_frames(path: Path, header: Header, limits: Limits, count: int, spread
         track = read_packets(container, [stream], limits, path)[stream.index]
         pauses, tick = header.pauses.get(stream.index, ()), float(track.tick)
         track.positions = {
-            stamp: place for stamp, place in track.positions.items() if not in_pause(pauses, stamp * tick)
+            stamp: position for stamp, position in track.positions.items() if not in_pause(pauses, stamp * tick)
         }
     reader = _Reader(path, header, limits, track)
     images = reader.by_packets(count, spread) or reader.by_frames(count, spread)

@@ -125,10 +125,10 @@ class _Timeline:
     def add(self, parts: Iterable[np.ndarray]) -> None:
         """Append resampled sound."""
         for part in parts:
-            rest = part[self.surplus :]
-            self.surplus -= len(part) - len(rest)
-            self.parts.append(rest)
-            self.count += len(rest)
+            audible = part[self.surplus :]
+            self.surplus -= len(part) - len(audible)
+            self.parts.append(audible)
+            self.count += len(audible)
 
     def advance(self, seconds: float) -> None:
         """Move the clock. Raises MediaError when it stands behind what `limits` allow."""

@@ -100,9 +100,9 @@ def write(path: Path, container: Container, offset: float, pieces: Pieces, flash
         if picture is not None:
             for number in range(75):
                 image = np.full((48, 64, 3), 255 * (number == flash), np.uint8)
-                shown = av.VideoFrame.from_ndarray(image, "rgb24")
-                shown.pts, shown.time_base = round(offset * 25) + number, Fraction(1, 25)
-                out.mux(picture.encode(shown))
+                video_frame = av.VideoFrame.from_ndarray(image, "rgb24")
+                video_frame.pts, video_frame.time_base = round(offset * 25) + number, Fraction(1, 25)
+                out.mux(picture.encode(video_frame))
             out.mux(picture.encode(None))
     return path
 
@@ -221,8 +221,8 @@ def test_one_damaged_stamp_does_not_count(tmp_path: Path) -> None:
     path = write_packets(tmp_path / "a.mkv", stamps, [300] * 20 + [2000] * 10)
     data = bytearray(path.read_bytes())
     # A block: number of the track, its stamp within the cluster (16 bits), flags, samples.
-    place = data.index(struct.pack(">BhB", 0x81, 1000, 0x80))
-    data[place + 1 : place + 3] = struct.pack(">h", 25_000)
+    spot = data.index(struct.pack(">BhB", 0x81, 1000, 0x80))
+    data[spot + 1 : spot + 3] = struct.pack(">h", 25_000)
     path.write_bytes(data)
     clip = Clip.open(path)
     assert onset(clip.waveform()) == pytest.approx(2, abs=NEAR)
@@ -277,9 +277,9 @@ def test_another_length_of_matroska_files(tmp_path: Path, make: SimpleNamespace)
     path = make.media(tmp_path / "late.mkv", range(40, 60), b_frames=0)
     assert Clip.open(path).duration == pytest.approx(2, abs=0.01)
     data = bytearray(path.read_bytes())
-    place = data.index(b"\x44\x89\x88") + 3
-    assert struct.unpack(">d", data[place : place + 8])[0] == pytest.approx(6000, abs=10)
-    data[place : place + 8] = struct.pack(">d", 2000.0)
+    spot = data.index(b"\x44\x89\x88") + 3
+    assert struct.unpack(">d", data[spot : spot + 8])[0] == pytest.approx(6000, abs=10)
+    data[spot : spot + 8] = struct.pack(">d", 2000.0)
     path.write_bytes(data)
     clip = Clip.open(path)
     assert clip.duration == pytest.approx(2, abs=0.01) and clip.notes == ["no sound"]
@@ -298,8 +298,8 @@ def edit(path: Path, handler: bytes, edits: Sequence[tuple[float, int]]) -> Path
     """Give the MP4 file's track of `handler` an edit list: (seconds, first tick of the media, -1 for a pause)."""
     data = bytearray(path.read_bytes())
 
-    def size_of(place: int) -> int:
-        return int.from_bytes(data[place : place + 4], "big")
+    def size_of(spot: int) -> int:
+        return int.from_bytes(data[spot : spot + 4], "big")
 
     moov = data.index(b"moov") - 4
     (scale,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)
@@ -309,9 +309,9 @@ def edit(path: Path, handler: bytes, edits: Sequence[tuple[float, int]]) -> Path
     table = struct.pack(">II", 0, len(edits))
     table += b"".join(struct.pack(">Iihh", round(seconds * scale), first, 1, 0) for seconds, first in edits)
     box = struct.pack(">I4sI4s", len(table) + 16, b"edts", len(table) + 8, b"elst") + table
-    place = data.index(b"edts", track, track + size_of(track)) - 4
-    grown = len(box) - size_of(place)
-    data[place : place + size_of(place)] = box
+    spot = data.index(b"edts", track, track + size_of(track)) - 4
+    grown = len(box) - size_of(spot)
+    data[spot : spot + size_of(spot)] = box
     for outer in (track, moov):
         data[outer : outer + 4] = (size_of(outer) + grown).to_bytes(4, "big")
     path.write_bytes(data)

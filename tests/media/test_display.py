@@ -121,8 +121,8 @@ def test_moving_fields(tmp_path: Path, codec: str, count: int) -> None:
         for number in range(60):
             image = np.full((64, 128, 3), 30, np.uint8)
             for parity in (0, 1):
-                place = (2 * number + parity) * 8 % 100
-                image[parity::2, place : place + 20] = 220
+                edge = (2 * number + parity) * 8 % 100
+                image[parity::2, edge : edge + 20] = 220
             frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             graph.vpush(frame)
@@ -138,8 +138,8 @@ def test_moving_fields(tmp_path: Path, codec: str, count: int) -> None:
         assert np.abs(np.diff(grey, axis=0)).mean() < 3
         # The first field of that frame is what is seen.
         lit = np.flatnonzero(grey.mean(axis=0) > 125)
-        place = 2 * round(float(time) * 25) * 8 % 100
-        assert (lit[0], lit[-1] + 1) == pytest.approx((place, place + 20), abs=2)
+        edge = 2 * round(float(time) * 25) * 8 % 100
+        assert (lit[0], lit[-1] + 1) == pytest.approx((edge, edge + 20), abs=2)
     assert any("interlaced" in note for note in clip.notes)
 
 
@@ -157,8 +157,8 @@ def test_hdr_of_any_kind(tmp_path: Path, transfer: str, name: str, signal: float
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx265", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
-        told = f":colorprim={primaries}:colormatrix=bt2020nc" if primaries else ""
-        stream.options = {"x265-params": f"log-level=none:transfer={transfer}{told}"}
+        colours = f":colorprim={primaries}:colormatrix=bt2020nc" if primaries else ""
+        stream.options = {"x265-params": f"log-level=none:transfer={transfer}{colours}"}
         for number in range(3):
             planes = np.full((96, 64), 512, np.uint16)
             planes[:64] = round(64 + 876 * signal)

@@ -99,6 +99,6 @@ def test_channels_without_names(tmp_path: Path, count: int, place: int, level: f
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(values.tobytes())
-    found, notes = peak(tmp_path / "a.wav")
-    assert found == pytest.approx(level, abs=0.005)
+    measured, notes = peak(tmp_path / "a.wav")
+    assert measured == pytest.approx(level, abs=0.005)
     assert notes == [f"the file does not say which of its {count} channels is which: {order}"]
