@@ -359,3 +359,10 @@ def test_a_pause_in_the_picture_shows_the_frame_before_it(tmp_path: Path) -> Non
         3, abs=NEAR
     )
     assert flash_time(clip) == pytest.approx(3.2, abs=NEAR)
+
+
+def test_a_clip_whose_stamps_begin_at_10_s_lasts_2_s() -> None:
+    clip = Clip.open(Path(__file__).parent / "files" / "mkv_starts_at_10s.mkv")
+    pictures = clip.frames(2)
+    assert pictures is not None and pictures.times.max() < 2
+    assert clip.duration == pytest.approx(2, abs=0.01) and clip.notes == ["no sound"]
