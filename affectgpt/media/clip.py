@@ -41,8 +41,9 @@ class Clip:
     """A media file: video, audio or a still picture, in any format that libav knows.
 
     - `path`: the file.
-    - `duration`: seconds, as the header states; measured from the packets when the header states none or the file
-      was cut off. 0 or one frame's length for a still picture. A separate sound does not change it.
+    - `duration`: seconds from the first stamp on, as the header states; measured from the packets when the header
+      states none, or the last stamp only, or the file was cut off. 0 or one frame's length for a still picture. A
+      separate sound does not change it.
     - `has_video`, `has_audio`: what there is. Cover art is no video. A still picture is a video of one frame.
     - `subtitle`: what was said, "" when unknown.
     - `notes`: what a reader should know of this file (no sound, damage, no face found). It grows as the clip is read.
@@ -152,8 +153,10 @@ class Clip:
         Frame i of n is the one on screen at `start + (i + 0.5) * length / n`: the last whose time is not later. Start
         and length are those of the frames themselves (the sound may be longer); times are the frames' own stamps, so a
         variable frame rate is honoured. No frame is repeated: a clip with fewer frames, or one that shows a single
-        frame at several of these times, gives fewer than `count`. Rotation and mirroring stated in the file are
-        applied. Frames that cannot be decoded are left out before choosing, with a note.
+        frame at several of these times, gives fewer than `count`. Rotation, mirroring and the shape of pixels stated in
+        the file are applied: pixels are square. Of interlaced frames the first field is shown, and HDR is brought to
+        the light of ordinary pictures (203 nits are nearly white), both with a note. Frames that cannot be decoded are
+        left out before choosing, with a note.
 
         With `spread: released`, as the released AffectGPT chooses: frame i of n is number `i * T / n` of the clip's T
         frames, rounded down.
@@ -202,9 +205,15 @@ class Clip:
     def waveform(self, resampling: Resampling = "libav") -> np.ndarray | None:
         """The sound, float32 `[S]`, mono, 16 kHz, in [-1, 1]; None when there is none or none can be decoded.
 
-        Resampled first, then the channels are averaged. Sample 0 is the clip's start: a sound that begins later than
-        the picture is preceded by silence. Samples that are not finite become 0, samples beyond full scale are cut;
-        both with a note. Damaged packets are skipped with a note, and the sound behind them moves forward.
+        Resampled first, then two channels are averaged. More than two are added with the weights of ITU-R BS.775-3
+        (centre 1, front 0.71, surround 0.5, LFE 0), then the whole is made as quiet as the loudest of them at its peak
+        if it is louder; a file that does not say which channel is which gives a note. So do channels that cancel.
+
+        Sample 0 is the clip's start, and every sample is where its stamp says: a sound that begins later than the
+        picture is preceded by silence, and gaps above 0.05 s are silent. Where stamps go back, what was heard already
+        is left out; by more than 1 s, the sound goes on instead, for the clock is then a new one. Stamps that neither
+        the next one nor the clip's length confirms do not count. All with a note. Damaged packets are skipped with a
+        note. Samples that are not finite become 0, samples beyond full scale are cut; both with a note.
 
         `resampling: sinc` takes torchaudio's windowed sinc (of its default width) instead of libav's filter.
         """

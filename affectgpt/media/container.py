@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from affectgpt.media.edit_list import Pause, read_pauses
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import read_packets
 from affectgpt.registry.errors import MediaError
@@ -18,13 +19,20 @@ from affectgpt.registry.errors import MediaError
 SECOND = 1_000_000
 BUFFER_BYTES = 2**16
 
+COUNTED_FROM_ZERO = ("matroska", "ogg", "nut")
+"""Formats whose headers state where the last stamp ends, not how long the clip is: libav passes that on."""
+
+UNCERTAINTY = 0.05
+"""Seconds by which a length may differ from the stamps: they are rounded, and encoders delay what they encode."""
+
 
 @dataclass(frozen=True)
 class Header:
     """What is known of a file without decoding it.
 
     `start` is the file's own clock at the clip's time 0, seconds; `duration` seconds; `video` and `audio` are stream
-    indexes, None without; `notes` say what a reader should know.
+    indexes, None without; `notes` say what a reader should know. `pauses`: stream index -> when its edit list plays
+    nothing, seconds on the file's own clock.
     """
 
     start: Fraction
@@ -32,6 +40,7 @@ class Header:
     video: int | None
     audio: int | None
     notes: tuple[str, ...]
+    pauses: Mapping[int, Sequence[Pause]] = field(default_factory=dict)
 
 
 class _Bytes:
@@ -88,10 +97,9 @@ def read_header(path: Path, limits: Limits) -> Header:
     """Check `path` and read its header. Decodes nothing; raises MediaError for whatever cannot be a clip."""
     _check_file(path, limits)
     with open_container(path, limits) as container:
-        video, notes = _video(container)
-        audio = container.streams.best("audio")
-        if audio is not None and audio.codec_context is None:
-            audio, notes = None, [*notes, "the sound is in a format that cannot be decoded"]
+        video, notes = _choose(container, "video", "picture")
+        audio, sound_notes = _choose(container, "audio", "sound")
+        notes += sound_notes
         chosen = [stream for stream in (video, audio) if stream is not None]
         if not chosen:
             raise MediaError(
@@ -107,13 +115,21 @@ def read_header(path: Path, limits: Limits) -> Header:
         starts = [stream.start_time * Fraction(stream.time_base) for stream in chosen if stream.start_time is not None]
         start = min(starts, default=Fraction(0))
         promised = (container.duration or 0) / SECOND
-        if promised > 0:
-            check_seconds(path, promised, limits)
         measured = promised
         short = _is_truncated(container, chosen)
-        if promised <= 0 or short:
+        from_zero = start > UNCERTAINTY and any(name in container.format.name for name in COUNTED_FROM_ZERO)
+        if promised > 0 and not from_zero:
+            check_seconds(path, promised, limits)
+        # Where there are pauses, libav takes the length of what is played without them.
+        pauses = read_pauses(path) if "mov" in container.format.name else {}
+        if promised <= 0 or short or from_zero or pauses:
             tracks = read_packets(container, chosen, limits, path)
-            measured = max(0.0, float(max(track.end() for track in tracks.values()) - start))
+            end = float(max(track.end() for track in tracks.values()))
+            measured = max(0.0, end - float(start))
+            # Some writers of these formats count from the first stamp all the same: then the end lies behind it.
+            if from_zero and end <= promised + UNCERTAINTY:
+                promised -= float(start)
+            short = short or (from_zero and promised - measured > 0.5)
             check_seconds(path, measured, limits)
         if short and measured <= 0:
             raise MediaError(
@@ -131,6 +147,7 @@ def read_header(path: Path, limits: Limits) -> Header:
             video=None if video is None else video.index,
             audio=None if audio is None else audio.index,
             notes=tuple(notes),
+            pauses={stream.index: pauses[stream.id] for stream in chosen if stream.id in pauses},
         )
 
 
@@ -173,17 +190,21 @@ def _check_file(path: Path, limits: Limits) -> None:
         )
 
 
-def _video(container: Any) -> tuple[Any, list[str]]:
+def _choose(container: Any, kind: str, noun: str) -> tuple[Any, list[str]]:
+    # The stream flagged default; the one that libav calls best where none or several are.
     # Cover art is a picture of the record, not of the speaker: the file has no picture for us.
-    notes = []
-    for stream in container.streams.video:
-        if stream.disposition & stream.disposition.attached_pic:
-            notes.append("the cover art is not used as a picture")
-        elif stream.codec_context is None:
-            notes.append("the picture is in a format that cannot be decoded")
-        else:
-            return stream, notes
-    return None, sorted(set(notes))
+    streams = [stream for stream in container.streams if stream.type == kind]
+    candidates = [stream for stream in streams if not stream.disposition & stream.disposition.attached_pic]
+    notes = ["the cover art is not used as a picture"] if len(candidates) < len(streams) else []
+    readable = [stream for stream in candidates if stream.codec_context is not None]
+    if not readable:
+        return None, [*notes, f"the {noun} is in a format that cannot be decoded"] if candidates else notes
+    defaults = [stream for stream in readable if stream.disposition & stream.disposition.default]
+    best = container.streams.best(kind)
+    chosen = best if len(defaults) != 1 and best in readable else (defaults or readable)[0]
+    if len(candidates) > 1:
+        notes.append(f"one of {len(candidates)} {noun}s in the file is used: stream {chosen.index}")
+    return chosen, notes
 
 
 def _kinds(container: Any) -> str:

@@ -26,13 +26,6 @@ _EXIF_START = re.compile(rb"(?:Exif\0\0|eXIf|EXIF.{4})(?=II\*\0|MM\0\*)", re.DOT
 _ROTATION: dict[int, Orientation] = {0: _EXIF[1], 1: _EXIF[8], 2: _EXIF[3], 3: _EXIF[6]}
 
 
-def picture(frame: Any, packet: Any) -> np.ndarray:
-    """A decoded frame as uint8 RGB `[H, W, 3]`, upright. `packet` is the one the decoder was fed last."""
-    return np.ascontiguousarray(
-        apply_orientation(frame.reformat(format="rgb24", threads=1).to_ndarray(), read_orientation(frame, packet))
-    )
-
-
 def read_orientation(frame: Any, packet: Any) -> Orientation:
     """How the file says `frame` is to be turned and mirrored."""
     try:

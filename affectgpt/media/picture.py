@@ -13,8 +13,9 @@ import numpy as np
 from av import FFmpegError
 
 from affectgpt.media.container import Header, allowed_pixels, check_pixels, check_seconds, open_container, pluralize
+from affectgpt.media.display import picture
+from affectgpt.media.edit_list import in_pause
 from affectgpt.media.limits import Limits
-from affectgpt.media.orientation import picture
 from affectgpt.media.packets import Track, demuxed, frames, frames_duration, rate, read_packets
 from affectgpt.media.sampling import Spread, merge_ranges, sample_indices
 from affectgpt.registry.errors import MediaError
@@ -36,9 +37,10 @@ class SampledFrames:
 
 @dataclass(frozen=True, eq=False)
 class _DecodedFrame:
-    # One decoded frame, and whether the decoder had to guess parts of it.
+    # One decoded frame, whether the decoder had to guess parts of it, and what a reader should know.
     image: np.ndarray
     guessed: bool
+    notes: list[str]
 
 
 def sample_frames(path: Path, header: Header, limits: Limits, count: int, spread: Spread) -> SampledFrames:
@@ -46,6 +48,10 @@ def sample_frames(path: Path, header: Header, limits: Limits, count: int, spread
     with open_container(path, limits) as container:
         stream = container.streams[header.video]
         track = read_packets(container, [stream], limits, path)[stream.index]
+        pauses, tick = header.pauses.get(stream.index, ()), float(track.tick)
+        track.positions = {
+            stamp: position for stamp, position in track.positions.items() if not in_pause(pauses, stamp * tick)
+        }
     reader = _Reader(path, header, limits, track)
     images = reader.by_packets(count, spread) or reader.by_frames(count, spread)
     if not images:
@@ -58,7 +64,7 @@ def sample_frames(path: Path, header: Header, limits: Limits, count: int, spread
         )
     origin = header.start if max(images) >= header.start else min(images)
     guessed = sum(image.guessed for image in images.values())
-    notes = []
+    notes = list(dict.fromkeys(note for image in images.values() for note in image.notes))
     if track.damaged:
         notes.append(f"the picture is damaged: {pluralize(len(track.damaged), 'packet')} could not be read")
     if guessed:
@@ -130,7 +136,7 @@ class _Reader:
             stream = self._stream(container)
             for ordinal, (frame, packet) in enumerate(frames(demuxed(container, stream), self.track.damaged)):
                 if ordinal in stamp_of_ordinal:
-                    images[stamp_of_ordinal[ordinal]] = self._to_frame(frame, packet)
+                    images[stamp_of_ordinal[ordinal]] = self._to_frame(frame, packet, stream)
                 if len(images) == len(stamp_of_ordinal):
                     break
         return dict(sorted(images.items()))
@@ -159,7 +165,7 @@ class _Reader:
                 for frame, packet in frames(packets, self.track.damaged):
                     if frame.pts in pending:
                         pending.remove(frame.pts)
-                        images[frame.pts] = self._to_frame(frame, packet)
+                        images[frame.pts] = self._to_frame(frame, packet, stream)
                     if previous is not None and frame.pts is not None and frame.pts <= previous:
                         self.track.complete = False
                         return images
@@ -181,9 +187,10 @@ class _Reader:
             return None
         return _chain(head, packets)
 
-    def _to_frame(self, frame: Any, packet: Any) -> _DecodedFrame:
+    def _to_frame(self, frame: Any, packet: Any, stream: Any) -> _DecodedFrame:
         check_pixels(self.path, frame.width, frame.height, self.limits)
-        return _DecodedFrame(picture(frame, packet), frame.is_corrupt)
+        image, notes = picture(frame, packet, stream.sample_aspect_ratio, self.limits.max_pixels)
+        return _DecodedFrame(image, frame.is_corrupt, notes)
 
     def _stream(self, container: Any) -> Any:
         stream = container.streams[self.header.video]

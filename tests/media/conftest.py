@@ -109,9 +109,10 @@ def write_wave(path: Path, wave: np.ndarray, rate: int, *, layout: str = "mono",
     """`wave` [C, S] float32 as a WAV file."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
-        for frame in audio_frames(wave, rate, layout):
-            packed = av.AudioFrame.from_ndarray(frame.to_ndarray().T.reshape(1, -1).copy(), "flt", layout)
-            packed.sample_rate, packed.pts, packed.time_base = rate, frame.pts, frame.time_base
+        for start in range(0, wave.shape[1], 1024):
+            samples = wave[:, start : start + 1024].T.reshape(1, -1).copy()
+            packed = av.AudioFrame.from_ndarray(samples, "flt", layout)
+            packed.sample_rate, packed.pts, packed.time_base = rate, start, Fraction(1, rate)
             out.mux(stream.encode(packed))
         out.mux(stream.encode(None))
     return path

@@ -12,8 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from affectgpt.media import Clip, Limits
 from affectgpt.registry.errors import MediaError
@@ -256,3 +258,40 @@ def test_a_frame_larger_than_its_header_says_is_refused(tmp_path: Path, make: Si
     clip = Clip.open(path, limits=Limits(max_pixels=64 * 64))
     with pytest.raises(MediaError, match="picture is too large"):
         clip.frames(60)
+
+
+def two_sounds(path: Path, flagged: list[int]) -> Path:
+    """300 Hz and 2 kHz in one file; `flagged` are default."""
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream("pcm_s16le", rate=16000, layout="mono") for _ in range(2)]
+        for index, stream in enumerate(streams):
+            stream.disposition = Disposition.default if index in flagged else Disposition(0)
+        for stream, hertz in zip(streams, (300, 2000), strict=True):
+            tone = 16000 * np.sin(2 * np.pi * hertz * np.arange(16000) / 16000)
+            frame = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("flagged", "index"), [([1], 1), ([0], 0), ([], 0), ([0, 1], 0)])
+def test_the_sound_flagged_default_is_heard(tmp_path: Path, flagged: list[int], index: int) -> None:
+    clip = Clip.open(two_sounds(tmp_path / "two.mkv", flagged))
+    waveform = clip.waveform()
+    assert waveform is not None
+    hertz = np.abs(np.fft.rfft(waveform)).argmax() * 16000 / len(waveform)
+    assert hertz == pytest.approx((300, 2000)[index], abs=2)
+    assert clip.notes == [f"one of 2 sounds in the file is used: stream {index}", "no picture"]
+
+
+def test_a_sound_that_cannot_be_decoded_gives_way_to_one_that_can(tmp_path: Path) -> None:
+    # As phones write it: a default sound in a format that few know, and another one.
+    path = two_sounds(tmp_path / "two.mkv", [0])
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"A_PCM/INT/LIT", b"A_NEW/FORMAT1", 1))
+    clip = Clip.open(path)
+    waveform = clip.waveform()
+    assert waveform is not None
+    assert np.abs(np.fft.rfft(waveform)).argmax() * 16000 / len(waveform) == pytest.approx(2000, abs=2)
+    assert "one of 2 sounds in the file is used: stream 1" in clip.notes

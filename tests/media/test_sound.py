@@ -25,7 +25,7 @@ def test_a_tone_keeps_its_pitch_its_level_and_its_length(
     waveform = Clip.open(make.wave(tmp_path / "a.wav", np.tile(wave, (channels, 1)), rate, layout=layout)).waveform()
     assert waveform is not None and waveform.dtype == np.float32 and waveform.shape == (SAMPLE_RATE,)
     assert loudest(waveform) == pytest.approx(500, abs=1)
-    # The average of equal channels is the channel: not the sum that a weighted downmix in float would give.
+    # Equal channels are as loud together as each alone: not the sum that a weighted downmix in float would give.
     assert np.abs(waveform[500:-500]).max() == pytest.approx(0.9, abs=0.01)
 
 
