@@ -2,12 +2,14 @@
 
 Only words of degree ("very", "有点") and words that say no more than that something is felt ("feeling", "情绪") are
 dropped. A denied label ("not happy", "不太高兴") keeps its denial, so it is never taken for the opposite. Nor is 被
-dropped: one at whom mockery is aimed ("被嘲笑") does not feel it.
+dropped: one at whom mockery is aimed ("被嘲笑") does not feel it. Traditional Chinese is also looked up as simplified.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from affectgpt.lexicon.families import simplified
 
 LONGEST_LABEL = 100
 
@@ -61,7 +63,8 @@ def lookup_forms(label: str) -> Iterator[str]:
     """`label` itself, then shorter and shorter forms of it. Nothing for a label longer than `LONGEST_LABEL`."""
     if len(label) > LONGEST_LABEL:
         return
-    distinct = {normalize_spelling(label): None}  # a dict keeps the order
+    spelling = normalize_spelling(label)
+    distinct = dict.fromkeys((spelling, simplified(spelling)))  # a dict keeps the order
     queue = list(distinct)
     for form in queue:
         if not form:
