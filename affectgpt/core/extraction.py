@@ -94,7 +94,10 @@ class CheckedExtractor:
         if not isinstance(extractions, list) or len(extractions) != len(answers):
             amount = f"{len(extractions)} results" if isinstance(extractions, list) else type(extractions).__name__
             raise PluginError(
-                "a plugin must give one result per text", where=where, found=amount, expected=f"a list of {len(answers)}"
+                "a plugin must give one result per text",
+                where=where,
+                found=amount,
+                expected=f"a list of {len(answers)}",
             )
         results = [Extraction(error=UNFINISHED)] * len(texts)
         for index, extraction in zip(answers, extractions, strict=True):

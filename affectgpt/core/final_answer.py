@@ -14,7 +14,8 @@ UNFINISHED = "the text ends within its reasoning, before an answer"
 
 _TOPIC = (
     r"(?!no[_ ])(?:[a-z0-9]{1,20}[:_])?(?:think(?:ing)?|thoughts?|thought[ _-]process|reason(?:ing)?|reflect(?:ion)?"
-    r"|analysis|scratch[ _-]?pad|chain[ _-]of[ _-]thoughts?|cot|(?:inner|internal)[ _-](?:monologue|thoughts?|reasoning)"
+    r"|analysis|scratch[ _-]?pad|chain[ _-]of[ _-]thoughts?|cot"
+    r"|(?:inner|internal)[ _-](?:monologue|thoughts?|reasoning)"
     r"|思考(?:过程|過程)?|推理(?:过程|過程)?|反思)"
 )
 _GAP = r"\s{0,9}"
@@ -49,9 +50,7 @@ _CLOSING = (
     r"|\A\s*Thinking\.\.\.\n(?s:.*)\n\.\.\.done thinking\."
 )
 _MARK = re.compile(f"(?P<closing>{_CLOSING})|{_OPENING}", re.IGNORECASE)
-_TOKEN = re.compile(
-    rf"{_CLOSING}|{_OPENING}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE
-)
+_TOKEN = re.compile(rf"{_CLOSING}|{_OPENING}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE)
 _END = re.compile(r"<\|(?:return|end|call)\|>\Z")
 _NAMED = r"(?:(?:final|my)[ _-]?)?(?:answer|response|output|solution|conclusion)|final|答案|回答"
 _ANSWER_OPENED = re.compile(
@@ -95,9 +94,7 @@ def final_answer(text: str) -> str | None:
 
 def open_mark(text: str) -> str:
     """The mark that opens the reasoning within which `text` ends, "" when it does not end in reasoning."""
-    mark = None
-    for mark in _MARK.finditer(text):
-        pass
+    mark = _last(_MARK, text)
     return mark[0] if mark is not None and mark["closing"] is None else ""
 
 
@@ -114,17 +111,18 @@ def _without_end(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    opened = None
-    for opened in _ANSWER_OPENED.finditer(text):
-        pass
+    opened = _last(_ANSWER_OPENED, text)
     closed = _ANSWER_CLOSED.search(text, opened.end() if opened else 0)
     # A wrapper that is opened only is one where nothing stands before it: "<answer> happy", cut at its longest length.
     if closed or (opened and not text[: opened.start()].strip()):
         text = text[opened.end() if opened else 0 : closed.start() if closed else len(text)]
-    boxed = None
-    for boxed in _BOXED.finditer(text):
-        pass
+    boxed = _last(_BOXED, text)
     return text if boxed is None else _FONT.sub(r"\1", _to_closing_brace(text[boxed.end() :]))
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    matches = list(pattern.finditer(text))
+    return matches[-1] if matches else None
 
 
 def _to_closing_brace(text: str) -> str:

@@ -122,8 +122,9 @@ class LexiconTokenizer:
                 _plant(self.phrases, word.split())
 
     def tokens(self, text: str) -> list[Token]:
-        """The tokens of `text` in order, in simplified characters. Blanks are dropped; line ends in a row are one token.
+        """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token.
 
+        Traditional Chinese characters become simplified ones.
         A single quotation mark in front of a word is "‘", one behind a word "'"; those inside of words stay there.
         """
         pieces = _TOKEN.findall(_OPENED.sub("‘", simplified(text.lower()).translate(_PLAIN)))

@@ -7,15 +7,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from affectgpt.plugins.extractors.checklists import says_absent
 from affectgpt.plugins.extractors.lexicon_lists import is_heading
 
 _DECODER = json.JSONDecoder()
+_VERDICTS = frozenset({"present", "presence", "detected", "exists", "value", "score", "answer", "intensity"})
 _HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
 
 
 def json_as_text(text: str) -> str:
     """Replace JSON objects in `text`: one "emotion: ..." line per field with a heading key, and nothing else.
 
+    An object with a verdict beside its heading ({"emotion": "anger", "present": false}) names nothing that is absent.
     Without such a field, the text without the objects. Objects may be in a list or between words (a code fence).
     Malformed JSON stays as text.
     """
@@ -41,10 +44,17 @@ def _texts_under_headings(value: Any) -> Iterator[str]:
         if isinstance(value, list):
             stack.extend(reversed(value))
         elif isinstance(value, dict):
-            for key, inner in value.items():
+            for key, inner in value.items() if not _is_absent(value) else ():
                 if is_heading(_HUMP.sub(" ", key).lower()) and (texts := _texts(inner)):
                     yield ", ".join(texts)
             stack.extend(inner for inner in reversed(value.values()) if isinstance(inner, dict | list))
+
+
+def _is_absent(fields: dict[str, Any]) -> bool:
+    return any(
+        key.lower() in _VERDICTS and isinstance(value, str | int | float) and says_absent(str(value))
+        for key, value in fields.items()
+    )
 
 
 def _texts(value: Any) -> list[str]:

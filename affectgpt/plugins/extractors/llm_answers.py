@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction
+from affectgpt.core.final_answer import UNFINISHED, final_answer
+from affectgpt.lexicon.families import simplified
+from affectgpt.plugins.extractors.checklists import checklist_items
 
 LONGEST_LABEL = 40
 MOST_WORDS = 4
@@ -26,6 +29,7 @@ _PREFIX_WORDS = (
     "all answer are clearly detected emotion emotional emotions expressed extracted final found here identifiable"
     " identified is json label labels list output response result results state states the these words word"
 )
+_HEADINGS = frozenset(_PREFIX_WORDS.split()) | {"and", "checklist", "presence", "present", "score", "value"}
 # Outside a list, words that make a sentence and no emotion: "I cannot tell", "not specified".
 _SENTENCE = (
     "a am an and any are as be been but can can't cannot can’t clear could description do does don't don’t emotion"
@@ -68,10 +72,16 @@ class LLMAnswer:
 
 
 def read_emotions(answer: LLMAnswer) -> Extraction:
-    """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:"."""
+    """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:".
+
+    Of a checklist ("anger: no, joy: yes"), those that are there. Traditional Chinese is given as simplified.
+    """
     if answer.refused:
         return _refusal(answer)
-    text = answer.text.strip()
+    text = final_answer(answer.text)
+    if text is None:
+        return _unreadable(UNFINISHED, answer)
+    text = text.strip()
     fence = _FENCE.fullmatch(text)
     text = fence[1].strip() if fence else text
     prefix = _PREFIX.match(text)
@@ -82,11 +92,12 @@ def read_emotions(answer: LLMAnswer) -> Extraction:
         return _unreadable(_CUT, answer)
     if not text:
         return _unreadable("the answer is empty", answer)
+    checked = _checked(text)
     is_list = text[0] == "["
-    items = _parse_list(text) if is_list else _split_at_commas(text)
+    items = checked if checked is not None else _parse_list(text) if is_list else _split_at_commas(text)
     if items is None:
         return _unreadable("the answer is no list of emotion words", answer)
-    written = [" ".join(item.lower().split()) for item in items]
+    written = [" ".join(simplified(item).lower().split()).rstrip(".。") for item in items]
     labels = [label for label in written if not _NONE.fullmatch(label)]
     for label in labels:
         if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label) or _is_no_label(label, is_list):
@@ -98,9 +109,13 @@ def read_sentiment(answer: LLMAnswer) -> Extraction:
     """Exactly one of the three words; case, quotes and punctuation around it do not count."""
     if answer.refused:
         return _refusal(answer)
-    word = re.sub(r"^[\W_]+|[\W_]+$", "", answer.text).lower()
+    text = final_answer(answer.text)
     if answer.cut:
         return _unreadable(_CUT, answer)
+    if text is None:
+        return _unreadable(UNFINISHED, answer)
+    checked = _checked(text) or []
+    word = checked[0].lower() if len(checked) == 1 else re.sub(r"^[\W_]+|[\W_]+$", "", text).lower()
     if word in SENTIMENTS:
         return Extraction((word,))
     return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", answer)
@@ -108,6 +123,19 @@ def read_sentiment(answer: LLMAnswer) -> Extraction:
 
 def _is_no_label(label: str, is_list: bool) -> bool:
     return bool(_NO_LABEL.fullmatch(label) or (not is_list and _REPLY.fullmatch(label)))
+
+
+def _checked(text: str) -> list[str] | None:
+    """What is there of a checklist of yes and no; None for anything else, also for one with degrees or scores."""
+    items = [item for item in checklist_items(text) if item.name.lower() not in _HEADINGS]
+    remainder, position = "", 0
+    for item in items:
+        remainder, position = remainder + text[position : item.start] + " ", item.end
+    words = set(re.findall(r"\w+", (remainder + text[position:]).lower()))
+    is_prose = not words <= _HEADINGS or (len(items) == 1 and items[0].bare)
+    if not items or is_prose or not all(item.plain for item in items):
+        return None
+    return [item.name for item in items if item.share]
 
 
 def _parse_list(text: str) -> list[str] | None:
