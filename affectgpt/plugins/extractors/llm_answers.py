@@ -17,8 +17,11 @@ from affectgpt.plugins.extractors.checklists import checklist_items
 LONGEST_LABEL = 40
 MOST_WORDS = 4
 LONGEST_CHINESE = 4
+_SHORTEST_NAME = 3
+"""Letters of a name in a checklist: "a: n" is none."""
 _HEAD = 80
 _CUT = "the answer is cut at its longest length"
+_CUT_REASONING = "the answer is cut within its reasoning; `reasoning_tokens` gives it more room"
 _WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
 _LABEL = re.compile(rf"{_WORD}(?:[ -]{_WORD}){{0,{MOST_WORDS - 1}}}")
 _QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'"
@@ -76,49 +79,41 @@ def read_emotions(answer: LLMAnswer) -> Extraction:
 
     Of a checklist ("anger: no, joy: yes"), those that are there. Traditional Chinese is given as simplified.
     """
-    if answer.refused:
-        return _refusal(answer)
-    text = final_answer(answer.text)
-    if text is None:
-        return _unreadable(UNFINISHED, answer)
-    text = text.strip()
+    reply = final_answer(answer.text)
+    if answer.refused or answer.cut or reply is None:
+        return _no_answer(answer, reply)
+    text = reply.strip()
     fence = _FENCE.fullmatch(text)
     text = fence[1].strip() if fence else text
     prefix = _PREFIX.match(text)
     if prefix and set(prefix[1].lower().split()) <= set(_PREFIX_WORDS.split()):
         text = text[prefix.end() :]
     text = text.removesuffix(".").strip()
-    if answer.cut:
-        return _unreadable(_CUT, answer)
     if not text:
-        return _unreadable("the answer is empty", answer)
+        return _unreadable("the answer is empty", reply)
     checked = _checked(text)
     is_list = text[0] == "["
     items = checked if checked is not None else _parse_list(text) if is_list else _split_at_commas(text)
     if items is None:
-        return _unreadable("the answer is no list of emotion words", answer)
+        return _unreadable("the answer is no list of emotion words", reply)
     written = [" ".join(simplified(item).lower().split()).rstrip(".。") for item in items]
     labels = [label for label in written if not _NONE.fullmatch(label)]
     for label in labels:
         if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label) or _is_no_label(label, is_list):
-            return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", answer)
+            return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", reply)
     return Extraction(tuple(dict.fromkeys(labels)))
 
 
 def read_sentiment(answer: LLMAnswer) -> Extraction:
     """Exactly one of the three words; case, quotes and punctuation around it do not count."""
-    if answer.refused:
-        return _refusal(answer)
     text = final_answer(answer.text)
-    if answer.cut:
-        return _unreadable(_CUT, answer)
-    if text is None:
-        return _unreadable(UNFINISHED, answer)
+    if answer.refused or answer.cut or text is None:
+        return _no_answer(answer, text)
     checked = _checked(text) or []
     word = checked[0].lower() if len(checked) == 1 else re.sub(r"^[\W_]+|[\W_]+$", "", text).lower()
     if word in SENTIMENTS:
         return Extraction((word,))
-    return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", answer)
+    return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", text)
 
 
 def _is_no_label(label: str, is_list: bool) -> bool:
@@ -127,7 +122,7 @@ def _is_no_label(label: str, is_list: bool) -> bool:
 
 def _checked(text: str) -> list[str] | None:
     """What is there of a checklist of yes and no; None for anything else, also for one with degrees or scores."""
-    items = [item for item in checklist_items(text) if item.name.lower() not in _HEADINGS]
+    items = [item for item in checklist_items(text) if item.name.lower() not in _HEADINGS and _is_word(item.name)]
     remainder, position = "", 0
     for item in items:
         remainder, position = remainder + text[position : item.start] + " ", item.end
@@ -136,6 +131,10 @@ def _checked(text: str) -> list[str] | None:
     if not items or is_prose or not all(item.plain for item in items):
         return None
     return [item.name for item in items if item.share]
+
+
+def _is_word(name: str) -> bool:
+    return len(name) >= _SHORTEST_NAME or bool(_IDEOGRAPH.match(name))
 
 
 def _parse_list(text: str) -> list[str] | None:
@@ -171,11 +170,15 @@ def _split_at_commas(text: str) -> list[str] | None:
     return None if is_prose or "\n" in text else items
 
 
-def _refusal(answer: LLMAnswer) -> Extraction:
-    return Extraction(error=f"the server refuses the question: {answer.refused}")
+def _no_answer(answer: LLMAnswer, text: str | None) -> Extraction:
+    if answer.refused:
+        return Extraction(error=f"the server refuses the question: {answer.refused}")
+    if text is None:
+        return _unreadable(_CUT_REASONING if answer.cut else UNFINISHED, answer.text)
+    return _unreadable(_CUT, text)
 
 
-def _unreadable(why: str, answer: LLMAnswer) -> Extraction:
-    head = answer.text.strip()
+def _unreadable(why: str, text: str) -> Extraction:
+    head = text.strip()
     head = head if len(head) <= _HEAD else head[: _HEAD - 3] + "..."
     return Extraction(error=f"{why}: {head!r}")

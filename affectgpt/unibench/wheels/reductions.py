@@ -2,7 +2,8 @@
 
 Only words of degree ("very", "有点") and words that say no more than that something is felt ("feeling", "情绪") are
 dropped. A denied label ("not happy", "不太高兴") keeps its denial, so it is never taken for the opposite. Nor is 被
-dropped: one at whom mockery is aimed ("被嘲笑") does not feel it. Traditional Chinese is also looked up as simplified.
+dropped: one at whom mockery is aimed ("被嘲笑") does not feel it. Traditional Chinese is also looked up as simplified,
+and "sad." as "sad".
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ _ADVERBS = frozenset(
     )
 )
 MOST_FORMS = 32
+_PUNCTUATION = " .,;:!?。，；：！？…"
 
 
 def lookup_forms(label: str) -> Iterator[str]:
@@ -64,7 +66,9 @@ def lookup_forms(label: str) -> Iterator[str]:
     if len(label) > LONGEST_LABEL:
         return
     spelling = normalize_spelling(label)
-    distinct = dict.fromkeys((spelling, simplified(spelling)))  # a dict keeps the order
+    in_simplified = simplified(spelling)
+    # a dict keeps the order
+    distinct = dict.fromkeys((spelling, in_simplified, in_simplified.rstrip(_PUNCTUATION)))
     queue = list(distinct)
     for form in queue:
         if not form:
