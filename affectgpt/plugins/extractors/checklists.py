@@ -1,7 +1,7 @@
 """Answers that are a checklist, which says of each emotion whether it is there: "anger: no, joy: yes". No torch.
 
 As a sentence, a list, a table, a list of tasks or JSON: "Anger: no. Joy: yes.", "anger=0; joy=1", "| anger | ✗ |",
-"- [x] joy", '{"anger": false}', "愤怒：否，快乐：是".
+"- [x] joy", '{"anger": false}', "愤怒：否，快乐：是", or a row of names over a row of values.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from affectgpt.lexicon.families import simplified
 
 _ABSENT = (
-    "not present, not detected, not found, not observed, not shown, not evident, not applicable, not at all, none, "
-    "nope, not, no, nil, null, absent, false, undetected, missing, unlikely, zero, n/a, n, f, ✗, ✘, ×, ❌, ☐, 不存在, "
-    "未出现, 未检测到, 未检出, 没有, 不是, 错误, 否, 无, 不, 没, 未, 假"
+    "not present, not detected, not found, not observed, not shown, not evident, not applicable, not expressed, "
+    "not mentioned, not indicated, not visible, not apparent, not identified, not felt, not at all, none, nope, not, "
+    "no evidence, no signs, no sign, no indication, no, nil, null, absent, false, undetected, missing, unlikely, "
+    "zero, n/a, n, f, ✗, ✘, ✕, ✖, ×, ❌, ☐, ⬜, 👎, 不存在, 未出现, 未检测到, 未检出, 没有, 不是, 错误, 否, 无, 不, "
+    "没, 未, 假"
 )
 _PRESENT = (
-    "yes, yep, yeah, true, present, detected, observed, shown, evident, y, t, ✓, ✔, ✅, ☑, √, 存在, 是, 有, 真, 对"
+    "yes, yep, yeah, true, present, detected, observed, shown, evident, y, t, ✓, ✔, ✅, ☑, √, 👍, 存在, 是, 有, 真, 对"
 )
 _DEGREE = (
     "low, mild, weak, slight, faint, some, medium, moderate, high, strong, intense, extreme, possible, possibly, "
@@ -32,7 +34,7 @@ def _words(listed: str) -> str:
 
 _NUMBER = r"(?P<number>\d{1,4}(?:\.\d{1,6})?)(?P<scale> ?%| ?/ ?\d{1,4}| out of \d{1,4})?"
 _VALUE = rf"(?:(?P<absent>{_words(_ABSENT)})|(?P<present>{_words(_PRESENT)})|(?P<degree>{_words(_DEGREE)})|{_NUMBER})"
-_TICKS, _CROSSES = "✓✔✅☑√", "✗✘×❌☐"
+_TICKS, _CROSSES = "✓✔✅☑√👍", "✗✘✕✖×❌☐⬜👎"
 _WHOLE_VALUE = re.compile(_VALUE, re.IGNORECASE)
 _DRESS = r"[ \t*_`\"'“”‘’]{0,8}"
 # A value ends the item: "anger: no one listens" has none, and neither has "anger: 0-3".
@@ -40,26 +42,28 @@ _ITEM_END = (
     r"(?=[ \t]{0,8}(?:\Z|[\n;|。；、!！)）\]}(（/]|，|[.,](?!\d)| and\b| but\b|和)|(?<=[^\W\d]) [-–—] "
     rf"|(?<=[{_TICKS}{_CROSSES}]) )"
 )
-_BEGIN = r"(?:^|(?<=[\n.,;:|，。；：、!！?？(（\[{)）\]}])|(?<=\band )|(?<=[✓✔✅☑√✗✘×❌☐] ))"
-_BULLET = r"[ \t]{0,8}(?:[-*•+][ \t]|\d{1,3}[.)、])?"
-_NAME = r"(?P<name>[^\W\d_](?:[^\n.,;:=|，。；：、?？!！()（）\[\]{}<>→\"“”]){0,48}?)"
-_JOINT = r"(?P<joint>[:：=|\t]{1,2}>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|(?=[(（\[])|(?<=[ \t])|(?<=[?？] ))"
-_ITEM = re.compile(
-    rf"{_BEGIN}{_BULLET}{_DRESS}{_NAME}{_DRESS}{_JOINT}{_DRESS}[(（\[]?{_VALUE}[)）\]]?{_DRESS}{_ITEM_END}",
-    re.IGNORECASE | re.MULTILINE,
-)
+_JOINT = r"(?P<joint>[:：=|\t]{1,2}>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|(?<=[ \t])|(?=[(（\[]))"
+_VALUED = re.compile(rf"{_JOINT}{_DRESS}(?P<bracket>[(（\[])?{_VALUE}\ufe0f?[)）\]]?{_DRESS}{_ITEM_END}", re.IGNORECASE)
+_LONGEST_NAME = 48
+_BEFORE_NAME = re.compile(r"[\n.,;:|，。；：、!！?？(（\[{)）\]}=<>→]")
+_NAME = re.compile(r"(?:(?:and|but)[ \t]|和)?(?P<name>[^\W\d_][^\"“”]*)", re.IGNORECASE)
+_NAME_DRESS = " \t-*•+_`\"'“”‘’"
 _TICKED = re.compile(
     r"(?:^|(?<=[,;，；|]))[ \t]{0,8}(?:[-*•+][ \t])?"
-    rf"(?:(?P<present>\[[xX✓✔]\]|[{_TICKS}])|(?P<absent>\[ ?\]|[{_CROSSES}])){_DRESS}"
+    rf"(?:(?P<present>\[[xX✓✔]\]|[{_TICKS}])|(?P<absent>\[ ?\]|[{_CROSSES}]))\ufe0f?{_DRESS}"
     r"(?P<name>[^\W\d_][^\n.,;:|，。；：]{0,48}?)"
     rf"{_DRESS}(?=[.,;|，。；]|$)",
     re.MULTILINE,
 )
+_LINE = re.compile(r"[^\n]+")
+_RULE = re.compile(r"[-|: \t+]+")
+_CELL = re.compile(r"[^|,\t]+")
+_CELL_DRESS = " *_`\"'“”‘’\ufe0f"
 
 
 @dataclass(frozen=True)
 class ListedItem:
-    """One item of a checklist, `text[start:end]`: a name and its value.
+    """One item of a checklist, `text[start:end]`: a name and its value (of a column, the name alone).
 
     `share` is 0 for what is absent, 1 for what is there, or its score as written, as a fraction where it has a scale
     ("7/10" is 0.7). `plain` says that the value is a yes or no (also 1 or 0), no degree and no score. `bare` says that
@@ -74,15 +78,59 @@ class ListedItem:
     end: int
 
 
-def checklist_items(text: str) -> Iterator[ListedItem]:
+def checklist_items(text: str) -> list[ListedItem]:
     """Whatever in `text` could be an item of a checklist, in order: any short name with such a value."""
     text = simplified(text)
-    for match in sorted((*_ITEM.finditer(text), *_TICKED.finditer(text)), key=re.Match.start):
-        parts = match.groupdict()
-        share = _share(parts)
-        joint = parts.get("joint", ":")
-        plain = not parts.get("degree") and not parts.get("scale") and share in (0.0, 1.0)
-        yield ListedItem(match["name"].strip(), share, plain, not joint.strip(), match.start(), match.end())
+    items = (*_valued(text), *_ticked(text), *_columns(text))
+    return sorted((item for item in items if not is_value(item.name)), key=lambda item: item.start)
+
+
+def is_value(text: str) -> bool:
+    """Whether `text` is a value of a checklist: yes or no, a degree, a score."""
+    return _WHOLE_VALUE.fullmatch(text) is not None
+
+
+def _valued(text: str) -> Iterator[ListedItem]:
+    """Values that end a clause, with the name that stands before them up to the last mark."""
+    previous_end = 0
+    for match in _VALUED.finditer(text):
+        window = text[max(previous_end, match.start() - _LONGEST_NAME - 8) : match.start()]
+        before = list(_BEFORE_NAME.finditer(window))
+        piece = window[before[-1].end() :] if before else window
+        named = _NAME.fullmatch(piece.strip(_NAME_DRESS))
+        if named is None or len(named["name"]) > _LONGEST_NAME:
+            continue
+        parts, previous_end = match.groupdict(), match.end()
+        is_bare = not parts["joint"].strip() and not parts["bracket"]
+        start = match.start() - len(piece)
+        yield ListedItem(named["name"], _share(parts), _is_plain(parts), is_bare, start, match.end())
+
+
+def _ticked(text: str) -> Iterator[ListedItem]:
+    for match in _TICKED.finditer(text):
+        yield ListedItem(match["name"].strip(), float(match["absent"] is None), True, False, *match.span())
+
+
+def _columns(text: str) -> Iterator[ListedItem]:
+    """The names in a line of cells with as many values in the line below, or below a rule."""
+    lines = list(_LINE.finditer(text))
+    for number, line in enumerate(lines):
+        names = [cell for cell in _CELL.finditer(line[0]) if cell[0].strip()]
+        below = next((other for other in lines[number + 1 : number + 3] if not _RULE.fullmatch(other[0])), None)
+        if len(names) < 2 or below is None or _RULE.fullmatch(line[0]):
+            continue
+        values = [_WHOLE_VALUE.fullmatch(cell.strip(_CELL_DRESS)) for cell in _CELL.findall(below[0]) if cell.strip()]
+        if len(values) != len(names):
+            continue
+        for name, value in zip(names, values, strict=True):
+            if value is not None:
+                parts, start = value.groupdict(), line.start() + name.start()
+                label = name[0].strip(_CELL_DRESS)
+                yield ListedItem(label, _share(parts), _is_plain(parts), False, start, start + len(name[0]))
+
+
+def _is_plain(parts: dict[str, str | None]) -> bool:
+    return not parts["degree"] and not parts["scale"] and _share(parts) in (0.0, 1.0)
 
 
 def says_absent(value: str) -> bool:
