@@ -58,7 +58,7 @@ _TICKED = re.compile(
 _LINE = re.compile(r"[^\n]+")
 _RULE = re.compile(r"[-|: \t+]+")
 _CELL = re.compile(r"[^|,\t]+")
-_CELL_DRESS = " *_`\"'“”‘’\ufe0f"
+_DRESSING = " *_`\"'“”‘’\ufe0f"
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,13 @@ def checklist_items(text: str) -> list[ListedItem]:
     """Whatever in `text` could be an item of a checklist, in order: any short name with such a value."""
     text = simplified(text)
     items = (*_valued(text), *_ticked(text), *_columns(text))
-    return sorted((item for item in items if not is_value(item.name)), key=lambda item: item.start)
+    return sorted((item for item in items if read_value(item.name) is None), key=lambda item: item.start)
 
 
-def is_value(text: str) -> bool:
-    """Whether `text` is a value of a checklist: yes or no, a degree, a score."""
-    return _WHOLE_VALUE.fullmatch(text) is not None
+def read_value(text: str) -> tuple[float, bool] | None:
+    """The `share` that a value says and whether it is `plain`; None for a text that is no value."""
+    match = _WHOLE_VALUE.fullmatch(simplified(text).strip(_DRESSING))
+    return None if match is None else (_share(match.groupdict()), _is_plain(match.groupdict()))
 
 
 def _valued(text: str) -> Iterator[ListedItem]:
@@ -119,24 +120,17 @@ def _columns(text: str) -> Iterator[ListedItem]:
         below = next((other for other in lines[number + 1 : number + 3] if not _RULE.fullmatch(other[0])), None)
         if len(names) < 2 or below is None or _RULE.fullmatch(line[0]):
             continue
-        values = [_WHOLE_VALUE.fullmatch(cell.strip(_CELL_DRESS)) for cell in _CELL.findall(below[0]) if cell.strip()]
+        values = [read_value(cell) for cell in _CELL.findall(below[0]) if cell.strip()]
         if len(values) != len(names):
             continue
         for name, value in zip(names, values, strict=True):
             if value is not None:
-                parts, start = value.groupdict(), line.start() + name.start()
-                label = name[0].strip(_CELL_DRESS)
-                yield ListedItem(label, _share(parts), _is_plain(parts), False, start, start + len(name[0]))
+                start = line.start() + name.start()
+                yield ListedItem(name[0].strip(_DRESSING), *value, False, start, start + len(name[0]))
 
 
 def _is_plain(parts: dict[str, str | None]) -> bool:
     return not parts["degree"] and not parts["scale"] and _share(parts) in (0.0, 1.0)
-
-
-def says_absent(value: str) -> bool:
-    """Whether `value` is one that says that something is not there: "no", "0", "False", "无"."""
-    match = _WHOLE_VALUE.fullmatch(simplified(value).strip())
-    return match is not None and _share(match.groupdict()) == 0.0
 
 
 def _share(parts: dict[str, str | None]) -> float:

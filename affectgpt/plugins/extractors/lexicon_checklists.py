@@ -19,9 +19,14 @@ _FILLERS = COORDINATORS | closed_class(
 
 @dataclass(frozen=True)
 class Checklist:
-    """`shares`: label -> how far it is there, above 0 and at most 1; `remainder`: the text without the items."""
+    """What a checklist says.
+
+    `shares`: label -> how far it is there, above 0 and at most 1; `plain`: those of a plain yes; `remainder`: the text
+    without the items.
+    """
 
     shares: dict[str, float]
+    plain: frozenset[str]
     remainder: str
 
 
@@ -31,6 +36,7 @@ def read_checklist(text: str, finder: LexiconTokenizer) -> Checklist:
     A behaviour ("smiling: yes") is only taken out where it is absent.
     """
     shares: dict[str, float] = {}
+    plain: set[str] = set()
     pieces: list[str] = []
     position = 0
     for item in checklist_items(text):
@@ -39,12 +45,18 @@ def read_checklist(text: str, finder: LexiconTokenizer) -> Checklist:
             continue
         if item.share:
             shares.update({label: max(shares.get(label, 0.0), item.share) for label in labels})
-        # A field of JSON stays one, so that the object around it can be read.
-        filling = '"": 0' if f'"{item.name}"' in text[item.start : item.end] else ""
-        pieces += [text[position : item.start], filling]
+        if item.plain:
+            plain.update(labels)
+        pieces.append(text[position : item.start])
         position = item.end
     highest = max([1.0, *shares.values()])
-    return Checklist({label: share / highest for label, share in shares.items()}, "".join([*pieces, text[position:]]))
+    shares = {label: share / highest for label, share in shares.items()}
+    return Checklist(shares, frozenset(plain & shares.keys()), "".join([*pieces, text[position:]]))
+
+
+def names_emotion(name: str, finder: LexiconTokenizer) -> bool:
+    """Whether `name` holds an emotion word, and nothing else that counts."""
+    return bool(_labels(ListedItem(name, 1.0, True, False, 0, 0), finder))
 
 
 def _labels(item: ListedItem, finder: LexiconTokenizer) -> list[str]:
@@ -52,6 +64,7 @@ def _labels(item: ListedItem, finder: LexiconTokenizer) -> list[str]:
     tokens = finder.tokens(item.name)
     named = [token for token in tokens if token.label and not (token.sign and item.share)]
     strays = [token for token in tokens if token not in named]
-    if item.bare and (strays or not item.plain):
+    # "Confidence: 0.9" is how sure the writer is.
+    if (item.bare and (strays or not item.plain)) or (item.name.lower() == "confidence" and not item.plain):
         return []
     return [token.label for token in named] if all(token.text in _FILLERS for token in strays) else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from affectgpt.core.contracts import SENTIMENTS, Extraction
 from affectgpt.core.final_answer import UNFINISHED, final_answer
 from affectgpt.lexicon.families import simplified
-from affectgpt.plugins.extractors.checklists import checklist_items, is_value
+from affectgpt.plugins.extractors.checklists import checklist_items, read_value
 
 LONGEST_LABEL = 40
 MOST_WORDS = 4
@@ -127,7 +127,7 @@ def _checked(text: str) -> list[str] | None:
     for item in items:
         remainder, position = remainder + text[position : item.start] + " ", item.end
     words = set(re.findall(r"\w+", (remainder + text[position:]).lower()))
-    is_prose = any(word not in _HEADINGS and not is_value(word) for word in words) or (
+    is_prose = any(word not in _HEADINGS and read_value(word) is None for word in words) or (
         len(items) == 1 and items[0].bare
     )
     if not items or is_prose or not all(item.plain for item in items):
