@@ -40,7 +40,7 @@ _DRESS = r"[ \t*_`\"'“”‘’]{0,8}"
 # A value ends the item: "anger: no one listens" has none, and neither has "anger: 0-3".
 _ITEM_END = (
     r"(?=[ \t]{0,8}(?:\Z|[\n;|。；、!！)）\]}(（/]|，|[.,](?!\d)| and\b| but\b|和)|(?<=[^\W\d]) [-–—] "
-    rf"|(?<=[{_TICKS}{_CROSSES}]) )"
+    rf"|(?<=[{_TICKS}{_CROSSES}]) |[ \t]{{1,4}}[^\W\d_]\w{{0,24}}[:=]\S)"
 )
 _JOINT = r"(?P<joint>[:：=|\t]{1,2}>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|(?<=[ \t])|(?=[(（\[]))"
 _VALUED = re.compile(rf"{_JOINT}{_DRESS}(?P<bracket>[(（\[])?{_VALUE}\ufe0f?[)）\]]?{_DRESS}{_ITEM_END}", re.IGNORECASE)
@@ -117,7 +117,7 @@ def _columns(text: str) -> Iterator[ListedItem]:
     lines = list(_LINE.finditer(text))
     for number, line in enumerate(lines):
         names = [cell for cell in _CELL.finditer(line[0]) if cell[0].strip()]
-        below = next((other for other in lines[number + 1 : number + 3] if not _RULE.fullmatch(other[0])), None)
+        below = next((later for later in lines[number + 1 : number + 3] if not _RULE.fullmatch(later[0])), None)
         if len(names) < 2 or below is None or _RULE.fullmatch(line[0]):
             continue
         values = [read_value(cell) for cell in _CELL.findall(below[0]) if cell.strip()]
@@ -134,9 +134,9 @@ def _is_plain(parts: dict[str, str | None]) -> bool:
 
 
 def _share(parts: dict[str, str | None]) -> float:
-    number = parts.get("number")
+    number = parts["number"]
     if number is None:
         return 0.0 if parts["absent"] else 1.0
     scale = (parts["scale"] or "").replace("out of", "").strip(" /")
-    whole = 100.0 if scale == "%" else float(scale or 1)
-    return float(number) / whole if whole else 0.0
+    highest = 100.0 if scale == "%" else float(scale or 1)
+    return float(number) / highest if highest else 0.0

@@ -20,8 +20,8 @@ def json_as_text(text: str, names_emotion: Callable[[str], bool]) -> str:
 
     An object of two fields or more that are all emotion words with yes or no, or all with numbers, is a checklist: a
     line per field. An object with a verdict beside its heading ({"emotion": "anger", "present": false}) names nothing
-    that is absent. Without such a field, the text without the objects. Objects may be in a list or between words (a code fence).
-    Malformed JSON stays as text.
+    that is absent. Without such a field, the text without the objects. Objects may be in a list or between words (a
+    code fence). Malformed JSON stays as text.
     """
     lines: list[str] = []
     around: list[str] = []

@@ -127,9 +127,9 @@ def _checked(text: str) -> list[str] | None:
     for item in items:
         remainder, position = remainder + text[position : item.start] + " ", item.end
     words = set(re.findall(r"\w+", (remainder + text[position:]).lower()))
-    is_prose = any(word not in _HEADINGS and read_value(word) is None for word in words) or (
-        len(items) == 1 and items[0].bare
-    )
+    names = {word for item in items for word in item.name.lower().split()}
+    is_prose = any(word not in _HEADINGS and read_value(word) is None for word in words)
+    is_prose = is_prose or bool(names & set(_SENTENCE.split())) or (len(items) == 1 and items[0].bare)
     if not items or is_prose or not all(item.plain for item in items):
         return None
     return [item.name for item in items if item.share]

@@ -141,8 +141,8 @@ class ChatServer:
             raise self._failure(f"{completion!r:.200}", _ADVICE)
         text = text or ""
         cut = getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST
-        beside = getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)
-        return LLMAnswer(text[:_LONGEST], cut), bool(beside) or final_answer(text) != text
+        reasoning = getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)
+        return LLMAnswer(text[:_LONGEST], cut), bool(reasoning) or final_answer(text) != text
 
     def _failure(self, problem: str, hint: str) -> RunError:
         return RunError(

@@ -124,6 +124,7 @@ CHECKLISTS = {
     "anger:✗ joy:✓": ("joyful",),
     "anger (no), joy (yes)": ("joyful",),
     "Anger? No. Joy? Yes.": ("joyful",),
+    "anger=0.0 joy=1.0": ("joyful",),
     "Anger: none; fear: absent; disgust: not present; joy: present": ("joyful",),
     "anger -> N, joy -> Y": ("joyful",),
     "anger no, joy yes": ("joyful",),
@@ -179,7 +180,16 @@ def test_scores_and_prose_around_a_checklist(text: str) -> None:
     assert by_lexicon(text) == BY_LEXICON_ONLY[text]
 
 
-@pytest.mark.parametrize("text", ["anger: 0.8, joy: 0.1", "anger: low, joy: high", "anger: no, because she smiles"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anger: 0.8, joy: 0.1",
+        "anger: low, joy: high",
+        "anger: no, because she smiles",
+        "Is anger present? No. Is joy present? Yes.",
+        "He denies anger: no.",
+    ],
+)
 def test_a_language_models_checklist_that_leaves_doubt_is_an_error(text: str) -> None:
     assert isinstance(by_llm(text), str)
 
@@ -197,8 +207,8 @@ def test_a_language_models_checklist_that_leaves_doubt_is_an_error(text: str) ->
 def test_any_checklist_is_read_alike(
     rows: list[tuple[str, bool]], values: tuple[str, str], joint: str, between: str
 ) -> None:
-    text = between.join(f"{name}{joint}{values[there]}" for name, there in rows)
-    expected = tuple(name for name, there in rows if there)
+    text = between.join(f"{name}{joint}{values[is_true]}" for name, is_true in rows)
+    expected = tuple(name for name, is_true in rows if is_true)
     assert by_llm(text) == expected
     assert by_lexicon(text) == expected
 

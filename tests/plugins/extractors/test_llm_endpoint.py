@@ -106,8 +106,8 @@ REASONED = {
 
 @pytest.mark.parametrize("case", REASONED)
 def test_reasoning_is_given_room(serve: Any, endpoint: Any, reply: Any, case: str) -> None:
-    cut, whole, beside = REASONED[case]
-    replies = [reply(cut, finish="length", beside=beside), reply(whole, beside=beside)]
+    cut, answer, fields = REASONED[case]
+    replies = [reply(cut, finish="length", beside=fields), reply(answer, beside=fields)]
     server = serve(lambda question: replies[len(server.requests) - 1])
     assert endpoint(server, max_new_tokens=10, reasoning_tokens=90).emotions(["one"]) == [Extraction(("calm",))]
     assert [request["max_tokens"] for request in server.requests] == [10, 100]
