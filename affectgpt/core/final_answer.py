@@ -49,6 +49,8 @@ _CLOSING = (
     # Ollama on a terminal
     r"|\A\s*Thinking\.\.\.\n(?s:.*)\n\.\.\.done thinking\."
 )
+_POSSIBLE = re.compile(r"[<＜\[【◁\\]|&lt;|\A\s*(?:analysis[A-Z]|(?i:here|thinking\.))")
+"""What every mark begins with: most texts have none, and it is found sooner than them."""
 _MARK = re.compile(f"(?P<closing>{_CLOSING})|{_OPENING}", re.IGNORECASE)
 _TOKEN = re.compile(rf"{_CLOSING}|{_OPENING}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE)
 _END = re.compile(r"<\|(?:return|end|call)\|>\Z")
@@ -73,6 +75,8 @@ def final_answer(text: str) -> str | None:
     write themselves. Reasoning that never closes is left out to the end of the text, and so is a block behind which
     nothing stands. Of what remains, the last `<answer>` or `\\boxed{}` is the answer, where it has one.
     """
+    if _POSSIBLE.search(text) is None:
+        return text
     marks = list(_MARK.finditer(text))
     start, end, unfinished = 0, len(text), False
     while marks:

@@ -42,8 +42,12 @@ _ITEM_END = (
     r"(?=[ \t]{0,8}(?:\Z|[\n;|。；、!！)）\]}(（/]|，|[.,](?!\d)| and\b| but\b|和)|(?<=[^\W\d]) [-–—] "
     rf"|(?<=[{_TICKS}{_CROSSES}]) |[ \t]{{1,4}}[^\W\d_]\w{{0,24}}[:=]\S)"
 )
-_JOINT = r"(?P<joint>[:：=|\t]{1,2}>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|(?<=[ \t])|(?=[(（\[]))"
-_VALUED = re.compile(rf"{_JOINT}{_DRESS}(?P<bracket>[(（\[])?{_VALUE}\ufe0f?[)）\]]?{_DRESS}{_ITEM_END}", re.IGNORECASE)
+_JOINT = r"[:：=|\t]{1,2}>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|(?=[(（\[])"
+_REST = rf"{_DRESS}(?P<bracket>[(（\[])?{_VALUE}\ufe0f?[)）\]]?{_DRESS}{_ITEM_END}"
+_VALUED = re.compile(rf"(?P<joint>{_JOINT}){_REST}", re.IGNORECASE)
+_VALUED_OR_BARE = re.compile(rf"(?P<joint>{_JOINT}|(?<=[ \t])){_REST}", re.IGNORECASE)
+_SHORT = 300
+"""Characters of a text in which a name and its value may stand side by side: "anger no, joy yes"."""
 _LONGEST_NAME = 48
 _BEFORE_NAME = re.compile(r"[\n.,;:|，。；：、!！?？(（\[{)）\]}=<>→]")
 _NAME = re.compile(r"(?:(?:and|but)[ \t]|和)?(?P<name>[^\W\d_][^\"“”]*)", re.IGNORECASE)
@@ -94,7 +98,7 @@ def read_value(text: str) -> tuple[float, bool] | None:
 def _valued(text: str) -> Iterator[ListedItem]:
     """Values that end a clause, with the name that stands before them up to the last mark."""
     previous_end = 0
-    for match in _VALUED.finditer(text):
+    for match in (_VALUED_OR_BARE if len(text) <= _SHORT else _VALUED).finditer(text):
         window = text[max(previous_end, match.start() - _LONGEST_NAME - 8) : match.start()]
         before = list(_BEFORE_NAME.finditer(window))
         piece = window[before[-1].end() :] if before else window

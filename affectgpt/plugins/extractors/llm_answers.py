@@ -20,6 +20,8 @@ LONGEST_CHINESE = 4
 _SHORTEST_NAME = 3
 """Letters of a name in a checklist: "a: n" is none."""
 _HEAD = 80
+# One item makes a checklist where it says so in words: "anger: no", not "abc=0".
+_LONE_ITEM = re.compile(r"[:：=].*(?:[^\W\d_]{2}|[\u4e00-\u9fff])")
 _CUT = "the answer is cut at its longest length"
 _CUT_REASONING = "the answer is cut within its reasoning; `reasoning_tokens` gives it more room"
 _WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
@@ -129,14 +131,17 @@ def _checked(text: str) -> list[str] | None:
     words = set(re.findall(r"\w+", (remainder + text[position:]).lower()))
     names = {word for item in items for word in item.name.lower().split()}
     is_prose = any(word not in _HEADINGS and read_value(word) is None for word in words)
-    is_prose = is_prose or bool(names & set(_SENTENCE.split())) or (len(items) == 1 and items[0].bare)
+    is_prose = is_prose or bool(names & set(_SENTENCE.split()))
     if not items or is_prose or not all(item.plain for item in items):
+        return None
+    if len(items) == 1 and not _LONE_ITEM.search(text[items[0].start : items[0].end]):
         return None
     return [item.name for item in items if item.share]
 
 
 def _is_word(name: str) -> bool:
-    return len(name) >= _SHORTEST_NAME or bool(_IDEOGRAPH.match(name))
+    is_long = len(name) >= _SHORTEST_NAME or _IDEOGRAPH.match(name)
+    return bool(is_long and _LABEL.fullmatch(name.lower()))
 
 
 def _parse_list(text: str) -> list[str] | None:
