@@ -160,6 +160,8 @@ def test_labels_without_a_place_beside_others_are_told() -> None:
         "predictions with labels some of which have no place on the wheels and were left out": 1,
         "clips with true labels some of which have no place on the wheels and were left out": 1,
     }
+    result = score("fine-grained", true, [("a", ["happy", "sad."]), ("b", ["sad"]), ("c", "[angry]")])
+    assert sum(count for note, count in result.notes.items() if note.startswith("predictions")) == 1
     plain = score("fine-grained", true, [("a", ["happy"]), ("b", ["sad"]), ("c", "[angry]")])
     assert result.figures["recall"] == plain.figures["recall"]
 

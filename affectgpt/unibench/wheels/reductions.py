@@ -2,15 +2,12 @@
 
 Only words of degree ("very", "有点") and words that say no more than that something is felt ("feeling", "情绪") are
 dropped. A denied label ("not happy", "不太高兴") keeps its denial, so it is never taken for the opposite. Nor is 被
-dropped: one at whom mockery is aimed ("被嘲笑") does not feel it. Traditional Chinese is also looked up as simplified,
-and "sad." as "sad".
+dropped: one at whom mockery is aimed ("被嘲笑") does not feel it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from affectgpt.lexicon.families import simplified
 
 LONGEST_LABEL = 100
 
@@ -58,17 +55,13 @@ _ADVERBS = frozenset(
     )
 )
 MOST_FORMS = 32
-_PUNCTUATION = " .,;:!?。，；：！？…"
 
 
 def lookup_forms(label: str) -> Iterator[str]:
     """`label` itself, then shorter and shorter forms of it. Nothing for a label longer than `LONGEST_LABEL`."""
     if len(label) > LONGEST_LABEL:
         return
-    spelling = normalize_spelling(label)
-    in_simplified = simplified(spelling)
-    # a dict keeps the order
-    distinct = dict.fromkeys((spelling, in_simplified, in_simplified.rstrip(_PUNCTUATION)))
+    distinct = {normalize_spelling(label): None}  # a dict keeps the order
     queue = list(distinct)
     for form in queue:
         if not form:

@@ -35,20 +35,6 @@ def words(wheel: Wheel) -> list[tuple[str, str, str]]:
     ]
 
 
-@each_wheel
-def test_punctuation_and_traditional_characters_lose_no_place(wheel: Wheel) -> None:
-    for label, plain in {
-        "sad.": "sad",
-        "Angry!": "angry",
-        "难过。": "难过",
-        "難過": "难过",
-        "很憤怒，": "很愤怒",
-        "有點驚訝": "有点惊讶",
-        "不太高興": "不太高兴",
-    }.items():
-        assert [wheel.sector(label, level) for level in (1, 2)] == [wheel.sector(plain, level) for level in (1, 2)]
-
-
 def test_the_set_says_that_it_is_not_the_official_one() -> None:
     wheels = shipped_wheels()
     assert wheels.name == NAME and not wheels.official and len(wheels.citations) == len(wheels.wheels) == 4
