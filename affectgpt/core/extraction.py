@@ -8,6 +8,7 @@ from typing import Any
 
 from affectgpt.core.config import ExtractorNode
 from affectgpt.core.contracts import SENTIMENTS, Extraction
+from affectgpt.core.final_answer import UNFINISHED, final_answer
 from affectgpt.core.load_config import validate_node
 from affectgpt.core.plan import plan_llm
 from affectgpt.core.yaml_source import Source
@@ -65,6 +66,8 @@ def _language_model(node: ExtractorNode, entry: PluginEntry, catalog: Catalog, s
 class CheckedExtractor:
     """An extractor whose results are what [Extractor][] promises; one that breaks it raises PluginError by its name.
 
+    It gives the plugin the answer in each text ([final_answer][]); a text that ends within its reasoning has an error.
+
     `plugin` is the extractor itself, `node` its name and options as they can be written down, `entry` its origin.
     """
 
@@ -81,22 +84,28 @@ class CheckedExtractor:
 
     def _read(self, method: str, texts: Sequence[str], fault: Callable[[Any], str]) -> list[Extraction]:
         where = f"{self.entry.location()}: {method}()"
+        answers = {index: answer for index, text in enumerate(texts) if (answer := final_answer(text)) is not None}
         try:
-            extractions = getattr(self.plugin, method)(list(texts))
+            extractions = getattr(self.plugin, method)(list(answers.values()))
         except AffectGPTError:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError("a plugin failed while it read texts", where=where, found=one_line(error)) from error
-        if not isinstance(extractions, list) or len(extractions) != len(texts):
+        if not isinstance(extractions, list) or len(extractions) != len(answers):
             amount = f"{len(extractions)} results" if isinstance(extractions, list) else type(extractions).__name__
             raise PluginError(
-                "a plugin must give one result per text", where=where, found=amount, expected=f"a list of {len(texts)}"
+                "a plugin must give one result per text",
+                where=where,
+                found=amount,
+                expected=f"a list of {len(answers)}",
             )
-        for index, extraction in enumerate(extractions):
+        results = [Extraction(error=UNFINISHED)] * len(texts)
+        for index, extraction in zip(answers, extractions, strict=True):
             wrong = fault(extraction)
             if wrong:
                 raise PluginError("a plugin gave a wrong result", where=where, found=f"text {index + 1}: {wrong}")
-        return extractions
+            results[index] = extraction
+        return results
 
 
 def labels_problem(extraction: Any) -> str:

@@ -73,6 +73,17 @@ def _table(name: str) -> Any:
     return yaml.load(text, Loader=_LOADER)
 
 
+@lru_cache(maxsize=1)
+def _simplified_forms() -> dict[int, str]:
+    groups = _table("traditional.yaml")["forms"].split()
+    return {ord(traditional): group[0] for group in groups for traditional in group[1:]}
+
+
+def simplified(text: str) -> str:
+    """`text` with the traditional Chinese characters of the tables here as simplified ones, one for one."""
+    return text if text.isascii() else text.translate(_simplified_forms())
+
+
 def _family(label: str, row: Mapping[str, Any]) -> Family:
     return Family(
         label=label,

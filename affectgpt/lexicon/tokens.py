@@ -9,7 +9,7 @@ from typing import Any
 
 import simplemma
 
-from affectgpt.lexicon.families import lexicon
+from affectgpt.lexicon.families import lexicon, simplified
 
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 _TOKEN = re.compile(rf"[a-z0-9]+(?:['-][a-z0-9]+)*|[{CHINESE}]+|\n+|\S")
@@ -124,9 +124,10 @@ class LexiconTokenizer:
     def tokens(self, text: str) -> list[Token]:
         """The tokens of `text` in order. Blanks are dropped; line ends in a row are one token.
 
+        Traditional Chinese characters become simplified ones.
         A single quotation mark in front of a word is "‘", one behind a word "'"; those inside of words stay there.
         """
-        pieces = _TOKEN.findall(_OPENED.sub("‘", text.lower().translate(_PLAIN)))
+        pieces = _TOKEN.findall(_OPENED.sub("‘", simplified(text.lower()).translate(_PLAIN)))
         tokens: list[Token] = []
         position = 0
         while position < len(pieces):

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from affectgpt.core.final_answer import final_answer
+
 Face = Literal["smile", "scowl", "surprise", "sad"]
 Voice = Literal["bright", "harsh", "trembling", "flat"]
 
@@ -85,9 +87,10 @@ _LABEL_LIST = re.compile(r"\bEmotion:([^.\n]*)", re.IGNORECASE)
 def emotions_in(description: str) -> list[str]:
     """The labels after the last `Emotion:` of `description`, lower-cased, in order, each once; [] without it.
 
-    Written for what a trained model prints, so it tolerates a missing full stop and empty items.
+    Written for what a trained model prints, so it tolerates a missing full stop and empty items, and reads no
+    reasoning ([final_answer][affectgpt.core.final_answer]).
     """
-    matches = _LABEL_LIST.findall(description)
+    matches = _LABEL_LIST.findall(final_answer(description) or "")
     if not matches:
         return []
     items = (item.strip().lower() for item in matches[-1].split(","))

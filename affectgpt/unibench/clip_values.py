@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from affectgpt.core.final_answer import final_answer
 from affectgpt.files.hashing import sha256_of_file
 from affectgpt.files.row_file import read_settings
 from affectgpt.registry.errors import DataError, join_names
@@ -199,10 +200,13 @@ def _guess_content(field: str, path: Path) -> Content:
 def guess_content(values: Iterable[tuple[str, Any]], where: str) -> Content:
     """Whether `values`, each with its place, are labels or text: text when one is too long for labels.
 
-    So is a sentence, but where others are lists of labels. Raises DataError when there are both lists and longer texts.
+    So is one that holds a model's reasoning, and a sentence, but where others are lists of labels. Raises DataError
+    when there are both lists and longer texts.
     """
     prose = sentence = lists = ""
     for location, value in values:
+        if isinstance(value, str) and final_answer(value) != value:
+            return "text"
         if isinstance(value, list | int | float) or (isinstance(value, str) and value.lstrip().startswith("[")):
             lists = lists or location
         elif isinstance(value, str):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
+from affectgpt.core.final_answer import UNFINISHED, final_answer
 from affectgpt.files.row_file import open_row_file
 from affectgpt.registry.messages import short_repr
 from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
@@ -95,7 +96,10 @@ def _read_texts(rows: list[ValueRow], task: Task, extractor: Extractor) -> list[
 
 
 def _labelled(row: ValueRow, task: Task) -> Prediction:
-    return Prediction(row.id, _sentiment(row.value) if task == "sentiment" else row.value, error=row.error)
+    value = final_answer(row.value) if isinstance(row.value, str) else row.value
+    unfinished = value is None and row.value is not None
+    error = row.error or (UNFINISHED if unfinished else "")
+    return Prediction(row.id, _sentiment(value) if task == "sentiment" else value, error=error)
 
 
 def _text(row: ValueRow) -> str | None:

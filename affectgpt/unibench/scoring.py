@@ -197,7 +197,10 @@ class DatasetScorer:
             empty = np.asarray(labels.counts == 0)
             self.excluded["no true label"] += int(empty.sum())
             self.excluded["no true label has a place on the wheels"] += int((np.isnan(scores) & ~empty).sum())
-            self.notes[_NO_PLACE] += int(((predicted.counts > 0) & ~self._has_sector(predicted)).sum())
+            placed, true_placed = self._placed(predicted), self._placed(labels)
+            self.notes[_NO_PLACE] += int(((predicted.counts > 0) & (placed == 0)).sum())
+            self.notes[_SOME_NO_PLACE] += int(((placed > 0) & (placed < predicted.counts)).sum())
+            self.notes[_SOME_TRUE_NO_PLACE] += int(((true_placed > 0) & (true_placed < labels.counts)).sum())
         for prediction, score in zip(predictions, scores, strict=True):
             if prediction.error and not np.isnan(score):
                 self.counted_wrong[_MISSING if prediction.error == _MISSING else _UNREADABLE] += 1
@@ -205,11 +208,14 @@ class DatasetScorer:
         self.tally.add(names, terms)
         self._update_worst(predictions, true, values, scores)
 
-    def _has_sector(self, labels: LabelIndices) -> np.ndarray:
-        """Which clips have a label with a sector on any wheel, bool `[n]`."""
+    def _placed(self, labels: LabelIndices) -> np.ndarray:
+        """How many labels of each clip have a sector on any wheel, int `[n]`."""
         level_1 = [index for index, column in enumerate(self.table.columns) if column.level == 1]
-        placed: np.ndarray = self.table.sizes(self.table.sets(labels))[:, level_1].sum(axis=1) > 0
-        return placed
+        rows, positions = np.unique(labels.rows, return_inverse=True)
+        singles = LabelIndices(rows, np.ones(len(rows), dtype=np.int64))
+        has_sector = self.table.sizes(self.table.sets(singles))[:, level_1].sum(axis=1) > 0
+        clips = np.repeat(np.arange(len(labels.counts)), labels.counts)
+        return np.bincount(clips[has_sector[positions]], minlength=len(labels.counts))
 
     def _read(self, values: Sequence[Any], names: Sequence[str]) -> Any:
         try:
@@ -247,6 +253,8 @@ _MISSING = "no prediction"
 _UNKNOWN = "predictions of unknown clips, left out"
 _UNREADABLE = "the prediction is an error or could not be read"
 _NO_PLACE = "predictions with labels none of which has a place on the wheels"
+_SOME_NO_PLACE = "predictions with labels some of which have no place on the wheels and were left out"
+_SOME_TRUE_NO_PLACE = "clips with true labels some of which have no place on the wheels and were left out"
 _MAX_NAMED = 5
 _INVALID_SENTIMENT = "values that are none of positive, negative and neutral, counted as not positive"
 _UNCOUNTED = ("no true label", "no true label has a place on the wheels", "the true value is 0")

@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-from affectgpt.lexicon.families import lexicon
+from affectgpt.lexicon.families import _table, lexicon, simplified
+from affectgpt.lexicon.tokens import LexiconTokenizer
+from affectgpt.plugins.extractors.lexicon_grammar import GRAMMAR
+from affectgpt.plugins.extractors.lexicon_negators import ASSERTION
 
 
 def test_every_word_belongs_to_one_family() -> None:
@@ -72,3 +75,47 @@ def test_it_is_read_once_and_only_when_asked() -> None:
         "assert not lexicon.cache_info().currsize and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+FORMS = {group[0]: group[1:] for group in _table("traditional.yaml")["forms"].split()}
+CHINESE = sorted(
+    word
+    for word in (*lexicon().words, *lexicon().signs, *lexicon().traps, *GRAMMAR, *ASSERTION)
+    if not word.isascii() and word.isalpha()
+)
+
+
+def traditional(text: str, choice: int = 0) -> str:
+    """`text` in traditional characters, of each the form number `choice` or the last one."""
+    return "".join(FORMS[letter][min(choice, len(FORMS[letter]) - 1)] if letter in FORMS else letter for letter in text)
+
+
+def in_big5(letter: str) -> bool:
+    try:
+        letter.encode("big5")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def test_every_chinese_word_is_read_in_traditional_characters_too() -> None:
+    finder = LexiconTokenizer(GRAMMAR | ASSERTION)
+    assert len(CHINESE) > 1000
+    for word in CHINESE:
+        expected = finder.tokens(word)
+        for choice in range(max(map(len, FORMS.values()))):
+            assert finder.tokens(traditional(word, choice)) == expected, word
+
+
+def test_the_table_of_traditional_characters_lacks_none() -> None:
+    # Big5 is an encoding of traditional Chinese: what it lacks is a simplified form, but for a few rare characters.
+    lacking = {letter for word in CHINESE for letter in word if not in_big5(letter)} - set(FORMS)
+    assert lacking == set()
+    for letter, forms in FORMS.items():
+        assert len(letter) == 1 and letter not in forms and simplified(forms) == letter * len(forms)
+    assert not set("".join(FORMS.values())) & set("".join(CHINESE)), "a simplified word holds a traditional character"
+
+
+def test_other_text_is_not_simplified() -> None:
+    for text in ("", "Happy, naïve", "他很高兴", "かなしい", "悲しい 😀\x00"):
+        assert simplified(text) == text

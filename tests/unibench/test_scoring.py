@@ -153,6 +153,19 @@ def test_labels_without_a_place_are_told() -> None:
     assert result.notes == {"predictions with labels none of which has a place on the wheels": 1}
 
 
+def test_labels_without_a_place_beside_others_are_told() -> None:
+    true = {"a": ["happy", "xyzzy"], "b": ["sad"], "c": ["angry"]}
+    result = score("fine-grained", true, [("a", ["happy"]), ("b", ["sad", "xyzzy", "plugh"]), ("c", "[angry, angry]")])
+    assert result.notes == {
+        "predictions with labels some of which have no place on the wheels and were left out": 1,
+        "clips with true labels some of which have no place on the wheels and were left out": 1,
+    }
+    result = score("fine-grained", true, [("a", ["happy", "sad."]), ("b", ["sad"]), ("c", "[angry]")])
+    assert sum(count for note, count in result.notes.items() if note.startswith("predictions")) == 1
+    plain = score("fine-grained", true, [("a", ["happy"]), ("b", ["sad"]), ("c", "[angry]")])
+    assert result.figures["recall"] == plain.figures["recall"]
+
+
 def test_a_sentiment_of_any_shape_is_no_sentiment() -> None:
     true = {"a": 1.0, "b": -1.0, "c": 2.0, "d": 1.0}
     for odd in ({"x": 1}, [0.5], "[", 10**400, None):

@@ -8,6 +8,7 @@ from typing import Any
 from affectgpt.core.contracts import Extraction
 from affectgpt.lexicon.families import lexicon
 from affectgpt.lexicon.tokens import LexiconTokenizer
+from affectgpt.plugins.extractors.lexicon_checklists import names_emotion, read_checklist
 from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
 from affectgpt.plugins.extractors.lexicon_evidence import evidence
 from affectgpt.plugins.extractors.lexicon_grammar import GRAMMAR
@@ -41,10 +42,16 @@ class Lexicon:
 
     def _weighed(self, text: str) -> Mapping[str, float]:
         """The kept labels with their evidence."""
-        text = json_as_text(text)
-        labels = parse_label_list(text, self.finder)
+        text = json_as_text(text, lambda name: names_emotion(name, self.finder))
+        checklist = read_checklist(text, self.finder)
+        labels = parse_label_list(checklist.remainder, self.finder)
         if labels is not None:
-            return dict.fromkeys(labels, 1.0)
-        weighed = evidence(self.finder.tokens(text), self.table, signs=self.config.signs)
+            weighed = dict.fromkeys(labels, 1.0)
+        else:
+            weighed = evidence(self.finder.tokens(checklist.remainder), self.table, signs=self.config.signs)
+        best = max([1.0, *weighed.values()])
+        for label, share in checklist.shares.items():
+            if labels is None or label in checklist.plain:
+                weighed[label] = max(weighed.get(label, 0.0), best * share)
         least = self.config.keep * max(weighed.values(), default=0.0)
         return {label: weight for label, weight in weighed.items() if weight >= least}

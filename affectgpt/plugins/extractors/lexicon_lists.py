@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from affectgpt.lexicon.families import simplified
 from affectgpt.lexicon.tokens import LexiconTokenizer
 from affectgpt.plugins.extractors.lexicon_grammar import DIMINISHERS, INTENSIFIERS
 from affectgpt.plugins.extractors.lexicon_negators import ALTERNATIVES, BETWEEN, BOUND_NEGATORS, NEGATORS
@@ -125,5 +126,5 @@ def _announced(text: str) -> Iterator[str]:
 
 def is_heading(head: str) -> bool:
     """Lower-case words that announce labels: "emotion", "final answer", "predicted_emotions"."""
-    words = head.replace("_", " ").split()
+    words = simplified(head).replace("_", " ").split()
     return bool(words) and all(word in _HEADS or word.isdigit() for word in words) and not words[0].isdigit()

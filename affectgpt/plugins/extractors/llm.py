@@ -2,7 +2,8 @@
 
 The procedure is that of AffectGPT (arXiv:2501.16566, section 4): emotions in one step, all that are clearly
 identifiable; the sentiment in two, of which the second sees the emotion words and not the text. The prompts are in
-[llm_prompts][affectgpt.plugins.extractors.llm_prompts].
+[llm_prompts][affectgpt.plugins.extractors.llm_prompts]. A model that reasons before it answers is asked not to; where
+it does so all the same, it is given room for it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class LLMExtractor:
         if config.endpoint is not None:
             from affectgpt.plugins.extractors.llm_endpoint import ChatServer
 
-            self.model: Any = ChatServer(config.endpoint, max_new_tokens=config.max_new_tokens)
+            self.model: Any = ChatServer(
+                config.endpoint, max_new_tokens=config.max_new_tokens, reasoning_tokens=config.reasoning_tokens
+            )
         else:
             from affectgpt.plugins.extractors.llm_local import LocalModel
 
@@ -48,11 +51,13 @@ class LLMExtractor:
                 device=config.device,
                 batch_size=config.batch_size,
                 max_new_tokens=config.max_new_tokens,
+                reasoning_tokens=config.reasoning_tokens,
             )
         self.identity = {
             "model": self.model.identity(),
             "prompts": llm_prompts.VERSION,
             "max_new_tokens": config.max_new_tokens,
+            "reasoning_tokens": config.reasoning_tokens,
             "decoding": "greedy",
         }
 

@@ -10,12 +10,20 @@ import re
 from dataclasses import dataclass
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction
+from affectgpt.core.final_answer import UNFINISHED, final_answer
+from affectgpt.lexicon.families import simplified
+from affectgpt.plugins.extractors.checklists import checklist_items, read_value
 
 LONGEST_LABEL = 40
 MOST_WORDS = 4
 LONGEST_CHINESE = 4
+_SHORTEST_NAME = 3
+"""Letters of a name in a checklist: "a: n" is none."""
 _HEAD = 80
+# One item makes a checklist where it says so in words: "anger: no", not "abc=0".
+_LONE_ITEM = re.compile(r"[:：=].*(?:[^\W\d_]{2}|[\u4e00-\u9fff])")
 _CUT = "the answer is cut at its longest length"
+_CUT_REASONING = "the answer is cut within its reasoning; `reasoning_tokens` gives it more room"
 _WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
 _LABEL = re.compile(rf"{_WORD}(?:[ -]{_WORD}){{0,{MOST_WORDS - 1}}}")
 _QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^'\\]|\\.)*'"
@@ -26,6 +34,7 @@ _PREFIX_WORDS = (
     "all answer are clearly detected emotion emotional emotions expressed extracted final found here identifiable"
     " identified is json label labels list output response result results state states the these words word"
 )
+_HEADINGS = frozenset(_PREFIX_WORDS.split()) | {"and", "checklist", "presence", "present", "score", "value"}
 # Outside a list, words that make a sentence and no emotion: "I cannot tell", "not specified".
 _SENTENCE = (
     "a am an and any are as be been but can can't cannot can’t clear could description do does don't don’t emotion"
@@ -68,46 +77,71 @@ class LLMAnswer:
 
 
 def read_emotions(answer: LLMAnswer) -> Extraction:
-    """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:"."""
-    if answer.refused:
-        return _refusal(answer)
-    text = answer.text.strip()
+    """The labels of a JSON or Python list, or of words with commas between them, after a prefix such as "Emotions:".
+
+    Of a checklist ("anger: no, joy: yes"), those that are there. Traditional Chinese is given as simplified.
+    """
+    reply = final_answer(answer.text)
+    if answer.refused or answer.cut or reply is None:
+        return _no_answer(answer, reply)
+    text = reply.strip()
     fence = _FENCE.fullmatch(text)
     text = fence[1].strip() if fence else text
     prefix = _PREFIX.match(text)
     if prefix and set(prefix[1].lower().split()) <= set(_PREFIX_WORDS.split()):
         text = text[prefix.end() :]
     text = text.removesuffix(".").strip()
-    if answer.cut:
-        return _unreadable(_CUT, answer)
     if not text:
-        return _unreadable("the answer is empty", answer)
+        return _unreadable("the answer is empty", reply)
+    checked = _checked(text)
     is_list = text[0] == "["
-    items = _parse_list(text) if is_list else _split_at_commas(text)
+    items = checked if checked is not None else _parse_list(text) if is_list else _split_at_commas(text)
     if items is None:
-        return _unreadable("the answer is no list of emotion words", answer)
-    written = [" ".join(item.lower().split()) for item in items]
+        return _unreadable("the answer is no list of emotion words", reply)
+    written = [" ".join(simplified(item).lower().split()).rstrip(".。") for item in items]
     labels = [label for label in written if not _NONE.fullmatch(label)]
     for label in labels:
         if len(label) > LONGEST_LABEL or not _LABEL.fullmatch(label) or _is_no_label(label, is_list):
-            return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", answer)
+            return _unreadable(f"{label[:LONGEST_LABEL]!r} is no emotion word", reply)
     return Extraction(tuple(dict.fromkeys(labels)))
 
 
 def read_sentiment(answer: LLMAnswer) -> Extraction:
     """Exactly one of the three words; case, quotes and punctuation around it do not count."""
-    if answer.refused:
-        return _refusal(answer)
-    word = re.sub(r"^[\W_]+|[\W_]+$", "", answer.text).lower()
-    if answer.cut:
-        return _unreadable(_CUT, answer)
+    text = final_answer(answer.text)
+    if answer.refused or answer.cut or text is None:
+        return _no_answer(answer, text)
+    checked = _checked(text) or []
+    word = checked[0].lower() if len(checked) == 1 else re.sub(r"^[\W_]+|[\W_]+$", "", text).lower()
     if word in SENTIMENTS:
         return Extraction((word,))
-    return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", answer)
+    return _unreadable(f"the answer is none of {', '.join(SENTIMENTS)}", text)
 
 
 def _is_no_label(label: str, is_list: bool) -> bool:
     return bool(_NO_LABEL.fullmatch(label) or (not is_list and _REPLY.fullmatch(label)))
+
+
+def _checked(text: str) -> list[str] | None:
+    """What is there of a checklist of yes and no; None for anything else, also for one with degrees or scores."""
+    items = [item for item in checklist_items(text) if item.name.lower() not in _HEADINGS and _is_word(item.name)]
+    remainder, position = "", 0
+    for item in items:
+        remainder, position = remainder + text[position : item.start] + " ", item.end
+    words = set(re.findall(r"\w+", (remainder + text[position:]).lower()))
+    names = {word for item in items for word in item.name.lower().split()}
+    is_prose = any(word not in _HEADINGS and read_value(word) is None for word in words)
+    is_prose = is_prose or bool(names & set(_SENTENCE.split()))
+    if not items or is_prose or not all(item.plain for item in items):
+        return None
+    if len(items) == 1 and not _LONE_ITEM.search(text[items[0].start : items[0].end]):
+        return None
+    return [item.name for item in items if item.share]
+
+
+def _is_word(name: str) -> bool:
+    is_long = len(name) >= _SHORTEST_NAME or _IDEOGRAPH.match(name)
+    return bool(is_long and _LABEL.fullmatch(name.lower()))
 
 
 def _parse_list(text: str) -> list[str] | None:
@@ -143,11 +177,15 @@ def _split_at_commas(text: str) -> list[str] | None:
     return None if is_prose or "\n" in text else items
 
 
-def _refusal(answer: LLMAnswer) -> Extraction:
-    return Extraction(error=f"the server refuses the question: {answer.refused}")
+def _no_answer(answer: LLMAnswer, text: str | None) -> Extraction:
+    if answer.refused:
+        return Extraction(error=f"the server refuses the question: {answer.refused}")
+    if text is None:
+        return _unreadable(_CUT_REASONING if answer.cut else UNFINISHED, answer.text)
+    return _unreadable(_CUT, text)
 
 
-def _unreadable(why: str, answer: LLMAnswer) -> Extraction:
-    head = answer.text.strip()
+def _unreadable(why: str, text: str) -> Extraction:
+    head = text.strip()
     head = head if len(head) <= _HEAD else head[: _HEAD - 3] + "..."
     return Extraction(error=f"{why}: {head!r}")

@@ -67,6 +67,9 @@ class LLMExtractorConfig(ExtractorConfig, defer_build=True):
         default=None, description="the question about the emotion words, with {labels}; default: our own"
     )
     max_new_tokens: int = Field(default=128, ge=1, le=4096, description="longest answer; one that is cut is an error")
+    reasoning_tokens: int = Field(
+        default=2048, ge=0, le=4096, description="further tokens for an answer cut within a model's reasoning; 0: none"
+    )
     max_characters: int = Field(default=20_000, ge=1, description="a longer text is an error, it is not cut")
     batch_size: int = Field(default=8, ge=1, le=1024, description="questions at once, for an LLM plugin")
     device: str = Field(default="auto", description="where an LLM plugin runs: auto, cpu, cuda, cuda:1, ...")

@@ -9,11 +9,14 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from affectgpt.core.final_answer import final_answer
 from affectgpt.plugins.extractors.llm_answers import LLMAnswer
 from affectgpt.plugins.extractors.llm_config import Endpoint
 from affectgpt.registry.errors import PluginError, RunError
 
 _LONGEST = 100_000
+_NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
+"""For the chat template, as vLLM, SGLang and llama.cpp take it; other servers ignore it or refuse it by name."""
 _REFUSED = (400, 413, 422)
 """Status codes for a question that the server refuses, such as one longer than the model's context."""
 
@@ -21,10 +24,14 @@ _REFUSED = (400, 413, 422)
 class ChatServer:
     """A model behind an address, asked at temperature 0 through OpenAI's client, which also retries.
 
+    It is asked not to reason, unless the server refuses that. An answer that is cut at `max_new_tokens` is asked for
+    once more with `reasoning_tokens` more, since the reasoning of many models has no mark at its beginning; the longer
+    answer counts only where it holds reasoning.
+
     Raises PluginError when that client is not installed.
     """
 
-    def __init__(self, endpoint: Endpoint, *, max_new_tokens: int) -> None:
+    def __init__(self, endpoint: Endpoint, *, max_new_tokens: int, reasoning_tokens: int) -> None:
         try:
             import openai  # noqa: F401
         except ModuleNotFoundError as error:
@@ -33,7 +40,8 @@ class ChatServer:
                 found=str(error),
                 hint="pip install 'affectgpt[openai]'",
             ) from error
-        self.endpoint, self.max_new_tokens = endpoint, max_new_tokens
+        self.endpoint, self.max_new_tokens, self.reasoning_tokens = endpoint, max_new_tokens, reasoning_tokens
+        self._extra_body: dict[str, Any] = _NO_THINKING
 
     def identity(self) -> dict[str, Any]:
         """All that determines its answers except the question, as far as the client knows."""
@@ -93,25 +101,38 @@ class ChatServer:
             results.put((index, error))
 
     def _ask(self, client: Any, question: str) -> LLMAnswer:
+        answer, _ = self._complete(client, question, self.max_new_tokens)
+        if answer.cut and self.reasoning_tokens:
+            longer, has_reasoned = self._complete(client, question, self.max_new_tokens + self.reasoning_tokens)
+            answer = longer if has_reasoned else answer
+        return answer
+
+    def _complete(self, client: Any, question: str, max_tokens: int) -> tuple[LLMAnswer, bool]:
+        """The answer, and whether it holds reasoning, in itself or beside it."""
         import openai
 
+        extra_body = self._extra_body
         try:
             completion: Any = client.chat.completions.create(
                 model=self.endpoint.model,
                 messages=[{"role": "user", "content": question}],
                 temperature=0,
-                max_tokens=self.max_new_tokens,
+                max_tokens=max_tokens,
+                extra_body=extra_body,
             )
         except openai.OpenAIError as error:
             if getattr(error, "status_code", None) in _REFUSED:
-                return LLMAnswer("", refused=_error_text(error))
+                if extra_body and "chat_template" in str(error):
+                    self._extra_body = {}
+                    return self._complete(client, question, max_tokens)
+                return LLMAnswer("", refused=_error_text(error)), False
             raise self._failure(_error_text(error), _advice(error, self.endpoint)) from error
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             # The client does not check that a JSON reply has the right form.
             raise self._failure(f"an answer that is none: {type(error).__name__}", _ADVICE) from error
         return self._answer(completion)
 
-    def _answer(self, completion: Any) -> LLMAnswer:
+    def _answer(self, completion: Any) -> tuple[LLMAnswer, bool]:
         choices = getattr(completion, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
@@ -119,9 +140,9 @@ class ChatServer:
         if message is None or not isinstance(text, str | None):
             raise self._failure(f"{completion!r:.200}", _ADVICE)
         text = text or ""
-        return LLMAnswer(
-            text[:_LONGEST], cut=getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST
-        )
+        cut = getattr(choice, "finish_reason", None) == "length" or len(text) > _LONGEST
+        reasoning = getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)
+        return LLMAnswer(text[:_LONGEST], cut), bool(reasoning) or final_answer(text) != text
 
     def _failure(self, problem: str, hint: str) -> RunError:
         return RunError(

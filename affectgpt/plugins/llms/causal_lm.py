@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from affectgpt.core.config import GenerationConfig
+from affectgpt.core.final_answer import is_reasoning_token
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.encoders.loading import silence_transformers
 from affectgpt.plugins.hub_reach import check_hub
@@ -34,6 +35,7 @@ class CausalLM(nn.Module):
         super().__init__()
         self.pretrained, self.begin_marker = config.init == "pretrained", config.begin_marker
         self.tokenizer = _tokenizer(config)
+        self._removed_ids = _ids_to_remove(self.tokenizer)
         model = _pretrained(config) if self.pretrained else _random(config, len(self.tokenizer))
         rows = model.get_input_embeddings().weight.shape[0]
         needed = max(self.tokenizer.get_vocab().values()) + 1
@@ -84,8 +86,11 @@ class CausalLM(nn.Module):
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`, markers removed."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        """The text of `ids`, markers removed, but for those around a model's reasoning, which is no answer."""
+        if self._removed_ids is None:
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        shown_ids = [token for token in ids if token not in self._removed_ids]
+        return str(self.tokenizer.decode(shown_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def start_ids(self) -> list[int]:
         """The marker with which the tokenizer begins every text, such as Gemma's `<bos>`; [] when it has none."""
@@ -166,6 +171,13 @@ def _end_ids(model: Any) -> list[int]:
         for token in (ids_of_model if isinstance(ids_of_model, list) else [ids_of_model])
         if isinstance(token, int)
     ]
+
+
+def _ids_to_remove(tokenizer: Any) -> frozenset[int] | None:
+    """The markers that [CausalLM.decode][] removes; None for all of them, where none is about reasoning."""
+    markers = {token: added.content for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    removed = frozenset(token for token, content in markers.items() if not is_reasoning_token(content))
+    return removed if len(removed) < len(markers) else None
 
 
 def _tokenizer(config: CausalLMConfig) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +20,10 @@ from affectgpt.plugins.extractors.llm_config import Endpoint
 
 @dataclass
 class Reply:
-    """What a request is met with; `body` replaces the completion, `wait` comes before anything is sent."""
+    """What a request is met with; `body` replaces the completion, `wait` comes before anything is sent.
+
+    `beside` holds further fields of the message.
+    """
 
     text: str | None = ""
     status: int = 200
@@ -28,13 +31,14 @@ class Reply:
     body: bytes | None = None
     kind: str = "application/json"
     wait: float = 0.0
+    beside: dict[str, str] = field(default_factory=dict)
 
     def content(self) -> bytes:
         if self.body is not None:
             return self.body
         if self.status != 200:
             return json.dumps({"error": {"message": f"refused with {self.status}"}}).encode()
-        message = {"role": "assistant", "content": self.text}
+        message = {"role": "assistant", "content": self.text, **self.beside}
         return json.dumps(
             {
                 "id": "1",
@@ -48,9 +52,13 @@ class Reply:
 
 @dataclass
 class ChatServer:
-    """`answer(question)` decides each reply; `requests` are the bodies that came, `most` how many at once."""
+    """`answer(question)` decides each reply; `requests` are the bodies that came, `most` how many at once.
+
+    A request with one of the `unknown_fields` is refused, with its name.
+    """
 
     answer: Callable[[str], str | Reply]
+    unknown_fields: frozenset[str] = frozenset()
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -64,9 +72,9 @@ class ChatServer:
 
 
 @contextmanager
-def serving(answer: Callable[[str], str | Reply]) -> Iterator[ChatServer]:
+def serving(answer: Callable[[str], str | Reply], unknown_fields: Iterable[str] = ()) -> Iterator[ChatServer]:
     """A running server; it is stopped at the end, with whatever it still holds back."""
-    state, lock, running = ChatServer(answer), threading.Lock(), [0]
+    state, lock, running = ChatServer(answer, frozenset(unknown_fields)), threading.Lock(), [0]
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -78,6 +86,11 @@ def serving(answer: Callable[[str], str | Reply]) -> Iterator[ChatServer]:
                 state.keys.append(self.headers.get("Authorization", ""))
                 state.paths.append(self.path)
             try:
+                refused = sorted(state.unknown_fields & set(request))
+                if refused:
+                    message = {"error": {"message": f"Unrecognized request argument supplied: {refused[0]}"}}
+                    self._send(Reply(status=400, body=json.dumps(message).encode()))
+                    return
                 inputs = state.answer(request["messages"][-1]["content"])
                 self._send(inputs if isinstance(inputs, Reply) else Reply(inputs))
             finally:
@@ -119,7 +132,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ChatServer]
     """`serve(answer)` starts a server whose replies `answer(question)` decides: a text or a `Reply`."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with ExitStack() as stack:
-        yield lambda answer: stack.enter_context(serving(answer))
+        yield lambda answer, **options: stack.enter_context(serving(answer, **options))
 
 
 @pytest.fixture

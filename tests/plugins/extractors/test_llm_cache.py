@@ -102,6 +102,14 @@ def test_a_question_that_was_refused_is_asked_again(serve: Any, endpoint: Any, r
         assert len(server.requests) == requests
 
 
+def test_an_answer_is_kept_as_it_was_written(serve: Any, endpoint: Any, tmp_path: Path) -> None:
+    text = "<think>anger?</think>[calm]"
+    server = serve(lambda question: text)
+    assert [endpoint(server).emotions(["a"]) for _ in range(2)] == [[Extraction(("calm",))]] * 2
+    (path,) = (tmp_path / "cache").rglob("*.json")
+    assert json.loads(path.read_text())["text"] == text and len(server.requests) == 1
+
+
 def test_what_cannot_be_read_is_kept_too(serve: Any, endpoint: Any) -> None:
     server = serve(lambda question: "I cannot tell.")
     results = [endpoint(server).emotions(["a"]) for _ in range(2)]
@@ -117,17 +125,18 @@ def test_whatever_decides_an_answer_makes_it_another_question(
         lambda: endpoint(server, model="large"),
         lambda: endpoint(second),
         lambda: endpoint(server, max_new_tokens=64),
+        lambda: endpoint(server, reasoning_tokens=64),
         lambda: endpoint(server, prompt="Say: {text}"),
     ]
     for build in builds:
         build().emotions(["a"])
-    assert len(server.requests) == 4 and len(second.requests) == 1
+    assert len(server.requests) == 5 and len(second.requests) == 1
     monkeypatch.setattr("affectgpt.plugins.extractors.llm_prompts.VERSION", 2)
     endpoint(server).emotions(["a"])
-    assert len(server.requests) == 5
+    assert len(server.requests) == 6
     for build in (lambda: endpoint(server, timeout=9), lambda: endpoint(server, retries=2, parallel=9)):
         build().emotions(["a"])
-    assert len(server.requests) == 5, "what decides nothing made another question"
+    assert len(server.requests) == 6, "what decides nothing made another question"
 
 
 @pytest.mark.parametrize("value", [False, "off"])

@@ -84,6 +84,47 @@ def test_what_is_no_list_is_an_error_and_never_an_empty_one(serve: Any, endpoint
     assert "because she smiles" in result[0].error and "cut" in result[3].error and "empty" in result[4].error
 
 
+def test_the_server_is_asked_not_to_reason(serve: Any, endpoint: Any) -> None:
+    server = serve(by_text)
+    endpoint(server).emotions(TEXTS)
+    assert all(request["chat_template_kwargs"]["enable_thinking"] is False for request in server.requests)
+
+
+def test_a_server_that_refuses_the_switch_is_asked_without_it(serve: Any, endpoint: Any) -> None:
+    server = serve(by_text, unknown_fields={"chat_template_kwargs"})
+    assert endpoint(server, parallel=1).emotions(TEXTS)[0] == Extraction(("glad",))
+    assert ["chat_template_kwargs" in request for request in server.requests] == [True, False, False, False]
+
+
+REASONED = {
+    "in the text": ("<think>anger, fe", "<think>anger, fear</think>[calm]", {}),
+    "opened by the template": ("anger, fe", "anger, fear</think>\n[calm]", {}),
+    "beside the text": (None, "[calm]", {"reasoning": "anger, fear"}),
+    "beside the text, by another name": ("", "[calm]", {"reasoning_content": "anger, fear"}),
+}
+
+
+@pytest.mark.parametrize("case", REASONED)
+def test_reasoning_is_given_room(serve: Any, endpoint: Any, reply: Any, case: str) -> None:
+    cut, answer, fields = REASONED[case]
+    replies = [reply(cut, finish="length", beside=fields), reply(answer, beside=fields)]
+    server = serve(lambda question: replies[len(server.requests) - 1])
+    assert endpoint(server, max_new_tokens=10, reasoning_tokens=90).emotions(["one"]) == [Extraction(("calm",))]
+    assert [request["max_tokens"] for request in server.requests] == [10, 100]
+
+
+def test_room_for_reasoning_lengthens_no_other_answer(serve: Any, endpoint: Any, reply: Any) -> None:
+    replies = [reply("[calm, sa", finish="length"), reply("[calm, sad]")]
+    server = serve(lambda question: replies[len(server.requests) - 1])
+    assert "cut" in endpoint(server).emotions(["one"])[0].error and len(server.requests) == 2
+
+
+def test_reasoning_that_needs_more_room_is_an_error_that_says_so(serve: Any, endpoint: Any, reply: Any) -> None:
+    server = serve(lambda question: reply("<think>anger", finish="length"))
+    assert "`reasoning_tokens`" in endpoint(server).emotions(["one"])[0].error and len(server.requests) == 2
+    assert "cut" in endpoint(server, reasoning_tokens=0).emotions(["one"])[0].error and len(server.requests) == 3
+
+
 def test_each_different_question_is_asked_once_and_some_at_a_time(serve: Any, endpoint: Any, reply: Any) -> None:
     server = serve(lambda question: reply("[]", wait=0.05))
     result = endpoint(server, parallel=3).emotions(["a", "b", "a", "c", "d", "e", "f", "b"])

@@ -146,6 +146,53 @@ def test_a_chat_template_that_fails_is_said(build: Build) -> None:
             LLMExtractor(LLMExtractorConfig(llm=QWEN, cache="off", device="cpu"), inner)
 
 
+TURNS = "{% for m in messages %}U:{{ m.content }}{% endfor %}A:"
+SWITCHED = TURNS + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+OPENED = TURNS + "<think>"
+EFFORT = "{{ reasoning_effort }} {{ thinking_budget }}" + TURNS
+
+
+def framed(build: Build, say: Callable[[str], str], template: str, **options: Any) -> tuple[LLMExtractor, Saying]:
+    _, llm = saying(build, say)
+    llm.inner.tokenizer.chat_template = template
+    return LLMExtractor(LLMExtractorConfig(llm=QWEN, cache="off", device="cpu", **options), llm), llm
+
+
+def test_the_chat_template_is_asked_to_switch_reasoning_off(build: Build) -> None:
+    extractor, llm = framed(build, by_text, SWITCHED)
+    assert extractor.emotions(TEXTS[:1]) == [Extraction(("glad",))]
+    assert llm.read[0].endswith("A:<think></think>")
+    extractor, llm = framed(build, by_text, EFFORT)
+    assert extractor.model.before.startswith("low 0U:")
+    extractor, _ = framed(build, by_text, EFFORT + "{% if reasoning_effort == 'none' %}{% endif %}")
+    assert extractor.model.before.startswith("none 0U:")
+
+
+def test_reasoning_that_the_template_opens_is_no_answer(build: Build) -> None:
+    extractor, _ = framed(build, lambda text: "anger, fear</think>[glad]", OPENED)
+    assert extractor.emotions(["one"]) == [Extraction(("glad",))]
+    extractor, _ = framed(build, lambda text: "anger, fear", OPENED)
+    assert "reasoning" in extractor.emotions(["one"])[0].error
+
+
+def test_reasoning_is_given_room_and_other_answers_none(build: Build) -> None:
+    say = {"one": "<think>anger, fear</think>[glad]", "two": "[glad, sad, tired, calm]", "three": "[sad]"}
+    extractor, llm = saying(build, str, max_new_tokens=12, reasoning_tokens=40)
+    limits: list[int] = []
+
+    def generate(embeds: torch.Tensor, mask: torch.Tensor, settings: Any) -> list[list[int]]:
+        ids, llm.ids = llm.ids, []
+        limits.append(settings.max_new_tokens)
+        questions = [llm.inner.tokenizer.decode(row) for row in ids]
+        answers = [next(answer for word, answer in say.items() if f"\n{word}\n" in text) for text in questions]
+        return [llm.inner.encode(answer, special=False)[: settings.max_new_tokens] for answer in answers]
+
+    llm.generate = generate  # type: ignore[method-assign]
+    results = extractor.emotions(["one", "two", "three"])
+    assert results[0] == Extraction(("glad",)) and results[2] == Extraction(("sad",))
+    assert "cut" in results[1].error and limits == [12, 52]
+
+
 def test_a_hit_asks_no_model_and_other_weights_are_another_model(build: Build, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     first, llm = saying(build, by_text, cache=cache)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectgpt.plugins.llms.causal_lm import CausalLM
+from affectgpt.plugins.llms.causal_lm import CausalLM, _ids_to_remove
 from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 from affectgpt.plugins.llms.tokenizer import END, byte_tokenizer, read_tokenizer
 
@@ -71,3 +71,18 @@ def test_the_saved_tokenizer_is_the_same(llm: CausalLM, tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_replaced(llm: CausalLM) -> None:
     assert "a" in llm.decode(llm.encode("a\udcff", special=False))
+
+
+def test_markers_of_reasoning_stay_in_the_text(build: Callable, configured: Callable) -> None:
+    from tokenizers import AddedToken
+
+    causal_l_m: CausalLM = build(configured(sizes={"vocab_size": 640}, tokenizer=None))
+    tokenizer = causal_l_m.tokenizer
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [AddedToken(name, special=True) for name in ("[THINK]", "[/THINK]", "[INST]")]}
+    )
+    read = "[INST][THINK]fear[/THINK]joy" + END
+    ids = tokenizer(read, add_special_tokens=False)["input_ids"]
+    assert causal_l_m.decode(ids) == "fearjoy", "the tokenizer had no such markers when the model was built"
+    causal_l_m._removed_ids = _ids_to_remove(tokenizer)
+    assert causal_l_m.decode(ids) == "[THINK]fear[/THINK]joy"
