@@ -153,7 +153,8 @@ class _NodePlanner:
             return call()
         except AffectGPTError as error:
             for problem in error.problems:
-                self.add(problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
+                place = (*path, *problem.path)
+                self.add(problem.what, place, found=problem.found, expected=problem.expected, hint=problem.hint)
         except Exception as error:
             self.add(f"{what} failed", path, found=one_line(error), hint="this is a fault of the plugin")
         return None
@@ -200,8 +201,12 @@ class _Planner(_NodePlanner):
             tuple(used),
             tuple(self.parts),
             self._budget(config, self.parts, used, self.llm),
-            tuple(self.source.notes) if self.source else (),
+            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm)),
         )
+
+    def _llm_notes(self, llm: PlannedNode[LLMConfig]) -> list[str]:
+        what = f"notes() of llm {llm.entry.spec.name!r}"
+        return self.call_plugin(what, ("llm",), llm.config.notes) or []
 
     def connect(self) -> None:
         """Plan every node after those it reads. What failed is None or absent, and its problem is kept."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from affectgpt.core.contracts import LLMConfig, ModelPath
-from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.known_models import config_size, model_config
+from affectgpt.core.contracts import LLMConfig, ModelPath, Settings
+from affectgpt.core.token_spec import NO_BOUND, TokenSpec
+from affectgpt.plugins.known_models import model_config
+from affectgpt.plugins.llms.decoder_facts import Decoder, check_architecture
+from affectgpt.registry.errors import InterfaceError, Problem, join_names
+from affectgpt.registry.messages import did_you_mean
 from affectgpt.registry.spec import PluginSpec
 
 SPEC = PluginSpec(
@@ -24,7 +27,7 @@ _LLAMA_LIKE = ("qwen2", "llama", "mistral")
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-class LoRA(BaseModel):
+class LoRA(Settings):
     """Low-rank adapters by PEFT (LoRA, arXiv 2106.09685) on `targets` of every layer; scale is alpha / r."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,14 +74,61 @@ class CausalLMConfig(LLMConfig, defer_build=True):
     def values(self) -> dict[str, Any]:
         """The config.json of the model. Raises InterfaceError when it is neither on disk nor known."""
         values = self.architecture if self.architecture is not None else model_config(str(self.model))
-        return values if self.layers is None else {**values, "num_hidden_layers": self.layers}
+        if self.layers is None:
+            return values
+        *section, key = Decoder(values, "").key("num_hidden_layers")
+        fewer = {**(values[section[0]] if section else values), key: self.layers}
+        if isinstance(fewer.get("layer_types"), list):
+            fewer["layer_types"] = fewer["layer_types"][: self.layers]
+        return {**values, section[0]: fewer} if section else fewer
+
+    def decoder(self) -> Decoder:
+        """The sizes of the model. Raises InterfaceError as [values][]."""
+        return Decoder(self.values(), self.model or "llm.architecture")
 
     def infer(self) -> TokenSpec:
-        values = self.values()
-        where = self.model or "llm.architecture"
-        hidden = config_size(values, "hidden_size", 0, where=where)
-        context = config_size(values, "max_position_embeddings", 0, where=where)
-        return TokenSpec(modality="text", dim=hidden, tokens=context, exact=False)
+        if self.architecture is not None:
+            check_architecture(self.architecture)
+        decoder = self.decoder()
+        decoder.check_embeddings()
+        self._check_targets(decoder)
+        context = decoder.context()
+        return TokenSpec(modality="text", dim=decoder.width(), tokens=context or NO_BOUND, exact=False)
+
+    def _check_targets(self, decoder: Decoder) -> None:
+        """Raise InterfaceError for LoRA targets that no layer of the decoder can have.
+
+        The usual names are taken where there are layers of that name, as long as one of them is there.
+        """
+        absent = self._absent_targets(decoder)
+        if self.lora is None or not absent:
+            return
+        wrong = [name for name in absent if name not in _PROJECTIONS] if len(absent) < len(self.lora.targets) else absent
+        problems = [
+            Problem(
+                f"{decoder.kind} has no layer {name!r} for an adapter",
+                expected=f"one of {join_names(decoder.targets)}",
+                hint=did_you_mean(name, decoder.targets),
+                path=("lora", "targets", self.lora.targets.index(name)),
+            )
+            for name in dict.fromkeys(wrong)
+        ]
+        if problems:
+            raise InterfaceError.from_problems(problems)
+
+    def _absent_targets(self, decoder: Decoder) -> list[str]:
+        if self.lora is None or not decoder.targets:
+            return []
+        return [name for name in self.lora.targets if name.rpartition(".")[2] not in decoder.targets]
+
+    def notes(self) -> list[str]:
+        decoder = self.decoder()
+        absent = self._absent_targets(decoder)
+        if not absent:
+            return []
+        return [
+            f"llm.lora: {decoder.kind} has no layers {', '.join(absent)}; there are {join_names(decoder.targets)}"
+        ]
 
     def parameters(self) -> int | None:
         try:
