@@ -41,8 +41,10 @@ def command(
         else f"  = {budget['total']}; the LLM states no bound of its context",
         f"trained parameters: {_count(facts['trained'])}",
     ]
-    if budget["context"] is not None and budget["total"] > budget["context"]:
+    if budget["context"] is not None and budget["total"] > budget["context"] and budget["text_tokens"] is None:
         lines.append("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
+    if budget["text_tokens"] is not None:
+        lines.append(f"note: the text, counted in bytes here, has {budget['text_tokens']} tokens, and fits")
     if any(None in (row["parameters"], row["trained"]) for row in facts["nodes"]):
         lines.append("note: a number that is unknown here is known once the model is loaded")
     lines += [one_line(f"note: {note}") for note in facts["notes"]]

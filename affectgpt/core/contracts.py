@@ -140,6 +140,13 @@ class LLMConfig(PluginConfig):
         """What `check` and `train` tell about these options: one sentence each, for what is allowed but unlikely."""
         return []
 
+    def count_tokens(self, text: str, *, special: bool) -> int | None:
+        """Number of ids of `encode(text, special=special)`, or None when it cannot be known without the tokenizer.
+
+        Asked for by the plan when the bytes of the prompt, which bound its tokens, exceed the context.
+        """
+        return None
+
     def for_prompts(self) -> LLMConfig:
         """The options of this LLM with only what writes prompts (`encode`, `decode`, `embed`); by default all.
 

@@ -7,7 +7,8 @@ all problems at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -41,13 +42,18 @@ class PlannedNode(Generic[Config_co]):
 
 @dataclass(frozen=True)
 class Budget:
-    """Tokens of one prompt at most: places of nodes, text (its bytes bound its tokens), answer, context."""
+    """Tokens of one prompt at most: places of nodes, text (its bytes bound its tokens), answer, context.
+
+    `text_tokens` is the exact number of the text's tokens, counted where its bytes do not fit and the tokenizer is at
+    hand.
+    """
 
     nodes: int
     text: int
     subtitle: int
     answer: int
     context: int
+    text_tokens: int | None = None
 
     @property
     def total(self) -> int:
@@ -341,12 +347,29 @@ class _Planner(_NodePlanner):
             config.generation.max_new_tokens,
             llm.output.tokens,
         )
-        if budget.nodes + budget.subtitle + budget.answer >= budget.context:
+        if budget.total <= budget.context:
+            return budget
+        budget = replace(budget, text_tokens=self._count_text(parts, prompt.question, llm))
+        # Where its tokens cannot be counted, a text has at least one.
+        least = budget.total - budget.text + (budget.text_tokens or 1)
+        if least > budget.context:
+            counted = "" if budget.text_tokens is None else f" + {budget.text_tokens} of text and question"
             self.add(
                 "the prompt and the answer do not fit into the LLM's context",
                 ("prompt",),
-                found=f"{budget.nodes} tokens of nodes + {budget.subtitle} of subtitle + {budget.answer} of answer",
-                expected=f"fewer than {budget.context}",
+                found=f"{budget.nodes} tokens of nodes + {budget.subtitle} of subtitle{counted} + {budget.answer} of"
+                " answer",
+                expected=f"at most {budget.context}" if counted else f"fewer than {budget.context}",
                 hint="shorten generation.max_new_tokens, or compress a node with a fuser",
             )
         return budget
+
+    def _count_text(self, parts: list[Part], question: str, llm: PlannedNode[LLMConfig]) -> int | None:
+        """Tokens of the prompt's text and question, as `Pipeline.check_question` counts them; None if unknown."""
+        texts = [(part.value, True) for part in parts if part.kind == "text"] + [(question, False)]
+        what = f"count_tokens() of llm {llm.entry.spec.name!r}"
+        counts = [
+            self.call_plugin(what, ("llm",), partial(llm.config.count_tokens, text, special=special))
+            for text, special in texts
+        ]
+        return None if None in counts else sum(counts)

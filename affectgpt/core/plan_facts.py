@@ -52,6 +52,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
             "order": [part.value for part in plan.parts if part.kind != "text"],
             "nodes": budget.nodes,
             "text": budget.text,
+            "text_tokens": budget.text_tokens,
             "subtitle": budget.subtitle,
             "answer": budget.answer,
             "total": budget.total,

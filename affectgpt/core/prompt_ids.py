@@ -76,8 +76,11 @@ class PromptIds:
         ids: list[int] = self.llm.encode(text + self.prompt.answer_end, special=False)
         return [*ids, *self.llm.end_ids()[:1]]
 
-    def check_question(self, question: str) -> None:
-        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
+    def check_question(self, question: str, where: str = "question") -> None:
+        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context.
+
+        `where` names the question in the message.
+        """
         budget = self.plan.budget
         text = sum(len(self._text(part.value)) for part in self.plan.parts if part.kind == "text")
         count = len(self.llm.encode(question, special=False))
@@ -85,7 +88,7 @@ class PromptIds:
         if count > room:
             raise ConfigError(
                 "the question does not fit into the LLM's context",
-                where="question",
+                where=where,
                 found=f"{count} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
                 f" subtitle + {budget.answer} of answer",
                 expected=f"at most {budget.context}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 NO_BOUND = 2**31 - 1
 """The context length of an LLM that states none: it reads sequences of any length."""
 

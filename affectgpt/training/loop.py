@@ -120,7 +120,7 @@ def train(
             stack.enter_context(exclusive(run.path))
         start, best_loss, notes = checkpoints.resume() if resume else (0, BestLoss(), [])
         if on_note:
-            for note in notes:
+            for note in [*pipeline.plan.llm.config.notes(), *notes]:
                 on_note(note)
         recorder = Recorder(accelerator, run, start, config, stack)
         order = BatchOrder(

@@ -72,7 +72,7 @@ def test_fusers_run_after_their_inputs_whatever_the_order_in_the_file(small: Pat
         (["prompt.template='{multi} {nope} {question}'", "prompt.order=[]"], "no node of this pipeline"),
         (["prompt.template='{multi {question}'", "prompt.order=[]"], "brace"),
         (["generation.max_new_tokens=1020"], "do not fit into the LLM's context"),
-        (["llm.architecture.hidden_size=wide"], "hidden_size in this model's config.json is not a size"),
+        (["llm.architecture.hidden_size=wide"], "hidden_size of qwen2 has the wrong type"),
     ],
 )
 def test_a_graph_that_does_not_fit_is_refused_with_its_place(
@@ -99,7 +99,7 @@ MISTAKES = {
     "encoder option": ("encoders.face.frames=many", "encoders.face.frames"),
     "fuser plugin": ("fusers.audio_tokens.plugin=meen", "there is no fuser plugin 'meen'"),
     "input of a fuser": ("fusers.multi.inputs=[face, audoi]", "there is no node 'audoi'"),
-    "model": ("llm.architecture.hidden_size=wide", "is not a size"),
+    "model": ("llm.architecture.hidden_size=wide", "has the wrong type"),
     "order": ("prompt.order=[multi, audio_tokens, subtitel]", "the prompt names 'subtitel'"),
     "prompt": ("prompt.jioned=true", "did you mean 'joined'"),
     "generation": ("generation.beams=0", "generation.beams"),

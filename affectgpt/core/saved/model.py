@@ -37,6 +37,7 @@ from affectgpt.core.saved.extras import EXTRAS, check_extras, copy_extras
 from affectgpt.core.saved.tensors import check_tensors, copy_into, read_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
+from affectgpt.registry.messages import reason
 
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -114,7 +115,7 @@ def save(
         raise RunError(
             "the model cannot be saved",
             where=str(folder),
-            found=str(error).splitlines()[0][:200],
+            found=reason(error),
             hint="is the disk full? What was there before is as it was",
         ) from error
     finally:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from affectgpt.registry.errors import CheckpointError, Problem
-from affectgpt.registry.messages import first_and_more
+from affectgpt.registry.messages import first_and_more, reason
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -29,7 +29,7 @@ def error_unreadable(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
         "the weights cannot be read",
         where=str(path),
-        found=str(error).splitlines()[0],
+        found=reason(error),
         expected="a whole safetensors file",
         hint="copy or download it again",
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from affectgpt.core.contracts import LLMConfig, ModelPath, Settings
 from affectgpt.core.token_spec import NO_BOUND, TokenSpec
-from affectgpt.plugins.known_models import model_config
+from affectgpt.plugins.known_models import find_model, model_config
 from affectgpt.plugins.llms.decoder_facts import Decoder, check_architecture
+from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
-from affectgpt.registry.messages import did_you_mean
+from affectgpt.registry.messages import did_you_mean, is_panic
 from affectgpt.registry.spec import PluginSpec
 
 SPEC = PluginSpec(
@@ -24,7 +26,7 @@ SPEC = PluginSpec(
 )
 
 _LLAMA_LIKE = ("qwen2", "llama", "mistral")
-_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+USUAL_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class LoRA(Settings):
@@ -35,7 +37,7 @@ class LoRA(Settings):
     r: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = _PROJECTIONS
+    targets: tuple[str, ...] = USUAL_TARGETS
 
 
 class CausalLMConfig(LLMConfig, defer_build=True):
@@ -92,8 +94,25 @@ class CausalLMConfig(LLMConfig, defer_build=True):
         decoder = self.decoder()
         decoder.check_embeddings()
         self._check_targets(decoder)
+        self._check_vocabulary()
         context = decoder.context()
         return TokenSpec(modality="text", dim=decoder.width(), tokens=context or NO_BOUND, exact=False)
+
+    def _check_vocabulary(self) -> None:
+        """Raise InterfaceError when the tokenizer has more ids than the architecture has embeddings."""
+        rows = (self.architecture or {}).get("vocab_size")
+        if self.architecture is None or rows is None:
+            return
+        file = self.tokenizer_file()
+        needed = largest_id(file) + 1 if file is not None else BYTE_IDS if self.tokenizer is None else 0
+        if needed > rows:
+            raise InterfaceError(
+                "the tokenizer does not fit the model",
+                found=f"{needed} token ids{'' if file else ': bytes and an end marker'}",
+                expected=f"at most {rows}",
+                hint="raise architecture.vocab_size",
+                path=("architecture", "vocab_size"),
+            )
 
     def _check_targets(self, decoder: Decoder) -> None:
         """Raise InterfaceError for LoRA targets that no layer of the decoder can have.
@@ -103,7 +122,9 @@ class CausalLMConfig(LLMConfig, defer_build=True):
         absent = self._absent_targets(decoder)
         if self.lora is None or not absent:
             return
-        wrong = [name for name in absent if name not in _PROJECTIONS] if len(absent) < len(self.lora.targets) else absent
+        wrong = (
+            [name for name in absent if name not in USUAL_TARGETS] if len(absent) < len(self.lora.targets) else absent
+        )
         problems = [
             Problem(
                 f"{decoder.kind} has no layer {name!r} for an adapter",
@@ -126,9 +147,31 @@ class CausalLMConfig(LLMConfig, defer_build=True):
         absent = self._absent_targets(decoder)
         if not absent:
             return []
-        return [
-            f"llm.lora: {decoder.kind} has no layers {', '.join(absent)}; there are {join_names(decoder.targets)}"
-        ]
+        return [f"llm.lora: {decoder.kind} has no layers {', '.join(absent)}; there are {join_names(decoder.targets)}"]
+
+    def tokenizer_file(self) -> Path | None:
+        """The `tokenizer.json` that is read; None where there is none on this machine, and for bytes."""
+        name = self.tokenizer or self.model
+        folder = find_model(name) if name is not None else None
+        file = folder / "tokenizer.json" if folder is not None else None
+        return file if file is not None and file.is_file() else None
+
+    def count_tokens(self, text: str, *, special: bool) -> int | None:
+        file = self.tokenizer_file()
+        if file is None:
+            # Without a tokenizer of its own, a random model reads bytes, and its one marker.
+            text = text.replace(END, " ") if special else text
+            return None if self.tokenizer or self.model else len(text.encode("utf-8", "replace"))
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+            tokenizer.encode_special_tokens = not special
+            return len(tokenizer.encode(text, add_special_tokens=False).ids)
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
+            return None
 
     def parameters(self) -> int | None:
         try:
@@ -138,7 +181,7 @@ class CausalLMConfig(LLMConfig, defer_build=True):
 
     def for_prompts(self) -> CausalLMConfig:
         # An adapter of anything but the layers could change the embeddings: it is kept, with all that it is on.
-        if self.lora is not None and not set(self.lora.targets) <= set(_PROJECTIONS):
+        if self.lora is not None and not set(self.lora.targets) <= set(USUAL_TARGETS):
             return self
         return self.model_copy(update={"layers": 0, "lora": None})
 

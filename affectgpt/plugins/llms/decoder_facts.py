@@ -28,6 +28,10 @@ _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_fun
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length", "max_sequence_length")
 # The width of the embeddings, where it is not that of the layers.
 _EMBEDDING_WIDTHS = ("word_embed_proj_dim",)
+_SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+    "head_dim", "ffn_dim", "ffn_hidden_size", "word_embed_proj_dim", "state_size", "sliding_window", *_CONTEXTS,
+)  # fmt: skip
 _PER_LAYER = "hidden_size_per_layer_input"
 _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -141,9 +145,7 @@ def _installed(kind: Any) -> bool:
     return f'("{kind}",' in mapping.partition("OrderedDict(")[2].partition("\n)")[0]
 
 
-def _value_problems(
-    kind: str, entry: dict[str, Any], key: str, value: Any, path: tuple[str, ...]
-) -> Iterator[Problem]:
+def _value_problems(kind: str, entry: dict[str, Any], key: str, value: Any, path: tuple[str, ...]) -> Iterator[Problem]:
     own = entry.get("names", {}).get(key, key)
     types = entry["keys"].get(own, "any")
     if types != "any" and not any(_is_of(value, name) for name in types.split("|")):
@@ -162,8 +164,12 @@ def _value_problems(
             expected=f"one of {join_names(activation_names())}",
             hint=did_you_mean(value[:80], activation_names()),
         )
-    elif _is_of(value, "int") and value < 1 <= entry.get("defaults", {}).get(own, 0) and "token_id" not in own:
+    elif (
+        _is_of(value, "int") and value < 1 and key in {*_SIZES, *(entry.get("names", {}).get(name) for name in _SIZES)}
+    ):
         yield Problem(f"{key} of {kind} must be above 0", path=(*path, key), found=str(value))
+    elif _is_of(value, "int") and value < 0 <= entry.get("defaults", {}).get(own, -1):
+        yield Problem(f"{key} of {kind} must not be negative", path=(*path, key), found=str(value))
 
 
 def _is_of(value: Any, name: str) -> bool:
@@ -211,18 +217,19 @@ def _size_problems(section: _Section, path: tuple[str, ...]) -> Iterator[Problem
         yield Problem(
             "the attention heads do not divide among the key and value heads",
             path=(*path, names["num_key_value_heads"]),
-            found=f"{names['num_attention_heads']} {heads}, {names['num_key_value_heads']} {groups}",
-            expected=f"a divisor of {heads}",
+            found=f"{names['num_attention_heads']} {heads}, {names['num_key_value_heads']} {groups}"
+            + ("" if names["num_key_value_heads"] in section.values else " (its default)"),
+            expected=f"num_key_value_heads: a divisor of {heads}",
         )
-    if section.entry.get("padding") and _sizes(padding, vocabulary) and "vocab_size" in section.values:
-        if padding >= vocabulary:
-            yield Problem(
-                "pad_token_id is no row of the embeddings",
-                path=(*path, "pad_token_id"),
-                found=f"{padding}{'' if 'pad_token_id' in section.values else ' (its default)'}",
-                expected=f"below vocab_size {vocabulary}",
-                hint="pad_token_id: 0",
-            )
+    is_stated = section.entry.get("padding") and _sizes(padding, vocabulary) and "vocab_size" in section.values
+    if is_stated and padding >= vocabulary:
+        yield Problem(
+            "pad_token_id is no row of the embeddings",
+            path=(*path, "pad_token_id"),
+            found=f"{padding}{'' if 'pad_token_id' in section.values else ' (its default)'}",
+            expected=f"below vocab_size {vocabulary}",
+            hint="pad_token_id: 0",
+        )
 
 
 def _is_rotary(section: _Section) -> bool:

@@ -20,6 +20,7 @@ import dataclasses
 import importlib
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _NOT_SIZES = {
 _ROTARY = ("rope_scaling", "rope_theta", "partial_rotary_factor")  # what `rope_parameters` was called before
 _LAYERS = {"Linear", "Embedding", "Conv1D", "Conv1d", "Conv2d"}
 _OTHER_TASKS = {"classifier", "qa_outputs", "score", "summary"}
+_NOT_FOR_MAMBA = {"out_proj", "conv1d"}  # PEFT: the fused kernels read these weights without an adapter
 _PLAIN_TYPES = {
     "int": "int", "float": "float", "bool": "bool", "str": "str", "list": "list", "tuple": "list", "dict": "dict",
     "RopeParameters": "dict", "None": "None",
@@ -71,18 +73,20 @@ def _add(entries: dict[str, Any], kind: str, config_class: Any) -> None:
         sections[section] = section_kind
         if section_kind not in entries:
             _add(entries, section_kind, section_class)
+    source = _model_source(config_class)
     entry = {
-        "keys": _keys(config_class, sections),
+        "keys": _keys(config_class, sections, source),
         "defaults": _numbers(config_class),
         "names": dict(config_class.attribute_map),
         "sections": sections,
         "text": next((name for name in ("text_config", "decoder") if name in sections), ""),
-        **_model_facts(config_class),
+        "targets": sorted(_layers(source) - (_NOT_FOR_MAMBA if "mamba" in kind or kind == "falcon_h1" else set())),
+        "padding": "padding_idx" in source,
     }
     entries[kind] = {name: value for name, value in entry.items() if value not in ({}, [], "", False)}
 
 
-def _keys(config_class: Any, sections: dict[str, str]) -> dict[str, str]:
+def _keys(config_class: Any, sections: dict[str, str], source: str) -> dict[str, str]:
     from transformers import PreTrainedConfig
 
     keys = {field.name: _types(field.type) for field in dataclasses.fields(config_class)}
@@ -90,6 +94,8 @@ def _keys(config_class: Any, sections: dict[str, str]) -> dict[str, str]:
     for owner in config_class.__mro__[: config_class.__mro__.index(PreTrainedConfig)]:
         for name in _read_arguments(owner):
             keys.setdefault(name, "any")
+    for name in re.findall(r"getattr\((?:self\.)?config, \"(\w+)\"", source):
+        keys.setdefault(name, "any")
     if "rope_parameters" in keys:
         keys |= {name: keys.get(name, "any") for name in _ROTARY}
     keys |= dict.fromkeys(sections, "dict")
@@ -151,13 +157,17 @@ def _numbers(config_class: Any) -> dict[str, int | float]:
     }
 
 
-def _model_facts(config_class: Any) -> dict[str, Any]:
-    """What the source of the models says; nothing where a config has no models of its own."""
+def _model_source(config_class: Any) -> str:
+    """The source of the models of a config; "" where it has none of its own."""
     module = config_class.__module__.replace(".configuration_", ".modeling_")
     try:
-        source = inspect.getsource(importlib.import_module(module))
+        return inspect.getsource(importlib.import_module(module))
     except ImportError:
-        return {}
+        return ""
+
+
+def _layers(source: str) -> set[str]:
+    """Names of the attributes to which the models assign a layer that PEFT can put an adapter on."""
     targets = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
@@ -165,7 +175,7 @@ def _model_facts(config_class: Any) -> dict[str, Any]:
             name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
             if name in _LAYERS or "Linear" in name:
                 targets |= {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
-    return {"targets": sorted(targets - _OTHER_TASKS), "padding": "padding_idx" in source}
+    return targets - _OTHER_TASKS
 
 
 if __name__ == "__main__":
