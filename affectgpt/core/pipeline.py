@@ -125,6 +125,10 @@ class Pipeline(nn.Module):
         """
         self._ids.check_question(question, where)
 
+    def check_subtitle(self, subtitle: str) -> None:
+        """Raise CheckpointError when the tokenizer cannot read `subtitle`."""
+        self._ids.check_subtitle(subtitle)
+
     def prompt_length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str | None = None) -> int:
         """About how many tokens the prompt of a prepared clip has: what clips are put into batches by."""
         text = self.plan.config.prompt.question if question is None else question

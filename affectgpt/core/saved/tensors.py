@@ -24,6 +24,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise error_unreadable(path, error) from error
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a safetensors file, from its header alone. Raises as [read_tensors][]."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise error_unreadable(path, error) from error
+
+
 def error_unreadable(path: Path, error: Exception) -> CheckpointError:
     """The error for a safetensors file that is damaged or cannot be opened."""
     return CheckpointError(

@@ -86,7 +86,7 @@ class CausalLMConfig(LLMConfig, defer_build=True):
 
     def decoder(self) -> Decoder:
         """The sizes of the model. Raises InterfaceError as [values][]."""
-        return Decoder(self.values(), self.model or "llm.architecture")
+        return Decoder(self.values(), self.model or "", ("architecture" if self.architecture else "model",))
 
     def infer(self) -> TokenSpec:
         if self.architecture is not None:

@@ -243,8 +243,8 @@ def _sizes(*values: Any) -> bool:
 class Decoder:
     """The sizes of a decoder by its config's `values`, whatever their names and wherever they stand."""
 
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self.where = where
+    def __init__(self, values: Mapping[str, Any], where: str, place: tuple[str, ...] = ()) -> None:
+        self.where, self.place = where, place
         decoders = _facts()["decoders"]
         self.kind = values.get("model_type")
         whole: dict[str, Any] = decoders.get(self.kind, {}) if isinstance(self.kind, str) else {}
@@ -273,15 +273,14 @@ class Decoder:
         for name in (*_EMBEDDING_WIDTHS, self.key("hidden_size")[-1], "hidden_size", "n_embd", "d_model"):
             if values.get(name) is not None:
                 return self._positive(name, values[name])
-        default = self.size("hidden_size")
-        if default is None:
-            raise InterfaceError(
-                "this model's config.json states no width of its embeddings",
-                where=self.where,
-                found="no hidden_size",
-                expected="hidden_size, n_embd or d_model: a whole number above 0",
-            )
-        return default
+        own = self.section.entry.get("names", {}).get("hidden_size", "hidden_size")
+        raise InterfaceError(
+            "this model's config states no width of its embeddings",
+            where=self.where,
+            found=f"no {own}",
+            expected=f"{own}: a whole number above 0",
+            path=self.place,
+        )
 
     def context(self) -> int | None:
         """The longest sequence that the decoder reads; None where its config states no bound."""
@@ -302,14 +301,16 @@ class Decoder:
                 found=f"{_PER_LAYER} {width}",
                 expected="a decoder that reads embeddings alone",
                 hint=f"choose another model; of an architecture, set {_PER_LAYER}: 0",
+                path=self.place,
             )
 
     def _positive(self, name: str, value: Any) -> int:
         if not _sizes(value):
             raise InterfaceError(
-                f"{name} in this model's config.json is not a size",
+                f"{name} in this model's config is not a size",
                 where=self.where,
                 found=short_repr(value),
                 expected="a whole number above 0",
+                path=self.place,
             )
         return int(value)
