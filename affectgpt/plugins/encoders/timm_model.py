@@ -88,12 +88,13 @@ def _check_features(
     try:
         with torch.no_grad():
             shape_found = list(features(model, config, torch.zeros(1, channels, *size)).shape[1:])
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except Exception as error:
         raise InterfaceError(
             f"this model does not read pictures of {shape}",
             where=where,
             found=reason(error),
             hint="give another size, or the model's own argument for it (model_args: {img_size: ...})",
+            path=("model_args",) if config.model_args else ("model",),
         ) from None
     expected = [dim] if config.tokens == "pooled" else [config.per_picture(), dim]
     if shape_found == expected:
@@ -110,6 +111,7 @@ def _check_features(
         found=f"features of shape {shape_found}",
         expected=str(expected),
         hint=hint,
+        path=("features",) if shape_found[-1] != dim else ("positions",),
     )
 
 

@@ -61,6 +61,12 @@ def activation_names() -> list[str]:
     return names
 
 
+def check_activation(name: str) -> None:
+    """Raise ValueError when transformers has no activation `name`."""
+    if name not in activation_names():
+        raise ValueError(f"there is no activation {short_repr(name)}: use one of {join_names(activation_names())}")
+
+
 def check_architecture(values: Mapping[str, Any]) -> None:
     """Raise InterfaceError holding every problem of `values`, the sizes that a pipeline file gives for a decoder.
 

@@ -20,7 +20,6 @@ from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.saved.model import load
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError, CheckpointError
-from affectgpt.testing import NoiseClip
 
 CODE_KEYS = (
     "auto_map", "quantization_config", "attn_implementation", "_attn_implementation", "experts_implementation",
@@ -35,7 +34,8 @@ def hostile_code(folder: Path) -> Path:
     """A folder with code that leaves a file `RAN` where it runs."""
     code = folder / "code"
     code.mkdir()
-    text = f"open({str(folder / 'RAN')!r}, 'w').write('x')\nfrom transformers import *\nclass M(PreTrainedModel):\n    pass\n"
+    text = f"open({str(folder / 'RAN')!r}, 'w').write('x')\nfrom transformers import *\n"
+    text += "class M(PreTrainedModel):\n    pass\n"
     (code / "own.py").write_text(text, encoding="utf-8")
     classes = {name: "own.M" for name in ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoTokenizer")}
     (code / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": classes, "hidden_size": 128}))
@@ -57,7 +57,9 @@ def change_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def code_in_architecture(model: Path, code: Path, chance: random.Random) -> str:
     key = chance.choice(CODE_KEYS)
-    value = chance.choice([{"AutoModelForCausalLM": f"{code}--own.M"}, f"{code}--own.M", str(code), {"quant_method": "awq"}])
+    value = chance.choice(
+        [{"AutoModelForCausalLM": f"{code}--own.M"}, f"{code}--own.M", str(code), {"quant_method": "awq"}]
+    )
     kind = chance.choice(["qwen2", "clip_vision_model", "gemma3", "own"])
 
     def change(values: dict[str, Any]) -> None:
@@ -163,7 +165,6 @@ def test_a_tokenizer_that_fails_on_a_text_is_the_error_of_one_clip(tmp_path: Pat
     split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
     change_json(model / "tokenizer/tokenizer.json", lambda values: values.update(pre_tokenizer=split))
     pipeline: Pipeline = load(model, discover())
-    with stopped_after(60):
-        with pytest.raises(CheckpointError, match="the tokenizer fails on a text"):
-            pipeline.check_subtitle("a" * 64 + "!")
+    with stopped_after(60), pytest.raises(CheckpointError, match="the tokenizer fails on a text"):
+        pipeline.check_subtitle("a" * 64 + "!")
     pipeline.check_subtitle("happy")
