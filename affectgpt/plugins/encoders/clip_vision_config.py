@@ -48,7 +48,7 @@ class ClipArchitecture(PluginConfig, defer_build=True):
         check_activation(self.hidden_act)
         if self.image_size < self.patch_size:
             raise ValueError(
-                f"image_size ({self.image_size}) must not be below patch_size ({self.patch_size}): a picture has a patch"
+                f"image_size ({self.image_size}) must not be below patch_size ({self.patch_size})"
             )
         return self
 
