@@ -26,6 +26,10 @@ class Problem:
     hint: str = ""
     path: tuple[str | int, ...] = ()
 
+    def texts(self) -> dict[str, str]:
+        """The texts by their names, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "path"}
+
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         rows = [("found", self.found), ("expected", self.expected), ("to do", self.hint)]
