@@ -207,12 +207,23 @@ class _Planner(_NodePlanner):
             tuple(used),
             tuple(self.parts),
             self._budget(config, self.parts, used, self.llm),
-            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm)),
+            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm), *self._rate_notes(config)),
         )
 
     def _llm_notes(self, llm: PlannedNode[LLMConfig]) -> list[str]:
         what = f"notes() of llm {llm.entry.spec.name!r}"
         return self.call_plugin(what, ("llm",), llm.config.notes) or []
+
+    def _rate_notes(self, config: PipelineConfig) -> list[str]:
+        """Rates of parts that are not trained: such a pipeline can describe, and `train` refuses it."""
+        frozen = {f"encoders.{name}" for name, node in config.encoders.items() if node.config.frozen}
+        if self.llm and getattr(self.llm.config, "frozen", False) and self.llm.config.adapter_parameters() == 0:
+            frozen.add("llm")
+        return [
+            f"training.rates.{name}: this part is not trained, and `train` refuses a rate for it"
+            for name in config.training.rates
+            if any(f"{name}.".startswith(f"{part}.") for part in frozen)
+        ]
 
     def connect(self) -> None:
         """Plan every node after those it reads. What failed is None or absent, and its problem is kept."""

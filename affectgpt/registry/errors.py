@@ -7,7 +7,7 @@ prints its text without a traceback and exits with its `exit_code`: 2 for bad in
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Problem:
     found: str = ""
     expected: str = ""
     hint: str = ""
-    path: tuple[str | int, ...] = ()
+    path: tuple[str | int, ...] = field(default=(), kw_only=True)
 
     def texts(self) -> dict[str, str]:
         """The texts by their names, for JSON."""
@@ -51,7 +51,7 @@ class AffectGPTError(Exception):
         hint: str = "",
         path: tuple[str | int, ...] = (),
     ) -> None:
-        self.problems: tuple[Problem, ...] = (Problem(what, where, found, expected, hint, path),)
+        self.problems: tuple[Problem, ...] = (Problem(what, where, found, expected, hint, path=path),)
         super().__init__(str(self.problems[0]))
 
     @classmethod

@@ -47,9 +47,7 @@ class ClipArchitecture(PluginConfig, defer_build=True):
         check_heads(self.hidden_size, self.num_attention_heads)
         check_activation(self.hidden_act)
         if self.image_size < self.patch_size:
-            raise ValueError(
-                f"image_size ({self.image_size}) must not be below patch_size ({self.patch_size})"
-            )
+            raise ValueError(f"image_size ({self.image_size}) must not be below patch_size ({self.patch_size})")
         return self
 
 

@@ -37,7 +37,7 @@ class LoRA(Settings):
     r: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = USUAL_TARGETS
+    targets: tuple[str, ...] = Field(default=USUAL_TARGETS, min_length=1)
 
 
 class CausalLMConfig(LLMConfig, defer_build=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,7 +79,7 @@ def check_architecture(values: Mapping[str, Any]) -> None:
 
 
 def _at(key: str, problem: Problem) -> Problem:
-    return Problem(problem.what, problem.where, problem.found, problem.expected, problem.hint, (key, *problem.path))
+    return replace(problem, path=(key, *problem.path))
 
 
 def _problems(values: Mapping[str, Any], path: tuple[str, ...], kind: str | None = None) -> Iterator[Problem]:
