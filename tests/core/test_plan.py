@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from affectgpt.bundled import bundled_config
 from affectgpt.core.contracts import FuserConfig
 from affectgpt.core.kinds import fuser
 from affectgpt.core.load_config import read_config
@@ -183,3 +184,11 @@ def test_a_faulty_plugin_is_a_problem_with_a_place(
     catalog.add(Odd)
     text = problems(small, catalog, "fusers.multi={plugin: odd, inputs: [face]}")
     assert words in text and "fusers.multi" in text
+
+
+def test_text_and_question_count_in_the_context(catalog: Catalog) -> None:
+    long = ["generation.max_new_tokens=950", f"prompt.question={'What is shown here, and why? ' * 3}"]
+    with pytest.raises(ConfigError, match=r"of text and question"):
+        make_plan(read_config(bundled_config("tiny"), catalog, long))
+    plan = make_plan(read_config(bundled_config("tiny"), catalog, ["generation.max_new_tokens=890", long[1]]))
+    assert plan.budget.total > plan.budget.context and (plan.budget.text_tokens or 0) < plan.budget.text
