@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from affectgpt.core.budget import Budget, context_problem, prompt_budget, rate_notes
 from affectgpt.core.config import RESERVED, EncoderNode, FuserNode, LLMNode, PipelineConfig, PromptConfig
 from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
@@ -38,26 +39,6 @@ class PlannedNode(Generic[Config_co]):
     inputs: Mapping[str, TokenSpec]
     output: TokenSpec
     parameters: int | None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Tokens of one prompt at most: places of nodes, text (its bytes bound its tokens), answer, context.
-
-    `text_tokens` is the exact number of the text's tokens, counted where its bytes do not fit and the tokenizer is at
-    hand.
-    """
-
-    nodes: int
-    text: int
-    subtitle: int
-    answer: int
-    context: int
-    text_tokens: int | None = None
-
-    @property
-    def total(self) -> int:
-        return self.nodes + self.text + self.subtitle + self.answer
 
 
 @dataclass(frozen=True)
@@ -207,23 +188,12 @@ class _Planner(_NodePlanner):
             tuple(used),
             tuple(self.parts),
             self._budget(config, self.parts, used, self.llm),
-            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm), *self._rate_notes(config)),
+            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm), *rate_notes(config)),
         )
 
     def _llm_notes(self, llm: PlannedNode[LLMConfig]) -> list[str]:
         what = f"notes() of llm {llm.entry.spec.name!r}"
         return self.call_plugin(what, ("llm",), llm.config.notes) or []
-
-    def _rate_notes(self, config: PipelineConfig) -> list[str]:
-        """Rates of parts that are not trained: such a pipeline can describe, and `train` refuses it."""
-        frozen = {f"encoders.{name}" for name, node in config.encoders.items() if node.config.frozen}
-        if self.llm and getattr(self.llm.config, "frozen", False) and self.llm.config.adapter_parameters() == 0:
-            frozen.add("llm")
-        return [
-            f"training.rates.{name}: this part is not trained, and `train` refuses a rate for it"
-            for name in config.training.rates
-            if any(f"{name}.".startswith(f"{part}.") for part in frozen)
-        ]
 
     def connect(self) -> None:
         """Plan every node after those it reads. What failed is None or absent, and its problem is kept."""
@@ -348,31 +318,13 @@ class _Planner(_NodePlanner):
     def _budget(
         self, config: PipelineConfig, parts: list[Part], used: list[str], llm: PlannedNode[LLMConfig]
     ) -> Budget:
-        prompt, planned = config.prompt, {**self.encoders, **self.fusers}
-        text = sum(len(part.value.encode()) for part in parts if part.kind == "text") + len(prompt.question.encode())
-        subtitle = prompt.max_subtitle_tokens if any(part.kind == "subtitle" for part in parts) else 0
-        budget = Budget(
-            sum(planned[name].output.tokens for name in used),
-            text,
-            subtitle,
-            config.generation.max_new_tokens,
-            llm.output.tokens,
-        )
-        if budget.total <= budget.context:
-            return budget
-        budget = replace(budget, text_tokens=self._count_text(parts, prompt.question, llm))
-        # Where its tokens cannot be counted, a text has at least one.
-        least = budget.total - budget.text + (budget.text_tokens or 1)
-        if least > budget.context:
-            counted = "" if budget.text_tokens is None else f" + {budget.text_tokens} of text and question"
-            self.add(
-                "the prompt and the answer do not fit into the LLM's context",
-                ("prompt",),
-                found=f"{budget.nodes} tokens of nodes + {budget.subtitle} of subtitle{counted} + {budget.answer} of"
-                " answer",
-                expected=f"at most {budget.context}" if counted else f"fewer than {budget.context}",
-                hint="shorten generation.max_new_tokens, or compress a node with a fuser",
-            )
+        planned = {**self.encoders, **self.fusers}
+        budget = prompt_budget(config, parts, sum(planned[name].output.tokens for name in used), llm.output.tokens)
+        if budget.total > budget.context:
+            budget = replace(budget, text_tokens=self._count_text(parts, config.prompt.question, llm))
+            problem = context_problem(budget)
+            if problem:
+                self.add(problem.what, ("prompt",), found=problem.found, expected=problem.expected, hint=problem.hint)
         return budget
 
     def _count_text(self, parts: list[Part], question: str, llm: PlannedNode[LLMConfig]) -> int | None:

@@ -10,7 +10,8 @@ from affectgpt.core.token_spec import NO_BOUND
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from affectgpt.core.plan import Budget, Plan, PlannedNode
+    from affectgpt.core.budget import Budget
+    from affectgpt.core.plan import Plan, PlannedNode
 
 _COLOURS = {"nodes": "#4c78a8", "text": "#72b7b2", "subtitle": "#eeca3b", "answer": "#f58518"}
 

@@ -19,7 +19,7 @@ def read_tokenizer(name: str) -> Any:
             check_growth(folder / "tokenizer.json")
             from transformers import PreTrainedTokenizerFast
 
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(name)
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(name, trust_remote_code=False)
         else:
             from transformers import AutoTokenizer
 
