@@ -27,28 +27,57 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TWO_STEPS = {"steps": 2, "batch_size": 2, "warmup_steps": 1, "lr": 1e-3, "min_lr": 1e-4, "rates": {"llm": 1e-3}}
 # Every shipped config at small sizes: its own graph, prompt and training, with parts that take no time.
 FACE = {
-    "plugin": "clip-vision", "init": "random", "frames": 2, "tokens": "all",
+    "plugin": "clip-vision",
+    "init": "random",
+    "frames": 2,
+    "tokens": "all",
     "architecture": {
-        "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
-        "patch_size": 16, "projection_dim": 12, "hidden_act": "quick_gelu",
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 16,
+        "projection_dim": 12,
+        "hidden_act": "quick_gelu",
     },
-}  # fmt: skip
+}
 AUDIO = {
-    "plugin": "speech", "init": "random", "clips": 2, "seconds": 0.5, "layers": 1, "tokens": "all",
+    "plugin": "speech",
+    "init": "random",
+    "clips": 2,
+    "seconds": 0.5,
+    "layers": 1,
+    "tokens": "all",
     "architecture": {
-        "model_type": "hubert", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "conv_dim": [8, 8], "conv_kernel": [10, 8], "conv_stride": [5, 16],
-        "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2,
+        "model_type": "hubert",
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "conv_dim": [8, 8],
+        "conv_kernel": [10, 8],
+        "conv_stride": [5, 16],
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
     },
-}  # fmt: skip
+}
 LLM = {
-    "plugin": "causal-lm", "init": "random", "frozen": True,
+    "plugin": "causal-lm",
+    "init": "random",
+    "frozen": True,
     "lora": {"r": 2, "alpha": 4, "dropout": 0.1, "targets": ["q_proj", "v_proj"]},
     "architecture": {
-        "model_type": "llama", "vocab_size": 320, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 4096,
+        "model_type": "llama",
+        "vocab_size": 320,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 4096,
     },
-}  # fmt: skip
+}
 VALUES: list[Any] = [True, False, None, -1, 0, 1, 2, 3, 5, 0.5, -0.5, 1.0, "", "no", "yes", "3", [], [1], {}, {"a": 1}]
 
 

@@ -19,20 +19,46 @@ from affectgpt.registry.messages import did_you_mean, short_repr
 # Stated by a config.json about itself: nothing is built from it.
 _ABOUT_THE_FILE = ("model_type", "architectures", "transformers_version")
 _CODE = (
-    "auto_map", "custom_pipelines", "trust_remote_code", "quantization_config", "attn_implementation",
-    "_attn_implementation", "_attn_implementation_internal", "attn_implementation_internal", "experts_implementation",
-    "_experts_implementation", "_experts_implementation_internal", "name_or_path", "_name_or_path",
-    "base_model_name_or_path", "adapter_config", "use_kernels", "kernel_config", "_commit_hash", "code_revision",
-)  # fmt: skip
+    "auto_map",
+    "custom_pipelines",
+    "trust_remote_code",
+    "quantization_config",
+    "attn_implementation",
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "attn_implementation_internal",
+    "experts_implementation",
+    "_experts_implementation",
+    "_experts_implementation_internal",
+    "name_or_path",
+    "_name_or_path",
+    "base_model_name_or_path",
+    "adapter_config",
+    "use_kernels",
+    "kernel_config",
+    "_commit_hash",
+    "code_revision",
+)
 _DTYPES = ("dtype", "torch_dtype")
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length", "max_sequence_length")
 # The width of the embeddings, where it is not that of the layers.
 _EMBEDDING_WIDTHS = ("word_embed_proj_dim",)
 _SIZES = (
-    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-    "head_dim", "ffn_dim", "ffn_hidden_size", "word_embed_proj_dim", "state_size", "sliding_window", *_CONTEXTS,
-)  # fmt: skip
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "ffn_dim",
+    "ffn_hidden_size",
+    "word_embed_proj_dim",
+    "state_size",
+    "sliding_window",
+    *_CONTEXTS,
+)
 _PER_LAYER = "hidden_size_per_layer_input"
 _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -153,16 +179,16 @@ def _installed(kind: Any) -> bool:
 
 
 def _value_problems(kind: str, entry: dict[str, Any], key: str, value: Any, path: tuple[str, ...]) -> Iterator[Problem]:
-    own = entry.get("names", {}).get(key, key)
-    types = entry["keys"].get(own, "any")
+    class_key = entry.get("names", {}).get(key, key)
+    types = entry["keys"].get(class_key, "any")
     if types != "any" and not any(_is_of(value, name) for name in types.split("|")):
-        whole = "float" in types and isinstance(value, int) and not isinstance(value, bool)
+        is_integer = "float" in types and isinstance(value, int) and not isinstance(value, bool)
         yield Problem(
             f"{key} of {kind} has the wrong type",
             path=(*path, key),
             found=short_repr(value),
             expected=types.replace("|", " or ").replace("None", "null"),
-            hint=f"write {value}.0" if whole else "",
+            hint=f"write {value}.0" if is_integer else "",
         )
     elif key in _ACTIVATIONS and isinstance(value, str) and value not in activation_names():
         yield Problem(
@@ -175,7 +201,7 @@ def _value_problems(kind: str, entry: dict[str, Any], key: str, value: Any, path
         _is_of(value, "int") and value < 1 and key in {*_SIZES, *(entry.get("names", {}).get(name) for name in _SIZES)}
     ):
         yield Problem(f"{key} of {kind} must be above 0", path=(*path, key), found=str(value))
-    elif _is_of(value, "int") and value < 0 <= entry.get("defaults", {}).get(own, -1):
+    elif _is_of(value, "int") and value < 0 <= entry.get("defaults", {}).get(class_key, -1):
         yield Problem(f"{key} of {kind} must not be negative", path=(*path, key), found=str(value))
 
 
@@ -191,13 +217,13 @@ class _Section:
 
     def key(self, name: str) -> str:
         """The name under which `values` states a size, else the class's own."""
-        own: str = self.entry.get("names", {}).get(name, name)
-        return name if name in self.values and own not in self.values else own
+        class_key: str = self.entry.get("names", {}).get(name, name)
+        return name if name in self.values and class_key not in self.values else class_key
 
     def get(self, name: str) -> Any:
         key = self.key(name)
-        own = self.entry.get("names", {}).get(name, name)
-        return self.values[key] if key in self.values else self.entry.get("defaults", {}).get(own)
+        class_key = self.entry.get("names", {}).get(name, name)
+        return self.values[key] if key in self.values else self.entry.get("defaults", {}).get(class_key)
 
 
 def _size_problems(section: _Section, path: tuple[str, ...]) -> Iterator[Problem]:
@@ -254,15 +280,15 @@ class Decoder:
         self.where, self.place = where, place
         decoders = _facts()["decoders"]
         self.kind = values.get("model_type")
-        whole: dict[str, Any] = decoders.get(self.kind, {}) if isinstance(self.kind, str) else {}
+        outer: dict[str, Any] = decoders.get(self.kind, {}) if isinstance(self.kind, str) else {}
         # The text section of a class that is not in the file has the name that transformers gives it everywhere.
-        self.section_name: str = whole.get("text", "" if whole else "text_config" * ("text_config" in values))
+        self.section_name: str = outer.get("text", "" if outer else "text_config" * ("text_config" in values))
         inner = values.get(self.section_name) if self.section_name else values
         inner = inner if isinstance(inner, Mapping) else {}
-        kind = inner.get("model_type", whole.get("sections", {}).get(self.section_name, self.kind))
-        entry = decoders.get(kind, {}) if self.section_name else whole
+        kind = inner.get("model_type", outer.get("sections", {}).get(self.section_name, self.kind))
+        entry = decoders.get(kind, {}) if self.section_name else outer
         self.section = _Section(inner, entry)
-        self.targets: set[str] = {*whole.get("targets", ()), *entry.get("targets", ())}
+        self.targets: set[str] = {*outer.get("targets", ()), *entry.get("targets", ())}
 
     def key(self, name: str) -> tuple[str, ...]:
         """The place of a size in the config."""
@@ -280,23 +306,23 @@ class Decoder:
         for name in (*_EMBEDDING_WIDTHS, self.key("hidden_size")[-1], "hidden_size", "n_embd", "d_model"):
             if values.get(name) is not None:
                 return self._positive(name, values[name])
-        own = self.section.entry.get("names", {}).get("hidden_size", "hidden_size")
+        class_key = self.section.entry.get("names", {}).get("hidden_size", "hidden_size")
         raise InterfaceError(
             "this model's config states no width of its embeddings",
             where=self.where,
-            found=f"no {own}",
-            expected=f"{own}: a whole number above 0",
+            found=f"no {class_key}",
+            expected=f"{class_key}: a whole number above 0",
             path=self.place,
         )
 
     def context(self) -> int | None:
         """The longest sequence that the decoder reads; None where its config states no bound."""
-        own = self.section.key("max_position_embeddings")
-        for name in (own, *_CONTEXTS):
+        class_key = self.section.key("max_position_embeddings")
+        for name in (class_key, *_CONTEXTS):
             if self.section.values.get(name) is not None:
                 return self._positive(name, self.section.values[name])
         defaults = self.section.entry.get("defaults", {})
-        return next((defaults[name] for name in (own, *_CONTEXTS) if _sizes(defaults.get(name))), None)
+        return next((defaults[name] for name in (class_key, *_CONTEXTS) if _sizes(defaults.get(name))), None)
 
     def check_embeddings(self) -> None:
         """Raise InterfaceError for a decoder that reads token ids beside its embeddings."""

@@ -28,18 +28,40 @@ from typing import Any
 FILE = Path(__file__).with_name("decoder_facts.json")
 # What a config can say about its own file, other tasks, how its model is loaded or what a call returns: not its sizes.
 _NOT_SIZES = {
-    "transformers_version", "architectures", "output_hidden_states", "return_dict", "dtype", "is_encoder_decoder",
-    "id2label", "label2id", "problem_type", "num_labels", "torch_dtype", "name_or_path", "quantization_config",
-    "attn_implementation", "experts_implementation", "output_attentions", "auto_map", "model_type",
-}  # fmt: skip
+    "transformers_version",
+    "architectures",
+    "output_hidden_states",
+    "return_dict",
+    "dtype",
+    "is_encoder_decoder",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "num_labels",
+    "torch_dtype",
+    "name_or_path",
+    "quantization_config",
+    "attn_implementation",
+    "experts_implementation",
+    "output_attentions",
+    "auto_map",
+    "model_type",
+}
 _ROTARY = ("rope_scaling", "rope_theta", "partial_rotary_factor")  # what `rope_parameters` was called before
 _LAYERS = {"Linear", "Embedding", "Conv1D", "Conv1d", "Conv2d"}
 _OTHER_TASKS = {"classifier", "qa_outputs", "score", "summary"}
 _NOT_FOR_MAMBA = {"out_proj", "conv1d"}  # PEFT: the fused kernels read these weights without an adapter
 _PLAIN_TYPES = {
-    "int": "int", "float": "float", "bool": "bool", "str": "str", "list": "list", "tuple": "list", "dict": "dict",
-    "RopeParameters": "dict", "None": "None",
-}  # fmt: skip
+    "int": "int",
+    "float": "float",
+    "bool": "bool",
+    "str": "str",
+    "list": "list",
+    "tuple": "list",
+    "dict": "dict",
+    "RopeParameters": "dict",
+    "None": "None",
+}
 
 
 def decoder_facts() -> dict[str, Any]:
@@ -179,6 +201,6 @@ def _layers(source: str) -> set[str]:
 
 
 if __name__ == "__main__":
-    made = decoder_facts()
-    write(made)
-    print(f"{len(made['decoders'])} decoders of transformers {made['transformers']} in {FILE}", file=sys.stderr)
+    facts = decoder_facts()
+    write(facts)
+    print(f"{len(facts['decoders'])} decoders of transformers {facts['transformers']} in {FILE}", file=sys.stderr)

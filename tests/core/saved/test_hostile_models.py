@@ -22,10 +22,19 @@ from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError, CheckpointError
 
 CODE_KEYS = (
-    "auto_map", "quantization_config", "attn_implementation", "_attn_implementation", "experts_implementation",
-    "_attn_implementation_internal", "trust_remote_code", "custom_pipelines", "name_or_path", "_name_or_path",
-    "use_kernels", "base_model_name_or_path",
-)  # fmt: skip
+    "auto_map",
+    "quantization_config",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+    "_attn_implementation_internal",
+    "trust_remote_code",
+    "custom_pipelines",
+    "name_or_path",
+    "_name_or_path",
+    "use_kernels",
+    "base_model_name_or_path",
+)
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings")
 Stop = Callable[[int], AbstractContextManager[None]]
 
@@ -155,8 +164,8 @@ def test_a_trap_is_refused_without_running_code(
     with stopped_after(30), pytest.raises(AffectGPTError):
         load(model, catalog)
         pytest.fail(f"accepted: {what}")
-    taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    assert taken <= 64 * 2**20 + 2 * stored, what
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert growth <= 64 * 2**20 + 2 * stored, what
     assert not (tmp_path / "RAN").exists(), what
 
 

@@ -126,15 +126,15 @@ def test_a_family_gives_the_same_numbers_by_every_way(family):
 
     settings = GenerationConfig(max_new_tokens=NEW)
     with torch.no_grad():
-        alone = llm.generate(short[None], torch.ones(1, SHORT, dtype=torch.bool), settings)[0]
-        assert llm.generate(embeds, mask, settings)[1] == alone
+        single = llm.generate(short[None], torch.ones(1, SHORT, dtype=torch.bool), settings)[0]
+        assert llm.generate(embeds, mask, settings)[1] == single
     recomputed = ids[:SHORT].tolist()
     for _ in range(NEW):
         token = int(one_row(llm, torch.tensor(recomputed))[-1].argmax())
         if token in llm.end_ids():
             break
         recomputed.append(token)
-    assert recomputed[SHORT:] == alone
+    assert recomputed[SHORT:] == single
 
     llm.train().logits(embeds.requires_grad_(), mask)[mask].sum().backward()
     assert torch.isfinite(embeds.grad).all()
