@@ -10,7 +10,7 @@ QUICK := $(addprefix tests/,api/test_arguments.py api/test_models.py architectur
 # A program that a test starts would otherwise compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo quick test test-all lint snapshot release-check package tiny clean docs docs-test notebooks
+.PHONY: demo quick test test-all lint snapshot release-check package tiny facts clean docs docs-test notebooks
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +49,10 @@ lint: $(READY)
 tiny: $(READY)
 	$(BIN)/python -m affectgpt.demo.make tokenizer
 	$(BIN)/python -m affectgpt.demo.make model
+
+# What `check` knows of the decoders of transformers, made again from the installed version.
+facts: $(READY)
+	$(BIN)/python -m affectgpt.plugins.llms.make_decoder_facts
 
 # The documentation: the site (strict: a warning is an error), every block of README and docs, the notebooks.
 $(VENV)/.ready-docs: $(READY)

@@ -36,11 +36,15 @@ def command(
         one_line(f"prompt: {' + '.join(budget['order'])}"),
         f"  {budget['nodes']} node tokens + at most {budget['text']} of text + {budget['subtitle']} of subtitle"
         f" + {budget['answer']} of answer",
-        f"  = {budget['total']} of {budget['context']} in the LLM's context",
+        f"  = {budget['total']} of {budget['context']} in the LLM's context"
+        if budget["context"] is not None
+        else f"  = {budget['total']}; the LLM states no bound of its context",
         f"trained parameters: {_count(facts['trained'])}",
     ]
-    if budget["total"] > budget["context"]:
+    if budget["context"] is not None and budget["total"] > budget["context"] and budget["text_tokens"] is None:
         lines.append("note: a prompt of this length may be too long; text is counted in bytes, which bounds its tokens")
+    if budget["text_tokens"] is not None:
+        lines.append(f"note: the text, counted in bytes here, has {budget['text_tokens']} tokens, and fits")
     if any(None in (row["parameters"], row["trained"]) for row in facts["nodes"]):
         lines.append("note: a number that is unknown here is known once the model is loaded")
     lines += [one_line(f"note: {note}") for note in facts["notes"]]

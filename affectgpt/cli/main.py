@@ -151,7 +151,7 @@ def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> N
         options = {**options_of(application(), sys.argv[1:]), **options}
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
-        rows = [vars(problem) for problem in problems]
+        rows = [problem.texts() for problem in problems]
         typer.echo(json_text({"problems": rows}, indent=1))
         return
     if len(problems) > 1:

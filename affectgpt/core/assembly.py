@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
-from affectgpt.registry.errors import PluginError
+from affectgpt.registry.errors import AffectGPTError, PluginError
 
 
 @accepts_catalog
@@ -30,9 +32,11 @@ def assemble(
     fusers = NodeModules()
     for name, node in plan.fusers.items():
         report(name)
-        fusers[name] = build_module(node, node.config, dict(node.inputs), node.output)
+        with _settings_located(plan, ("fusers", name)):
+            fusers[name] = build_module(node, node.config, dict(node.inputs), node.output)
     report("llm")
-    llm = build_module(plan.llm, plan.llm.config, plan.llm.output)
+    with _settings_located(plan, ("llm",)):
+        llm = build_module(plan.llm, plan.llm.config, plan.llm.output)
     return Pipeline(plan, encoders, fusers, llm).eval()
 
 
@@ -51,13 +55,27 @@ def build_encoders(
         if on_node:
             on_node(name)
         before = torch.get_rng_state()
-        encoders[name] = build_module(node, node.config, node.output)
+        with _settings_located(plan, ("encoders", name)):
+            encoders[name] = build_module(node, node.config, node.output)
         if getattr(encoders[name], "pretrained", False):
             # The weights that it drew were overwritten by the folder's.
             torch.set_rng_state(before)
         if node.config.frozen:
             encoders[name].requires_grad_(False)
     return encoders
+
+
+@contextmanager
+def _settings_located(plan: Plan, path: tuple[str, ...]) -> Iterator[None]:
+    """Give errors about a setting of the node at `path` the line of that setting."""
+    try:
+        yield
+    except AffectGPTError as error:
+        problems = [
+            replace(problem, where=plan.config.location((*path, *problem.path)), path=()) if problem.path else problem
+            for problem in error.problems
+        ]
+        raise type(error).from_problems(problems) from error
 
 
 def build_module(node: PlannedNode[Any], *arguments: Any) -> nn.Module:

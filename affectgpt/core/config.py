@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_serializer, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_serializer, model_validator
 
-from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
+from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig, Settings
 from affectgpt.registry.entry import PluginEntry
 from affectgpt.registry.errors import ConfigError
 
@@ -22,7 +22,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 RESERVED = ("subtitle", "question")
 
 
-class Section(BaseModel):
+class Section(Settings):
     """Base of the file's sections: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

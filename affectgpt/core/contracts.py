@@ -13,9 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from affectgpt.core.token_spec import TokenSpec
 
@@ -39,7 +47,33 @@ ModelPath = Annotated[str, AfterValidator(_beside_the_file)]
 """A model's name or folder. A value that starts with `./` or `../` is meant relative to the YAML file."""
 
 
-class PluginConfig(BaseModel):
+class Settings(BaseModel):
+    """Base of all that a pipeline file holds: a boolean, as YAML reads `on`, `yes` and `off`, is no number there."""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _no_number_from_a_boolean(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        result = handler(value)
+        if _has_number_from_boolean(value, result):
+            raise ValueError("a number is needed here, and this is true or false (in YAML also: on, off, yes, no)")
+        return result
+
+
+def _has_number_from_boolean(value: Any, result: Any) -> bool:
+    """Whether validation made a number in `result` out of a boolean in `value`."""
+    if isinstance(value, bool):
+        return isinstance(result, int | float) and not isinstance(result, bool)
+    if isinstance(value, Mapping):
+        fields = vars(result) if isinstance(result, BaseModel) else result
+        return isinstance(fields, Mapping) and any(
+            _has_number_from_boolean(value[key], fields[key]) for key in value if key in fields
+        )
+    if isinstance(value, list | tuple) and isinstance(result, list | tuple):
+        return any(map(_has_number_from_boolean, value, result))
+    return False
+
+
+class PluginConfig(Settings):
     """Base of all plugin configs: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(
@@ -101,6 +135,17 @@ class LLMConfig(PluginConfig):
     def adapter_parameters(self) -> int | None:
         """Number of adapter weights: 0 without an adapter, None when unknown."""
         return 0
+
+    def notes(self) -> list[str]:
+        """What `check` and `train` tell about these options: one sentence each, for what is allowed but unlikely."""
+        return []
+
+    def count_tokens(self, text: str, *, special: bool) -> int | None:
+        """Number of ids of `encode(text, special=special)`, or None when it cannot be known without the tokenizer.
+
+        Asked for by the plan when the bytes of the prompt, which bound its tokens, exceed the context.
+        """
+        return None
 
     def for_prompts(self) -> LLMConfig:
         """The options of this LLM with only what writes prompts (`encode`, `decode`, `embed`); by default all.

@@ -33,7 +33,7 @@ from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_plugins_from
 from affectgpt.registry.errors import ConfigError, PluginError, Problem, join_names
-from affectgpt.registry.messages import did_you_mean
+from affectgpt.registry.messages import did_you_mean, nearest, short_repr
 from affectgpt.registry.spec import Kind
 
 _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
@@ -42,6 +42,8 @@ _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
     "llm": (LLMNode, LLMConfig),
     "extractor": (ExtractorNode, ExtractorConfig),
 }
+# Read, and taken out, before a file is validated.
+_WITH_EXTENDS = ("extends", *PipelineConfig.model_fields)
 _SECTIONS: dict[str, type[BaseModel]] = {
     "prompt": PromptConfig,
     "generation": GenerationConfig,
@@ -94,7 +96,7 @@ def validate(source: Source, catalog: Catalog, *, allow_plugins: bool = True) ->
         try:
             return PipelineConfig.model_validate({**sections, **values}).with_source(source)
         except ValidationError as error:
-            checker.validation(error, (), PipelineConfig)
+            checker.validation(error, (), PipelineConfig, _WITH_EXTENDS)
     checker.between(values)
     raise ConfigError.from_problems(checker.problems)
 
@@ -144,11 +146,15 @@ class _Checker:
 
     def node(self, kind: Kind, path: YamlPath, raw: Any) -> Any:
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
+            plugins = self.catalog.names(kind)
+            near = [key for key in raw if nearest(key, ["plugin"])] if isinstance(raw, dict) else []
+            named = isinstance(raw, dict) and "plugin" in raw
             self.add(
                 f"{self.catalog.kind(kind).title} must name its plugin",
-                path,
-                found=repr(raw) if not isinstance(raw, dict) else join_names(raw),
-                expected=f"{{plugin: NAME, ...}} with NAME one of {join_names(self.catalog.names(kind))}",
+                (*path, "plugin") if named else (*path, *near[:1]),
+                found=short_repr(raw["plugin"] if named else raw) if not near else f"the key {near[0]!r}",
+                expected=f"{{plugin: NAME, ...}} with NAME one of {join_names(plugins)}",
+                hint="did you mean 'plugin'?" if near else "",
             )
             return None
         if kind in ("encoder", "fuser") and path[-1] in (*RESERVED, "llm"):
@@ -189,14 +195,13 @@ class _Checker:
 
     def sections(self, values: dict[str, Any]) -> None:
         """Judge the sections without nodes by themselves, so that a node that failed hides none of their problems."""
-        fields = PipelineConfig.model_fields
         for key in values:
-            if key not in fields:
+            if key not in PipelineConfig.model_fields:
                 self.add(
-                    f"there is no setting {key!r}",
+                    f"there is no setting {_shortened(key)}",
                     (key,),
-                    expected=f"one of {join_names(fields)}",
-                    hint=did_you_mean(key, fields),
+                    expected=f"one of {join_names(_WITH_EXTENDS)}",
+                    hint=did_you_mean(key[:80], _WITH_EXTENDS),
                 )
         for key in ("encoders", "llm", "prompt"):
             if key not in self.source.data:
@@ -231,25 +236,34 @@ class _Checker:
         nodes = Nodes(values["encoders"], values["fusers"], inputs, values.get("llm"), prompt, self.source)
         self.problems += problems_between(nodes)
 
-    def validation(self, error: ValidationError, path: YamlPath, model: type[BaseModel]) -> None:
+    def validation(
+        self, error: ValidationError, path: YamlPath, model: type[BaseModel], names: Sequence[str] = ()
+    ) -> None:
+        """Add the problems of a failed validation; `names` are the settings of `model`, by default its fields."""
         for wrong in error.errors():
             loc = tuple(part for part in wrong["loc"] if part != "[key]")
             setting = (*path, *loc)
             if wrong["type"] == "extra_forbidden":
-                names = _fields_at(model, loc[:-1])
+                fields = names if names and len(loc) == 1 else _fields_at(model, loc[:-1])
                 self.add(
-                    f"there is no setting {loc[-1]!r}",
+                    f"there is no setting {_shortened(loc[-1])}",
                     setting,
-                    expected=f"one of {join_names(names)}",
-                    hint=did_you_mean(str(loc[-1]), names),
+                    expected=f"one of {join_names(fields)}",
+                    hint=did_you_mean(str(loc[-1])[:80], fields),
                 )
             elif wrong["type"] == "missing":
                 self.add(f"the setting {loc[-1]!r} is missing", setting, expected=_field_description(model, loc))
             else:
                 value = wrong.get("input")
                 message = wrong["msg"].removeprefix("Value error, ")
-                found_text = repr(value) if not isinstance(value, dict | BaseModel) else ""
+                found_text = _shortened(value) if not isinstance(value, dict | BaseModel) else ""
                 self.add(message[:1].lower() + message[1:], setting, found=found_text)
+
+
+def _shortened(value: Any) -> str:
+    """`value` as Python writes it; of a long one, its beginning and how long it is."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:120]}... ({len(text):,} characters)"
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:

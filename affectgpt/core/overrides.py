@@ -126,6 +126,16 @@ def _rebase(value: Any, old: Path, new: Path) -> Any:
 def _merge(target: Source, base: dict[str, Any], override: dict[str, Any], path: YamlPath, source: Source) -> None:
     for key, value in override.items():
         key_path = (*path, key)
+        if value == {} and isinstance(base.get(key), dict) and base[key]:
+            name = ".".join(map(str, key_path))
+            raise ConfigError(
+                f"an empty {name!r} changes nothing here",
+                where=source.location(key_path),
+                found="{}, beside " + f"{len(base[key])} settings that it is merged with",
+                hint=f"leave it out, or write {name}: null to take them away"
+                if _null_deletes(key_path)
+                else "leave it out, or write the settings that change",
+            )
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             _drop_old_options(target, base[key], value, key_path)
             _merge(target, base[key], value, key_path, source)
@@ -170,17 +180,34 @@ def _is_architecture(path: YamlPath) -> bool:
 
 def _parse_override(source: Source, override: str) -> tuple[YamlPath, Any, str]:
     """The path, the value and the location of an override."""
-    location = f"changes: {override}"
+    location = f"changes: {override if len(override) <= 200 else override[:200] + '...'}"
+    if not _is_text(override):
+        raise ConfigError(
+            "a change holds bytes that are no UTF-8 text",
+            where=location.encode("utf-8", "backslashreplace").decode(),
+            hint="write it in UTF-8; a path with such bytes can be reached by a link with another name",
+        )
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.split(".")]
+    # The name of a rate holds a full stop itself.
+    if keys[:2] == ["training", "rates"]:
+        keys = [*keys[:2], *filter(None, [".".join(keys[2:])])]
     if not equals or not all(keys):
         raise ConfigError("an override must be key.path=value", where=location, expected="fusers.multi.plugin=mean")
     try:
         check_depth(text, location)
         value = load_yaml(text) if text.strip() else ""
     except yaml.YAMLError as error:
-        raise ConfigError("the value of an override is not valid YAML", where=location, found=text) from error
+        raise ConfigError("the value of an override is not valid YAML", where=location, found=text[:200]) from error
     return tuple(keys), value, location
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rank(path: YamlPath, value: Any) -> int:

@@ -118,9 +118,16 @@ class Pipeline(nn.Module):
         questions = [text] * len(subtitles) if isinstance(text, str) else text
         return self._embed(self._ids.rows(projected, valid, subtitles, questions, training=training))
 
-    def check_question(self, question: str) -> None:
-        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
-        self._ids.check_question(question)
+    def check_question(self, question: str, where: str = "question") -> None:
+        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context.
+
+        `where` names the question in the message.
+        """
+        self._ids.check_question(question, where)
+
+    def check_subtitle(self, subtitle: str) -> None:
+        """Raise CheckpointError when the tokenizer cannot read `subtitle`."""
+        self._ids.check_subtitle(subtitle)
 
     def prompt_length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str | None = None) -> int:
         """About how many tokens the prompt of a prepared clip has: what clips are put into batches by."""

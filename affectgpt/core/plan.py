@@ -7,11 +7,13 @@ all problems at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from affectgpt.core.budget import Budget, context_problem, prompt_budget, rate_notes
 from affectgpt.core.config import RESERVED, EncoderNode, FuserNode, LLMNode, PipelineConfig, PromptConfig
 from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
@@ -37,21 +39,6 @@ class PlannedNode(Generic[Config_co]):
     inputs: Mapping[str, TokenSpec]
     output: TokenSpec
     parameters: int | None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Tokens of one prompt at most: places of nodes, text (its bytes bound its tokens), answer, context."""
-
-    nodes: int
-    text: int
-    subtitle: int
-    answer: int
-    context: int
-
-    @property
-    def total(self) -> int:
-        return self.nodes + self.text + self.subtitle + self.answer
 
 
 @dataclass(frozen=True)
@@ -153,7 +140,8 @@ class _NodePlanner:
             return call()
         except AffectGPTError as error:
             for problem in error.problems:
-                self.add(problem.what, path, found=problem.found, expected=problem.expected, hint=problem.hint)
+                place = (*path, *problem.path)
+                self.add(problem.what, place, found=problem.found, expected=problem.expected, hint=problem.hint)
         except Exception as error:
             self.add(f"{what} failed", path, found=one_line(error), hint="this is a fault of the plugin")
         return None
@@ -200,8 +188,12 @@ class _Planner(_NodePlanner):
             tuple(used),
             tuple(self.parts),
             self._budget(config, self.parts, used, self.llm),
-            tuple(self.source.notes) if self.source else (),
+            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm), *rate_notes(config)),
         )
+
+    def _llm_notes(self, llm: PlannedNode[LLMConfig]) -> list[str]:
+        what = f"notes() of llm {llm.entry.spec.name!r}"
+        return self.call_plugin(what, ("llm",), llm.config.notes) or []
 
     def connect(self) -> None:
         """Plan every node after those it reads. What failed is None or absent, and its problem is kept."""
@@ -326,22 +318,21 @@ class _Planner(_NodePlanner):
     def _budget(
         self, config: PipelineConfig, parts: list[Part], used: list[str], llm: PlannedNode[LLMConfig]
     ) -> Budget:
-        prompt, planned = config.prompt, {**self.encoders, **self.fusers}
-        text = sum(len(part.value.encode()) for part in parts if part.kind == "text") + len(prompt.question.encode())
-        subtitle = prompt.max_subtitle_tokens if any(part.kind == "subtitle" for part in parts) else 0
-        budget = Budget(
-            sum(planned[name].output.tokens for name in used),
-            text,
-            subtitle,
-            config.generation.max_new_tokens,
-            llm.output.tokens,
-        )
-        if budget.nodes + budget.subtitle + budget.answer >= budget.context:
-            self.add(
-                "the prompt and the answer do not fit into the LLM's context",
-                ("prompt",),
-                found=f"{budget.nodes} tokens of nodes + {budget.subtitle} of subtitle + {budget.answer} of answer",
-                expected=f"fewer than {budget.context}",
-                hint="shorten generation.max_new_tokens, or compress a node with a fuser",
-            )
+        planned = {**self.encoders, **self.fusers}
+        budget = prompt_budget(config, parts, sum(planned[name].output.tokens for name in used), llm.output.tokens)
+        if budget.total > budget.context:
+            budget = replace(budget, text_tokens=self._count_text(parts, config.prompt.question, llm))
+            problem = context_problem(budget)
+            if problem:
+                self.add(problem.what, ("prompt",), found=problem.found, expected=problem.expected, hint=problem.hint)
         return budget
+
+    def _count_text(self, parts: list[Part], question: str, llm: PlannedNode[LLMConfig]) -> int | None:
+        """Tokens of the prompt's text and question, as `Pipeline.check_question` counts them; None if unknown."""
+        texts = [(part.value, True) for part in parts if part.kind == "text"] + [(question, False)]
+        what = f"count_tokens() of llm {llm.entry.spec.name!r}"
+        counts = [
+            self.call_plugin(what, ("llm",), partial(llm.config.count_tokens, text, special=special))
+            for text, special in texts
+        ]
+        return None if None in counts else sum(counts)

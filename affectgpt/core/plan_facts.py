@@ -5,10 +5,13 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from affectgpt.core.token_spec import NO_BOUND
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from affectgpt.core.plan import Budget, Plan, PlannedNode
+    from affectgpt.core.budget import Budget
+    from affectgpt.core.plan import Plan, PlannedNode
 
 _COLOURS = {"nodes": "#4c78a8", "text": "#72b7b2", "subtitle": "#eeca3b", "answer": "#f58518"}
 
@@ -33,7 +36,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         )
     llm = plan.llm
     frozen = getattr(llm.config, "frozen", False)
-    gives = f"text, context {llm.output.tokens}, width {llm.output.dim}"
+    context = "any length" if llm.output.tokens == NO_BOUND else f"context {llm.output.tokens}"
+    gives = f"text, {context}, width {llm.output.dim}"
     rows.append(_row(llm, ["prompt"], 0 if frozen else llm.parameters) | {"gives": gives})
     adapter = llm.config.adapter_parameters()
     if adapter != 0:
@@ -49,10 +53,11 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
             "order": [part.value for part in plan.parts if part.kind != "text"],
             "nodes": budget.nodes,
             "text": budget.text,
+            "text_tokens": budget.text_tokens,
             "subtitle": budget.subtitle,
             "answer": budget.answer,
             "total": budget.total,
-            "context": budget.context,
+            "context": None if budget.context == NO_BOUND else budget.context,
         },
         "notes": list(plan.notes),
     }
@@ -82,7 +87,7 @@ def plan_text(plan: Plan) -> str:
         for row in rows
     ]
     prompt = facts["prompt"]
-    return "\n".join([*lines, f"prompt  at most {prompt['total']} of {prompt['context']} tokens"])
+    return "\n".join([*lines, f"prompt  {_total(prompt['total'], prompt['context'])}"])
 
 
 def plan_html(plan: Plan) -> str:
@@ -98,7 +103,8 @@ def plan_html(plan: Plan) -> str:
 
 
 def _budget_html(budget: Budget) -> str:
-    whole = max(budget.context, budget.total)
+    context = None if budget.context == NO_BOUND else budget.context
+    whole = max(context or 0, budget.total)
     bar = legend = ""
     for name, colour in _COLOURS.items():
         tokens = getattr(budget, name)
@@ -106,9 +112,13 @@ def _budget_html(budget: Budget) -> str:
         bar += f'<span title="{name}: {tokens}" style="{style};width:{100 * tokens / whole:.2f}%"></span>'
         legend += f'<span style="{style};width:1em"></span> {name} {tokens} '
     return (
-        f"<p>prompt: at most {budget.total} of {budget.context} tokens</p>"
+        f"<p>prompt: {_total(budget.total, context)}</p>"
         f'<div style="width:30em;background:#ddd;line-height:0">{bar}</div><p>{legend}</p>'
     )
+
+
+def _total(total: int, context: int | None) -> str:
+    return f"at most {total} tokens" if context is None else f"at most {total} of {context} tokens"
 
 
 def _count(number: int | None) -> str:

@@ -12,8 +12,10 @@ from affectgpt.core.plan import Plan
 from affectgpt.core.prompt import Part
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import Prepared
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import CheckpointError, ConfigError
+from affectgpt.registry.messages import is_panic, reason, short_repr
 
+_MOST_TOKENS = 16
 PromptPiece = list[int] | Tensor
 """Token ids, or a node's tokens in the LLM's width `[T, D]`."""
 
@@ -81,26 +83,58 @@ class PromptIds:
             for run in self._runs(absent)
         )
 
+    def check_subtitle(self, subtitle: str) -> None:
+        """Raise CheckpointError when the tokenizer cannot read `subtitle`."""
+        self._encode(subtitle, special=False)
+
     def answer(self, text: str) -> list[int]:
         """The ids of an answer to learn: its end and the LLM's end marker included."""
-        ids: list[int] = self.llm.encode(text + self.prompt.answer_end, special=False)
+        ids: list[int] = self._encode(text + self.prompt.answer_end, special=False)
         return [*ids, *self.llm.end_ids()[:1]]
 
-    def check_question(self, question: str) -> None:
-        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context."""
+    def check_question(self, question: str, where: str = "question") -> None:
+        """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context.
+
+        `where` names the question in the message.
+        """
         budget = self.plan.budget
         text = len(self.start) + sum(len(self._text(part.value)) for part in self.plan.parts if part.kind == "text")
-        count = len(self.llm.encode(question, special=False))
+        count = len(self._encode(question, special=False))
         room = budget.context - budget.nodes - text - budget.subtitle - budget.answer
         if count > room:
             raise ConfigError(
                 "the question does not fit into the LLM's context",
-                where="question",
+                where=where,
                 found=f"{count} tokens of question + {budget.nodes} of nodes + {text} of text + {budget.subtitle} of"
                 f" subtitle + {budget.answer} of answer",
                 expected=f"at most {budget.context}",
                 hint=f"ask in at most {max(0, room)} tokens",
             )
+
+    def _encode(self, text: str, *, special: bool) -> list[int]:
+        """The ids of `text`. Raises CheckpointError when the tokenizer fails, or makes far more of it than it holds.
+
+        What a tokenizer does stands in a file that somebody else may have made.
+        """
+        try:
+            ids: list[int] = self.llm.encode(text, special=special)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise CheckpointError(
+                "the tokenizer fails on a text",
+                where="llm.tokenizer",
+                found=f"{reason(error)}, in {short_repr(text)}",
+                hint="use another tokenizer: this one's file is damaged, or made to fail",
+            ) from error
+        if len(ids) > _MOST_TOKENS * (len(text.encode("utf-8", "replace")) + 1):
+            raise CheckpointError(
+                "the tokenizer makes far more tokens of a text than it has letters",
+                where="llm.tokenizer",
+                found=f"{len(ids)} tokens of {short_repr(text)}",
+                expected=f"at most {_MOST_TOKENS} tokens a byte",
+            )
+        return ids
 
     def _runs(self, absent: set[str]) -> Iterator[list[Part]]:
         """The parts that are tokenised together: with `joined` all between two nodes, else one at a time."""
@@ -121,7 +155,7 @@ class PromptIds:
         if len(run) == 1:
             # Somebody else's words: markers in them are text, and their length is bounded.
             limit = self.prompt.max_subtitle_tokens if run[0].kind == "subtitle" else None
-            ids: list[int] = self.llm.encode(subtitle if run[0].kind == "subtitle" else question, special=False)
+            ids: list[int] = self._encode(subtitle if run[0].kind == "subtitle" else question, special=False)
             return ids[:limit]
         texts = {"subtitle": self._cut_subtitle(subtitle), "question": question}
         # A marker is a token of its own: the words before it and behind it are tokenised apart.
@@ -133,18 +167,18 @@ class PromptIds:
                 continue
             for piece, is_marker in self._split_markers(part.value):
                 if is_marker:
-                    row += [*self.llm.encode(pending, special=False), *self.llm.encode(piece, special=True)]
+                    row += [*self._encode(pending, special=False), *self._encode(piece, special=True)]
                 pending = "" if is_marker else pending + piece
-        return [*row, *self.llm.encode(pending, special=False)]
+        return [*row, *self._encode(pending, special=False)]
 
     def _cut_subtitle(self, subtitle: str) -> str:
         """As much of a subtitle as fits its bound, cut between two characters."""
         text, limit = subtitle, self.prompt.max_subtitle_tokens
-        ids = head = self.llm.encode(text, special=False)
+        ids = head = self._encode(text, special=False)
         if len(ids) > limit:
             head = ids[:limit]
             text = self._decode_complete(head)
-        while head and len(self.llm.encode(text, special=False)) > limit:
+        while head and len(self._encode(text, special=False)) > limit:
             head = head[:-1]
             text = self._decode_complete(head)
         return text
@@ -169,11 +203,11 @@ class PromptIds:
         return bisect_left(range(end), True, key=lambda at: not self._has_marker(text[at + 1 : end])), end
 
     def _has_marker(self, text: str) -> bool:
-        return bool(self.llm.encode(text, special=True) != self.llm.encode(text, special=False))
+        return bool(self._encode(text, special=True) != self._encode(text, special=False))
 
     def _text(self, text: str) -> list[int]:
         if text not in self._known:
-            self._known[text] = self.llm.encode(text, special=True)
+            self._known[text] = self._encode(text, special=True)
         return self._known[text]
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NO_BOUND = 2**31 - 1
+"""The context length of an LLM that states none: it reads sequences of any length."""
+
 
 class TokenSpec(BaseModel):
     """What one node of a pipeline produces per clip.
@@ -11,7 +14,7 @@ class TokenSpec(BaseModel):
     - `modality`: what the tokens are about: a stream ("face", "frame", "audio"), "text", or streams joined
       by "+" ("face+audio") after a fusion.
     - `dim`: width D of a token. For an LLM, the width of its embeddings.
-    - `tokens`: number of tokens T per clip; for an LLM, its context length.
+    - `tokens`: number of tokens T per clip; for an LLM, its context length, [NO_BOUND][] where it states none.
     - `exact`: True when every clip gives exactly `tokens`, False when it gives at most that many.
     """
 

@@ -37,7 +37,7 @@ class Source:
 
     def location(self, path: YamlPath) -> str:
         """The location of a value, or of its nearest parent in a file, with its YAML path."""
-        label = ".".join(str(part) for part in path)
+        label = ".".join(str(part)[:80] for part in path)
         for end in range(len(path), -1, -1):
             if path[:end] in self.locations:
                 return f"{self.locations[path[:end]]}{f' ({label})' if label else ''}"
@@ -73,7 +73,7 @@ def read_mapping(
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError("the file is not valid YAML", where=f"{path}:{line}", found=str(error.problem)) from error
     except yaml.YAMLError as error:
-        raise ConfigError("the file is not valid YAML", where=str(path), found=str(error).splitlines()[0]) from error
+        raise ConfigError("the file is not valid YAML", where=str(path), found=" ".join(str(error).split())) from error
     if not isinstance(data, dict):
         raise ConfigError(f"a {what} file must be a mapping", where=str(path), found=type(data).__name__, expected=keys)
     source.data = data
@@ -165,7 +165,7 @@ class _Builder:
             raise ConfigError(
                 "a value cannot be read",
                 where=f"{self.path}:{line}",
-                found=str(getattr(node, "value", "")),
+                found=str(getattr(node, "value", ""))[:200],
                 expected="text, a number, true, false or null",
             ) from error
         return value if isinstance(value, str | int | float | bool | None) else str(node.value)

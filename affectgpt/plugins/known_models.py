@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.registry.errors import InterfaceError, join_names
+from affectgpt.registry.messages import short_repr
 
 MODELS_VARIABLE = "AFFECTGPT_MODELS"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_LOADERS = ("quantization_config", "attn_implementation", "_attn_implementation", "experts_implementation")
 _LARGEST_CONFIG = 4 * 1024 * 1024
 
 
@@ -127,6 +129,18 @@ def _read(file: Path) -> dict[str, Any]:
             found=type(values).__name__,
             expected="a JSON object",
         )
+    # Names of classes in files beside it: no code of a model folder runs.
+    values.pop("auto_map", None)
+    for key in _LOADERS:
+        value = values.get(key)
+        if value and (key == "quantization_config" or "/" in str(value)):
+            raise InterfaceError(
+                f"this model's config.json asks for another loader by its {key!r}",
+                where=str(file),
+                found=short_repr(value),
+                expected="weights as safetensors, and no code from elsewhere",
+                hint="use the model's unquantised folder" if key == "quantization_config" else f"remove {key}",
+            )
     return values
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from affectgpt.registry.errors import AffectGPTError, PluginError
 from affectgpt.registry.kinds import import_object
-from affectgpt.registry.messages import one_line
+from affectgpt.registry.messages import is_panic, one_line
 from affectgpt.registry.spec import Origin, PluginSpec
 
 
@@ -49,7 +49,9 @@ class PluginEntry:
                 found=str(error),
                 hint=f"pip install {packages}",
             ) from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not isinstance(error, Exception | SystemExit) and not is_panic(error):
+                raise
             raise PluginError(
                 "a plugin failed while it was built", where=self.location(node), found=one_line(error)
             ) from error

@@ -7,7 +7,7 @@ prints its text without a traceback and exits with its `exit_code`: 2 for bad in
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Problem:
     """One thing that is wrong, in the words of its reader.
 
     `what` is a sentence; `where` names the file, line, option or clip; `found` and `expected` are values;
-    `hint` says what to do next. All but `what` may be empty.
+    `hint` says what to do next. All but `what` may be empty. `path` is the place of the setting inside the node whose
+    plugin raised the error, such as `("lora", "targets", 0)`: who knows where the node stands names its line.
     """
 
     what: str
@@ -23,6 +24,11 @@ class Problem:
     found: str = ""
     expected: str = ""
     hint: str = ""
+    path: tuple[str | int, ...] = field(default=(), kw_only=True)
+
+    def texts(self) -> dict[str, str]:
+        """The texts by their names, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "path"}
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
@@ -35,8 +41,17 @@ class AffectGPTError(Exception):
 
     exit_code = 2
 
-    def __init__(self, what: str, *, where: str = "", found: str = "", expected: str = "", hint: str = "") -> None:
-        self.problems: tuple[Problem, ...] = (Problem(what, where, found, expected, hint),)
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        found: str = "",
+        expected: str = "",
+        hint: str = "",
+        path: tuple[str | int, ...] = (),
+    ) -> None:
+        self.problems: tuple[Problem, ...] = (Problem(what, where, found, expected, hint, path=path),)
         super().__init__(str(self.problems[0]))
 
     @classmethod

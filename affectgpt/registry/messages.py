@@ -49,9 +49,23 @@ def flatten(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    """An exception in one line: its type and its message."""
+    text = reason(error)
+    return f"{type(error).__name__}: {text}" if str(error).strip() else text
+
+
+def reason(error: BaseException) -> str:
+    """The whole message of an exception in one line, cut to 500 characters; its type where it has none.
+
+    Libraries often tell what is wrong only after the first line.
+    """
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 500 else text[:500] + "...") or type(error).__name__
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether `error` is a panic of code in Rust, such as a tokenizer: it is no Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:

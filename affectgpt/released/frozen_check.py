@@ -75,7 +75,7 @@ def _shapes(values: Mapping[str, Any], *, causal: bool) -> dict[str, tuple[int, 
     try:
         options = {key: value for key, value in values.items() if key not in excluded}
         with torch.device("meta"):
-            model = kind.from_config(AutoConfig.for_model(values["model_type"], **options))
+            model = kind.from_config(AutoConfig.for_model(values["model_type"], **options), trust_remote_code=False)
     except Exception as error:
         raise CheckpointError(
             "frozen tensors of the checkpoint cannot be compared: the model's config.json is of no known model",

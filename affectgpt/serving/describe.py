@@ -14,7 +14,7 @@ from affectgpt.core.description import Description
 from affectgpt.core.generation import Answer, check_stream
 from affectgpt.core.influence import influence
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.registry.errors import MediaError
+from affectgpt.registry.errors import CheckpointError, MediaError
 from affectgpt.serving.clip_arguments import check_counts, check_texts, read_argument
 from affectgpt.serving.opened_files import BrokenFile, OpenedFile, opened_files
 from affectgpt.workers.progress import Progress, progress_callback
@@ -88,7 +88,7 @@ def _describe_opened(
     pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
 ) -> Generator[Description]:
     with closing(files):
-        for window in windows(files, batch_size):
+        for window in windows((_with_readable_words(pipeline, file) for file in files), batch_size):
             clips = [clip for clip in window if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
             with _evaluation_mode(pipeline):
@@ -121,7 +121,7 @@ def _stream_opened(
 ) -> Generator[tuple[int, str | Description]]:
     first = 0
     with closing(files):
-        while batch := list(islice(files, batch_size)):
+        while batch := [_with_readable_words(pipeline, file) for file in islice(files, batch_size)]:
             indices = [index for index, clip in enumerate(batch, first) if isinstance(clip, OpenedFile)]
             clips = [clip for clip in batch if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
@@ -136,6 +136,16 @@ def _stream_opened(
                 else:
                     yield index, _error_row(clip)
             first += len(batch)
+
+
+def _with_readable_words(pipeline: Pipeline, file: OpenedFile | BrokenFile) -> OpenedFile | BrokenFile:
+    """`file`, or its error where the tokenizer fails on the subtitle: the other clips of its batch go on."""
+    if isinstance(file, OpenedFile):
+        try:
+            pipeline.check_subtitle(file.subtitle)
+        except CheckpointError as error:
+            return BrokenFile(file.file, error.problems)
+    return file
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def train(
         micro_batches = config.training.gradient_accumulation * accelerator.num_processes
         notes += _note_batch_statistics(pipeline, config.training.batch_size, micro_batches)
         if on_note:
-            for note in notes:
+            for note in [*pipeline.plan.llm.config.notes(), *notes]:
                 on_note(note)
         recorder = Recorder(accelerator, run, start, config, stack)
         order = BatchOrder(

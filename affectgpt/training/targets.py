@@ -42,9 +42,16 @@ def answer_and_question(
 
 
 def check_answer_lengths(pipeline: Pipeline, clips: Sequence[LabelledClip]) -> None:
-    """Raise DataError when an answer that may be learned and the longest prompt exceed the LLM's context."""
+    """Raise DataError when an answer that may be learned and the longest prompt exceed the LLM's context.
+
+    Raises ConfigError when a question of the config and the longest answer to generate do: the model could be trained,
+    and never describe.
+    """
     config, budget = pipeline.plan.config, pipeline.plan.budget
     prompt = config.prompt
+    pipeline.check_question(prompt.question, config.location(("prompt", "question")))
+    if config.training.target != "description" and prompt.labels_question:
+        pipeline.check_question(prompt.labels_question, config.location(("prompt", "labels_question")))
     prefix = len(start_ids(pipeline.llm))
     prefix += len(pipeline.llm.encode(prompt.training_prefix, special=True)) if prompt.training_prefix else 0
     # The plan counts the text with the config's question, in bytes, which bound its tokens.

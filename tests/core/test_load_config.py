@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from affectgpt.bundled import bundled_config
 from affectgpt.core.load_config import read_config
+from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 
@@ -197,3 +199,49 @@ def test_a_rate_can_be_taken_away(edited: Callable[..., Path], catalog: Catalog)
     assert read_config(path, catalog, ["training.rates.llm=null"]).training.rates == {"fusers.multi": 0.2}
     with pytest.raises(ConfigError, match=r"training\.lr"):
         read_config(path, catalog, ["training.lr=null"])
+
+
+@pytest.mark.parametrize(
+    ("override", "setting"),
+    [
+        ("training.batch_size=on", "training.batch_size"),
+        ("training.warmup_steps=off", "training.warmup_steps"),
+        ("generation.max_new_tokens=yes", "generation.max_new_tokens"),
+        ("training.betas=[yes, 0.9]", "training.betas"),
+        ("training.rates={llm: on}", "training.rates"),
+        ("encoders.face.frames=on", "encoders.face.frames"),
+        ("fusers.multi.queries=yes", "fusers.multi.queries"),
+        ("llm.lora={r: yes}", "llm.lora.r"),
+        ("llm.architecture.num_hidden_layers=on", "llm.architecture.num_hidden_layers"),
+    ],
+)
+def test_a_boolean_is_no_number(override: str, setting: str, catalog: Catalog) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_plan(read_config(bundled_config("tiny"), catalog, [override]))
+    assert any(setting in problem.where for problem in caught.value.problems), caught.value
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["extend=tiny.yaml"], "did you mean 'extends'"),
+        (["encoders={}"], "an empty 'encoders' changes nothing"),
+        (["fusers.multi={}"], "an empty 'fusers.multi' changes nothing"),
+        (["llm.tokenizer=data/\udcff"], "no UTF-8 text"),
+        (["fusers.multi=null", "fusers.multi={plugn: mean}"], "did you mean 'plugin'"),
+    ],
+)
+def test_what_would_mean_nothing_is_told(overrides: list[str], words: str, catalog: Catalog) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_config(bundled_config("tiny"), catalog, overrides)
+
+
+def test_a_long_value_is_shortened(catalog: Catalog) -> None:
+    with pytest.raises(ConfigError, match=r"100,00\d characters") as caught:
+        read_config(bundled_config("tiny"), catalog, [f"prompt.question=[{'a' * 100_000}]"])
+    assert len(str(caught.value)) < 2000
+
+
+def test_the_rate_of_a_part_is_given_by_its_name(catalog: Catalog) -> None:
+    config = read_config(bundled_config("tiny"), catalog, ["training.rates.fusers.multi=0.1"])
+    assert config.training.rates == {"llm": 0.001, "fusers.multi": 0.1}

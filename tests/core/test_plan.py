@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from affectgpt.bundled import bundled_config
 from affectgpt.core.contracts import FuserConfig
 from affectgpt.core.kinds import fuser
 from affectgpt.core.load_config import read_config
@@ -72,7 +73,7 @@ def test_fusers_run_after_their_inputs_whatever_the_order_in_the_file(small: Pat
         (["prompt.template='{multi} {nope} {question}'", "prompt.order=[]"], "no node of this pipeline"),
         (["prompt.template='{multi {question}'", "prompt.order=[]"], "brace"),
         (["generation.max_new_tokens=1020"], "do not fit into the LLM's context"),
-        (["llm.architecture.hidden_size=wide"], "hidden_size in this model's config.json is not a size"),
+        (["llm.architecture.hidden_size=wide"], "hidden_size of qwen2 has the wrong type"),
     ],
 )
 def test_a_graph_that_does_not_fit_is_refused_with_its_place(
@@ -99,7 +100,7 @@ MISTAKES = {
     "encoder option": ("encoders.face.frames=many", "encoders.face.frames"),
     "fuser plugin": ("fusers.audio_tokens.plugin=meen", "there is no fuser plugin 'meen'"),
     "input of a fuser": ("fusers.multi.inputs=[face, audoi]", "there is no node 'audoi'"),
-    "model": ("llm.architecture.hidden_size=wide", "is not a size"),
+    "model": ("llm.architecture.hidden_size=wide", "has the wrong type"),
     "order": ("prompt.order=[multi, audio_tokens, subtitel]", "the prompt names 'subtitel'"),
     "prompt": ("prompt.jioned=true", "did you mean 'joined'"),
     "generation": ("generation.beams=0", "generation.beams"),
@@ -183,3 +184,11 @@ def test_a_faulty_plugin_is_a_problem_with_a_place(
     catalog.add(Odd)
     text = problems(small, catalog, "fusers.multi={plugin: odd, inputs: [face]}")
     assert words in text and "fusers.multi" in text
+
+
+def test_text_and_question_count_in_the_context(catalog: Catalog) -> None:
+    long = ["generation.max_new_tokens=950", f"prompt.question={'What is shown here, and why? ' * 3}"]
+    with pytest.raises(ConfigError, match=r"of text and question"):
+        make_plan(read_config(bundled_config("tiny"), catalog, long))
+    plan = make_plan(read_config(bundled_config("tiny"), catalog, ["generation.max_new_tokens=890", long[1]]))
+    assert plan.budget.total > plan.budget.context and (plan.budget.text_tokens or 0) < plan.budget.text

@@ -153,3 +153,21 @@ def test_no_torch_is_imported() -> None:
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("quantization_config", {"quant_method": "awq"}),
+        ("_attn_implementation", "kernels-community/own"),
+        ("attn_implementation", "somebody/own@v1"),
+    ],
+)
+def test_a_folder_that_asks_for_another_loader_is_refused_by_name(key: str, value: object, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "qwen2", "auto_map": {"AutoModel": "x.Y"}, key: value})
+    )
+    with pytest.raises(InterfaceError, match=key):
+        model_config(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2", "auto_map": {"AutoModel": "x.Y"}}))
+    assert model_config(str(tmp_path)) == {"model_type": "qwen2"}

@@ -34,9 +34,11 @@ from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS, load_saved_config
 from affectgpt.core.saved.destination import error_unwritable
 from affectgpt.core.saved.extras import EXTRAS, check_extras, copy_extras
-from affectgpt.core.saved.tensors import check_tensors, copy_into, read_tensors
+from affectgpt.core.saved.sizes import check_sizes
+from affectgpt.core.saved.tensors import check_tensors, copy_into, read_shapes, read_tensors
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
+from affectgpt.registry.messages import reason
 
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -114,7 +116,7 @@ def save(
         raise RunError(
             "the model cannot be saved",
             where=str(folder),
-            found=str(error).splitlines()[0][:200],
+            found=reason(error),
             hint="is the disk full? What was there before is as it was",
         ) from error
     finally:
@@ -258,7 +260,14 @@ def read_saved(
     config = load_saved_config(folder, catalog, changes)
     if not allow_pickle:
         _check_pickles(config)
-    return make_plan(config), read_tensors(folder / WEIGHTS)
+    plan = make_plan(config)
+    if not changes:
+        # With changes, parts that the model lacks have the sizes that the caller asks for.
+        shapes = read_shapes(folder / WEIGHTS)
+        adapter = folder / ADAPTER / ADAPTER_WEIGHTS
+        shapes |= {f"llm.{name}": shape for name, shape in read_shapes(adapter).items()} if adapter.is_file() else {}
+        check_sizes(plan, shapes, folder / WEIGHTS)
+    return plan, read_tensors(folder / WEIGHTS)
 
 
 def _check_pickles(config: PipelineConfig) -> None:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from affectgpt.registry.errors import CheckpointError, Problem
-from affectgpt.registry.messages import first_and_more
+from affectgpt.registry.messages import first_and_more, reason
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -24,12 +24,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise error_unreadable(path, error) from error
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a safetensors file, from its header alone. Raises as [read_tensors][]."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise error_unreadable(path, error) from error
+
+
 def error_unreadable(path: Path, error: Exception) -> CheckpointError:
     """The error for a safetensors file that is damaged or cannot be opened."""
     return CheckpointError(
         "the weights cannot be read",
         where=str(path),
-        found=str(error).splitlines()[0],
+        found=reason(error),
         expected="a whole safetensors file",
         hint="copy or download it again",
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from affectgpt.core.contracts import PluginConfig
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.encoders.option_types import CHANNEL_ORDER_TEXT, ChannelOrder
-from affectgpt.plugins.encoders.weights_base import WeightsConfig
+from affectgpt.plugins.encoders.weights_base import WeightsConfig, check_heads
 from affectgpt.plugins.known_models import config_size
+from affectgpt.plugins.llms.decoder_facts import check_activation
 from affectgpt.registry.errors import InterfaceError
 from affectgpt.registry.spec import PluginSpec
 
@@ -39,6 +41,14 @@ class ClipArchitecture(PluginConfig, defer_build=True):
     patch_size: int = Field(default=32, gt=0)
     projection_dim: int = Field(default=512, gt=0)
     hidden_act: str = "quick_gelu"
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        check_heads(self.hidden_size, self.num_attention_heads)
+        check_activation(self.hidden_act)
+        if self.image_size < self.patch_size:
+            raise ValueError(f"image_size ({self.image_size}) must not be below patch_size ({self.patch_size})")
+        return self
 
 
 class ClipVisionConfig(WeightsConfig):

@@ -17,6 +17,7 @@ from transformers.utils import logging
 from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository
 from affectgpt.registry.errors import CheckpointError
+from affectgpt.registry.messages import reason
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def load_pretrained(
         raise CheckpointError(
             f"the weights of {name!r} cannot be loaded",
             where=str(folder or "the Hugging Face hub"),
-            found=str(error).strip().split("\n")[0],
+            found=reason(error),
             hint="check that the folder's weights and config.json belong together"
             if folder
             else f"download it where there is a network (hf download {name}), or put its folder under "

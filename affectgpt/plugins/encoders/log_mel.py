@@ -29,7 +29,9 @@ class LogMel:
         # More bands than the transform's bins can tell apart would leave bands empty.
         least = max(self.window.shape[0], 1024 if n_mels > 80 else 512)
         self.points = 1 << (least - 1).bit_length()
-        self.bands = torchaudio.functional.melscale_fbanks(self.points // 2 + 1, 0.0, RATE / 2, n_mels, RATE)
+        # The function looks at the values, also where modules are built on "meta".
+        with torch.device("cpu"):
+            self.bands = torchaudio.functional.melscale_fbanks(self.points // 2 + 1, 0.0, RATE / 2, n_mels, RATE)
 
     def __call__(self, waveform: NDArray[np.float32]) -> Tensor:
         """The spectrogram of `waveform [..., S]`, S at least `hop`."""

@@ -25,6 +25,7 @@ from affectgpt.plugins.encoders.unpadded import encode_unpadded
 from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model, is_repository
 from affectgpt.registry.errors import CheckpointError, InterfaceError, join_names
+from affectgpt.registry.messages import reason
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
@@ -105,7 +106,7 @@ class OpenClipVision(nn.Module):
                 )
         except (RuntimeError, OSError, ValueError, ImportError) as error:
             raise InterfaceError(
-                "open_clip cannot build this model here", where=config.model, found=str(error).split("\n")[0]
+                "open_clip cannot build this model here", where=config.model, found=reason(error)
             ) from None
         preprocessing = open_clip.get_model_preprocess_cfg(model)
         size = preprocessing["size"]
@@ -170,7 +171,7 @@ def _file(checkpoint: str) -> Path:
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint {checkpoint!r} cannot be downloaded",
-                found=str(error).strip().split("\n")[0],
+                found=reason(error),
                 hint=f"put its folder under ${MODELS_VARIABLE}",
             ) from None
     raise CheckpointError(

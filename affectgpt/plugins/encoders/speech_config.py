@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from affectgpt.core.contracts import PluginConfig
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.encoders.option_types import RATE, WindowSpread
-from affectgpt.plugins.encoders.weights_base import WeightsConfig
+from affectgpt.plugins.encoders.weights_base import WeightsConfig, check_heads
 from affectgpt.plugins.known_models import config_size
 from affectgpt.registry.errors import InterfaceError, join_names
 from affectgpt.registry.spec import PluginSpec
@@ -36,14 +37,27 @@ class SpeechArchitecture(PluginConfig, defer_build=True):
     intermediate_size: int = Field(default=3072, gt=0)
     num_hidden_layers: int = Field(default=12, gt=0)
     num_attention_heads: int = Field(default=12, gt=0)
-    conv_dim: list[int] = Field(default=[512] * 7, min_length=1)
-    conv_kernel: list[int] = Field(default=[10, 3, 3, 3, 3, 2, 2], min_length=1)
-    conv_stride: list[int] = Field(default=[5, 2, 2, 2, 2, 2, 2], min_length=1)
+    conv_dim: list[Annotated[int, Field(gt=0)]] = Field(default=[512] * 7, min_length=1)
+    conv_kernel: list[Annotated[int, Field(gt=0)]] = Field(default=[10, 3, 3, 3, 3, 2, 2], min_length=1)
+    conv_stride: list[Annotated[int, Field(gt=0)]] = Field(default=[5, 2, 2, 2, 2, 2, 2], min_length=1)
     conv_bias: bool = False
     feat_extract_norm: Literal["group", "layer"] | None = None
     do_stable_layer_norm: bool | None = None
     num_conv_pos_embeddings: int | None = Field(default=None, gt=0)
     num_conv_pos_embedding_groups: int = Field(default=16, gt=0)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        check_heads(self.hidden_size, self.num_attention_heads)
+        if self.hidden_size % self.num_conv_pos_embedding_groups:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_conv_pos_embedding_groups"
+                f" ({self.num_conv_pos_embedding_groups})"
+            )
+        lengths = {name: len(getattr(self, name)) for name in ("conv_dim", "conv_kernel", "conv_stride")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"one number a layer in each of {', '.join(f'{k} ({n})' for k, n in lengths.items())}")
+        return self
 
 
 class SpeechConfig(WeightsConfig):
@@ -90,7 +104,19 @@ class SpeechConfig(WeightsConfig):
 
     def per_window(self) -> int:
         """Tokens of one whole window."""
-        return 1 if self.tokens == "pooled" else self.frames(round(self.seconds * RATE))
+        return 1 if self.tokens == "pooled" else self.frames_of_a_window()
+
+    def frames_of_a_window(self) -> int:
+        """Frames of one whole window. Raises InterfaceError when it has none."""
+        count = self.frames(round(self.seconds * RATE))
+        if count < 1:
+            raise InterfaceError(
+                "a window is too short for the model's convolutions",
+                where=self.display_name(),
+                found=f"seconds: {self.seconds}",
+                path=("seconds",),
+            )
+        return count
 
     def reads_whole_batch(self) -> bool:
         return self.normalize == "batch"
@@ -114,4 +140,5 @@ class SpeechConfig(WeightsConfig):
                 expected=f"at most {depth}",
             )
         width = config_size(values, "hidden_size", 768, where=self.display_name())
+        self.frames_of_a_window()
         return TokenSpec(modality=self.input, dim=width, tokens=self.clips * self.per_window(), exact=False)

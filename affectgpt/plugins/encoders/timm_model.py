@@ -17,6 +17,7 @@ from affectgpt.plugins.encoders.timm_base import TimmConfig
 from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model
 from affectgpt.registry.errors import CheckpointError, InterfaceError
+from affectgpt.registry.messages import reason
 
 
 def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | None, dim: int) -> nn.Module:
@@ -37,12 +38,13 @@ def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | Non
             in_chans=channels,
             **config.model_args,
         ).eval()
-    except (RuntimeError, TypeError, ValueError, KeyError, AssertionError, AttributeError) as error:
+    except Exception as error:
         raise InterfaceError(
             "timm cannot build this model",
             where=where,
-            found=str(error).split("\n")[0] or type(error).__name__,
+            found=reason(error),
             hint="timm.list_models() lists the names; check model_args",
+            path=("model_args",) if config.model_args else ("model",),
         ) from None
     if weights is not None:
         missing = sorted(set(model.state_dict()) - set(weights))
@@ -88,12 +90,13 @@ def _check_features(
     try:
         with torch.no_grad():
             shape_found = list(features(model, config, torch.zeros(1, channels, *size)).shape[1:])
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except Exception as error:
         raise InterfaceError(
             f"this model does not read pictures of {shape}",
             where=where,
-            found=str(error).split("\n")[0] or type(error).__name__,
+            found=reason(error),
             hint="give another size, or the model's own argument for it (model_args: {img_size: ...})",
+            path=("model_args",) if config.model_args else ("model",),
         ) from None
     expected = [dim] if config.tokens == "pooled" else [config.per_picture(), dim]
     if shape_found == expected:
@@ -110,6 +113,7 @@ def _check_features(
         found=f"features of shape {shape_found}",
         expected=str(expected),
         hint=hint,
+        path=("features",) if shape_found[-1] != dim else ("positions",),
     )
 
 
@@ -133,7 +137,7 @@ def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
         raise CheckpointError(
             "there are no weights for this model",
             where=where,
-            found=str(error).strip().split("\n")[0],
+            found=reason(error),
             expected=f"model.safetensors in ${MODELS_VARIABLE}/{names[0]}, or a connection to the hub",
             hint="init: random builds it without weights",
         ) from None

@@ -11,6 +11,12 @@ from affectgpt.core.contracts import EncoderConfig, ModelPath
 from affectgpt.plugins.known_models import known_parameters, model_config
 
 
+def check_heads(hidden_size: int, heads: int) -> None:
+    """Raise ValueError when a width does not divide among attention heads."""
+    if hidden_size % heads:
+        raise ValueError(f"hidden_size ({hidden_size}) must be a multiple of num_attention_heads ({heads})")
+
+
 class WeightsConfig(EncoderConfig, defer_build=True):
     """Which model, whether its trained weights are read, and how they are held.
 

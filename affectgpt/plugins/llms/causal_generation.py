@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -38,8 +39,9 @@ def decode_steps(
     if settings.sample:
         seeds = torch.randint(2**48, (len(embeds),)).tolist() if seeds is None else seeds
         draws = [random.Random(seed) for seed in seeds]
-    steps: Iterator[Step] = model.generate(
-        **_inputs(embeds, mask), **_generate_options(settings, ends, decode), custom_generate=_decode_loop, draws=draws
+    options = _generate_options(settings, ends, decode)
+    steps: Iterator[Step] = _generate(
+        model, **_inputs(embeds, mask), **options, custom_generate=_decode_loop, draws=draws
     )
     return steps
 
@@ -59,7 +61,7 @@ def beam_search(
     With `seeds`, the rows are searched one after the other: transformers draws for all rows from one generator.
     """
     if not settings.sample or seeds is None:
-        rows = model.generate(**_inputs(embeds, mask), **_generate_options(settings, ends, decode)).tolist()
+        rows = _generate(model, **_inputs(embeds, mask), **_generate_options(settings, ends, decode)).tolist()
         return [_cut(row, ends) for row in rows]
     rows = []
     for row, real, seed in zip(embeds, mask, seeds, strict=True):
@@ -67,6 +69,23 @@ def beam_search(
         single = (row[real][None], real[real][None])
         rows += beam_search(model, *single, settings, ends=ends, decode=decode, seeds=None)
     return rows
+
+
+def _generate(model: Any, **arguments: Any) -> Any:
+    """`model.generate`, also for models of several parts: they read embeddings, but their signature does not say so."""
+    prepare = model.prepare_inputs_for_generation
+    if "inputs_embeds" in inspect.signature(prepare).parameters:
+        return model.generate(**arguments)
+
+    # transformers looks for these names.
+    def prepare_embeds(input_ids: Any, inputs_embeds: Any = None, **kwargs: Any) -> Any:
+        return prepare(input_ids, inputs_embeds=inputs_embeds, **kwargs)
+
+    model.prepare_inputs_for_generation = prepare_embeds
+    try:
+        return model.generate(**arguments)
+    finally:
+        del model.prepare_inputs_for_generation
 
 
 def _inputs(embeds: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -149,14 +168,19 @@ def _decode_loop(
         active = active & ~stopping_criteria(input_ids, None)
         if not active.any():
             return
-        inputs = _next_inputs(inputs, chosen, out.past_key_values)
+        inputs = _next_inputs(inputs, chosen, out)
 
 
-def _next_inputs(inputs: dict[str, Any], chosen: Tensor, cache: Any) -> dict[str, Any]:
+def _next_inputs(inputs: dict[str, Any], chosen: Tensor, out: Any) -> dict[str, Any]:
     """The next step reads only the chosen tokens; all earlier ones are in the cache."""
     following = {name: value for name, value in inputs.items() if name != "inputs_embeds"}
-    following |= {"input_ids": chosen[:, None], "past_key_values": cache}
     mask, positions = inputs.get("attention_mask"), inputs.get("position_ids")
+    following["input_ids"] = chosen[:, None]
+    if hasattr(out, "cache_params"):
+        # A recurrent state holds no padding.
+        following |= {"cache_params": out.cache_params, "attention_mask": None}
+        return following
+    following["past_key_values"] = out.past_key_values
     if mask is not None:
         following["attention_mask"] = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     if positions is not None:

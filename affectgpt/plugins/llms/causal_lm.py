@@ -19,9 +19,10 @@ from affectgpt.plugins.encoders.loading import silence_transformers
 from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import find_model
 from affectgpt.plugins.llms.causal_generation import beam_search, decode_steps
-from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
+from affectgpt.plugins.llms.causal_lm_config import USUAL_TARGETS, CausalLMConfig
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer, read_tokenizer
-from affectgpt.registry.errors import CheckpointError, InterfaceError
+from affectgpt.registry.errors import CheckpointError, InterfaceError, join_names
+from affectgpt.registry.messages import one_line, reason
 
 
 class CausalLM(nn.Module):
@@ -45,6 +46,7 @@ class CausalLM(nn.Module):
                 found=f"{needed} token ids",
                 expected=f"at most {rows}",
                 hint="raise architecture.vocab_size",
+                path=("architecture", "vocab_size") if config.architecture else ("tokenizer",),
             )
         self.rows = rows
         self._model_end_ids = _end_ids(model) if self.pretrained else []
@@ -58,18 +60,22 @@ class CausalLM(nn.Module):
             from peft import LoraConfig, get_peft_model
 
             lora = config.lora
-            with _ignore_renames():
-                peft = get_peft_model(
-                    model,
-                    LoraConfig(
-                        r=lora.r,
-                        lora_alpha=lora.alpha,
-                        lora_dropout=lora.dropout,
-                        target_modules=list(lora.targets),
-                        bias="none",
-                        task_type="CAUSAL_LM",
-                    ),
-                )
+            settings = LoraConfig(
+                r=lora.r,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules=list(lora.targets),
+                bias="none",
+                task_type="CAUSAL_LM",
+            )
+            try:
+                with _ignore_renames():
+                    peft = get_peft_model(model, settings)
+            except ValueError as error:
+                raise InterfaceError(
+                    "the adapter cannot be put on this model", found=reason(error), path=("lora", "targets")
+                ) from error
+            _check_reached(peft, config)
             object.__setattr__(self, "_peft", peft)
 
     def encode(self, text: str, *, special: bool) -> list[int]:
@@ -156,6 +162,19 @@ class CausalLM(nn.Module):
         return {"tokenizer": "./tokenizer"}
 
 
+def _check_reached(peft: Any, config: CausalLMConfig) -> None:
+    """Raise InterfaceError for targets without a layer: the plan knows the names of a family, this the model's own."""
+    assert config.lora is not None
+    names = {f".{name}" for name in peft.base_model.targeted_module_names}
+    for index, target in enumerate(config.lora.targets):
+        if target not in USUAL_TARGETS and not any(name.endswith(f".{target}") for name in names):
+            raise InterfaceError(
+                f"this model has no layer {target!r} for an adapter",
+                found=f"layers of {join_names({name.rpartition('.')[2] for name in names})} took one",
+                path=("lora", "targets", index),
+            )
+
+
 @contextmanager
 def _ignore_renames() -> Iterator[None]:
     # transformers 5 warns that these are renamed in version 6.
@@ -198,11 +217,13 @@ def _random(config: CausalLMConfig, vocabulary: int) -> Any:
     try:
         architecture = AutoConfig.for_model(kind, **values)
         return family.from_config(architecture, dtype=getattr(torch, config.dtype), trust_remote_code=False)
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:
         raise InterfaceError(
             "the architecture cannot be built",
-            found=str(error).splitlines()[0],
+            where=config.model or "",
+            found=one_line(error),
             expected="the values of a transformers config.json",
+            path=("architecture",) if config.architecture else ("model",),
         ) from error
 
 
@@ -229,7 +250,7 @@ def _pretrained(config: CausalLMConfig) -> Any:
         raise CheckpointError(
             "the language model cannot be read",
             where=name,
-            found=str(error).splitlines()[0],
+            found=reason(error),
             expected="a folder with config.json and safetensors weights, or a model name that can be reached",
             hint="put the folder in place, or set AFFECTGPT_MODELS to the folder that holds it",
         ) from error

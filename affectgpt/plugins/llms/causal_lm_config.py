@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from affectgpt.core.contracts import LLMConfig, ModelPath
-from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.known_models import config_size, model_config
+from affectgpt.core.contracts import LLMConfig, ModelPath, Settings
+from affectgpt.core.token_spec import NO_BOUND, TokenSpec
+from affectgpt.plugins.known_models import find_model, model_config
+from affectgpt.plugins.llms.decoder_facts import Decoder, check_architecture
+from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id
+from affectgpt.registry.errors import InterfaceError, Problem, join_names
+from affectgpt.registry.messages import did_you_mean, is_panic
 from affectgpt.registry.spec import PluginSpec
 
 SPEC = PluginSpec(
@@ -21,10 +26,10 @@ SPEC = PluginSpec(
 )
 
 _LLAMA_LIKE = ("qwen2", "llama", "mistral")
-_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+USUAL_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-class LoRA(BaseModel):
+class LoRA(Settings):
     """Low-rank adapters by PEFT (LoRA, arXiv 2106.09685) on `targets` of every layer; scale is alpha / r."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +37,7 @@ class LoRA(BaseModel):
     r: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = _PROJECTIONS
+    targets: tuple[str, ...] = Field(default=USUAL_TARGETS, min_length=1)
 
 
 class CausalLMConfig(LLMConfig, defer_build=True):
@@ -74,14 +79,102 @@ class CausalLMConfig(LLMConfig, defer_build=True):
     def values(self) -> dict[str, Any]:
         """The config.json of the model. Raises InterfaceError when it is neither on disk nor known."""
         values = self.architecture if self.architecture is not None else model_config(str(self.model))
-        return values if self.layers is None else {**values, "num_hidden_layers": self.layers}
+        if self.layers is None:
+            return values
+        *section, key = Decoder(values, "").key("num_hidden_layers")
+        fewer = {**(values[section[0]] if section else values), key: self.layers}
+        if isinstance(fewer.get("layer_types"), list):
+            fewer["layer_types"] = fewer["layer_types"][: self.layers]
+        return {**values, section[0]: fewer} if section else fewer
+
+    def decoder(self) -> Decoder:
+        """The sizes of the model. Raises InterfaceError as [values][]."""
+        return Decoder(self.values(), self.model or "", ("architecture" if self.architecture else "model",))
 
     def infer(self) -> TokenSpec:
-        values = self.values()
-        where = self.model or "llm.architecture"
-        hidden = config_size(values, "hidden_size", 0, where=where)
-        context = config_size(values, "max_position_embeddings", 0, where=where)
-        return TokenSpec(modality="text", dim=hidden, tokens=context, exact=False)
+        if self.architecture is not None:
+            check_architecture(self.architecture)
+        decoder = self.decoder()
+        decoder.check_embeddings()
+        self._check_targets(decoder)
+        self._check_vocabulary()
+        context = decoder.context()
+        return TokenSpec(modality="text", dim=decoder.width(), tokens=context or NO_BOUND, exact=False)
+
+    def _check_vocabulary(self) -> None:
+        """Raise InterfaceError when the tokenizer has more ids than the architecture has embeddings."""
+        rows = (self.architecture or {}).get("vocab_size")
+        if self.architecture is None or rows is None:
+            return
+        file = self.tokenizer_file()
+        needed = largest_id(file) + 1 if file is not None else BYTE_IDS if self.tokenizer is None else 0
+        if needed > rows:
+            raise InterfaceError(
+                "the tokenizer does not fit the model",
+                found=f"{needed} token ids{'' if file else ': bytes and an end marker'}",
+                expected=f"at most {rows}",
+                hint="raise architecture.vocab_size",
+                path=("architecture", "vocab_size"),
+            )
+
+    def _check_targets(self, decoder: Decoder) -> None:
+        """Raise InterfaceError for LoRA targets that no layer of the decoder can have.
+
+        The usual names are taken where there are layers of that name, as long as one of them is there.
+        """
+        absent = self._absent_targets(decoder)
+        if self.lora is None or not absent:
+            return
+        wrong = (
+            [name for name in absent if name not in USUAL_TARGETS] if len(absent) < len(self.lora.targets) else absent
+        )
+        problems = [
+            Problem(
+                f"{decoder.kind} has no layer {name!r} for an adapter",
+                expected=f"one of {join_names(decoder.targets)}",
+                hint=did_you_mean(name, decoder.targets),
+                path=("lora", "targets", self.lora.targets.index(name)),
+            )
+            for name in dict.fromkeys(wrong)
+        ]
+        if problems:
+            raise InterfaceError.from_problems(problems)
+
+    def _absent_targets(self, decoder: Decoder) -> list[str]:
+        if self.lora is None or not decoder.targets:
+            return []
+        return [name for name in self.lora.targets if name.rpartition(".")[2] not in decoder.targets]
+
+    def notes(self) -> list[str]:
+        decoder = self.decoder()
+        absent = self._absent_targets(decoder)
+        if not absent:
+            return []
+        return [f"llm.lora: {decoder.kind} has no layers {', '.join(absent)}; there are {join_names(decoder.targets)}"]
+
+    def tokenizer_file(self) -> Path | None:
+        """The `tokenizer.json` that is read; None where there is none on this machine, and for bytes."""
+        name = self.tokenizer or self.model
+        folder = find_model(name) if name is not None else None
+        file = folder / "tokenizer.json" if folder is not None else None
+        return file if file is not None and file.is_file() else None
+
+    def count_tokens(self, text: str, *, special: bool) -> int | None:
+        file = self.tokenizer_file()
+        if file is None:
+            # Without a tokenizer of its own, a random model reads bytes, and its one marker.
+            text = text.replace(END, " ") if special else text
+            return None if self.tokenizer or self.model else len(text.encode("utf-8", "replace"))
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+            tokenizer.encode_special_tokens = not special
+            return len(tokenizer.encode(text, add_special_tokens=False).ids)
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
+            return None
 
     def parameters(self) -> int | None:
         try:
@@ -91,7 +184,7 @@ class CausalLMConfig(LLMConfig, defer_build=True):
 
     def for_prompts(self) -> CausalLMConfig:
         # An adapter of anything but the layers could change the embeddings: it is kept, with all that it is on.
-        if self.lora is not None and not set(self.lora.targets) <= set(_PROJECTIONS):
+        if self.lora is not None and not set(self.lora.targets) <= set(USUAL_TARGETS):
             return self
         return self.model_copy(update={"layers": 0, "lora": None})
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from affectgpt.plugins.hub_reach import check_hub
+from affectgpt.plugins.llms.tokenizer_files import END, check_growth
 from affectgpt.registry.errors import CheckpointError
-
-END = "<|im_end|>"
+from affectgpt.registry.messages import is_panic, reason
 
 
 def read_tokenizer(name: str) -> Any:
@@ -17,20 +16,26 @@ def read_tokenizer(name: str) -> Any:
     folder = Path(name)
     try:
         if (folder / "tokenizer.json").is_file():
+            check_growth(folder / "tokenizer.json")
             from transformers import PreTrainedTokenizerFast
 
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(name)
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(name, trust_remote_code=False)
         else:
             from transformers import AutoTokenizer
 
             if not folder.exists():
                 check_hub(name)
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+    except CheckpointError:
+        raise
+    except BaseException as error:
+        # Damaged files raise errors of every kind, of Rust's too.
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         raise CheckpointError(
             "the tokenizer cannot be read",
             where=name,
-            found=str(error).splitlines()[0],
+            found=reason(error),
             expected="a folder with tokenizer.json, or a model name that can be reached",
         ) from error
     # For a folder without a tokenizer, transformers silently returns an empty one.

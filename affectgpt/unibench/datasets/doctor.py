@@ -71,7 +71,11 @@ class DoctorReport:
     def as_json(self) -> dict[str, object]:
         """Plain dicts, lists and numbers."""
         sets = [
-            {**vars(dataset), "problems": [vars(problem) for problem in dataset.problems], "notes": list(dataset.notes)}
+            {
+                **vars(dataset),
+                "problems": [problem.texts() for problem in dataset.problems],
+                "notes": list(dataset.notes),
+            }
             for dataset in self.sets
         ]
         return {

@@ -15,19 +15,21 @@ import transformers
 from affectgpt.plugins.llms.causal_lm import CausalLM
 from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 
+GROUPS = "num_key_value_heads"
 SIZES = {
     "vocab_size": 300,
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
-    "num_key_value_heads": 2,
+    GROUPS: 2,
     "max_position_embeddings": 256,
 }
 
 
 def architecture(kind: str = "qwen2", **changes: Any) -> dict[str, Any]:
-    return {"model_type": kind, **SIZES, **changes}
+    sizes = {key: value for key, value in SIZES.items() if kind != "gpt2" or key not in ("intermediate_size", GROUPS)}
+    return {"model_type": kind, **sizes, **changes}
 
 
 def random_config(kind: str = "qwen2", *, sizes: dict[str, Any] | None = None, **options: Any) -> CausalLMConfig:

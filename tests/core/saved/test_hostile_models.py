@@ -1,0 +1,179 @@
+"""Saved models that somebody made to do harm: each is refused, runs no code, and takes little time and memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import resource
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from affectgpt.bundled import TINY
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.saved.model import load
+from affectgpt.registry.discovery import discover
+from affectgpt.registry.errors import AffectGPTError, CheckpointError
+
+CODE_KEYS = (
+    "auto_map",
+    "quantization_config",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+    "_attn_implementation_internal",
+    "trust_remote_code",
+    "custom_pipelines",
+    "name_or_path",
+    "_name_or_path",
+    "use_kernels",
+    "base_model_name_or_path",
+)
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings")
+Stop = Callable[[int], AbstractContextManager[None]]
+
+
+def hostile_code(folder: Path) -> Path:
+    """A folder with code that leaves a file `RAN` where it runs."""
+    code = folder / "code"
+    code.mkdir()
+    text = f"open({str(folder / 'RAN')!r}, 'w').write('x')\nfrom transformers import *\n"
+    text += "class M(PreTrainedModel):\n    pass\n"
+    (code / "own.py").write_text(text, encoding="utf-8")
+    classes = {name: "own.M" for name in ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoTokenizer")}
+    (code / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": classes, "hidden_size": 128}))
+    return code
+
+
+def change_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "pipeline.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def change_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def code_in_architecture(model: Path, code: Path, chance: random.Random) -> str:
+    key = chance.choice(CODE_KEYS)
+    value = chance.choice(
+        [{"AutoModelForCausalLM": f"{code}--own.M"}, f"{code}--own.M", str(code), {"quant_method": "awq"}]
+    )
+    kind = chance.choice(["qwen2", "clip_vision_model", "gemma3", "own"])
+
+    def change(values: dict[str, Any]) -> None:
+        architecture = values["llm"]["architecture"]
+        architecture["model_type"] = kind
+        target = architecture.setdefault("text_config", {}) if kind == "gemma3" else architecture
+        target[key] = value
+
+    change_config(model, change)
+    return f"{kind}, {key}"
+
+
+def size(model: Path, code: Path, chance: random.Random) -> str:
+    key, factor = chance.choice(SIZES), chance.choice([16, 256, 4096])
+
+    def change(values: dict[str, Any]) -> None:
+        values["llm"]["architecture"][key] *= factor
+
+    change_config(model, change)
+    return f"{key} x {factor}"
+
+
+def option(model: Path, code: Path, chance: random.Random) -> str:
+    node, key, value = chance.choice(
+        [("fusers.multi", "queries", 4096), ("encoders.face", "model_args", {"channels": [16, 32, 48, 8192 * 4]})]
+    )
+
+    def change(values: dict[str, Any]) -> None:
+        section, name = node.split(".")
+        values[section][name][key] = value
+
+    change_config(model, change)
+    return f"{node}.{key}"
+
+
+def folder_with_code(model: Path, code: Path, chance: random.Random) -> str:
+    shutil.copytree(code, model / "evil")
+    init = chance.choice(["random", "pretrained"])
+    node = chance.choice(["llm", "audio", "face", "tokenizer"])
+
+    def change(values: dict[str, Any]) -> None:
+        if node == "llm":
+            values["llm"] = {"plugin": "causal-lm", "init": init, "model": "./evil"}
+        elif node == "tokenizer":
+            values["llm"]["tokenizer"] = "./evil"
+        else:
+            plugin = {"audio": "speech", "face": "clip-vision"}[node]
+            values["encoders"][node] = {"plugin": plugin, "init": init, "model": "./evil", "input": node}
+
+    change_config(model, change)
+    return f"{node} from a folder, {init}"
+
+
+def plugin_file(model: Path, code: Path, chance: random.Random) -> str:
+    change_config(model, lambda values: values.update(plugins=[str(code / "own.py")]))
+    return "plugins"
+
+
+def growing_tokenizer(model: Path, code: Path, chance: random.Random) -> str:
+    part, inner = chance.choice([("normalizer", "normalizers"), ("decoder", "decoders")])
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+    steps = {"type": "Sequence", inner: [step] * chance.randrange(3, 12)}
+    change_json(model / "tokenizer/tokenizer.json", lambda values: values.update({part: steps}))
+    return f"{part} that grows"
+
+
+def damaged_tokenizer(model: Path, code: Path, chance: random.Random) -> str:
+    part = chance.choice(["model", "normalizer", "pre_tokenizer", "decoder", "post_processor"])
+    value = chance.choice([{"type": "Own"}, {"type": "Sequence"}, [1], "x"])
+    change_json(model / "tokenizer/tokenizer.json", lambda values: values.update({part: value}))
+    return f"{part}: {value}"
+
+
+TRAPS = (code_in_architecture, size, option, folder_with_code, plugin_file, growing_tokenizer, damaged_tokenizer)
+
+
+def quick_or_slow(count: int, quick: int) -> list[Any]:
+    return [pytest.param(seed, marks=() if seed < quick else pytest.mark.slow) for seed in range(count)]
+
+
+@pytest.mark.parametrize("answers", ["", "yes\n" * 100], ids=["closed", "yes"])
+@pytest.mark.parametrize("seed", quick_or_slow(48, 14))
+def test_a_trap_is_refused_without_running_code(
+    seed: int, answers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_after: Stop
+) -> None:
+    chance, catalog = random.Random(seed), discover()
+    model, code = Path(shutil.copytree(TINY, tmp_path / "model")), hostile_code(tmp_path)
+    what = TRAPS[seed % len(TRAPS)](model, code, chance)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+    stored = (model / "model.safetensors").stat().st_size
+    load(TINY, catalog)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with stopped_after(30), pytest.raises(AffectGPTError):
+        load(model, catalog)
+        pytest.fail(f"accepted: {what}")
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert growth <= 64 * 2**20 + 2 * stored, what
+    assert not (tmp_path / "RAN").exists(), what
+
+
+def test_a_tokenizer_that_fails_on_a_text_is_the_error_of_one_clip(tmp_path: Path, stopped_after: Stop) -> None:
+    model = Path(shutil.copytree(TINY, tmp_path / "model"))
+    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+    change_json(model / "tokenizer/tokenizer.json", lambda values: values.update(pre_tokenizer=split))
+    pipeline: Pipeline = load(model, discover())
+    with stopped_after(60), pytest.raises(CheckpointError, match="the tokenizer fails on a text"):
+        pipeline.check_subtitle("a" * 64 + "!")
+    pipeline.check_subtitle("happy")

@@ -1,0 +1,157 @@
+"""`causal-lm` over small random decoders of every common family: by ids and by embeddings, alone and in batches."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from affectgpt.core.config import GenerationConfig
+from affectgpt.plugins.llms.causal_lm import CausalLM
+from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig, LoRA
+from affectgpt.plugins.llms.decoder_facts import Decoder
+from affectgpt.registry.errors import InterfaceError
+
+SIZES = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.2,
+}
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+WINDOWED = {**GROUPED, "head_dim": 8, "sliding_window": 16}
+EXPERTS = {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}
+NO_IDS = {"hidden_size_per_layer_input": 0}
+FAMILIES = {
+    "qwen2": GROUPED,
+    "gpt2": {"vocab_size": 300, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "initializer_range": 0.2},
+    "gemma3_text": {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"]},
+    "llama": GROUPED,
+    "mistral": {**GROUPED, "sliding_window": 16},
+    "qwen3": {**GROUPED, "head_dim": 8},
+    "gemma": {**GROUPED, "head_dim": 8},
+    "gemma2": {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8},
+    "gemma3": {"text_config": {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"]}},
+    "gemma4_text": {
+        **WINDOWED,
+        **NO_IDS,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "global_head_dim": 8,
+        "num_global_key_value_heads": 2,
+        "vocab_size_per_layer_input": 300,
+    },
+    "phi3": {**GROUPED, "pad_token_id": 0, "original_max_position_embeddings": 256},
+    "gpt_neox": SIZES,
+    "opt": {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "ffn_dim": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 256,
+        "word_embed_proj_dim": 16,
+        "init_std": 0.2,
+    },
+    "bloom": {"vocab_size": 300, "hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2},
+    "falcon": {key: value for key, value in SIZES.items() if key != "intermediate_size"},
+    "mpt": {
+        "vocab_size": 300,
+        "d_model": 32,
+        "n_heads": 4,
+        "n_layers": 2,
+        "max_seq_len": 256,
+        "initializer_range": 0.2,
+    },
+    "mixtral": EXPERTS,
+    "olmo": GROUPED,
+    "olmo2": GROUPED,
+    "granite": GROUPED,
+    "cohere": GROUPED,
+    "cohere2": {**GROUPED, "sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"]},
+    "smollm3": {**GROUPED, "pad_token_id": 0},
+    "mamba": {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "state_size": 8,
+        "num_hidden_layers": 2,
+        "time_step_rank": 4,
+        "initializer_range": 0.2,
+    },
+}
+QUICK = ("qwen2", "gpt2", "gemma3_text")
+LONG, SHORT, NEW = 40, 12, 8
+
+
+def config_of(family: str, **options) -> CausalLMConfig:
+    return CausalLMConfig(init="random", architecture={"model_type": family, **FAMILIES[family]}, **options)
+
+
+def build(family: str, **options) -> CausalLM:
+    config = config_of(family, **options)
+    torch.manual_seed(0)
+    return CausalLM(config, config.infer()).eval()
+
+
+def one_row(llm: CausalLM, ids: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return llm.logits(llm.embed(ids)[None], torch.ones(1, len(ids), dtype=torch.bool))[0]
+
+
+def in_a_batch(rows: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    embeds = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
+    mask = torch.zeros(embeds.shape[:2], dtype=torch.bool)
+    for index, row in enumerate(rows):
+        embeds[index, -len(row) :], mask[index, -len(row) :] = row, True
+    return embeds, mask
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
+)
+def test_a_family_gives_the_same_numbers_by_every_way(family):
+    llm = build(family)
+    ids = torch.randint(3, 250, (LONG,), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        by_ids = llm.model(input_ids=ids[None], use_cache=False).logits[0]
+    scale = by_ids.abs().max()
+    torch.testing.assert_close(one_row(llm, ids), by_ids, atol=1e-5 * scale, rtol=1e-5)
+
+    short = llm.embed(ids[:SHORT])
+    embeds, mask = in_a_batch([llm.embed(ids), short])
+    with torch.no_grad():
+        batched = llm.logits(embeds, mask)[1, -SHORT:]
+    torch.testing.assert_close(batched, one_row(llm, ids[:SHORT]), atol=1e-5 * scale, rtol=1e-4)
+
+    settings = GenerationConfig(max_new_tokens=NEW)
+    with torch.no_grad():
+        single = llm.generate(short[None], torch.ones(1, SHORT, dtype=torch.bool), settings)[0]
+        assert llm.generate(embeds, mask, settings)[1] == single
+    recomputed = ids[:SHORT].tolist()
+    for _ in range(NEW):
+        token = int(one_row(llm, torch.tensor(recomputed))[-1].argmax())
+        if token in llm.end_ids():
+            break
+        recomputed.append(token)
+    assert recomputed[SHORT:] == single
+
+    llm.train().logits(embeds.requires_grad_(), mask)[mask].sum().backward()
+    assert torch.isfinite(embeds.grad).all()
+
+
+@pytest.mark.parametrize("family", [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES])
+def test_lora_reaches_every_target_that_check_lets_through(family):
+    decoder = Decoder(config_of(family).values(), family)
+    usual = [name for name in LoRA().targets if name in decoder.targets]
+    modules = build(family).model.named_modules()
+    linear = [name for name, module in modules if type(module).__name__ in ("Linear", "Conv1D")]
+    targets = usual or sorted({name.rpartition(".")[2] for name in linear} & decoder.targets)
+    llm = build(family, lora=LoRA(r=2, targets=tuple(targets)))
+    reached = {
+        name.split(".lora_A")[0].rpartition(".")[2] for name, _ in llm.model.named_parameters() if "lora_A" in name
+    }
+    assert reached == set(targets)
+    if not usual:
+        with pytest.raises(InterfaceError, match=rf"has no layer 'q_proj'[\s\S]*{targets[0]}"):
+            config_of(family, lora=LoRA()).infer()
