@@ -100,7 +100,7 @@ class Speech(nn.Module):
             rows = self._normalise(rows)
         # The network reads sounds of one length together and never the silence beside them, of which its norms and its
         # attention would make other features.
-        for length in lengths.unique().tolist():
+        for length in sorted(set(lengths.tolist())):
             alike = lengths == length
             encoded = self._states(rows[alike, :length]).view(int(alike.sum()), -1, self.output.dim)
             features[alike, : encoded.shape[1]] = encoded
