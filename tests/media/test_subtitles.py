@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectgpt.media import Clip
-from affectgpt.media.subtitles import MAX_BYTES, cue_text, decode_text, read_subtitle
+from affectgpt.media.subtitles import MAX_BYTES, cue_text, read_subtitle
+from affectgpt.media.text_file import decode_text
 from affectgpt.registry.errors import MediaError
 
 SRT = """1
@@ -66,37 +67,6 @@ def test_cues_without_blank_lines_and_other_line_ends() -> None:
     assert cue_text(text, vtt=False) == "one two"
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-with-mark", "utf-16-be-with-mark", "gb18030"]
-)
-def test_encodings(encoding: str) -> None:
-    text = "他很高兴, naïve"
-    marks = {"utf-16-le-with-mark": (b"\xff\xfe", "utf-16-le"), "utf-16-be-with-mark": (b"\xfe\xff", "utf-16-be")}
-    mark, name = marks.get(encoding, (b"", encoding))
-    assert decode_text(mark + text.encode(name)) == text
-
-
-def test_bytes_of_no_other_encoding_are_latin_1() -> None:
-    assert decode_text(b"caf\xe9") == "café"
-    assert decode_text(b"\x81\xff") == "\x81ÿ", "of which the first is not in Windows-1252"
-    assert decode_text(b"a\0b") == "ab"
-
-
-@pytest.mark.parametrize("words", ["I don’t care", "naïve", "“Well…” she said", "Où ça? Übermut, mañana"])
-def test_western_text_is_not_read_as_chinese(words: str) -> None:
-    assert decode_text(words.encode("cp1252")) == words
-
-
-@pytest.mark.parametrize("words", ["T恤和A", "朱镕基说话", "OK啊yes嗯no", "這個時候我們說話", "們們這這", "你好 café"])
-def test_chinese_among_english_is_read(words: str) -> None:
-    assert decode_text(words.encode("gb18030")) == words
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_give_text(data: bytes) -> None:
-    assert isinstance(cue_text(decode_text(data), vtt=True), str)
-
-
 @pytest.mark.parametrize("opening", ["<a", "{\\", "<", "&"])
 def test_a_line_of_opening_brackets_takes_no_quadratic_time(opening: str) -> None:
     # With a pattern that searches on past the next opening bracket this takes minutes.
@@ -127,7 +97,7 @@ def test_the_argument_wins_over_a_file_and_a_file_over_nothing(film: Path) -> No
 def test_a_sidecar_over_one_mebibyte_is_refused(film: Path) -> None:
     sidecar_file = film.with_suffix(".txt")
     sidecar_file.write_bytes(b"a" * MAX_BYTES)
-    assert len(read_subtitle(sidecar_file)) == MAX_BYTES
+    assert len(read_subtitle(sidecar_file)[0]) == MAX_BYTES
     sidecar_file.write_bytes(b"a" * (MAX_BYTES + 1))
     with pytest.raises(MediaError, match="too large") as caught:
         Clip.open(film)
