@@ -13,8 +13,8 @@ SUFFIXES = (".srt", ".vtt", ".lrc", ".txt")
 _UNREAD_SUFFIXES = (".ass", ".ssa", ".sub", ".sbv", ".smi", ".ttml", ".dfxp", ".stl")
 _THREE_LETTERS = (
     "ara ben bul cat ces chi chs cht cmn cze dan deu dut ell eng est fas fin fra fre ger gre heb hin hrv hun ind isl"
-    " ita jpn kor lav lit may msa nld nob nor per pol por ron rum rus slk slo slv spa srp swe tam tel tgl tha tur ukr urd"
-    " vie yue zho"
+    " ita jpn kor lav lit may msa nld nob nor per pol por ron rum rus slk slo slv spa srp swe tam tel tgl tha tur ukr"
+    " urd vie yue zho"
 )
 _NAMES = (
     "arabic cantonese chinese czech danish dutch english finnish french german greek hebrew hindi hungarian italian"
