@@ -16,6 +16,7 @@ LABELS = {
     "cp932": "Shift-JIS",
     "euc_jp": "EUC-JP",
     "iso2022_jp": "ISO-2022-JP",
+    "hz": "HZ",
     "cp949": "EUC-KR",
     "cp1250": "Windows-1250",
     "cp1251": "Windows-1251",
@@ -51,7 +52,8 @@ _ACCENT_ALONE = re.compile(r"(?<![^\W\d_])(?![A-Za-z])[^\W\d_](?![^\W\d_])")
 _SYMBOL_IN_WORD = re.compile(r"[A-Za-z][°¡¿«»„№•§±×÷©®]+[A-Za-z]")
 _ASCII_LETTER = re.compile(r"[A-Za-z]")
 _TAG = re.compile(rb"</?[A-Za-z][\x20-\x3b\x3d\x3f-\x7e]*>")
-_JAPANESE_ESCAPE = re.compile(rb"\x1b\$[@B]")
+# Encodings whose bytes are all ASCII, and what begins their letters.
+_SEVEN_BITS = {"iso2022_jp": b"\x1b$", "hz": b"~{"}
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,12 @@ def _language(encodings: str, letters: str) -> _Language:
 def guess_encoding(data: bytes) -> str | None:
     """The likeliest encoding of `data`, one of [LABELS][]; None when it cannot be told.
 
-    For bytes that are no UTF-8 and have no byte order mark, and for those of ISO-2022-JP, which are ASCII. None also
-    when the text holds unassigned, private or control characters in every encoding, when in the likeliest one its
-    letters are not those of any language, and when another text is about as likely.
+    For bytes that are no UTF-8 and have no byte order mark, and for those of ISO-2022-JP and HZ, which are ASCII.
+    None also when the text holds unassigned, private or control characters in every encoding, when its letters in the
+    likeliest one are not those of any language, and when another text is about as likely.
     """
     if data.isascii():
-        return "iso2022_jp" if _JAPANESE_ESCAPE.search(data) and _decode(data, "iso2022_jp") is not None else None
+        return next((name for name, start in _SEVEN_BITS.items() if start in data and _decode(data, name)), None)
     ranking = sorted(_candidates(_sample(data)))
     if not ranking:
         return None

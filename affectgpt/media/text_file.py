@@ -17,6 +17,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+# So many letters of two bytes in GB 18030 may be UTF-8 too.
+_BY_CHANCE = 4
+
 
 def decode_text(data: bytes, path: Path) -> tuple[str, list[str]]:
     """Bytes to text, and notes on what was guessed or lost; `path` is named in them and in errors.
@@ -40,7 +43,10 @@ def decode_text(data: bytes, path: Path) -> tuple[str, list[str]]:
         beyond_ascii = len(text) - len(text.encode("ascii", errors="ignore"))
         # Few letters of another encoding are UTF-8 by chance.
         if not damaged or beyond_ascii - damaged >= 2 * damaged > 0:
-            return text.replace("\0", ""), _damage(data, text, "utf-8", path)
+            notes = _damage(data, text, "utf-8", path)
+            if beyond_ascii <= _BY_CHANCE and max(text) < "\u0800" and guess_encoding(data) == "gb18030":
+                notes.append(f"{path.name} is read as UTF-8; its few letters could also be GB 18030")
+            return text.replace("\0", ""), notes
     guess = guess_encoding(data)
     if guess is not None:
         text = data.decode(guess, errors="replace").replace("\0", "")
