@@ -17,6 +17,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+# Begins the letters of encodings in seven bits.
+_ESCAPE = b"\x1b$"
 # So many letters of two bytes in GB 18030 may be UTF-8 too.
 _BY_CHANCE = 4
 
@@ -35,7 +37,7 @@ def decode_text(data: bytes, path: Path) -> tuple[str, list[str]]:
             return text.replace("\0", ""), _damage(data, text, encoding, path)
     if encoding := _utf_16_without_mark(data):
         return data.decode(encoding), [f"the encoding of {path.name} was guessed: UTF-16"]
-    if data.isascii() and guess_encoding(data) is None:
+    if data.isascii() and _ESCAPE not in data and guess_encoding(data) is None:
         return data.decode("ascii").replace("\0", ""), []
     if not data.isascii():
         text = data.decode("utf-8", errors="replace")
