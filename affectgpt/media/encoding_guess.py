@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import unicodedata
@@ -48,7 +49,7 @@ _PUNCTUATION = "，。？！、：；（）「」『』《》“”‘’…—�
 _FIRST_CAPITAL, _NEXT_CAPITAL, _CAPITAL_IN_WORD = 2.5, 0.3, 5.0
 _ACCENTS_SIDE_BY_SIDE = 3.0
 _WORD_OF_ONE_LETTER = "àèéóòêÀÈÉÓ"
-_ACCENT_ALONE = re.compile(r"(?<![^\W\d_])(?![A-Za-z])[^\W\d_](?![^\W\d_])")
+_ISOLATED_ACCENT = re.compile(r"(?<![^\W\d_])(?![A-Za-z])[^\W\d_](?![^\W\d_])")
 _SYMBOL_IN_WORD = re.compile(r"[A-Za-z][°¡¿«»„№•§±×÷©®]+[A-Za-z]")
 _ASCII_LETTER = re.compile(r"[A-Za-z]")
 _TAG = re.compile(rb"</?[A-Za-z][\x20-\x3b\x3d\x3f-\x7e]*>")
@@ -89,9 +90,9 @@ class _Language:
                 total += self.beside_ascii
             before = letter
         if self.is_latin:
-            alone = sum(1.0 if letter in _WORD_OF_ONE_LETTER else 3.0 for letter in _ACCENT_ALONE.findall(text))
-            total += alone + 3.0 * len(_SYMBOL_IN_WORD.findall(text))
-            of_letters += alone
+            isolation = sum(1.0 if letter in _WORD_OF_ONE_LETTER else 3.0 for letter in _ISOLATED_ACCENT.findall(text))
+            total += isolation + 3.0 * len(_SYMBOL_IN_WORD.findall(text))
+            of_letters += isolation
         elif not self.is_ideographic:
             total += min(12.0, max(0.0, len(_ASCII_LETTER.findall(text)) - count))
         return total, of_letters <= self.highest_mean * count
@@ -151,7 +152,7 @@ def guess_encoding(data: bytes) -> str | None:
     """
     if data.isascii():
         return next((name for name, start in _SEVEN_BITS.items() if start in data and _decode(data, name)), None)
-    ranking = sorted(_candidates(_sample(data)))
+    ranking = sorted(_candidates(*_sample(data)))
     if not ranking:
         return None
     cost, encoding, text, is_plausible = ranking[0]
@@ -160,12 +161,12 @@ def guess_encoding(data: bytes) -> str | None:
     return encoding if is_plausible and next_cost - cost >= margin else None
 
 
-def _candidates(sample: bytes) -> Iterator[tuple[float, str, str, bool]]:
+def _candidates(sample: bytes, is_cut: bool) -> Iterator[tuple[float, str, str, bool]]:
     texts: dict[str, str | None] = {}
     for language in _languages():
         for encoding in language.encodings:
             if encoding not in texts:
-                texts[encoding] = _decode(sample, encoding)
+                texts[encoding] = _decode(sample, encoding, is_cut)
             text = texts[encoding]
             if text is not None:
                 cost, is_plausible = language.cost(text)
@@ -176,9 +177,9 @@ def _prior(encoding: str) -> float:
     return _PRIOR.get(encoding, _PRIOR_OF_OTHERS)
 
 
-def _decode(data: bytes, encoding: str) -> str | None:
+def _decode(data: bytes, encoding: str, is_cut: bool = False) -> str | None:
     try:
-        text = data.decode(encoding)
+        text = codecs.getincrementaldecoder(encoding)().decode(data, final=not is_cut)
     except UnicodeDecodeError:
         return None
     return None if holds_no_text(text) else text
@@ -189,17 +190,16 @@ def holds_no_text(text: str) -> bool:
     return any(letter > "\x7f" and unicodedata.category(letter) in ("Cc", "Cn", "Co", "Cs") for letter in set(text))
 
 
-def _sample(data: bytes) -> bytes:
-    """The first lines beyond ASCII, without tags: no encoding here has a line's end or a tag's brackets in a letter."""
+def _sample(data: bytes) -> tuple[bytes, bool]:
+    """Some thousand bytes of the first lines beyond ASCII, without tags, and whether their end was cut off.
+
+    No encoding here has a line's end or a tag's brackets in a letter.
+    """
     lines: list[bytes] = []
     size = 0
     for line in data.splitlines():
         if not line.isascii() and size < _SAMPLE_BYTES:
             lines.append(_TAG.sub(b" ", line))
-            size += len(line)
+            size += len(lines[-1])
     sample = b"\n".join(lines)
-    if size <= 2 * _SAMPLE_BYTES:
-        return sample
-    # One very long line is cut at a blank, which is a letter's second byte in no encoding either.
-    end = sample.find(b" ", _SAMPLE_BYTES)
-    return sample if end < 0 else sample[:end]
+    return sample[: 2 * _SAMPLE_BYTES], len(sample) > 2 * _SAMPLE_BYTES

@@ -163,5 +163,7 @@ def _is_index(line: str, position: int) -> bool:
 
 def _seconds(time: str) -> float:
     """`1:02:03,500`, `02:03.5` or `02:03` as seconds."""
-    fields = time.replace(",", ".").split(":")
-    return sum(float(number) * 60**power for power, number in enumerate(reversed(fields)))
+    seconds = 0.0
+    for number in time.replace(",", ".").split(":"):
+        seconds = 60 * seconds + float(number)
+    return seconds

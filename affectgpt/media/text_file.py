@@ -35,8 +35,8 @@ def decode_text(data: bytes, path: Path) -> tuple[str, list[str]]:
         if data.startswith(mark):
             text = data.decode(encoding, errors="replace")
             return text.replace("\0", ""), _damage(data, text, encoding, path)
-    if encoding := _utf_16_without_mark(data):
-        return data.decode(encoding), [f"the encoding of {path.name} was guessed: UTF-16"]
+    if utf_16 := _utf_16_without_mark(data):
+        return data.decode(utf_16), [f"the encoding of {path.name} was guessed: UTF-16"]
     if data.isascii() and _ESCAPE not in data and guess_encoding(data) is None:
         return data.decode("ascii").replace("\0", ""), []
     if not data.isascii():

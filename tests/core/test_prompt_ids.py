@@ -105,10 +105,10 @@ def test_a_subtitle_of_its_own_is_cut_between_two_characters(limit: int) -> None
 
 @given(subtitle=st.text(max_size=30), limit=st.integers(0, 60), joined=st.booleans())
 def test_the_tokens_that_are_counted_are_those_in_the_prompt(subtitle: str, limit: int, joined: bool) -> None:
-    made = prompts(SUBTITLE, limit)
-    made.prompt.joined = joined
-    (row,) = made.rows({}, {}, [subtitle], [""])
-    count, total = made.subtitle_tokens(subtitle)
+    writer = prompts(SUBTITLE, limit)
+    writer.prompt.joined = joined
+    (row,) = writer.rows({}, {}, [subtitle], [""])
+    count, total = writer.subtitle_tokens(subtitle)
     assert count == sum(map(len, row)) <= limit
     assert (count == total) == (total <= limit) and (total == 0) == (not subtitle.strip())
 

@@ -57,7 +57,7 @@ def test_other_files_are_not_its_own(tmp_path: Path, name: str) -> None:
 def test_of_several_the_first_is_read_and_the_others_are_named(tmp_path: Path, names: list[str], expected: str) -> None:
     name, notes = find(tmp_path, *names)
     assert name == expected
-    assert all(other in notes for other in names if other != expected) and f"beside {expected}" in notes
+    assert all(unread in notes for unread in names if unread != expected) and f"beside {expected}" in notes
 
 
 def test_of_two_languages_none_is_read(tmp_path: Path) -> None:
@@ -97,6 +97,6 @@ def test_whatever_lies_beside_a_clip_is_read_or_named(tmp_path: Path, seed: int)
     }
     names = {name.upper().replace("CLIP", "clip") if chance.random() < 0.2 else name for name in names}
     name, notes = find(tmp_path, *names)
-    assert all(other == name or other in notes for other in names)
-    texts = [other for other in names if not other.lower().endswith(".ass")]
+    assert all(candidate == name or candidate in notes for candidate in names)
+    texts = [candidate for candidate in names if not candidate.lower().endswith(".ass")]
     assert name is not None or "no subtitle is read" in notes or not texts

@@ -181,3 +181,13 @@ def test_other_encodings_of_the_same_letters_are_never_read_in_silence(language:
                 continue
             result = read(data)
             assert result is None or result[1] or result[0] == text, encoding
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "cp932", "euc_kr", "koi8-r"])
+def test_a_long_line_is_judged_by_its_beginning(encoding: str) -> None:
+    languages = {"gb18030": "simplified chinese", "big5": "traditional chinese", "cp932": "japanese"}
+    languages |= {"euc_kr": "korean", "koi8-r": "russian"}
+    text = "".join(SENTENCES[languages[encoding]]).replace(" ", "") * 100
+    for start in ("", "a"):
+        result = read((start + text).encode(encoding))
+        assert result is not None and result[0] == start + text
