@@ -41,6 +41,7 @@ _PRIOR |= {"euc_jp": 4.0, "cp874": 5.0, "cp1257": 5.0}
 _PRIOR |= {"koi8-r": 6.0, "koi8-u": 6.0, "iso8859-5": 6.0, "cp866": 6.0}
 _PRIOR_OF_OTHERS = 3.0
 _MARGIN, _MARGIN_OF_LIKELIEST = 2.0, 0.4
+_LATIN = ("cp1250", "cp1252", "cp1254", "cp1257")
 _SAMPLE_BYTES = 6000
 
 _UNLISTED, _UNLISTED_IDEOGRAPH, _ACCENT_AMONG_IDEOGRAPHS = 12.0, 11.0, 9.0
@@ -156,9 +157,17 @@ def guess_encoding(data: bytes) -> str | None:
     if not ranking:
         return None
     cost, encoding, text, is_plausible = ranking[0]
-    margin = _MARGIN if _prior(encoding) else _MARGIN_OF_LIKELIEST
-    next_cost = next((next_cost for next_cost, _, rival, _ in ranking if rival != text), math.inf)
-    return encoding if is_plausible and next_cost - cost >= margin else None
+    is_clear = all(
+        rival_text == text or rival_cost - cost >= _margin(encoding, rival)
+        for rival_cost, rival, rival_text, _ in ranking
+    )
+    return encoding if is_plausible and is_clear else None
+
+
+def _margin(encoding: str, rival: str) -> float:
+    # What was always read goes on to be read, except where two Latin alphabets differ in a few accents.
+    is_likeliest = not _prior(encoding) and not (encoding in _LATIN and rival in _LATIN)
+    return _MARGIN_OF_LIKELIEST if is_likeliest else _MARGIN
 
 
 def _candidates(sample: bytes, is_cut: bool) -> Iterator[tuple[float, str, str, bool]]:
@@ -188,6 +197,12 @@ def _decode(data: bytes, encoding: str, is_cut: bool = False) -> str | None:
 def holds_no_text(text: str) -> bool:
     """Whether a character beyond ASCII is a control, private or unassigned."""
     return any(letter > "\x7f" and unicodedata.category(letter) in ("Cc", "Cn", "Co", "Cs") for letter in set(text))
+
+
+def are_frequent(text: str) -> bool:
+    """Whether all characters of `text` beyond ASCII are letters or punctuation of the languages that are guessed."""
+    letters = set().union(*(language.letters for language in _languages()), _PUNCTUATION)
+    return all(letter < "\x80" or letter.lower() in letters for letter in text)
 
 
 def _sample(data: bytes) -> tuple[bytes, bool]:

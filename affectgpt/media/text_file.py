@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from affectgpt.media.encoding_guess import LABELS, guess_encoding, holds_no_text
+from affectgpt.media.encoding_guess import LABELS, are_frequent, guess_encoding, holds_no_text
 from affectgpt.registry.errors import MediaError
 
 _MARKS = (
@@ -19,7 +19,7 @@ _MARKS = (
 
 # Begins the letters of encodings in seven bits.
 _ESCAPE = b"\x1b$"
-# So many letters of two bytes in GB 18030 may be UTF-8 too.
+# So many letters of two bytes in another encoding may be UTF-8 too.
 _BY_CHANCE = 4
 
 
@@ -46,8 +46,12 @@ def decode_text(data: bytes, path: Path) -> tuple[str, list[str]]:
         # Few letters of another encoding are UTF-8 by chance.
         if not damaged or beyond_ascii - damaged >= 2 * damaged > 0:
             notes = _damage(data, text, "utf-8", path)
-            if beyond_ascii <= _BY_CHANCE and max(text) < "\u0800" and guess_encoding(data) == "gb18030":
-                notes.append(f"{path.name} is read as UTF-8; its few letters could also be GB 18030")
+            if (
+                beyond_ascii <= _BY_CHANCE
+                and max(text) < "\u0800"
+                and (not are_frequent(text) or guess_encoding(data) == "gb18030")
+            ):
+                notes.append(f"{path.name} is read as UTF-8; its few letters could also be of another encoding")
             return text.replace("\0", ""), notes
     guess = guess_encoding(data)
     if guess is not None:

@@ -124,9 +124,13 @@ def test_short_chinese_is_read(words: str) -> None:
     assert read(words.encode("gb18030")) == (words, ["the encoding of a.srt was guessed: GB 18030"])
 
 
-def test_few_letters_that_are_chinese_or_utf_8_are_noted() -> None:
-    assert read("谢谢".encode("gb18030")) == ("лл", ["a.srt is read as UTF-8; its few letters could also be GB 18030"])
-    for words in ("café", "déjà vu", "naïve", "ну", "мама мыла раму", "Привет!"):
+def test_few_letters_that_are_utf_8_by_chance_are_noted() -> None:
+    note = "a.srt is read as UTF-8; its few letters could also be of another encoding"
+    assert read("谢谢".encode("gb18030")) == ("лл", [note])
+    for words, encoding in (("翻譯", "big5"), ("年", "euc_jp"), ("Ні", "cp1251")):
+        result = read(words.encode(encoding))
+        assert result is not None and result[1] == [note]
+    for words in ("café", "déjà vu", "naïve", "ну", "мама мыла раму", "Привет!", "Ça va", "señor…", "łódź", "çığ"):
         assert read(words.encode()) == (words, [])
 
 
