@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -59,7 +59,8 @@ class Job:
 class JobResult:
     """What a job came to: the model's `texts` of the test clips, in order, and its number of trained `parameters`.
 
-    `loss` is the mean of the last ten training losses, in nats; `seconds` is the time of training alone.
+    `loss` is the mean of the last ten training losses, in nats; `seconds` is the time of training alone. `notes` say
+    what training and test clips lost.
     """
 
     name: str
@@ -68,6 +69,7 @@ class JobResult:
     parameters: int
     loss: float
     seconds: float
+    notes: list[str] = field(default_factory=list)
 
 
 def plain_config(config: PipelineConfig) -> dict[str, object]:
@@ -164,12 +166,16 @@ def _run(job: Job, samples: SampleSet, catalog: Catalog, on_step: OnStep) -> Job
     from affectgpt.core.saved.model import save
     from affectgpt.training.loop import train
     from affectgpt.training.random_state import preserve_random_state
+    from affectgpt.training.targets import cut_subtitles_note
 
     source = mapping_source(job.config, [f"seed={job.seed}"], name=job.name)
     plan = make_plan(validate(source, catalog))
     with preserve_random_state():
         pipeline = assemble(plan)
-        history = train(pipeline, samples.train, on_step=on_step)
+        notes: list[str] = []
+        history = train(pipeline, samples.train, on_step=on_step, on_note=notes.append)
+        if note := cut_subtitles_note(pipeline, samples.test):
+            notes.append(f"test clips: {note}")
         texts = write_texts(pipeline, samples.test)
     if job.save_to is not None:
         save(pipeline, job.save_to, dtype="float16")
@@ -181,6 +187,7 @@ def _run(job: Job, samples: SampleSet, catalog: Catalog, on_step: OnStep) -> Job
         sum(parameter.numel() for parameter in pipeline.parameters() if parameter.requires_grad),
         sum(last) / len(last),
         history.seconds,
+        notes,
     )
 
 

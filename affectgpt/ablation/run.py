@@ -59,4 +59,6 @@ def compare_plans(
             stored.write(result, settings[result.name])
         results[result.name, result.seed] = result
     in_order = [results[name, seed] for name in plans for seed in seeds]
+    # Most rows have the same notes.
+    notes = list(dict.fromkeys([*notes, *(note for result in in_order for note in result.notes)]))
     return Comparison(in_order, sample_sets[0].test, metric, notes)

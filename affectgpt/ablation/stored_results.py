@@ -26,6 +26,7 @@ class _StoredResult(BaseModel):
     parameters: int
     loss: float
     seconds: float
+    notes: list[str] = []
     settings: dict[str, object]
 
 

@@ -34,7 +34,7 @@ def command(
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.", show_default=False)],
     model: Model = "tiny",
     subtitle: Annotated[
-        str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")
+        str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt, .lrc or .txt beside the file.")
     ] = None,
     question: Question = None,
     batch_size: Annotated[

@@ -40,7 +40,7 @@ def command(
         Path | None, typer.Option(help="Ask no server: write the prompts to this folder, as safetensors.")
     ] = None,
     subtitle: Annotated[
-        str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt or .txt beside the file.")
+        str | None, typer.Option(help="The words spoken. Default: a .srt, .vtt, .lrc or .txt beside the file.")
     ] = None,
     question: Question = None,
     parallel: Annotated[int, typer.Option(min=1, max=1024, help="Requests at the same time.")] = 16,

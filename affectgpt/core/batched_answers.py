@@ -29,6 +29,12 @@ class PreparedClip(Protocol):
 Clip = TypeVar("Clip")
 
 
+def subtitle_notes(pipeline: Pipeline, subtitle: str) -> list[str]:
+    """A note when the LLM does not read all of a clip's subtitle, else none."""
+    count, total = pipeline.subtitle_tokens(subtitle)
+    return [f"the model read {count} of {total} tokens of the subtitle"] if count < total else []
+
+
 @dataclass(frozen=True)
 class AnswerWithShares:
     """A clip's `answer`, and the share of each modality in it (see [influence][])."""

@@ -129,6 +129,13 @@ class Pipeline(nn.Module):
         """Raise CheckpointError when the tokenizer cannot read `subtitle`."""
         self._ids.check_subtitle(subtitle)
 
+    def subtitle_tokens(self, subtitle: str) -> tuple[int, int]:
+        """How many tokens of a subtitle the LLM reads, and how many it has: more, where it is cut.
+
+        It is cut after `prompt.max_subtitle_tokens`, and not read by a prompt without a place for it.
+        """
+        return self._ids.subtitle_tokens(subtitle)
+
     def prompt_length(self, media: Mapping[str, Prepared | None], subtitle: str, question: str | None = None) -> int:
         """About how many tokens the prompt of a prepared clip has: what clips are put into batches by."""
         text = self.plan.config.prompt.question if question is None else question

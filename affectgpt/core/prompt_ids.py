@@ -87,6 +87,17 @@ class PromptIds:
         """Raise CheckpointError when the tokenizer cannot read `subtitle`."""
         self._encode(subtitle, special=False)
 
+    def subtitle_tokens(self, subtitle: str) -> tuple[int, int]:
+        """How many tokens of a subtitle a prompt holds, and how many it has; without a place for it, 0 are held."""
+        total = len(self._encode(subtitle, special=False)) if subtitle.strip() else 0
+        if not any(part.kind == "subtitle" for part in self.plan.parts):
+            return 0, total
+        if total <= self.prompt.max_subtitle_tokens:
+            return total, total
+        if self.prompt.joined:
+            return len(self._encode(self._cut_subtitle(subtitle), special=False)), total
+        return len(self._subtitle_ids(subtitle)), total
+
     def answer(self, text: str) -> list[int]:
         """The ids of an answer to learn: its end and the LLM's end marker included."""
         ids: list[int] = self._encode(text + self.prompt.answer_end, special=False)
@@ -153,10 +164,10 @@ class PromptIds:
         if all(part.kind == "text" for part in run):
             return self._text("".join(part.value for part in run))
         if len(run) == 1:
-            # Somebody else's words: markers in them are text, and their length is bounded.
-            limit = self.prompt.max_subtitle_tokens if run[0].kind == "subtitle" else None
-            ids: list[int] = self._encode(subtitle if run[0].kind == "subtitle" else question, special=False)
-            return ids[:limit]
+            # Somebody else's words: markers in them are text, and the length of a subtitle is bounded.
+            if run[0].kind == "subtitle":
+                return self._subtitle_ids(subtitle)
+            return self._encode(question, special=False)
         texts = {"subtitle": self._cut_subtitle(subtitle), "question": question}
         # A marker is a token of its own: the words before it and behind it are tokenised apart.
         row: list[int] = []
@@ -170,6 +181,18 @@ class PromptIds:
                     row += [*self._encode(pending, special=False), *self._encode(piece, special=True)]
                 pending = "" if is_marker else pending + piece
         return [*row, *self._encode(pending, special=False)]
+
+    def _subtitle_ids(self, subtitle: str) -> list[int]:
+        """The ids of as much of a subtitle as fits its bound, without a last character that would be cut."""
+        ids: list[int] = self.llm.encode(subtitle, special=False)
+        limit = self.prompt.max_subtitle_tokens
+        if len(ids) <= limit:
+            return ids
+        # A character has at most four bytes: one that is still cut was in the subtitle.
+        for end in range(limit, max(limit - 4, 0), -1):
+            if not str(self.llm.decode(ids[:end])).endswith("\N{REPLACEMENT CHARACTER}"):
+                return ids[:end]
+        return [] if limit < 4 else ids[:limit]
 
     def _cut_subtitle(self, subtitle: str) -> str:
         """As much of a subtitle as fits its bound, cut between two characters."""

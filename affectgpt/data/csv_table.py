@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from affectgpt.media.encoding_guess import EncodingEvidence
+from affectgpt.media.encoding_guess import LABELS, guess_encoding, holds_no_text
 from affectgpt.registry.errors import DataError, Problem, join_names
 from affectgpt.registry.messages import count_and_first, short_repr
 
@@ -22,6 +22,7 @@ LARGEST_TABLE = 2**30
 LONGEST_NAME = 255
 
 _CHUNK = 2**20
+_SAMPLE_LINE, _SAMPLE = 2**16, 20_000
 _INVISIBLE = ("Cc", "Cf", "Cs")
 _BY_CHANCE = 8
 """So many characters of one encoding may be read out of another."""
@@ -59,39 +60,51 @@ def encoding_of(path: Path) -> str:
             for encoding in ENCODINGS:
                 file.seek(0)
                 letters = _letters_that_fit(file, encoding)
-                if letters is None:
-                    if encoding == "gb18030":
-                        _check_not_western(file, path)
+                # GB 18030 fits most text in other encodings too, and makes it Chinese.
+                guess = _guess(file) if encoding == "gb18030" else encoding
+                if letters is None and guess == encoding:
                     return encoding
-                if letters > _BY_CHANCE:
+                if guess in LABELS and guess != encoding:
+                    raise _unreadable(path, f"text in {LABELS[guess]}")
+                if letters is not None and letters > _BY_CHANCE:
                     # GB 18030 would take most of what follows, as other characters.
                     raise _unreadable(path, f"{encoding} that is damaged or cut off after {letters:,} letters")
     except OSError as error:
         raise _unreadable(path, str(error)) from None
-    raise _unreadable(path, "bytes that are neither")
+    raise _unreadable(path, "bytes that are neither, or too few to tell")
 
 
 def _letters_that_fit(file: IO[bytes], encoding: str) -> int | None:
-    """None when the whole file is in `encoding`, else how many characters beyond ASCII were before what is not."""
+    """None when the whole file is in `encoding`, else how many characters beyond ASCII were before what is not.
+
+    0 for private, unassigned and control characters, which GB 18030 has in the place of letters of other encodings.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     letters = 0
     try:
         while chunk := file.read(_CHUNK):
-            letters += _beyond_ascii(decoder.decode(chunk))
+            text = decoder.decode(chunk)
+            letters += _beyond_ascii(text)
+            if encoding == "gb18030" and holds_no_text(text):
+                return 0
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         return letters + _beyond_ascii(error.object[: error.start].decode(encoding))
     return None
 
 
-def _check_not_western(file: IO[bytes], path: Path) -> None:
-    # GB 18030 fits most Western text too, and makes it Chinese.
+def _guess(file: IO[bytes]) -> str | None:
+    """The encoding of the file's first lines beyond ASCII; see [guess_encoding][]."""
     file.seek(0)
-    decoder, evidence = codecs.getincrementaldecoder("gb18030")(), EncodingEvidence()
-    while chunk := file.read(_CHUNK):
-        evidence.add(decoder.decode(chunk))
-    if evidence.is_western:
-        raise _unreadable(path, "text in Windows-1252 or another Western encoding")
+    sample = b""
+    while len(sample) < _SAMPLE and (line := file.readline(_SAMPLE_LINE)):
+        if not line.isascii():
+            # A line that is cut in a letter would fit no encoding: its whole fields are enough.
+            end = (
+                len(line) if len(line) < _SAMPLE_LINE else max(line.rfind(byte) for byte in (b"\r", b"\n", b",", b" "))
+            )
+            sample += line[: end + 1]
+    return guess_encoding(sample)
 
 
 def _beyond_ascii(text: str) -> int:
@@ -104,7 +117,7 @@ def _unreadable(path: Path, reason: str) -> DataError:
         where=str(path),
         found=reason,
         expected="a text file in UTF-8 or GB 18030",
-        hint="save it again as UTF-8; English from Windows may be in Windows-1252",
+        hint="save it again as UTF-8",
     )
 
 

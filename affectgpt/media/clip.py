@@ -13,7 +13,8 @@ from affectgpt.media.face_array import ChannelOrder, FaceArray
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
 from affectgpt.media.limits import Limits
 from affectgpt.media.sampling import Resampling, Spread
-from affectgpt.media.subtitles import read_subtitle, sidecar
+from affectgpt.media.sidecar import find_sidecar
+from affectgpt.media.subtitles import read_subtitle
 from affectgpt.registry.errors import MediaError
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ class Clip:
     ) -> Clip:
         """Read the header of `path`.
 
-        `subtitle` is the clip's text; None looks for `clip.srt`, `clip.vtt` or `clip.txt` beside `clip.mp4`, and ""
-        asks for no text. `detector` finds the faces (default [HaarFaceDetector][]).
+        `subtitle` is the clip's text; None looks for a file beside `clip.mp4` (see [find_sidecar][]), and "" asks for
+        no text. `detector` finds the faces (default [HaarFaceDetector][]).
 
         `sound` is a file whose sound is heard instead of that of `path`, from the clip's start on. `faces` is a `.npy`
         file of face pictures `[T, H, W, 3]` uint8, evenly spread over the clip, that are taken instead of looking for
@@ -111,13 +112,16 @@ class Clip:
 
         media_file = Path(path)
         header = read_header(media_file, limits)
-        text_file = sidecar(media_file) if subtitle is None else None
-        text = read_subtitle(text_file) if text_file is not None else (subtitle or "")
+        text_file, text_notes = find_sidecar(media_file) if subtitle is None else (None, [])
+        text = subtitle or ""
+        if text_file is not None:
+            text, lost = read_subtitle(text_file)
+            text_notes = [f"subtitle read from {text_file.name}", *lost, *text_notes]
         separate_sound = None if sound is None else (Path(sound), _sound_header(Path(sound), limits))
         stored_faces = None if faces is None else FaceArray.open(Path(faces), face_order, limits)
         clip = cls(media_file, header, text, limits, detector or HaarFaceDetector(), separate_sound, stored_faces)
-        if text_file is not None:
-            clip._note(f"subtitle read from {text_file.name}")
+        for note in text_notes:
+            clip._note(note)
         return clip
 
     @staticmethod

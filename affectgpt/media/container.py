@@ -25,6 +25,13 @@ COUNTED_FROM_ZERO = ("matroska", "ogg", "nut")
 UNCERTAINTY = 0.05
 """Seconds by which a length may differ from the stamps: they are rounded, and encoders delay what they encode."""
 
+_SYSTEM_FILES = {
+    b"\0\5\x16\7": "what macOS keeps of another file (AppleDouble): its name is that file's, with ._ before it",
+    b"\0\5\x16\0": "what macOS keeps of a file in one piece (AppleSingle)",
+    b"\0\0\0\1Bud1": "how the macOS Finder shows a folder (.DS_Store)",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a store of Windows (Thumbs.db), or a document of an old Office",
+}
+
 
 @dataclass(frozen=True)
 class Header:
@@ -187,6 +194,29 @@ def _check_file(path: Path, limits: Limits) -> None:
             found=f"{size:,} bytes",
             expected=f"at most {limits.max_bytes:,} bytes",
             hint="cut the clip into parts, or raise the limit",
+        )
+    _check_not_system_file(path)
+
+
+def _check_not_system_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:
+        # Opening it as media says why.
+        return
+    kind = next((kind for magic, kind in _SYSTEM_FILES.items() if start.startswith(magic)), None)
+    if path.name.lower() == "desktop.ini":
+        kind = "how Windows shows a folder (desktop.ini)"
+    if kind is not None:
+        original = path.with_name(path.name.removeprefix("._"))
+        is_there = original != path and original.is_file()
+        raise MediaError(
+            "this is no clip, but a file of the system",
+            where=str(path),
+            found=kind,
+            expected="a media file",
+            hint=f"name {original}" if is_there else "leave it out",
         )
 
 

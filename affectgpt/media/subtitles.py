@@ -1,35 +1,32 @@
-"""The text that belongs to a clip: a file beside it, in SubRip, WebVTT or plain text."""
+"""The text that belongs to a clip: a file beside it, in SubRip, WebVTT, LRC or plain text."""
 
 from __future__ import annotations
 
-import codecs
 import html
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from affectgpt.media.encoding_guess import EncodingEvidence
+from affectgpt.media.text_file import decode_text
 from affectgpt.registry.errors import MediaError
 
-SUFFIXES = (".srt", ".vtt", ".txt")
 MAX_BYTES = 2**20
 
-_TIMING = re.compile(r"^\s*(\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->")
+_TIMING = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->(?:\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}))?")
 # No tag holds an opening bracket: else a line of opening brackets takes time quadratic in its length.
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
-_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_LRC_TIME = re.compile(r"\s*\[(?:\d+:)?\d{1,3}:\d{2}(?:[.:]\d{1,3})?\]")
+_LRC_TAG = re.compile(r"\s*\[[a-zA-Z#]+:[^\]]*\]\s*")
+# Seconds between two cues of which the second repeats lines of the first: all of its own, or only the first ones.
+_SAME_CUE, _SAME_SCROLL = 0.1, 1.0
+_END_OF_SENTENCE = (*".!?…。！？", '"', "”")
 
 
-def sidecar(media: Path) -> Path | None:
-    """The first of `clip.srt`, `clip.vtt`, `clip.txt` that is a file beside `clip.mp4`, or None."""
-    candidates = (media.with_suffix(suffix) for suffix in SUFFIXES)
-    return next((path for path in candidates if path != media and path.is_file()), None)
+def read_subtitle(path: Path) -> tuple[str, list[str]]:
+    """The words of a subtitle file on one line, without indexes, timings, tags and comments, and notes on what is lost.
 
-
-def read_subtitle(path: Path) -> str:
-    """The words of a subtitle file on one line, without indexes, timings, tags and comments.
-
-    A cue that repeats the cue before it exactly is dropped. Raises MediaError when the file cannot be read or is
-    over 1 MiB.
+    What a `.txt` holds decides how it is read. Raises MediaError when the file cannot be read, is over 1 MiB, or is in
+    an encoding that cannot be told.
     """
     try:
         with path.open("rb") as file:
@@ -50,65 +47,123 @@ def read_subtitle(path: Path) -> str:
             expected=f"at most {MAX_BYTES:,} bytes",
             hint="cut it to the part that belongs to the clip, or give the subtitle as text",
         )
-    text = decode_text(data)
-    if path.suffix.lower() == ".txt":
+    text, notes = decode_text(data, path)
+    words = _words(text, path.suffix.lower())
+    if text.strip() and not words:
+        notes.append(f"{path.name} holds no words")
+    return words, notes
+
+
+def _words(text: str, suffix: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if any(_TIMING.match(line) for line in lines):
+        return cue_text(text, vtt=suffix == ".vtt" or text.lstrip().startswith("WEBVTT"))
+    timed = sum(1 for line in lines if _LRC_TIME.match(line))
+    if timed and (suffix == ".lrc" or 2 * sum(1 for line in lines if _is_lrc(line)) >= len(lines)):
+        return lyrics_text(text)
+    if suffix == ".txt":
         return " ".join(text.split())
-    return cue_text(text, vtt=path.suffix.lower() == ".vtt")
+    return cue_text(text, vtt=suffix == ".vtt")
 
 
-def decode_text(data: bytes) -> str:
-    """Bytes to text: by the byte order mark, else the first of UTF-8, GB 18030, Windows-1252 and Latin-1 that fits.
-
-    GB 18030 does not fit what is Western text by [EncodingEvidence][]. The locale of the machine plays no part.
-    Bytes that do not fit the encoding of their byte order mark become U+FFFD. NUL bytes are removed.
-    """
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return data.decode(encoding, errors="replace").replace("\0", "")
-    for encoding in ("utf-8", "gb18030", "cp1252"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if encoding != "gb18030" or not _is_western(text):
-            return text.replace("\0", "")
-    return data.decode("latin-1").replace("\0", "")
+def _is_lrc(line: str) -> bool:
+    return bool(_LRC_TIME.match(line) or _LRC_TAG.fullmatch(line))
 
 
-def _is_western(text: str) -> bool:
-    evidence = EncodingEvidence()
-    evidence.add(text)
-    return evidence.is_western
+def lyrics_text(text: str) -> str:
+    """The words of LRC text in the order of their times, without times and tags such as `[ar:...]`."""
+    words: list[tuple[float, str]] = []
+    seconds = 0.0
+    for line in text.splitlines():
+        times = []
+        while match := _LRC_TIME.match(line):
+            times.append(_seconds(match[0].strip(" \t[]")))
+            line = line[match.end() :]
+        plain = " ".join(_TAG.sub("", line).split())
+        if plain and (times or not _LRC_TAG.fullmatch(line)):
+            words += [(seconds, plain) for seconds in times or [seconds]]
+        seconds = times[-1] if times else seconds
+    return " ".join(plain for _, plain in sorted(words, key=lambda timed: timed[0]))
+
+
+@dataclass
+class _Cue:
+    """Lines that are shown from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+    lines: list[str] = field(default_factory=list)
 
 
 def cue_text(text: str, *, vtt: bool) -> str:
-    """The words of SubRip text, or of WebVTT text (`vtt=True`), cues joined by a space."""
-    cues: list[str] = []
+    """The words of SubRip text, or of WebVTT text (`vtt=True`), cues joined by a space.
+
+    Lines that roll are taken once: those at the start of a cue that end the cue just before it, and a cue that grows
+    by words. A cue that repeats another after a pause is spoken again.
+    """
+    words: list[str] = []
+    last: _Cue | None = None
+    for cue in _cues(text, vtt):
+        repeated = _repeated_lines(last, cue) if last else 0
+        if last and not repeated and _grows(last, cue):
+            words[-1] = words[-1].removesuffix(" ".join(last.lines))
+        words.append(" ".join(cue.lines[repeated:]))
+        last = cue
+    return " ".join(" ".join(words).split())
+
+
+def _repeated_lines(last: _Cue, cue: _Cue) -> int:
+    """How many lines at the start of `cue` are those that `last` ended with."""
+    pause = cue.start - last.end
+    for count in range(min(len(last.lines), len(cue.lines)), 0, -1):
+        if last.lines[-count:] == cue.lines[:count]:
+            return count if pause <= (_SAME_CUE if count == len(cue.lines) else _SAME_SCROLL) else 0
+    return 0
+
+
+def _grows(last: _Cue, cue: _Cue) -> bool:
+    before, after = " ".join(last.lines), " ".join(cue.lines)
+    return (
+        after.startswith(f"{before} ") and not before.endswith(_END_OF_SENTENCE) and cue.start - last.end <= _SAME_CUE
+    )
+
+
+def _cues(text: str, vtt: bool) -> list[_Cue]:
+    """The cues that have words, in the order of the file."""
+    cues: list[_Cue] = []
     for block in re.split(r"\n[ \t]*\n", "\n".join(text.splitlines())):
         lines = [line for line in block.split("\n") if line.strip()]
         # In WebVTT what has no timing is the header, a comment or a style; in SubRip it is text after a blank line.
         if vtt and not any(_TIMING.match(line) for line in lines):
             continue
-        for cue in _cues(lines):
-            plain = _TAG.sub("", cue)
-            words = " ".join((html.unescape(plain) if vtt else plain).split())
-            if words and (not cues or cues[-1] != words):
-                cues.append(words)
-    return " ".join(cues)
+        cues += _cues_of_block(lines, cues[-1] if cues else _Cue(0.0, 0.0))
+    for cue in cues:
+        plain = _TAG.sub("", "\n".join(cue.lines))
+        cue.lines = [words for line in plain.split("\n") if (words := " ".join(html.unescape(line).split()))]
+    return [cue for cue in cues if cue.lines]
 
 
-def _cues(lines: list[str]) -> list[str]:
+def _cues_of_block(lines: list[str], last: _Cue) -> list[_Cue]:
     # A timing line starts a cue; the line before it is the cue's index. A block may hold several cues: the blank
     # line between them is missing in many files.
-    cues: list[list[str]] = [[]]
+    cues = [_Cue(last.start, last.end)]
     for position, line in enumerate(lines):
-        if _TIMING.match(line):
-            cues.append([])
+        if timing := _TIMING.match(line):
+            start = _seconds(timing[1])
+            cues.append(_Cue(start, _seconds(timing[2]) if timing[2] else start))
         elif not (position + 1 < len(lines) and _TIMING.match(lines[position + 1]) and _is_index(line, position)):
-            cues[-1].append(line)
-    return [" ".join(cue) for cue in cues]
+            cues[-1].lines.append(line)
+    return cues
 
 
 def _is_index(line: str, position: int) -> bool:
     # At the head of a block any line is an identifier (WebVTT allows words); inside it only a number is.
     return position == 0 or line.strip().isdigit()
+
+
+def _seconds(time: str) -> float:
+    """`1:02:03,500`, `02:03.5` or `02:03` as seconds."""
+    seconds = 0.0
+    for number in time.replace(",", ".").split(":"):
+        seconds = 60 * seconds + float(number)
+    return seconds

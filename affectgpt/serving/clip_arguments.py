@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from io import IOBase
 from pathlib import Path
 
 from affectgpt.core.describing import OneClip
 from affectgpt.media.clip import Clip
 from affectgpt.registry.errors import ConfigError, MediaError
+from affectgpt.registry.messages import count_and_first
+
+_LOG = logging.getLogger("affectgpt")
 
 MEDIA_SUFFIXES = frozenset(
     {
@@ -42,7 +47,8 @@ MEDIA_SUFFIXES = frozenset(
 def media_files(paths: Sequence[Path]) -> list[Path]:
     """The files among `paths`, and the media files directly in each folder, sorted by name.
 
-    Links to missing files are kept, so that each gets a row with an error.
+    Links to missing files are kept, so that each gets a row with an error. Hidden files and folders in a folder are
+    left out; what is left out is logged, except the files that macOS hides beside others.
 
     Raises MediaError when a folder holds no media file.
     """
@@ -52,21 +58,60 @@ def media_files(paths: Sequence[Path]) -> list[Path]:
         if not os.path.isdir(path):
             files.append(path)
             continue
-        folder_files = _media_in(path)
-        if not folder_files:
-            below = next((child for child in sorted(path.iterdir()) if child.is_dir() and _media_in(child)), None)
+        content = _FolderContent.read(path)
+        if not content.files:
+            below = next((folder for folder in content.folders if _holds_media(folder)), None)
             raise MediaError(
                 "there is no media file in this folder",
                 where=str(path),
+                found=content.left_out,
                 expected=f"files ending in {' '.join(sorted(MEDIA_SUFFIXES))}",
                 hint=f"name {below}, which holds some" if below else "",
             )
-        files += folder_files
+        if content.left_out:
+            _LOG.warning("%s: left out %s", path, content.left_out)
+        files += content.files
     return files
 
 
-def _media_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir())
+def _holds_media(folder: Path) -> bool:
+    try:
+        return bool(_FolderContent.read(folder).files)
+    except MediaError:
+        return False
+
+
+@dataclass(frozen=True)
+class _FolderContent:
+    """The media files of a folder, hidden media files, and the folders in it that are not hidden."""
+
+    files: list[Path]
+    hidden: list[Path]
+    folders: list[Path]
+
+    @classmethod
+    def read(cls, folder: Path) -> _FolderContent:
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            raise MediaError(
+                "the folder cannot be read",
+                where=str(folder),
+                found=error.strerror or str(error),
+                expected="a readable folder",
+            ) from None
+        media = [path for path in paths if path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir()]
+        return cls(
+            [path for path in media if not path.name.startswith(".")],
+            [path for path in media if path.name.startswith(".") and not path.name.startswith("._")],
+            [path for path in paths if path.is_dir() and not path.name.startswith((".", "__MACOSX"))],
+        )
+
+    @property
+    def left_out(self) -> str:
+        """The kinds of what is not described: how many, and the first of each; "" for nothing."""
+        kinds = (("hidden files", self.hidden), ("folders, which are not entered", self.folders))
+        return "; ".join(f"{kind}: {count_and_first([path.name for path in paths])}" for kind, paths in kinds if paths)
 
 
 def read_argument(what: OneClip | Iterable[OneClip]) -> tuple[list[OneClip], bool]:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from itertools import islice
 
 from affectgpt.core.batch import collate
-from affectgpt.core.batched_answers import AnswerWithShares, answer_window, windows
+from affectgpt.core.batched_answers import AnswerWithShares, answer_window, subtitle_notes, windows
 from affectgpt.core.describing import OneClip
 from affectgpt.core.description import Description
 from affectgpt.core.generation import Answer, check_stream
@@ -95,7 +95,7 @@ def _describe_opened(
                 answers = iter(answer_window(pipeline, clips, batch_size, question))
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for clip in window:
-                yield _row(clip, next(answers), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
+                yield _row(pipeline, clip, next(answers), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
 
 
 def stream(
@@ -132,7 +132,7 @@ def _stream_opened(
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for index, clip in enumerate(batch, first):
                 if isinstance(clip, OpenedFile):
-                    yield index, _row(clip, answers[index], seconds)
+                    yield index, _row(pipeline, clip, answers[index], seconds)
                 else:
                     yield index, _error_row(clip)
             first += len(batch)
@@ -175,7 +175,7 @@ def _pieces(
     return {index: AnswerWithShares(texts[row], shares[row]) for row, index in enumerate(indices)}
 
 
-def _row(clip: OpenedFile, answer_with_shares: AnswerWithShares, seconds: float) -> Description:
+def _row(pipeline: Pipeline, clip: OpenedFile, answer_with_shares: AnswerWithShares, seconds: float) -> Description:
     lacks_subtitle = answer_with_shares.counted.get("subtitle", 0.0) is None and not clip.subtitle
     return Description(
         clip.file,
@@ -183,7 +183,11 @@ def _row(clip: OpenedFile, answer_with_shares: AnswerWithShares, seconds: float)
         clip.subtitle,
         answer_with_shares.counted,
         {name: dict(shares) for name, shares in answer_with_shares.answer.attribution.items()},
-        [*clip.notes, *(["no subtitle"] if lacks_subtitle else [])],
+        [
+            *clip.notes,
+            *(["no subtitle"] if lacks_subtitle else []),
+            *subtitle_notes(pipeline, clip.subtitle),
+        ],
         round(clip.seconds + seconds, 3),
     )
 

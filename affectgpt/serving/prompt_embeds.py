@@ -14,6 +14,7 @@ from torch import Tensor
 from affectgpt._moved import old_names
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import Batch, collate
+from affectgpt.core.batched_answers import subtitle_notes
 from affectgpt.core.pipeline import Pipeline, Question
 from affectgpt.core.saved.config import WEIGHTS
 from affectgpt.core.saved.model import load, read_saved, tensors_to_save
@@ -98,6 +99,7 @@ def _prompted(
             rows_of_clips = iter(rows)
             for file in batch_of_files:
                 if isinstance(file, OpenedFile):
-                    yield ClipPrompt(file.file, next(rows_of_clips), file.subtitle, file.notes)
+                    notes = [*file.notes, *subtitle_notes(pipeline, file.subtitle)]
+                    yield ClipPrompt(file.file, next(rows_of_clips), file.subtitle, notes)
                 else:
                     yield ClipPrompt(file.file, error=file.error)

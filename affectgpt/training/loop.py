@@ -30,7 +30,7 @@ from affectgpt.training.run_folder import RunFolder
 from affectgpt.training.run_settings import resume_settings
 from affectgpt.training.stepper import Stepper
 from affectgpt.training.stop_signals import StopRequest, stop_on_signal
-from affectgpt.training.targets import LabelledClip, check_answer_lengths
+from affectgpt.training.targets import LabelledClip, check_answer_lengths, cut_subtitles_note
 from affectgpt.training.validation import BestLoss, Validation
 
 OnStep = Callable[[int, float], None]
@@ -101,6 +101,8 @@ def train(
     """
     config = pipeline.plan.config
     clips = _training_data(pipeline, samples, validation)
+    if on_note and (note := cut_subtitles_note(pipeline, [*clips.texts(), *clips.held_out_texts()])):
+        on_note(note)
     groups = parameter_groups(pipeline, config.training)
     _checkpoint_gradients(pipeline)
     fixed = tensors_digest(untrained_tensors(pipeline))

@@ -26,6 +26,9 @@ class LabelledClip(Protocol):
     @property
     def labels(self) -> tuple[str, ...]: ...
 
+    @property
+    def subtitle(self) -> str: ...
+
 
 def answer_and_question(
     sample: LabelledClip, target: Target, prompt: PromptConfig, chance: random.Random
@@ -39,6 +42,16 @@ def answer_and_question(
     if target == "mixed" and sample.description and sample.labels:
         labels = chance.random() < 0.5
     return _labels_answer(sample, prompt) if labels else (sample.description, prompt.question)
+
+
+def cut_subtitles_note(pipeline: Pipeline, clips: Sequence[LabelledClip]) -> str:
+    """How many of the clips' subtitles the LLM reads only the beginning of; "" for none."""
+    if not any(part.kind == "subtitle" for part in pipeline.plan.parts):
+        return ""
+    counts = [pipeline.subtitle_tokens(clip.subtitle) for clip in clips]
+    cut = sum(count < total for count, total in counts)
+    limit = pipeline.plan.config.prompt.max_subtitle_tokens
+    return f"{cut} of {len(clips)} subtitles are cut: the model reads their first {limit} tokens" if cut else ""
 
 
 def check_answer_lengths(pipeline: Pipeline, clips: Sequence[LabelledClip]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from affectgpt.core.batched_answers import AnswerWithShares, answer_window, window_size, windows
+from affectgpt.core.batched_answers import AnswerWithShares, answer_window, subtitle_notes, window_size, windows
 from affectgpt.core.description import Description
 from affectgpt.core.generation import generation_settings
 from affectgpt.core.pipeline import Pipeline
@@ -127,7 +127,7 @@ def _prediction_rows(
     results = iter(answer_window(pipeline, samples, size, question))
     return [
         _row(
-            _description(clip, next(results))
+            _description(pipeline, clip, next(results))
             if isinstance(clip, Sample)
             else Description(clip.name, error=str(clip.problem))
         )
@@ -135,7 +135,7 @@ def _prediction_rows(
     ]
 
 
-def _description(clip: Sample, result: AnswerWithShares) -> Description:
+def _description(pipeline: Pipeline, clip: Sample, result: AnswerWithShares) -> Description:
     # The seconds are the clip's length: the same run gives the same rows.
     return Description(
         clip.name,
@@ -146,7 +146,7 @@ def _description(clip: Sample, result: AnswerWithShares) -> Description:
             fuser: {name: round(weight, _DIGITS) for name, weight in weights.items()}
             for fuser, weights in result.answer.attribution.items()
         },
-        list(clip.notes),
+        [*clip.notes, *subtitle_notes(pipeline, clip.subtitle)],
         round(clip.seconds, 3),
     )
 

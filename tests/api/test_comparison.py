@@ -64,7 +64,7 @@ def test_one_row_per_plugin_and_those_that_do_not_fit_are_noted() -> None:
     plugins = ["concat", "gated", "temporal-attention"]
     comparison = api.compare(small_config(), CLIPS, CLIPS, {"fusers.multi": plugins}, seeds=(0,), progress=False)
     names = [row.name for row in comparison.rows]
-    assert names == ["concat", "gated"] and len(comparison.notes) == 1
+    assert names == ["concat", "gated"] and sum("was left out" in note for note in comparison.notes) == 1
     assert comparison.notes[0].startswith("temporal-attention was left out: it takes 1 input, and fusers.multi has 2")
     with pytest.raises(PluginError, match="there is no fuser plugin 'concatt'"):
         api.compare(small_config(), CLIPS, CLIPS, {"fusers.multi": ["concatt"]}, progress=False)
@@ -176,3 +176,12 @@ def test_processes_compute_the_same_rows() -> None:
     for in_process, in_worker in zip(*rows, strict=True):
         assert in_process.figures == in_worker.figures
         assert in_process.loss == pytest.approx(in_worker.loss, rel=1e-5)
+
+
+def test_subtitles_that_are_cut_are_noted_once() -> None:
+    short = ["prompt.max_subtitle_tokens=1"]
+    arguments = (small_config(), CLIPS, CLIPS, {"joined": [*FIXED, *short]})
+    for _ in range(2):
+        comparison = api.compare(*arguments, seeds=(0, 1), out="out", progress=False)
+        assert len(comparison.notes) == 2 and comparison.notes[1].startswith("test clips: ")
+        assert all("subtitles are cut: the model reads their first 1 tokens" in note for note in comparison.notes)

@@ -80,3 +80,38 @@ def test_a_subtitle_is_cut_between_two_characters(limit: int) -> None:
     # Nothing that would still fit is left out.
     longer = "情感 é 喜"[: len(bounded) + 1]
     assert len(LLM.encode(longer, special=False)) > limit or longer == bounded
+
+
+SUBTITLE = [Part("subtitle", "subtitle")]
+WORDS = "情感 é 喜 😀 I am so angry"
+
+
+def prompts_apart(limit: int) -> PromptIds:
+    result = prompts(SUBTITLE, limit)
+    result.prompt.joined = False
+    return result
+
+
+@pytest.mark.parametrize("limit", range(34))
+def test_a_subtitle_of_its_own_is_cut_between_two_characters(limit: int) -> None:
+    (row,) = prompts_apart(limit).rows({}, {}, [WORDS], [""])
+    ids = [index for piece in row for index in piece]
+    text = LLM.decode(ids)
+    assert WORDS.startswith(text) and len(ids) <= limit and ids == LLM.encode(text, special=False)
+    longer = WORDS[: len(text) + 1]
+    assert len(LLM.encode(longer, special=False)) > limit or text == WORDS
+    assert prompts_apart(limit).subtitle_tokens(WORDS) == (len(ids), len(LLM.encode(WORDS, special=False)))
+
+
+@given(subtitle=st.text(max_size=30), limit=st.integers(0, 60), joined=st.booleans())
+def test_the_tokens_that_are_counted_are_those_in_the_prompt(subtitle: str, limit: int, joined: bool) -> None:
+    writer = prompts(SUBTITLE, limit)
+    writer.prompt.joined = joined
+    (row,) = writer.rows({}, {}, [subtitle], [""])
+    count, total = writer.subtitle_tokens(subtitle)
+    assert count == sum(map(len, row)) <= limit
+    assert (count == total) == (total <= limit) and (total == 0) == (not subtitle.strip())
+
+
+def test_without_a_place_for_it_no_token_of_a_subtitle_is_read() -> None:
+    assert prompts([Part("question", "question")]).subtitle_tokens("I am") == (0, 4)

@@ -168,3 +168,32 @@ def test_a_long_name_is_told_short(tmp_path: Path) -> None:
 def test_a_plain_name_stays_in_its_folder(name: str) -> None:
     if is_safe_name(name):
         assert os.path.dirname(os.path.normpath(os.path.join("folder", name))) == "folder"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words", "label"),
+    [
+        ("big5", "我很高興，謝謝你！我們明天再說吧。", "Big5"),
+        ("cp932", "今日は会えて本当に嬉しいです。", "Shift-JIS"),
+        ("euc_kr", "오늘 만나서 정말 기뻐요.", "EUC-KR"),
+        ("cp1251", "Я очень рад тебя видеть, спасибо!", "Windows-1251"),
+        ("koi8-r", "Я очень рад тебя видеть, спасибо!", "KOI8-R"),
+    ],
+)
+@pytest.mark.parametrize("rows_before", [0, 5000])
+def test_tables_of_other_languages_are_refused_by_name(
+    tmp_path: Path, encoding: str, words: str, label: str, rows_before: int
+) -> None:
+    content = "name,chinese\n" + "".join(f"n{row},words\n" for row in range(rows_before)) + f'z,"{words}"\n' * 3
+    assert f"text in {label}" in message_of(tmp_path / "t.csv", content.encode(encoding))
+
+
+def test_a_long_line_is_sampled_between_its_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_SAMPLE_LINE", 61)
+    words = "今天下午要下雨，我们需要牛奶" * 8
+    assert read(tmp_path / "t.csv", f"name,n,chinese\ra,1,我们\rb,2,{words}\r".encode("gb18030"))["b"] == words
+
+
+def test_private_characters_are_no_chinese(tmp_path: Path) -> None:
+    content = "name,chinese\na,我今天真的很高兴\n".encode("gb18030") + b"b,\xaa\xa1\n"
+    assert "cannot be read" in message_of(tmp_path / "t.csv", content)

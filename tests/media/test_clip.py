@@ -94,6 +94,18 @@ def test_what_is_no_media_file(tmp_path: Path) -> None:
     captions.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n\n")
     assert "neither picture nor sound" in refusal(captions)
     assert "cannot be read" in refusal(tmp_path / "nul\0.mp4")
+    double = tmp_path / "._clip.mp4"
+    double.write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(60))
+    assert "AppleDouble" in refusal(double) and "leave it out" in refusal(double)
+    (tmp_path / "clip.mp4").touch()
+    assert f"name {tmp_path / 'clip.mp4'}" in refusal(double)
+    for name, content in (
+        (".DS_Store", b"\0\0\0\1Bud1\0\0"),
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0"),
+        ("desktop.ini", b"[.ShellClassInfo]\r\n"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert name in refusal(tmp_path / name) and "a file of the system" in refusal(tmp_path / name)
     assert "cannot be read" in refusal(tmp_path / ("n" * 400))
 
 

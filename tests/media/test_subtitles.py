@@ -1,14 +1,13 @@
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from affectgpt.media import Clip
-from affectgpt.media.subtitles import MAX_BYTES, cue_text, decode_text, read_subtitle
+from affectgpt.media.subtitles import MAX_BYTES, cue_text, read_subtitle
 from affectgpt.registry.errors import MediaError
 
 SRT = """1
@@ -66,37 +65,6 @@ def test_cues_without_blank_lines_and_other_line_ends() -> None:
     assert cue_text(text, vtt=False) == "one two"
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-with-mark", "utf-16-be-with-mark", "gb18030"]
-)
-def test_encodings(encoding: str) -> None:
-    text = "他很高兴, naïve"
-    marks = {"utf-16-le-with-mark": (b"\xff\xfe", "utf-16-le"), "utf-16-be-with-mark": (b"\xfe\xff", "utf-16-be")}
-    mark, name = marks.get(encoding, (b"", encoding))
-    assert decode_text(mark + text.encode(name)) == text
-
-
-def test_bytes_of_no_other_encoding_are_latin_1() -> None:
-    assert decode_text(b"caf\xe9") == "café"
-    assert decode_text(b"\x81\xff") == "\x81ÿ", "of which the first is not in Windows-1252"
-    assert decode_text(b"a\0b") == "ab"
-
-
-@pytest.mark.parametrize("words", ["I don’t care", "naïve", "“Well…” she said", "Où ça? Übermut, mañana"])
-def test_western_text_is_not_read_as_chinese(words: str) -> None:
-    assert decode_text(words.encode("cp1252")) == words
-
-
-@pytest.mark.parametrize("words", ["T恤和A", "朱镕基说话", "OK啊yes嗯no", "這個時候我們說話", "們們這這", "你好 café"])
-def test_chinese_among_english_is_read(words: str) -> None:
-    assert decode_text(words.encode("gb18030")) == words
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_give_text(data: bytes) -> None:
-    assert isinstance(cue_text(decode_text(data), vtt=True), str)
-
-
 @pytest.mark.parametrize("opening", ["<a", "{\\", "<", "&"])
 def test_a_line_of_opening_brackets_takes_no_quadratic_time(opening: str) -> None:
     # With a pattern that searches on past the next opening bracket this takes minutes.
@@ -127,7 +95,7 @@ def test_the_argument_wins_over_a_file_and_a_file_over_nothing(film: Path) -> No
 def test_a_sidecar_over_one_mebibyte_is_refused(film: Path) -> None:
     sidecar_file = film.with_suffix(".txt")
     sidecar_file.write_bytes(b"a" * MAX_BYTES)
-    assert len(read_subtitle(sidecar_file)) == MAX_BYTES
+    assert len(read_subtitle(sidecar_file)[0]) == MAX_BYTES
     sidecar_file.write_bytes(b"a" * (MAX_BYTES + 1))
     with pytest.raises(MediaError, match="too large") as caught:
         Clip.open(film)
@@ -137,3 +105,104 @@ def test_a_sidecar_over_one_mebibyte_is_refused(film: Path) -> None:
 def test_an_unreadable_sidecar_is_a_media_error(film: Path) -> None:
     with pytest.raises(MediaError, match="cannot be read"):
         read_subtitle(film.parent)
+
+
+ROLLING = (Path(__file__).parent / "rolling_captions.vtt").read_text(encoding="utf-8")
+
+
+def srt(*cues: tuple[float, float, str]) -> str:
+    def stamp(seconds: float) -> str:
+        return f"00:00:{int(seconds):02},{round(seconds % 1 * 1000):03}"
+
+    return "\n".join(
+        f"{number}\n{stamp(start)} --> {stamp(end)}\n{text}\n" for number, (start, end, text) in enumerate(cues, 1)
+    )
+
+
+def test_captions_that_roll_are_read_once() -> None:
+    assert cue_text(ROLLING, vtt=True) == "I am so happy that you came today thank you"
+
+
+@pytest.mark.parametrize(
+    ("cues", "words"),
+    [
+        # Two and three lines that roll.
+        ([(0, 1, "a"), (1, 2, "a\nb"), (2, 3, "b\nc")], "a b c"),
+        ([(0, 1, "a\nb"), (1, 2, "a\nb\nc"), (2, 3, "b\nc\nd")], "a b c d"),
+        ([(0, 1, "a\nb"), (1.5, 3, "b\nc")], "a b c"),
+        # A cue that grows by words, or is shown again.
+        ([(0, 1, "I"), (1, 2, "I am"), (2, 3, "I am here")], "I am here"),
+        ([(0, 1, "well\nI"), (1, 2, "well\nI am")], "well I am"),
+        ([(0, 1, "I am here"), (1, 2, "I am here")], "I am here"),
+        ([(0, 1, "a\nb"), (1, 1.01, "b"), (1.01, 2, "b\nc")], "a b c"),
+        # Spoken again.
+        ([(0, 1, "No."), (2, 3, "No.")], "No. No."),
+        ([(0, 1, "No."), (4, 5, "No.\nI said no.")], "No. No. I said no."),
+        ([(0, 1, "No.\nNo."), (1, 2, "Yes.")], "No. No. Yes."),
+        ([(0, 1, "No."), (1, 2, "No. I won't.")], "No. No. I won't."),
+        ([(0, 1, "a\nb"), (1, 2, "a\nc")], "a b a c"),
+        ([(0, 1, "a"), (1, 2, "b\na"), (2, 3, "c")], "a b a c"),
+    ],
+)
+def test_what_rolls_is_dropped_and_what_is_said_again_stays(cues: list[tuple[float, float, str]], words: str) -> None:
+    assert cue_text(srt(*cues), vtt=False) == words
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_text_that_rolls_is_read_once(seed: int) -> None:
+    chance = random.Random(seed)
+    # The first word makes each line another one.
+    lines = [f"{n} " + " ".join(chance.choices(["no", "yes", "I", "said"], k=3)) for n in range(chance.randint(2, 9))]
+    height = chance.randint(2, 4)
+    cues: list[tuple[float, float, str]] = []
+    time = 0.0
+    for number in range(len(lines)):
+        window = "\n".join(lines[max(0, number - height + 1) : number + 1])
+        if cues and chance.random() < 0.5:
+            cues.append((time, time + 0.01, cues[-1][2]))
+        start = time + chance.choice([0.0, 0.01, 0.5])
+        cues.append((start, start + 1, window))
+        time = start + 1
+    assert cue_text(srt(*cues), vtt=False) == " ".join(lines)
+
+
+LRC = "[ti:Song]\n[offset:+20]\n[00:12.34]I am\n[00:20.00][00:01.5]so <00:21.00>happy\n\n[00:30]\n[1:00:00.00]now\n"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.lrc", "a.LRC"])
+def test_lyrics_are_read_in_the_order_of_their_times(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(LRC, encoding="utf-8")
+    assert read_subtitle(tmp_path / name) == ("so happy I am so happy now", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", SRT, "Well, hello I have 3 cats <3 42 bye and good night"),
+        ("a.txt", VTT, "Fish & chips x <i> y"),
+        ("a.TXT", "WEBVTT\n\n00:01.000 --> 00:02.000\nTom &amp; Jerry\n", "Tom & Jerry"),
+        ("a.srt", VTT, "Fish & chips x <i> y"),
+        ("a.srt", srt((0, 1, "Tom &amp; Jerry &lt;3")), "Tom & Jerry <3"),
+        (
+            "a.txt",
+            "He said [laughs] at 10:30 --> now.\n[whispers] Tom &amp; I",
+            "He said [laughs] at 10:30 --> now. [whispers] Tom &amp; I",
+        ),
+        ("a.txt", "[note: none] I am\nfine", "[note: none] I am fine"),
+    ],
+)
+def test_the_content_says_how_a_text_is_read(tmp_path: Path, name: str, content: str, words: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_subtitle(tmp_path / name) == (words, [])
+
+
+def test_a_file_without_words_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\nNOTE nothing is said\n", encoding="utf-8")
+    assert read_subtitle(tmp_path / "a.vtt") == ("", ["a.vtt holds no words"])
+
+
+def test_what_is_guessed_of_a_sidecar_is_a_note_of_the_clip(film: Path) -> None:
+    film.with_suffix(".srt").write_bytes(srt((0, 1, "我很高興，謝謝你！我們明天再說吧。")).encode("big5"))
+    clip = Clip.open(film)
+    assert clip.subtitle == "我很高興，謝謝你！我們明天再說吧。"
+    assert clip.notes == ["subtitle read from a.b.srt", "the encoding of a.b.srt was guessed: Big5"]

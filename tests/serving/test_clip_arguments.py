@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,45 @@ def test_texts_are_those_of_every_clip(texts: tuple[Any, Any]) -> None:
 def test_counts_are_in_range(batch_size: Any, workers: Any) -> None:
     with pytest.raises(ConfigError, match=r"^(batch_size|workers): the number is out of range"):
         check_counts(batch_size, workers)
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What the package logs during the test."""
+    texts: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("affectgpt")
+    logger.addHandler(handler)
+    yield texts
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.mp4", "a.WAV", "notes.txt", "._b.mp4", ".DS_Store", "Thumbs.db", "desktop.ini", "a.srt"):
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_of_a_folder_only_media_files_are_described(folder: Path, messages: list[str]) -> None:
+    assert read_argument(folder) == ([folder / "a.WAV", folder / "b.mp4"], False)
+    assert not messages
+
+
+def test_what_is_left_out_of_a_folder_is_said(folder: Path, messages: list[str]) -> None:
+    for name in ("sub", "further", ".git", "__MACOSX"):
+        (folder / name).mkdir()
+        (folder / name / "c.mp4").touch()
+    (folder / ".c.mp4").touch()
+    assert read_argument(folder) == ([folder / "a.WAV", folder / "b.mp4"], False)
+    assert messages == [f"{folder}: left out hidden files: 1: .c.mp4; folders, which are not entered: 2: further, sub"]
+
+
+def test_a_folder_of_folders_names_one_with_media(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "top" / "empty").mkdir(parents=True)
+    (tmp_path / "top" / "some").mkdir()
+    (tmp_path / "top" / "some" / "c.mp4").touch()
+    (tmp_path / "top" / "._c.mp4").touch()
+    with pytest.raises(MediaError, match=r"(?s)folders, which are not entered: 2: empty, some.*top/some, which holds"):
+        read_argument(tmp_path / "top")

@@ -131,3 +131,15 @@ def test_clips_are_encoded_as_they_are_for_an_answer(
     prompt_embeds(pipeline, batch)
     pipeline.generate(batch)
     assert options[0] == options[1] == {"one_by_one": True}
+
+
+def test_a_row_says_how_much_of_a_subtitle_was_read(pipeline: Pipeline, videos: list[Path]) -> None:
+    note = "the model read 40 of 54 tokens of the subtitle"
+    words = "I went to the shop and then, there, I WAS SO ANGRY NOW"
+    (row,) = prompts_of_files(pipeline, videos[:1], subtitle=words)
+    assert row.notes[-1] == note
+    assert note in pipeline.describe(videos[0], subtitle=words).notes
+    streamed = [row for _, row in pipeline.stream(videos[0], subtitle=words) if not isinstance(row, str)]
+    assert note in streamed[0].notes
+    (short,) = prompts_of_files(pipeline, videos[:1], subtitle=words[:40])
+    assert not any("tokens of the subtitle" in text for text in short.notes)

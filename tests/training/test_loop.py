@@ -298,3 +298,15 @@ def test_fp16_without_a_gpu_is_an_error_for_the_reader(build: Build, samples: li
 
 def test_the_default_precision_can_be_written_plainly(build: Build) -> None:
     assert build("training.precision=no").plan.config.training.precision == "no"
+
+
+def test_subtitles_that_are_cut_are_counted_in_one_note(build: Build, samples: list[Sample]) -> None:
+    notes: list[str] = []
+    clips = [
+        replace(sample, subtitle="w" * length) for sample, length in zip(samples, (0, 20, 21, 99, 5, 300), strict=True)
+    ]
+    train(build("training.steps=1"), clips, on_note=notes.append)
+    assert notes == ["3 of 6 subtitles are cut: the model reads their first 20 tokens"]
+    notes.clear()
+    train(build("training.steps=1"), samples, on_note=notes.append)
+    assert notes == []
