@@ -184,7 +184,7 @@ class PromptIds:
 
     def _subtitle_ids(self, subtitle: str) -> list[int]:
         """The ids of as much of a subtitle as fits its bound, without a last character that would be cut."""
-        ids: list[int] = self.llm.encode(subtitle, special=False)
+        ids: list[int] = self._encode(subtitle, special=False)
         limit = self.prompt.max_subtitle_tokens
         if len(ids) <= limit:
             return ids
