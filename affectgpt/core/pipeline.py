@@ -17,6 +17,7 @@ from affectgpt.core.generation import Answer, TextPiece, generate, stream
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
 from affectgpt.core.prompt_ids import PromptIds
+from affectgpt.core.streams import check_readable, prepare_streams
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 
 if TYPE_CHECKING:
@@ -58,8 +59,13 @@ class Pipeline(nn.Module):
         return self
 
     def prepare(self, clip: Clip) -> dict[str, Prepared | None]:
-        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
-        return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}  # type: ignore[operator]
+        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU.
+
+        Raises MediaError when nothing of the clip would stand in the prompt.
+        """
+        media = prepare_streams(self.plan, self.encoders, clip)
+        check_readable(self.plan, clip, media)
+        return media
 
     def encode(self, batch: Batch, *, one_by_one: bool = False) -> dict[str, Tokens]:
         """Tokens per encoder. Where no clip of the batch has the stream: one position, all-False mask.

@@ -29,6 +29,7 @@ llm:
   init: random
   frozen: false
   architecture: {model_type: qwen2, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 1024, vocab_size: 300}
+presence: off
 prompt: {template: affectgpt, order: [multi, audio_tokens, subtitle], max_subtitle_tokens: 40}
 generation: {max_new_tokens: 12}
 training: {steps: 5, batch_size: 2, lr: 1.0e-3}
@@ -66,6 +67,8 @@ class ArrayClip:
     pictures: list[np.ndarray] | None
     subtitle: str = ""
     duration: float = 2.0
+    path = Path("<arrays>")
+    notes = ()
 
     def waveform(self) -> np.ndarray | None:
         return self.sound
@@ -77,6 +80,9 @@ class ArrayClip:
         return type("Pictures", (), {"images": images, "times": np.arange(len(images), dtype=np.float32)})()
 
     frames = faces
+
+    def is_empty(self) -> bool:
+        return self.sound is None and self.pictures is None
 
 
 @pytest.fixture

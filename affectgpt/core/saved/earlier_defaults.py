@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SETTINGS: dict[str, Any] = {}
-"""`"section.key"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
+SETTINGS: dict[str, Any] = {"presence": "off"}
+"""`"section.key"` or `"section"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {}
 """Kind and name of a plugin -> its options, as in `("encoder", "mel"): {"delta": False}`."""

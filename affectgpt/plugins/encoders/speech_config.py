@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -80,6 +81,12 @@ class SpeechConfig(WeightsConfig):
         for kernel, stride in zip(kernels, values.get("conv_stride", [5, 2, 2, 2, 2, 2, 2]), strict=True):
             count = (count - kernel) // stride + 1
         return count
+
+    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
+        from affectgpt.plugins.encoders.windows import window_starts
+
+        length = round(self.seconds * RATE)
+        return [(start, start + length) for start in window_starts(samples, length, self.clips, self.spread)]
 
     def reads_whole_batch(self) -> bool:
         return self.normalize == "batch"
