@@ -59,11 +59,12 @@ class Pipeline(nn.Module):
         return self
 
     def prepare(self, clip: Clip) -> dict[str, Prepared | None]:
-        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU.
+        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
+        return prepare_streams(self.plan, self.encoders, clip)
 
-        Raises MediaError when nothing of the clip would stand in the prompt.
-        """
-        media = prepare_streams(self.plan, self.encoders, clip)
+    def prepare_or_raise(self, clip: Clip) -> dict[str, Prepared | None]:
+        """As [Pipeline.prepare][]. Raises MediaError when nothing of the clip would stand in the prompt."""
+        media = self.prepare(clip)
         check_readable(self.plan, clip, media)
         return media
 

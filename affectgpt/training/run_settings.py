@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.core.config import PipelineConfig
-from affectgpt.core.saved.earlier_defaults import without_earlier_settings
+from affectgpt.core.saved.earlier_defaults import SETTINGS, without_earlier_settings
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.messages import flatten
 from affectgpt.training.targets import LabelledClip
@@ -94,7 +94,14 @@ def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) ->
 
 
 def _format_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key} {json.dumps(settings.get(key))}"[:80] for key in keys[:12])
+    texts = []
+    for key in keys:
+        section = key.partition(".")[0]
+        # A section that did not exist yet is told by its one value from before.
+        earlier = key not in settings and section in SETTINGS
+        name, value = (section, SETTINGS[section]) if earlier else (key, settings.get(key))
+        texts.append(f"{name} {json.dumps(value)}"[:80])
+    return ", ".join(list(dict.fromkeys(texts))[:12])
 
 
 def clips_digest(clips: Sequence[LabelledClip]) -> str:

@@ -29,10 +29,10 @@ llm:
   init: random
   frozen: false
   architecture: {model_type: qwen2, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 1024, vocab_size: 300}
-presence: off
 prompt: {template: affectgpt, order: [multi, audio_tokens, subtitle], max_subtitle_tokens: 40}
 generation: {max_new_tokens: 12}
 training: {steps: 5, batch_size: 2, lr: 1.0e-3}
+presence: off
 """  # noqa: E501 - one line per node, which tests take out whole
 
 

@@ -101,8 +101,7 @@ def test_what_a_clip_lacks_is_left_out_of_its_prompt(pipeline: Pipeline, clip: C
 
 
 def test_a_clip_with_nothing_at_all_is_still_answered(pipeline: Pipeline, clip: Callable) -> None:
-    # An influence is measured by leaving out all that a clip has.
-    batch = collate([{"audio": None, "face": None}], [""])
+    batch = batch_of(pipeline, [clip(1, sound=False, picture=False)], [""])
     (answer,) = pipeline.generate(batch)
     assert answer.attribution["multi"] == {"face": 0.0, "audio": 0.0}
     assert torch.isfinite(pipeline(batch, ["x"]))
@@ -113,7 +112,7 @@ def test_a_clip_with_nothing_at_all_is_refused(pipeline: Pipeline, clip: Callabl
     empty = clip(1, sound=False, picture=False)
     empty.subtitle = subtitle
     with pytest.raises(MediaError, match="nothing in this clip"):
-        pipeline.prepare(empty)
+        pipeline.prepare_or_raise(empty)
 
 
 def test_attribution_sums_to_one_over_what_is_there(pipeline: Pipeline, clip: Callable) -> None:
