@@ -21,7 +21,10 @@ Clips: TypeAlias = "Sequence[Example] | Sequence[Sample]"
 
 @dataclass
 class _Group:
-    """Variants that read the same samples: one `presence`, and no two of their encoders have one name and different options."""
+    """Variants that read the same samples.
+
+    They have one target and one `presence`, and no two of their encoders have one name and different options.
+    """
 
     target: Target
     presence: PresenceConfig

@@ -28,5 +28,5 @@ def get(
 def show() -> None:
     """List the weights that can be fetched, and where those lie that were."""
     for row in api.list_weights():
-        place = row["file"] or "not fetched"
-        typer.echo(one_line(f"{row['name']}: {row['summary']}; {row['package']}, {row['licence']}; {place}"))
+        file = row["file"] or "not fetched"
+        typer.echo(one_line(f"{row['name']}: {row['summary']}; {row['package']}, {row['licence']}; {file}"))

@@ -143,7 +143,7 @@ class PresenceConfig(Section):
     )
     voice: Literal["cues", "net", "always"] = Field(
         default="cues",
-        description="cues: speech by rhythm and melody. net: by weights (affectgpt weights get voice). always: any sound",
+        description="cues: speech by rhythm and melody. net: by fetched weights. always: any sound",
     )
     threshold: float = Field(default=0.5, gt=0, lt=1, description="net: probability from which a moment is speech")
 
@@ -151,7 +151,11 @@ class PresenceConfig(Section):
     @classmethod
     def _off(cls, value: object) -> object:
         # YAML reads a plain `off` as false.
-        return {"face": "always", "voice": "always"} if value is False or value == "off" else value
+        if value is False or value == "off":
+            return {"face": "always", "voice": "always"}
+        if not isinstance(value, dict | PresenceConfig):
+            raise ValueError("`presence` is off, or a mapping such as {face: found, voice: cues}")
+        return value
 
     @model_validator(mode="after")
     def _no_dead_threshold(self) -> PresenceConfig:

@@ -14,7 +14,7 @@ LEAST_PART, LONGEST_PIECE, MOST_SAMPLES = 2 * RATE, 6 * RATE, 60 * RATE
 """Samples of sound that speech is looked for in: at least in one part, at most in one piece, at most in all."""
 
 FaceRule = Literal["found", "always"]
-"""`found`: a face that a detector finds. `always`: any picture; where no face is found, the whole frame stands for it."""
+"""`found`: a face that a detector finds. `always`: where none is found, the whole frame stands for it."""
 
 VoiceRule = Literal["cues", "net", "always"]
 """`cues`: speech by its rhythm and melody. `net`: speech by a net whose weights were fetched. `always`: any sound."""

@@ -9,6 +9,7 @@ moments without a pitch between those with one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,9 +169,9 @@ def _frames(samples: np.ndarray) -> tuple[Array, Array, Array, Array]:
     window = np.hanning(WINDOW)
     shortest, longest = RATE // HIGHEST, RATE // LOWEST
     power = np.abs(np.fft.rfft(frames * window, POINTS)) ** 2
-    own = np.fft.irfft(np.abs(np.fft.rfft(window, POINTS)) ** 2)[: longest + 2]
+    envelope = np.fft.irfft(np.abs(np.fft.rfft(window, POINTS)) ** 2)[: longest + 2]
     correlation = np.fft.irfft(power)[:, : longest + 2]
-    correlation = correlation / np.maximum(correlation[:, :1], 1e-12) / (own / own[0])
+    correlation = correlation / np.maximum(correlation[:, :1], 1e-12) / (envelope / envelope[0])
     lags = correlation[:, shortest : longest + 1]
     rows = np.arange(len(frames))
     lag = (lags >= 0.9 * lags.max(axis=1, keepdims=True)).argmax(axis=1)
@@ -181,15 +182,15 @@ def _frames(samples: np.ndarray) -> tuple[Array, Array, Array, Array]:
             break
         lag = np.where(rising, following, lag)
     lag = lag + shortest
-    before, here, after = (correlation[rows, lag + shift] for shift in (-1, 0, 1))
-    bend = before - 2 * here + after
+    before, peak, after = (correlation[rows, lag + shift] for shift in (-1, 0, 1))
+    bend = before - 2 * peak + after
     curved = np.abs(bend) > 1e-12
     offset = np.where(curved, 0.5 * (before - after) / np.where(curved, bend, 1), 0).clip(-0.5, 0.5)
     hertz = np.arange(power.shape[1]) * RATE / POINTS
-    edges = zip(BAND_EDGES, BAND_EDGES[1:], strict=False)
+    edges = list(pairwise(BAND_EDGES))
     bands = np.stack([power[:, (hertz >= low) & (hertz < high)].sum(axis=1) for low, high in edges], axis=1)
     level = 10 * np.log10((frames**2).mean(axis=1) + 1e-10)
-    return 12 * np.log2(RATE / (lag + offset) / 100), here, level, 10 * np.log10(bands + 1e-7)
+    return 12 * np.log2(RATE / (lag + offset) / 100), peak, level, 10 * np.log10(bands + 1e-7)
 
 
 def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -224,8 +225,8 @@ def _vowels(relative: Array, pitch: Array, voiced: NDArray[np.bool_]) -> float:
         return 0.0
     moments = moments[:: max(1, len(moments) // 150)]
     difference = np.abs(relative[moments][:, None] - relative[moments][None]).mean(axis=2)
-    apart = np.abs(moments[:, None] - moments[None]) > 8
-    one_pitch = apart & (np.abs(pitch[moments][:, None] - pitch[moments][None]) < 0.5)
+    distant = np.abs(moments[:, None] - moments[None]) > 8
+    one_pitch = distant & (np.abs(pitch[moments][:, None] - pitch[moments][None]) < 0.5)
     if np.count_nonzero(one_pitch) > 30:
         return float(np.percentile(difference[one_pitch], 75))
-    return float(np.median(difference[apart])) if apart.any() else 0.0
+    return float(np.median(difference[distant])) if distant.any() else 0.0
