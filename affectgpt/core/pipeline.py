@@ -60,7 +60,7 @@ class Pipeline(nn.Module):
 
     def prepare(self, clip: Clip) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
-        return prepare_streams(self.plan, self.encoders, clip)
+        return prepare_streams(self.plan, dict(self.encoders.items()), clip)
 
     def prepare_or_raise(self, clip: Clip) -> dict[str, Prepared | None]:
         """As [Pipeline.prepare][]. Raises MediaError when nothing of the clip would stand in the prompt."""

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from affectgpt import api
+from affectgpt.registry.errors import ConfigError
 
 WRITTEN = Path(__file__).parent / "0.1.0"
 OFF = "presence=off"
@@ -87,6 +88,13 @@ def test_the_features_train_a_model_without_encoding(copy: Path, monkeypatch: py
     assert result.steps == 3
     # With the rate of each step, the first loss is that of the run that decoded the clips.
     assert result.losses[0] == pytest.approx(read_losses(copy / "finished")[0], rel=1e-4)
+
+
+def test_a_run_and_features_of_before_are_refused_without_their_presence(copy: Path) -> None:
+    with pytest.raises(ConfigError, match='presence "off"'):
+        api.train("small.yaml", "clips", out="again", run="run", resume=True, progress=False)
+    with pytest.raises(ConfigError, match="another presence"):
+        api.train("small.yaml", "clips", features="features", progress=False)
 
 
 def test_the_features_are_complete(copy: Path) -> None:

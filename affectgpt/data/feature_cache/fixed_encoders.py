@@ -36,7 +36,7 @@ class FrozenEncoders:
 
     def prepare(self, clip: Any) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
-        return prepare_streams(self.plan, self.modules, clip)
+        return prepare_streams(self.plan, dict(self.modules.items()), clip)
 
     @torch.no_grad()
     def encode(
