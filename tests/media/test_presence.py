@@ -131,3 +131,8 @@ def test_nothing_at_all_is_empty() -> None:
     clip = Clip.open(Path(__file__).parent / "no_samples.wav")
     assert clip.is_empty() and clip.present().waveform() is None
     assert clip.notes[-1] == "no sound could be decoded"
+
+
+def test_a_recording_of_a_person_has_a_face_and_a_voice() -> None:
+    clip = Clip.open(Path(__file__).parents[2] / "examples" / "clips" / "astronaut_voice.mp4").present()
+    assert clip.faces(6) is not None and clip.waveform() is not None and clip.notes == []
