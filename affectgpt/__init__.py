@@ -85,8 +85,10 @@ _MODULE_OF = {
     "extractor": "core.kinds",
     "from_pretrained": "api.models",
     "fuser": "core.kinds",
+    "get_weights": "api.weights",
     "hookimpl": "registry.hooks",
     "list_plugins": "api.catalog",
+    "list_weights": "api.weights",
     "llm": "core.kinds",
     "load": "api.models",
     "load_config": "api.deprecated",
@@ -170,6 +172,8 @@ if TYPE_CHECKING:
     from affectgpt.api.training import TrainResult as TrainResult
     from affectgpt.api.training import encode as encode
     from affectgpt.api.training import train as train
+    from affectgpt.api.weights import get_weights as get_weights
+    from affectgpt.api.weights import list_weights as list_weights
     from affectgpt.core.batch import Batch as Batch
     from affectgpt.core.batch import collate as collate
     from affectgpt.core.config import PipelineConfig as PipelineConfig

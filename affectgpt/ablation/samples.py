@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from affectgpt.ablation.jobs import OnProgress, SampleSet
+from affectgpt.core.config import PresenceConfig
 from affectgpt.core.plan import Plan
+from affectgpt.core.streams import prepare_present
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.samples import Sample, Target, read_samples
@@ -19,15 +21,19 @@ Clips: TypeAlias = "Sequence[Example] | Sequence[Sample]"
 
 @dataclass
 class _Group:
-    """Variants that read the same samples: no two of their encoders have one name and different options."""
+    """Variants that read the same samples.
+
+    They have one target and one `presence`, and no two of their encoders have one name and different options.
+    """
 
     target: Target
+    presence: PresenceConfig
     encoders: dict[str, tuple[Plan, object]] = field(default_factory=dict)
 
     def fits(self, plan: Plan) -> bool:
         options = _encoder_options(plan)
         alike = all(self.encoders[name][1] == options[name] for name in options.keys() & self.encoders.keys())
-        return alike and plan.config.training.target == self.target
+        return alike and plan.config.training.target == self.target and plan.config.presence == self.presence
 
     def add(self, plan: Plan) -> None:
         for name, options in _encoder_options(plan).items():
@@ -37,11 +43,12 @@ class _Group:
 class _Preparer:
     """What each encoder needs of an open clip; it can be sent to worker processes."""
 
-    def __init__(self, encoders: Mapping[str, Any]) -> None:
-        self.encoders = dict(encoders)
+    def __init__(self, group: _Group, encoders: Mapping[str, Any]) -> None:
+        self.encoders, self.presence = dict(encoders), group.presence
+        self.configs = {name: plan.encoders[name].config for name, (plan, _) in group.encoders.items()}
 
     def __call__(self, clip: Any) -> dict[str, Prepared | None]:
-        return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}
+        return prepare_present(self.presence, self.configs, self.encoders, clip)
 
 
 def group_plans(plans: Mapping[str, Plan]) -> tuple[dict[str, int], list[_Group]]:
@@ -51,7 +58,7 @@ def group_plans(plans: Mapping[str, Plan]) -> tuple[dict[str, int], list[_Group]
     for name, plan in plans.items():
         fitting = [number for number, group in enumerate(groups) if group.fits(plan)]
         if not fitting:
-            groups.append(_Group(plan.config.training.target))
+            groups.append(_Group(plan.config.training.target, plan.config.presence))
         numbers[name] = fitting[0] if fitting else len(groups) - 1
         groups[numbers[name]].add(plan)
     return numbers, groups
@@ -73,7 +80,7 @@ def read_sample_sets(
             if all(isinstance(clip, Sample) for clip in clips):
                 parts.append(clips)
                 continue
-            prepare = prepare or _Preparer(_build_encoders(group, catalog))
+            prepare = prepare or _Preparer(group, _build_encoders(group, catalog))
             report = partial(progress, f"reading {what} clips")
             target = group.target if what == "train" else "mixed"
             parts.append(read_samples(clips, prepare, target, workers=workers, progress=report)[0])  # type: ignore[arg-type]

@@ -51,6 +51,8 @@ _MODULE_OF = {
     "find_plugins": "catalog",
     "from_pretrained": "models",
     "list_plugins": "catalog",
+    "get_weights": "weights",
+    "list_weights": "weights",
     "load": "models",
     "load_config": "deprecated",
     "make_plan": "deprecated",
@@ -147,6 +149,8 @@ if TYPE_CHECKING:
     from affectgpt.api.training import TrainResult as TrainResult
     from affectgpt.api.training import encode as encode
     from affectgpt.api.training import train as train
+    from affectgpt.api.weights import get_weights as get_weights
+    from affectgpt.api.weights import list_weights as list_weights
 else:
 
     def __getattr__(name: str) -> object:

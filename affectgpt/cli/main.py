@@ -46,6 +46,7 @@ _COMMANDS = {
     "data": "data",
     "hub": "hub",
     "plugins": "plugins",
+    "weights": "weights",
 }
 
 

@@ -131,6 +131,48 @@ class PromptConfig(Section):
         return "{" in self.template
 
 
+class PresenceConfig(Section):
+    """What must be there to count as a face and as a voice; what is not there is absent for every encoder.
+
+    `presence: off` asks for nothing, as before this section existed: a clip without a face shows its whole frames as
+    one, and any sound is a voice. The streams `frame` and `sound` are never asked for a face or for speech.
+    """
+
+    face: Literal["found", "always"] = Field(
+        default="found", description="found: a face is detected. always: the whole frame where none is"
+    )
+    voice: Literal["cues", "net", "always"] = Field(
+        default="cues",
+        description="cues: speech by rhythm and melody. net: by fetched weights. always: any sound",
+    )
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="net: probability from which a moment is speech")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        # YAML reads a plain `off` as false.
+        if value is False or value == "off":
+            return {"face": "always", "voice": "always"}
+        if not isinstance(value, dict | PresenceConfig):
+            raise ValueError("`presence` is off, or a mapping such as {face: found, voice: cues}")
+        return value
+
+    @model_validator(mode="after")
+    def _no_dead_threshold(self) -> PresenceConfig:
+        if self.voice != "net" and self.threshold != 0.5:
+            raise ValueError("threshold has no effect without `voice: net`")
+        return self
+
+    @property
+    def off(self) -> bool:
+        """True when nothing is asked for."""
+        return self.face == "always" and self.voice == "always"
+
+    @model_serializer
+    def _off_as_a_word(self) -> dict[str, Any] | Literal["off"]:
+        return "off" if self.off else {"face": self.face, "voice": self.voice, "threshold": self.threshold}
+
+
 class GenerationConfig(Section):
     """How an answer is written. Greedy unless `sample` is set or `beams` is above 1."""
 
@@ -217,6 +259,7 @@ class PipelineConfig(Section):
     encoders: dict[NodeName, EncoderNode] = Field(min_length=1)
     fusers: dict[NodeName, FuserNode] = Field(default_factory=dict)
     llm: LLMNode
+    presence: PresenceConfig = PresenceConfig()
     prompt: PromptConfig
     generation: GenerationConfig = GenerationConfig()
     training: TrainingConfig = TrainingConfig()

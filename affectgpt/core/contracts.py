@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
     from affectgpt.media.clip import Clip
 
-Stream = Literal["face", "frame", "audio"]
+Stream = Literal["face", "frame", "audio", "sound"]
+"""`audio` is the voice: absent in a sound without speech. `sound` is the whole sound, whatever is heard in it."""
 SENTIMENTS = ("positive", "negative", "neutral")
 
 
@@ -84,6 +85,7 @@ class PluginConfig(Settings):
 class EncoderConfig(PluginConfig):
     """Options of an encoder. `streams` names what it can read; `input` is chosen from them.
 
+    An encoder that reads `audio` can read `sound` too: both are waveforms.
     `input` defaults to the node's own name in the pipeline (`face:` reads faces).
     """
 
@@ -99,6 +101,13 @@ class EncoderConfig(PluginConfig):
     def parameters(self) -> int | None:
         """Number of weights, or None when it cannot be known without building the model."""
         return None
+
+    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
+        """First sample and end of each part of a waveform `[samples]` that is read: there, speech is looked for.
+
+        By default the whole. Parts may overlap, and may reach beyond the end.
+        """
+        return [(0, samples)]
 
     def reads_whole_batch(self) -> bool:
         """True when a clip's tokens depend on its batch's other clips: to be described, it is then encoded alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from affectgpt.core.config import NAME, GenerationConfig, PromptConfig, TrainingConfig
+from affectgpt.core.config import NAME, GenerationConfig, PresenceConfig, PromptConfig, TrainingConfig
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import PluginError
 from affectgpt.registry.spec import Kind
@@ -18,6 +18,7 @@ def pipeline_schema(catalog: Catalog) -> dict[str, Any]:
         name: _inline(model.model_json_schema(), definitions)
         for name, model in (("prompt", PromptConfig), ("generation", GenerationConfig), ("training", TrainingConfig))
     }
+    presence = _inline(PresenceConfig.model_json_schema(), definitions)
     named = {"type": "object", "propertyNames": {"pattern": NAME}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -31,6 +32,8 @@ def pipeline_schema(catalog: Catalog) -> dict[str, Any]:
             "encoders": {**named, "additionalProperties": {"anyOf": [nodes["encoder"], {"type": "null"}]}},
             "fusers": {**named, "additionalProperties": {"anyOf": [nodes["fuser"], {"type": "null"}]}},
             "llm": nodes["llm"],
+            # A plain `off` of YAML is false.
+            "presence": {"anyOf": [{"enum": ["off", False]}, presence]},
             **sections,
         },
         "$defs": definitions,

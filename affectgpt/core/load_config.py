@@ -23,10 +23,11 @@ from affectgpt.core.config import (
     GenerationConfig,
     LLMNode,
     PipelineConfig,
+    PresenceConfig,
     PromptConfig,
     TrainingConfig,
 )
-from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig
+from affectgpt.core.contracts import EncoderConfig, ExtractorConfig, FuserConfig, LLMConfig, PluginConfig, Stream
 from affectgpt.core.overrides import read_source
 from affectgpt.core.plan import Nodes, problems_between
 from affectgpt.core.yaml_source import Source, YamlPath
@@ -45,6 +46,7 @@ _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
 # Read, and taken out, before a file is validated.
 _WITH_EXTENDS = ("extends", *PipelineConfig.model_fields)
 _SECTIONS: dict[str, type[BaseModel]] = {
+    "presence": PresenceConfig,
     "prompt": PromptConfig,
     "generation": GenerationConfig,
     "training": TrainingConfig,
@@ -160,7 +162,7 @@ class _Checker:
         if kind in ("encoder", "fuser") and path[-1] in (*RESERVED, "llm"):
             self.add(f"a node cannot be called {path[-1]!r}", path, hint="the name has another meaning here")
         options = {key: value for key, value in raw.items() if key != "plugin"}
-        if kind == "encoder" and "input" not in options and path[-1] in ("face", "frame", "audio"):
+        if kind == "encoder" and "input" not in options and path[-1] in get_args(Stream):
             options["input"] = path[-1]
         try:
             entry = self.catalog.get(kind, raw["plugin"])
@@ -183,6 +185,8 @@ class _Checker:
             self.validation(error, path, model)
             return None
         streams = getattr(config, "streams", None)
+        if streams is not None and "audio" in streams:
+            streams = tuple(dict.fromkeys([*streams, "sound"]))
         if kind == "encoder" and streams is not None and config.input not in streams:
             self.add(
                 f"{raw['plugin']!r} cannot read this stream",

@@ -17,6 +17,7 @@ from affectgpt.core.generation import Answer, TextPiece, generate, stream
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.plan import Plan
 from affectgpt.core.prompt_ids import PromptIds
+from affectgpt.core.streams import check_readable, prepare_streams
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
 
 if TYPE_CHECKING:
@@ -59,7 +60,13 @@ class Pipeline(nn.Module):
 
     def prepare(self, clip: Clip) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
-        return {name: encoder.prepare(clip) for name, encoder in self.encoders.items()}  # type: ignore[operator]
+        return prepare_streams(self.plan, dict(self.encoders.items()), clip)
+
+    def prepare_or_raise(self, clip: Clip) -> dict[str, Prepared | None]:
+        """As [Pipeline.prepare][]. Raises MediaError when nothing of the clip would stand in the prompt."""
+        media = self.prepare(clip)
+        check_readable(self.plan, clip, media)
+        return media
 
     def encode(self, batch: Batch, *, one_by_one: bool = False) -> dict[str, Tokens]:
         """Tokens per encoder. Where no clip of the batch has the stream: one position, all-False mask.

@@ -18,6 +18,7 @@ _SECTION_TEXTS = {
     "audio": "Voice: <Audio>{%s}</Audio>. ",
     "face": "Face: <Video>{%s}</Video>. ",
     "frame": "Picture: <Video>{%s}</Video>. ",
+    "sound": "Sound: <Audio>{%s}</Audio>. ",
     "fused": "All together: <Multi>{%s}</Multi>. ",
 }
 _SUBTITLE = "Words: <Subtitle>{subtitle}</Subtitle>. "

@@ -11,7 +11,7 @@ NO_BOUND = 2**31 - 1
 class TokenSpec(BaseModel):
     """What one node of a pipeline produces per clip.
 
-    - `modality`: what the tokens are about: a stream ("face", "frame", "audio"), "text", or streams joined
+    - `modality`: what the tokens are about: a stream ("face", "frame", "audio", "sound"), "text", or streams joined
       by "+" ("face+audio") after a fusion.
     - `dim`: width D of a token. For an LLM, the width of its embeddings.
     - `tokens`: number of tokens T per clip; for an LLM, its context length, [NO_BOUND][] where it states none.

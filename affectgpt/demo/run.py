@@ -168,7 +168,7 @@ def read_clips(
     return {
         split: read_samples(
             read_mer2025(folder / split),
-            pipeline.prepare,
+            pipeline.prepare_or_raise,
             workers=workers,
             progress=partial(progress, f"reading {split} clips"),
         )[0]

@@ -52,7 +52,7 @@ def is_local(model: str) -> bool:
 
 
 def _task(streams: set[str]) -> str:
-    return "audio-text-to-text" if streams == {"audio"} else "video-text-to-text"
+    return "audio-text-to-text" if streams <= {"audio", "sound"} else "video-text-to-text"
 
 
 def _eval_results(result: BenchmarkResult, task: str) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from affectgpt.media.clip import SAMPLE_RATE, Clip, Pictures
-from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
+from affectgpt.media.faces import FaceDetector, HaarFaceDetector
 from affectgpt.media.sampling import Resampling, Spread, sample_indices
 from affectgpt.registry.errors import ConfigError
 
@@ -66,6 +66,7 @@ class ArrayClip(Clip):
         self._frames = {}
         self._faces = {}
         self._waveforms = {}
+        self._voices = {}
         pictures = self._images if self._images is not None else self._face_images
         if pictures is not None:
             self.duration = len(pictures) / frame_rate
@@ -78,31 +79,18 @@ class ArrayClip(Clip):
             raise ValueError(f"count must be at least 1, found {count}")
         return None if self._images is None else self._pictures(self._images, count, spread)
 
-    def faces(self, count: int, spread: Spread = "middles") -> Pictures | None:
-        """As [Clip.faces][]; the pictures of `faces` come as they are, face k shown from `k / frame_rate` on."""
-        if count < 1:
-            raise ValueError(f"count must be at least 1, found {count}")
-        if self._face_images is not None:
-            return self._pictures(self._face_images, count, spread)
-        if self._images is None:
-            return None
-        if (count, spread) not in self._faces:
-            frames = self._pictures(self._images, count, spread)
-            crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
-            for note in notes:
-                self._note(note)
-            self._faces[count, spread] = Pictures(crops, frames.times)
-        return self._faces[count, spread]
+    def _has_stored_faces(self) -> bool:
+        return self._face_images is not None
 
-    def waveform(self, resampling: Resampling = "libav") -> np.ndarray | None:
-        """The samples at 16 kHz, float32 `[S]`; None without sound."""
-        if self._samples is None:
-            return None
-        if resampling not in self._waveforms:
-            from affectgpt.media.sound import resample
+    def _read_stored_faces(self, count: int, spread: Spread) -> Pictures | None:
+        assert self._face_images is not None
+        return self._pictures(self._face_images, count, spread)
 
-            self._waveforms[resampling] = resample(self._samples, self._sample_rate, SAMPLE_RATE, resampling)
-        return self._waveforms[resampling]
+    def _read_waveform(self, resampling: Resampling) -> np.ndarray | None:
+        from affectgpt.media.sound import resample
+
+        assert self._samples is not None
+        return resample(self._samples, self._sample_rate, SAMPLE_RATE, resampling)
 
     def _pictures(self, images: np.ndarray, count: int, spread: Spread) -> Pictures:
         times = [index / self._rate for index in range(len(images))]

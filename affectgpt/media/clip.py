@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from affectgpt.media.face_array import ChannelOrder, FaceArray
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
 from affectgpt.media.limits import Limits
+from affectgpt.media.presence import FaceRule, Heard, Presence, VoiceRule, heard_all
 from affectgpt.media.sampling import Resampling, Spread
 from affectgpt.media.sidecar import find_sidecar
 from affectgpt.media.subtitles import read_subtitle
@@ -56,6 +58,8 @@ class Clip:
     All methods raise MediaError when the file turns out to be unreadable or above its limits, and nothing else.
     """
 
+    _presence = Presence()
+
     def __init__(
         self,
         path: Path,
@@ -80,8 +84,9 @@ class Clip:
         self._detector = detector
         self._extra: dict[str, Path] = {}
         self._frames: dict[tuple[int, Spread], Pictures] = {}
-        self._faces: dict[tuple[int, Spread], Pictures] = {}
+        self._faces: dict[tuple[int, Spread], Pictures | None] = {}
         self._waveforms: dict[Resampling, np.ndarray | None] = {}
+        self._voices: dict[tuple[object, ...], bool] = {}
 
     @classmethod
     def open(
@@ -184,26 +189,42 @@ class Clip:
         """A square around the largest face of each of `frames(count, spread)`, at their times; None without a picture.
 
         A frame without a face gets the place of the nearest frame that has one. When no frame has one, the frames come
-        back whole (not square), and a note says so. Raises as [Clip.frames][].
+        back whole (not square), or None where [Clip.present][] asks for a face; a note says so. Raises as
+        [Clip.frames][].
 
         With an array of faces, its pictures instead, chosen as frames are: picture k of T is first shown at
         `k * duration / T`. They need no picture in the clip and come as they are, not cut square.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, found {count}")
-        if (count, spread) in self._faces:
-            return self._faces[count, spread]
-        if self._stored_faces is not None:
-            images, times = self._stored_faces.pictures(count, self.duration, spread)
-            self._faces[count, spread] = Pictures(images, np.asarray(times, dtype=np.float32))
-            return self._faces[count, spread]
+        if self._has_stored_faces():
+            return self._read_stored_faces(count, spread)
         frames = self.frames(count, spread)
         if frames is None:
             return None
-        crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
-        for note in notes:
-            self._note(note)
-        self._faces[count, spread] = Pictures(crops, frames.times)
+        if (count, spread) not in self._faces:
+            crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
+            for note in notes:
+                self._note(note)
+            self._faces[count, spread] = None if crops is None else Pictures(crops, frames.times)
+        faces = self._faces[count, spread]
+        if faces is not None:
+            return faces
+        looked_at = f"{len(frames.images)} frame{'' if len(frames.images) == 1 else 's'}"
+        if self._presence.face == "found":
+            self._note(f"no face was found in {looked_at}: the face is absent")
+            return None
+        self._note(f"no face found in {looked_at}: the whole frame was used")
+        return frames
+
+    def _has_stored_faces(self) -> bool:
+        return self._stored_faces is not None
+
+    def _read_stored_faces(self, count: int, spread: Spread) -> Pictures | None:
+        if (count, spread) not in self._faces:
+            assert self._stored_faces is not None
+            images, times = self._stored_faces.pictures(count, self.duration, spread)
+            self._faces[count, spread] = Pictures(images, np.asarray(times, dtype=np.float32))
         return self._faces[count, spread]
 
     def waveform(self, resampling: Resampling = "libav") -> np.ndarray | None:
@@ -220,16 +241,60 @@ class Clip:
         note. Samples that are not finite become 0, samples beyond full scale are cut; both with a note.
 
         `resampling: sinc` takes torchaudio's windowed sinc (of its default width) instead of libav's filter.
+
+        Where [Clip.present][] asks for a voice, a sound without speech is None, with a note.
         """
         if not self.has_audio:
             return None
         if resampling not in self._waveforms:
-            from affectgpt.media.sound import read_waveform
+            self._waveforms[resampling] = self._read_waveform(resampling)
+        samples = self._waveforms[resampling]
+        if samples is None or self._presence.voice == "always" or self._is_spoken(samples):
+            return samples
+        self._note("no speech: the voice is absent")
+        return None
 
-            self._waveforms[resampling], notes = read_waveform(*self._sound, self._limits, SAMPLE_RATE, resampling)
-            for note in notes:
-                self._note(note)
-        return self._waveforms[resampling]
+    def _read_waveform(self, resampling: Resampling) -> np.ndarray | None:
+        from affectgpt.media.sound import read_waveform
+
+        samples, notes = read_waveform(*self._sound, self._limits, SAMPLE_RATE, resampling)
+        for note in notes:
+            self._note(note)
+        return samples
+
+    def _is_spoken(self, samples: np.ndarray) -> bool:
+        rules = self._presence
+        parts = tuple(rules.heard(len(samples)))
+        key = (rules.voice, rules.threshold, parts)
+        if key not in self._voices:
+            from affectgpt.media.presence import is_spoken
+
+            self._voices[key] = is_spoken(samples, parts, rules)
+        return self._voices[key]
+
+    def present(
+        self,
+        *,
+        face: FaceRule = "found",
+        voice: VoiceRule = "cues",
+        threshold: float = 0.5,
+        heard: Heard = heard_all,
+    ) -> Clip:
+        """The same clip whose `faces` and `waveform` are None where there is no face and no speech.
+
+        `face: found` asks for a face in the frames that are read (an array of faces counts as one), `voice` for speech
+        in the parts of the sound that `heard` names: by its rhythm and melody (`cues`) or by a net (`net`), whose
+        probability of speech must reach `threshold`. `always` asks for nothing. What was read and decided is shared.
+        """
+        clip = copy(self)
+        clip._presence = Presence(face, voice, threshold, heard)
+        return clip
+
+    def is_empty(self) -> bool:
+        """True when neither a picture nor a face nor a sound can be decoded, whatever [Clip.present][] asks for."""
+        if self.has_video or self._has_stored_faces():
+            return False
+        return self.present(face="always", voice="always").waveform() is None
 
     def _note(self, note: str) -> None:
         if note not in self.notes:

@@ -57,21 +57,20 @@ def _cascade() -> Any:
 
 def face_crops(
     images: Sequence[np.ndarray], times: Sequence[float], detector: FaceDetector
-) -> tuple[list[np.ndarray], list[str]]:
+) -> tuple[list[np.ndarray] | None, list[str]]:
     """One square around the largest face of each image `[H, W, 3]`, and notes on the images that show none.
 
     An image without a face gets the box of the image nearest in time that has one (the earlier of two equally near).
-    When no image has one, the images come back whole.
+    None when no image has one.
     """
     boxes = [_largest(detector.detect(image)) for image in images]
     with_face = [i for i, box in enumerate(boxes) if box is not None]
-    frames = f"{len(images)} frame{'' if len(images) == 1 else 's'}"
     if not with_face:
-        return [image.copy() for image in images], [f"no face found in {frames}: the whole frame was used"]
+        return None, []
     notes = []
     if len(with_face) < len(images):
         missing = len(images) - len(with_face)
-        notes.append(f"no face found in {missing} of {frames}: the nearest frame's place was used")
+        notes.append(f"no face found in {missing} of {len(images)} frames: the nearest frame's place was used")
     crops = []
     for i, image in enumerate(images):
         nearest = min(with_face, key=lambda j: abs(times[j] - times[i]))

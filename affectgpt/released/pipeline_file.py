@@ -76,6 +76,8 @@ def pipeline_tree(
             "begin_marker": False,
             "lora": {"r": facts.lora_rank, **LORA},
         },
+        # The original shows the whole frame where it finds no face, and hears any sound as a voice.
+        "presence": "off",
         "prompt": {
             "template": wording.template,
             "question": wording.question,

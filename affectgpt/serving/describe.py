@@ -48,7 +48,7 @@ def describe(
 def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, question: str | None) -> Description:
     check_question(pipeline, question)
     # In this process: there is nothing to prefetch.
-    (opened,) = opened_files([clip], pipeline.prepare, subtitle, 0)
+    (opened,) = opened_files([clip], pipeline.prepare_or_raise, subtitle, 0)
     if isinstance(opened, BrokenFile):
         raise MediaError.from_problems(opened.problems)
     (row,) = _describe_opened(pipeline, _yield_from([opened]), question, 1)
@@ -81,7 +81,9 @@ def describe_each(
     Raises ConfigError, before a file is opened, when the question is too long for the LLM.
     """
     check_question(pipeline, question)
-    return _describe_opened(pipeline, opened_files(clips, pipeline.prepare, subtitle, workers), question, batch_size)
+    return _describe_opened(
+        pipeline, opened_files(clips, pipeline.prepare_or_raise, subtitle, workers), question, batch_size
+    )
 
 
 def _describe_opened(
@@ -113,7 +115,9 @@ def stream(
     check_counts(batch_size, workers)
     check_question(pipeline, question)
     check_stream(pipeline)
-    return _stream_opened(pipeline, opened_files(clips, pipeline.prepare, subtitle, workers), question, batch_size)
+    return _stream_opened(
+        pipeline, opened_files(clips, pipeline.prepare_or_raise, subtitle, workers), question, batch_size
+    )
 
 
 def _stream_opened(

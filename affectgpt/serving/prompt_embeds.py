@@ -89,7 +89,7 @@ def prompts_of_files(
 def _prompted(
     pipeline: Pipeline, files: Sequence[Path], subtitle: str | None, question: str | None, batch_size: int, workers: int
 ) -> Generator[ClipPrompt]:
-    with closing(opened_files(files, pipeline.prepare, subtitle, workers)) as opened:
+    with closing(opened_files(files, pipeline.prepare_or_raise, subtitle, workers)) as opened:
         while batch_of_files := list(islice(opened, batch_size)):
             clips = [file for file in batch_of_files if isinstance(file, OpenedFile)]
             rows: list[Tensor] = []

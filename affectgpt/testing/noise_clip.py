@@ -38,6 +38,14 @@ class NoiseClip:
         """Seconds, as long as its sound, or half a second per picture."""
         return self.seconds or self.pictures / 2
 
+    def present(self, **rules: object) -> NoiseClip:
+        """The clip itself: its noise stands for a face and a voice, whatever the rules."""
+        return self
+
+    def is_empty(self) -> bool:
+        """True without pictures and without sound."""
+        return not self.pictures and not self.seconds
+
     def frames(self, count: int, spread: str = "middles") -> NoisePictures | None:
         """At most `count` frames, half a second apart, whatever the `spread`; None without pictures."""
         frame_count = min(count, self.pictures)

@@ -97,8 +97,14 @@ def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) ->
 
 
 def _format_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    values = {**SETTINGS, **settings}
-    return ", ".join(f"{key} {json.dumps(values.get(key))}"[:80] for key in keys[:12])
+    texts = []
+    for key in keys:
+        section = key.partition(".")[0]
+        # A section that did not exist yet is told by its one value from before.
+        earlier = key not in settings and section in SETTINGS
+        name, value = (section, SETTINGS[section]) if earlier else (key, settings.get(key))
+        texts.append(f"{name} {json.dumps(value)}"[:80])
+    return ", ".join(list(dict.fromkeys(texts))[:12])
 
 
 def clips_digest(clips: Sequence[LabelledClip]) -> str:

@@ -43,10 +43,10 @@ class SampleSource:
         read_clips = check_samples if self.each_time else read_samples
         clips_read, broken = read_clips(
             examples,
-            self.pipeline.prepare,
+            self.pipeline.prepare_or_raise,
             self.pipeline.plan.config.training.target,
             workers=self.workers,
             allow_unreadable=self.allow_unreadable,
             progress=progress,
         )
-        return (ClipDataset(clips_read, self.pipeline.prepare) if self.each_time else clips_read), broken  # type: ignore[arg-type]
+        return (ClipDataset(clips_read, self.pipeline.prepare_or_raise) if self.each_time else clips_read), broken  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def _digest(texts: Sequence[str]) -> str:
 def _windows(
     examples: Sequence[Example], pipeline: Pipeline, size: int, workers: int
 ) -> Iterator[list[Sample | BrokenClip]]:
-    clips = ClipDataset(examples, pipeline.prepare)
+    clips = ClipDataset(examples, pipeline.prepare_or_raise)
 
     def lost(index: int, how: str) -> Sample:
         # No row: a process that runs out of memory today may not do so tomorrow, and the file would be another one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -24,6 +25,12 @@ def test_the_first_bytes_of_a_video(workspace: Any, refused: Callable) -> None:
 
 def test_empty_file(workspace: Any, refused: Callable) -> None:
     refused(workspace.describe(workspace.write("empty.mp4")), "empty.mp4")
+
+
+def test_a_sound_without_a_sample(workspace: Any, refused: Callable) -> None:
+    header = (Path(__file__).parents[1] / "media" / "no_samples.wav").read_bytes()
+    refused(workspace.describe(workspace.write("none.wav", header)), "none.wav", "nothing in this clip", "no picture")
+    refused([*workspace.describe("none.wav"), "--subtitle", "Words."], "none.wav", "nothing in this clip")
 
 
 def test_folder_without_media(workspace: Any, refused: Callable) -> None:

@@ -120,6 +120,15 @@ def test_a_broken_clip_is_an_error_row_and_the_rest_go_on(run: Callable[..., Any
     assert broken.name in table[1]["error"] and table[1]["text"] == "" and table[2]["text"]
 
 
+def test_a_clip_of_which_nothing_can_be_read_is_an_error_row(run: Callable[..., Any], workspace: Any) -> None:
+    data = workspace.data(2)
+    header = (ROOT / "tests" / "media" / "no_samples.wav").read_bytes()
+    sorted((data / "video").iterdir())[1].write_bytes(header)
+    assert run("generate", data, "--out", "out", "--model", workspace.model, *NO_WORKERS).code == 0
+    table = rows(workspace.root / "out" / "data.jsonl")
+    assert table[0]["text"] and not table[1]["text"] and "nothing in this clip" in table[1]["error"]
+
+
 def test_workers_are_nothing(run: Callable[..., Any], workspace: Any) -> None:
     for workers in ("0", "2"):
         command = ["generate", workspace.clips, "--out", workers, "--model", workspace.model, "--limit", "3"]

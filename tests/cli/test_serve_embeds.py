@@ -100,7 +100,9 @@ QUICK = ("--workers", "0", "--device", "cpu")
 def test_the_texts_of_the_server_are_shown_and_written(
     run: Callable, server: Served, model: Path, videos: list[Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    # A header without a sample.
+    header = (Path(__file__).parents[1] / "media" / "no_samples.wav").read_bytes()
+    (tmp_path / "bad.mp4").write_bytes(header)
     files = [*videos[:2], tmp_path / "bad.mp4"]
     outcome = run("serve-embeds", *files, "--model", model, "--server", server.url, *QUICK)
     assert outcome.code == 2 and outcome.errors == 1 and "bad.mp4" in outcome.err and "Traceback" not in outcome.err
@@ -114,7 +116,7 @@ def test_the_texts_of_the_server_are_shown_and_written(
     written = run("serve-embeds", *files, "--model", model, "--server", server.url, "--out", out, *QUICK)
     rows = rows_of(out)
     assert written.code == 2 and written.out == ""
-    assert [row["id"] for row in rows] == [str(path) for path in files] and "error" in rows[2]
+    assert [row["id"] for row in rows] == [str(path) for path in files] and "nothing in this clip" in rows[2]["error"]
     outcome = run("serve-embeds", *files[:1], "--model", model, "--server", server.url, "--json", *QUICK)
     assert outcome.code == 0 and json.loads(outcome.out) == rows[0]
 

@@ -32,6 +32,7 @@ llm:
 prompt: {template: affectgpt, order: [multi, audio_tokens, subtitle], max_subtitle_tokens: 40}
 generation: {max_new_tokens: 12}
 training: {steps: 5, batch_size: 2, lr: 1.0e-3}
+presence: off
 """  # noqa: E501 - one line per node, which tests take out whole
 
 
@@ -66,6 +67,8 @@ class ArrayClip:
     pictures: list[np.ndarray] | None
     subtitle: str = ""
     duration: float = 2.0
+    path = Path("<arrays>")
+    notes = ()
 
     def waveform(self) -> np.ndarray | None:
         return self.sound
@@ -77,6 +80,9 @@ class ArrayClip:
         return type("Pictures", (), {"images": images, "times": np.arange(len(images), dtype=np.float32)})()
 
     frames = faces
+
+    def is_empty(self) -> bool:
+        return self.sound is None and self.pictures is None
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def test_plugins_named_in_the_file_are_loaded_from_beside_it(edited: Edited, cat
         ("steps: 5", "steps: 5, warmup_steps: 5", "must be below steps"),
         ("  face: {plugin: timm", "  subtitle: {plugin: timm, input: face", "cannot be called"),
         ("  audio: {plugin: mel", "  audio: {plugin: mel, input: face", "cannot read this stream"),
-        ("  audio: {plugin: mel", "  sound: {plugin: mel", "'input' is missing"),
+        ("  audio: {plugin: mel", "  heard: {plugin: mel", "'input' is missing"),
         ("  architecture: {model_type: qwen2, ", "  architecture: {", "model_type"),
     ],
 )

@@ -15,7 +15,7 @@ from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import ConfigError, MediaError
 
 
 def built(path: Path, catalog: Catalog, *overrides: str) -> Pipeline:
@@ -105,6 +105,14 @@ def test_a_clip_with_nothing_at_all_is_still_answered(pipeline: Pipeline, clip: 
     (answer,) = pipeline.generate(batch)
     assert answer.attribution["multi"] == {"face": 0.0, "audio": 0.0}
     assert torch.isfinite(pipeline(batch, ["x"]))
+
+
+@pytest.mark.parametrize("subtitle", ["", "words"])
+def test_a_clip_with_nothing_at_all_is_refused(pipeline: Pipeline, clip: Callable, subtitle: str) -> None:
+    empty = clip(1, sound=False, picture=False)
+    empty.subtitle = subtitle
+    with pytest.raises(MediaError, match="nothing in this clip"):
+        pipeline.prepare_or_raise(empty)
 
 
 def test_attribution_sums_to_one_over_what_is_there(pipeline: Pipeline, clip: Callable) -> None:

@@ -202,6 +202,7 @@ def test_the_pipeline_file_names_what_is_compatible(
     prompt = data["prompt"]
     assert prompt["joined"] and prompt["answer_end"] == "###" and prompt["training_prefix"] == "<|im_start|>"
     assert "{multi}" in prompt["template"] and "<MultiHere>" not in prompt["template"]
+    assert data["presence"] == "off"
     assert data["generation"]["stop"] == ["###"] and data["generation"]["sample"] is False
     training = data["training"]
     assert (training["steps"], training["lr"], training["min_lr"], training["target"]) == (20, 2e-5, 1e-5, "mixed")

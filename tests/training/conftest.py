@@ -39,6 +39,7 @@ llm:
 prompt: {template: "{multi}{audio_tokens} {subtitle} {question}", question: "Why?", max_subtitle_tokens: 20}
 generation: {max_new_tokens: 8}
 training: {steps: 3, batch_size: 2, lr: 1.0e-3}
+presence: off
 """
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SETTINGS: dict[str, Any] = {"training.step_loss": "micro-batches"}
-"""`"section.key"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
+SETTINGS: dict[str, Any] = {"presence": "off", "training.step_loss": "micro-batches"}
+"""`"section.key"` or `"section"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("encoder", "open-clip"): {"preprocessing": "clip"},

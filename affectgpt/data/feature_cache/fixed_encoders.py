@@ -17,6 +17,7 @@ from affectgpt.core.plan import Plan
 from affectgpt.core.saved.config import WEIGHTS
 from affectgpt.core.saved.model import read_saved
 from affectgpt.core.saved.tensors import copy_into
+from affectgpt.core.streams import prepare_streams
 from affectgpt.core.tokens import Prepared, Tokens, stack
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, PluginError, Problem, join_names
@@ -35,7 +36,7 @@ class FrozenEncoders:
 
     def prepare(self, clip: Any) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
-        return {name: module.prepare(clip) for name, module in self.modules.items()}  # type: ignore[operator]
+        return prepare_streams(self.plan, dict(self.modules.items()), clip)
 
     @torch.no_grad()
     def encode(

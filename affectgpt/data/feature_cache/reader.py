@@ -27,7 +27,7 @@ from affectgpt.data.feature_cache.file_hashes import (
 )
 from affectgpt.data.feature_cache.index import Index, IndexEntry, index_journal, read_index, shard_name
 from affectgpt.data.feature_cache.keys import json_digest, options_of, tensors_digest
-from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings, read_settings
+from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings, presence_settings, read_settings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writer import WEIGHTS
 from affectgpt.data.samples import BrokenClip, Sample
@@ -75,11 +75,25 @@ class FeatureCache:
 
     def digest(self) -> str:
         """A hash of what the features were made with."""
-        return json_digest(self.settings.model_dump(mode="json"))
+        return json_digest(self.settings.to_json())
 
     def check_plan(self, plan: Plan) -> None:
-        """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options."""
+        """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options.
+
+        The plan's `presence` must be that of the cache.
+        """
         problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
+        presence = presence_settings(plan.config.presence)
+        if presence != self.settings.presence:
+            problems.append(
+                Problem(
+                    "the feature cache was made with another presence",
+                    "presence",
+                    _presence_text(presence),
+                    _presence_text(self.settings.presence) + f", as in {self.folder}",
+                    HINT_OTHER_FOLDER,
+                )
+            )
         if problems:
             raise ConfigError.from_problems(problems)
 
@@ -217,6 +231,10 @@ class FeatureCache:
             and name not in self.unbuilt
             and tensors_digest(module.state_dict()) != self.settings.encoders[name].weights
         ]
+
+
+def _presence_text(presence: Mapping[str, Any] | None) -> str:
+    return "off" if presence is None else ", ".join(f"{key}: {value}" for key, value in presence.items())
 
 
 def _other_options(settings: EncoderSettings, node: PlannedNode[EncoderConfig]) -> dict[str, tuple[object, object]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from affectgpt.core.config import NAME
+from affectgpt.core.config import NAME, PresenceConfig
 from affectgpt.data.feature_cache.journal import HINT_ENCODE_AGAIN, error_unwritable
 from affectgpt.files.atomic import write_atomic
 from affectgpt.files.locks import LOCK_FILE
@@ -40,7 +41,11 @@ class EncoderSettings(_Strict):
 
 
 class CacheSettings(_Strict):
-    """All that decides the bytes of a cache, but for the clips."""
+    """All that decides the bytes of a cache, but for the clips.
+
+    `presence` is that of the pipeline file: by what a clip has a face and a voice. Caches from before it existed lack
+    it, and so do those where it is off.
+    """
 
     format: Literal["affectgpt features"] = "affectgpt features"
     version: Literal[1] = 1
@@ -49,6 +54,16 @@ class CacheSettings(_Strict):
     device: str
     encoders: Annotated[dict[Annotated[str, Field(pattern=NAME)], EncoderSettings], Field(min_length=1)]
     versions: dict[str, str]
+    presence: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The values of the file."""
+        return self.model_dump(mode="json", exclude={"presence"} if self.presence is None else None)
+
+
+def presence_settings(presence: PresenceConfig) -> dict[str, Any] | None:
+    """What a cache keeps of a pipeline's `presence`: None where it is off."""
+    return None if presence.off else presence.model_dump(mode="json")
 
 
 def check_folder(folder: Path) -> None:
@@ -77,7 +92,7 @@ def write_or_check_settings(folder: Path, settings: CacheSettings) -> None:
         _check_same(read_settings(folder), settings, path)
         return
     try:
-        write_atomic(path, settings.model_dump_json(indent=1) + "\n")
+        write_atomic(path, json.dumps(settings.to_json(), indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise error_unwritable(path, error) from None
 
@@ -107,7 +122,7 @@ def read_settings(folder: Path) -> CacheSettings:
 
 
 def _check_same(stored: CacheSettings, settings: CacheSettings, path: Path) -> None:
-    flat_stored, flat_settings = flatten(stored.model_dump(mode="json")), flatten(settings.model_dump(mode="json"))
+    flat_stored, flat_settings = flatten(stored.to_json()), flatten(settings.to_json())
     # A release that changes the features raises `version` of the format; any other continues the cache.
     names = {*flat_stored, *flat_settings} - {"versions.affectgpt"}
     differing = sorted(key for key in names if flat_stored.get(key) != flat_settings.get(key))

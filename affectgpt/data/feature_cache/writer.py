@@ -44,6 +44,7 @@ from affectgpt.data.feature_cache.settings import (
     DType,
     EncoderSettings,
     check_folder,
+    presence_settings,
     write_or_check_settings,
 )
 from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
@@ -135,7 +136,10 @@ def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, devi
             key=encoder_key(plugin, options, weights),
         )
     versions = {name: version(name) for name in ("affectgpt", "torch", "transformers")}
-    return CacheSettings(dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions)
+    presence = presence_settings(encoders.plan.config.presence)
+    return CacheSettings(
+        dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions, presence=presence
+    )
 
 
 def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:

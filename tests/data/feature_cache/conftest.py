@@ -37,6 +37,7 @@ llm:
 prompt: {template: "{multi}{audio_tokens} {subtitle} {question}", question: "Why?", max_subtitle_tokens: 20}
 generation: {max_new_tokens: 8}
 training: {steps: 5, batch_size: 2, lr: 1.0e-2, checkpoint_every: null}
+presence: off
 """
 ANSWERS = ("happy", "angry", "upset", "bored", "tense", "proud", "calm", "eager")
 

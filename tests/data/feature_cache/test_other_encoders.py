@@ -61,6 +61,12 @@ def test_other_encoders_are_refused_and_the_options_named(cache: Path, plan: Pla
     assert [each.where for each in both] == ["encoders.audio", "encoders.face"]
 
 
+@pytest.mark.parametrize("other", ["{face: found}", "{face: always}", "{voice: net, threshold: 0.4}"])
+def test_another_presence_is_refused(cache: Path, plan: Plans, other: str) -> None:
+    (problem,) = refusal(cache, plan(f"presence={other}"))
+    assert problem.where == "presence" and problem.expected.startswith("off,") and "face: " in problem.found
+
+
 def test_an_encoder_that_is_not_there_is_named(
     encoded: Callable[..., Encoded], clips: Clips, plan: Plans, tmp_path: Path
 ) -> None:

@@ -1,0 +1,120 @@
+"""What is absent is absent for every encoder, whoever wrote it; the streams `frame` and `sound` are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from affectgpt.core.assembly import assemble
+from affectgpt.core.config import PresenceConfig
+from affectgpt.core.contracts import EncoderConfig
+from affectgpt.core.kinds import encoder
+from affectgpt.core.load_config import read_config
+from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.plan import make_plan
+from affectgpt.core.token_spec import TokenSpec
+from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
+from affectgpt.media.clip import Clip
+from affectgpt.registry.catalog import Catalog
+from affectgpt.registry.errors import ConfigError, MediaError
+
+Edited = Callable[..., Path]
+TONE = (0.3 * np.sin(np.arange(32000) * 0.1)).astype(np.float32)
+GREY = np.full((4, 40, 40, 3), 128, np.uint8)
+ON = ("presence: off", "presence: {face: found, voice: cues}")
+
+
+class LengthConfig(EncoderConfig):
+    """An encoder of somebody else, who knows nothing of presence."""
+
+    def infer(self) -> TokenSpec:
+        return TokenSpec(modality=self.input, dim=1, tokens=1)
+
+
+@encoder("length", config=LengthConfig)
+class Length(torch.nn.Module):
+    pretrained = False
+
+    def __init__(self, config: LengthConfig, output: TokenSpec) -> None:
+        super().__init__()
+        self.config = config
+
+    def prepare(self, clip: Clip) -> Prepared | None:
+        waveform = clip.waveform()
+        return None if waveform is None else Prepared(torch.tensor([[float(len(waveform))]]), torch.zeros(1))
+
+    def forward(self, batch: MediaBatch) -> Tokens:
+        return Tokens(batch.values, batch.mask, batch.times)
+
+
+def built(path: Path, catalog: Catalog, *changes: str) -> Pipeline:
+    return assemble(make_plan(read_config(path, catalog, changes)))
+
+
+def present(pipeline: Pipeline, clip: Clip) -> dict[str, bool]:
+    return {name: prepared is not None for name, prepared in pipeline.prepare(clip).items()}
+
+
+def test_a_face_and_a_voice_that_are_not_there_are_absent(edited: Edited, catalog: Catalog) -> None:
+    pipeline = built(edited(ON), catalog)
+    clip = Clip.from_arrays(frames=GREY, waveform=TONE, subtitle="words")
+    assert present(pipeline, clip) == {"audio": False, "face": False}
+    assert clip.notes == ["no speech: the voice is absent", "no face was found in 3 frames: the face is absent"]
+    pipeline.prepare_or_raise(clip)
+    with pytest.raises(MediaError, match="no speech: the voice is absent"):
+        pipeline.prepare_or_raise(Clip.from_arrays(frames=GREY, waveform=TONE))
+
+
+def test_presence_off_is_as_before(small: Path, catalog: Catalog) -> None:
+    clip = Clip.from_arrays(frames=GREY, waveform=TONE)
+    pipeline = built(small, catalog)
+    assert present(pipeline, clip) == {"audio": True, "face": True}
+    media = pipeline.prepare(clip)
+    for name, module in pipeline.encoders.items():
+        expected = module.prepare(Clip.from_arrays(frames=GREY, waveform=TONE))  # type: ignore[operator]
+        assert torch.equal(media[name].values, expected.values)  # type: ignore[union-attr]
+
+
+def test_frame_and_sound_are_read_whole(edited: Edited, catalog: Catalog) -> None:
+    changes = ("encoders.audio.input=sound", "encoders.face.input=frame")
+    pipeline = built(edited(ON), catalog, *changes)
+    clip = Clip.from_arrays(frames=GREY, waveform=TONE)
+    assert present(pipeline, clip) == {"audio": True, "face": True} and not clip.notes
+    assert pipeline.plan.encoders["audio"].output.modality == "sound"
+
+
+def test_an_encoder_that_knows_nothing_of_presence_gets_no_voice(edited: Edited, catalog: Catalog) -> None:
+    catalog.add(Length)
+    pipeline = built(edited(ON), catalog, "encoders.audio={plugin: length}")
+    assert present(pipeline, Clip.from_arrays(frames=GREY, waveform=TONE)) == {"audio": False, "face": False}
+
+
+@pytest.mark.parametrize("value", ["off", "'off'", "{face: always, voice: always}", "no"])
+def test_off_is_one_word(edited: Edited, catalog: Catalog, value: str) -> None:
+    config = read_config(edited(("presence: off", f"presence: {value}")), catalog)
+    assert config.presence.off and config.model_dump(mode="json")["presence"] == "off"
+
+
+def test_without_the_section_a_face_and_a_voice_are_looked_for(edited: Edited, catalog: Catalog) -> None:
+    config = read_config(edited(("presence: off\n", "")), catalog)
+    assert config.presence == PresenceConfig(face="found", voice="cues")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("on", "a mapping such as"),
+        ("{voice: loud}", "'cues', 'net' or 'always'"),
+        ("{faces: found}", "did you mean 'face'"),
+        ("{threshold: 0.4}", "no effect without"),
+        ("{voice: net, threshold: 1.5}", "less than 1"),
+    ],
+)
+def test_a_wrong_section_is_refused_with_its_line(edited: Edited, catalog: Catalog, value: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_config(edited(("presence: off", f"presence: {value}")), catalog)
+    assert words in str(error.value) and "small.yaml:16" in str(error.value)
