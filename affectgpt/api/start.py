@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +14,8 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import validate
 from affectgpt.core.overrides import mapping_source, read_source
 from affectgpt.core.plan import Plan, make_plan
+from affectgpt.core.saved.earlier_defaults import changes_to_go_on
+from affectgpt.core.yaml_source import Source
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError
 from affectgpt.registry.messages import short_repr
@@ -28,26 +31,39 @@ Start: TypeAlias = "ConfigLike | Pipeline"
 """A [ConfigLike][], the folder of a saved model, its name on the Hub, or a pipeline."""
 
 
-def plan_config(config: ConfigLike, changes: Sequence[str], catalog: Catalog) -> Plan:
-    """The plan of a config with `changes`. Raises ConfigError with every problem."""
+def plan_config(
+    config: ConfigLike, changes: Sequence[str], catalog: Catalog, former: Mapping[str, object] | None = None
+) -> Plan:
+    """The plan of a config with `changes`. Raises ConfigError with every problem.
+
+    `former` are the settings of a run that goes on: what is younger than it is as if it did not exist, unless the
+    config or `changes` name it.
+    """
     _check_changes(changes)
-    if isinstance(config, PipelineConfig):
-        source = mapping_source(config.model_dump(mode="json"), changes)
-    elif isinstance(config, Mapping):
-        source = mapping_source(config, changes)
-    elif isinstance(config, str | Path):
-        source = read_source(_find_file(str(config)), changes)
-    else:
-        raise ConfigError(
-            "this is not a pipeline's config",
-            where="config",
-            found=type(config).__name__,
-            expected="a YAML file, a bundled name, a mapping as in a YAML file, or a PipelineConfig",
-            hint="of a Plan or a Pipeline, pass its config"
-            if hasattr(config, "config") or hasattr(config, "plan")
-            else "",
+    source = _source(config, changes)
+    younger = changes_to_go_on(source.data, former) if former else []
+    if younger:
+        source = _source(config, [*changes, *younger])
+        warnings.warn(
+            f"the run was begun before these settings existed, and goes on with {', '.join(younger)}", stacklevel=2
         )
     return make_plan(validate(source, catalog))
+
+
+def _source(config: ConfigLike, changes: Sequence[str]) -> Source:
+    if isinstance(config, PipelineConfig):
+        return mapping_source(config.model_dump(mode="json"), changes)
+    if isinstance(config, Mapping):
+        return mapping_source(config, changes)
+    if isinstance(config, str | Path):
+        return read_source(_find_file(str(config)), changes)
+    raise ConfigError(
+        "this is not a pipeline's config",
+        where="config",
+        found=type(config).__name__,
+        expected="a YAML file, a bundled name, a mapping as in a YAML file, or a PipelineConfig",
+        hint="of a Plan or a Pipeline, pass its config" if hasattr(config, "config") or hasattr(config, "plan") else "",
+    )
 
 
 def _check_changes(changes: Sequence[str]) -> None:
@@ -113,8 +129,18 @@ def find_saved_model(start: Start) -> Path | None:
     return folder if os.path.isdir(folder) else None
 
 
-def starting_point(start: Start, changes: Sequence[str], catalog: Catalog, *, allow_pickle: bool) -> StartingPoint:
-    """The plan and the weights that a training starts from. Raises ConfigError and CheckpointError."""
+def starting_point(
+    start: Start,
+    changes: Sequence[str],
+    catalog: Catalog,
+    *,
+    allow_pickle: bool,
+    former: Mapping[str, object] | None = None,
+) -> StartingPoint:
+    """The plan and the weights that a training starts from; `former` are the settings of a run that goes on.
+
+    Raises ConfigError and CheckpointError.
+    """
     from affectgpt.core.pipeline import Pipeline
     from affectgpt.core.saved.initial import read_initial_model
     from affectgpt.training.starting_point import StartingPoint
@@ -127,7 +153,7 @@ def starting_point(start: Start, changes: Sequence[str], catalog: Catalog, *, al
         return StartingPoint(saved.plan, catalog, saved=saved)
     if isinstance(start, str | Path):
         _check_not_of_model(Path(start))
-    plan = plan_config(start, changes, catalog)
+    plan = plan_config(start, changes, catalog, former)
     if allow_pickle:
         raise ConfigError(
             "only a saved model needs a permission to read pickles",

@@ -92,11 +92,14 @@ def train(
         raise ConfigError("unknown way to decode", where="decode", found=repr(decode), expected="once or each-time")
     from affectgpt.api.start import starting_point
     from affectgpt.training.run import HELD_OUT, TRAINED, RunSettings, TrainingRun
+    from affectgpt.training.run_folder import RunFolder
 
-    point = starting_point(start, changes, catalog, allow_pickle=allow_pickle)
+    run = Path(f"{out}.run") if run is None and out is not None else run
+    former = RunFolder(run).settings() if resume and run is not None else None
+    point = starting_point(start, changes, catalog, allow_pickle=allow_pickle, former=former)
     settings = RunSettings(
         out=out,
-        run=Path(f"{out}.run") if run is None and out is not None else run,
+        run=run,
         resume=resume,
         features=features,
         decode=decode,

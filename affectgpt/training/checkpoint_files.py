@@ -103,6 +103,24 @@ def newest_checkpoint(folder: Path) -> tuple[CheckpointData | None, list[str]]:
     return None, notes
 
 
+def newest_facts(folder: Path) -> dict[str, Any]:
+    """The facts of the newest checkpoint of which they can be read, {} without one; its tensors are not read."""
+    try:
+        steps = sorted(_steps(folder), reverse=True)
+    except (OSError, CheckpointError):
+        # Reading the checkpoint itself tells of it.
+        return {}
+    return next((facts for step in steps if (facts := read_facts(folder / _name(step) / FACTS))), {})
+
+
+def read_facts(file: Path) -> dict[str, Any]:
+    """The plain values of a file of a run, {} when it is not there or cannot be read."""
+    try:
+        return _json(file, MAX_FACTS)
+    except (OSError, _Unusable):
+        return {}
+
+
 def has_complete(folder: Path) -> bool:
     """Whether a checkpoint here is marked complete, usable or not. Raises CheckpointError."""
     with _disk_errors("the folder of checkpoints", folder):

@@ -23,10 +23,10 @@ from affectgpt.core.saved.tensors import read_tensors
 from affectgpt.data.feature_cache.keys import tensors_digest
 from affectgpt.files.atomic import write_atomic
 from affectgpt.registry.errors import CheckpointError, RunError
+from affectgpt.training.run_folder import FINISHED
 from affectgpt.training.run_settings import INITIAL_WEIGHTS, check_same_settings, clips_digest, result_settings
 from affectgpt.training.targets import LabelledClip
 
-FINISHED = "finished.json"
 _MAX_BYTES = 64 * 2**20
 
 

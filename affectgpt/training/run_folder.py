@@ -9,9 +9,19 @@ trackers/        what TensorBoard writes
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from affectgpt.registry.errors import CheckpointError, ConfigError
-from affectgpt.training.checkpoint_files import CheckpointData, has_complete, newest_checkpoint
+from affectgpt.training.checkpoint_files import (
+    CheckpointData,
+    has_complete,
+    newest_checkpoint,
+    newest_facts,
+    read_facts,
+)
+
+FINISHED = "finished.json"
+"""Written when training has ended, before the model is saved."""
 
 
 class RunFolder:
@@ -30,6 +40,13 @@ class RunFolder:
                 where=str(self.path),
                 hint="continue it: resume=True; or choose another folder: run=",
             )
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that the run was begun with; {} where there is none, or no file of it can be read."""
+        for facts in (newest_facts(self.checkpoints), newest_facts(self.best), read_facts(self.path / FINISHED)):
+            if isinstance(facts.get("settings"), dict):
+                return dict(facts["settings"])
+        return {}
 
     def newest(self) -> tuple[CheckpointData | None, list[str]]:
         """The newest complete checkpoint, or None, and why newer ones were skipped.

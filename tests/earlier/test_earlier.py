@@ -59,7 +59,9 @@ def test_the_model_describes_the_same_texts(copy: Path) -> None:
 
 
 def test_the_stopped_run_is_resumed_to_the_same_losses(copy: Path) -> None:
-    result = api.train("small.yaml", "clips", OFF, out="again", run="run", resume=True, progress=False)
+    # The run was begun before settings whose default is another today; the pipeline file does not name them.
+    with pytest.warns(UserWarning, match=r"goes on with presence=\"off\""):
+        result = api.train("small.yaml", "clips", out="again", run="run", resume=True, progress=False)
     assert result.resumed == 60 and result.steps == 150
     expected = read_losses(copy / "finished")
     assert result.losses == pytest.approx(expected, rel=1e-4) and read_losses(copy / "run") == result.losses
@@ -69,7 +71,7 @@ def test_the_stopped_run_is_resumed_to_the_same_losses(copy: Path) -> None:
 
 def test_the_finished_run_is_recognised(copy: Path) -> None:
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    result = api.train("small.yaml", "clips", OFF, out="model", run="finished", resume=True, progress=False)
+    result = api.train("small.yaml", "clips", out="model", run="finished", resume=True, progress=False)
     assert result.finished_before and result.steps == 150 and result.losses == read_losses(copy / "finished")
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
     row = api.describe(result.pipeline, Path("clips/video/synth_train_00016.mp4"))
@@ -90,9 +92,9 @@ def test_the_features_train_a_model_without_encoding(copy: Path, monkeypatch: py
     assert result.losses[0] == pytest.approx(read_losses(copy / "finished")[0], rel=1e-4)
 
 
-def test_a_run_and_features_of_before_are_refused_without_their_presence(copy: Path) -> None:
+def test_a_run_and_features_of_before_do_not_go_on_with_another_presence(copy: Path) -> None:
     with pytest.raises(ConfigError, match='presence "off"'):
-        api.train("small.yaml", "clips", out="again", run="run", resume=True, progress=False)
+        api.train("small.yaml", "clips", "presence.face=found", out="again", run="run", resume=True, progress=False)
     with pytest.raises(ConfigError, match="another presence"):
         api.train("small.yaml", "clips", features="features", progress=False)
 

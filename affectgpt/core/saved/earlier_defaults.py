@@ -7,6 +7,7 @@ setting to a section or to the config of a built-in plugin adds it here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,36 @@ def without_earlier_options(kind: str, plugin: str, options: Mapping[str, Any]) 
 def without_earlier_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Flat settings (`"encoders.face.frames": 4`) without those that have the value from before they existed."""
     return {key: value for key, value in settings.items() if _earlier_value(key, settings) != value}
+
+
+def changes_to_go_on(data: Mapping[str, Any], former: Mapping[str, Any]) -> list[str]:
+    """Changes with which the pipeline file `data` means what it meant when a run with the settings `former` was begun.
+
+    A setting that neither the file nor the run names takes its value from before it existed. `former` is flat, as
+    `"encoders.face.frames": 4`.
+    """
+    changes = [
+        f"{path}={json.dumps(value)}"
+        for path, value in SETTINGS.items()
+        if _read(data, path) is _MISSING and not any(f"{key}.".startswith(f"{path}.") for key in former)
+    ]
+    nodes = {("llm", "llm"): data.get("llm")}
+    for section, kind in _KINDS.items():
+        section_nodes = data.get(section)
+        for name, node in section_nodes.items() if isinstance(section_nodes, dict) else ():
+            nodes[kind, f"{section}.{name}"] = node
+    for (kind, place), node in nodes.items():
+        plugin = node.get("plugin") if isinstance(node, dict) else None
+        for option, value in OPTIONS.get((kind, plugin), {}).items() if isinstance(plugin, str) else ():
+            if option not in node and f"{place}.plugin" in former and f"{place}.{option}" not in former:
+                changes.append(f"{place}.{option}={json.dumps(value)}")
+    return changes
+
+
+def _read(data: Any, path: str) -> Any:
+    for key in path.split("."):
+        data = data.get(key, _MISSING) if isinstance(data, Mapping) else _MISSING
+    return data
 
 
 def _earlier_value(key: str, settings: Mapping[str, Any]) -> Any:
