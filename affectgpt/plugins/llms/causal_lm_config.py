@@ -147,10 +147,19 @@ class CausalLMConfig(LLMConfig, defer_build=True):
 
     def notes(self) -> list[str]:
         decoder = self.decoder()
-        absent = self._absent_targets(decoder)
-        if not absent:
-            return []
-        return [f"llm.lora: {decoder.kind} has no layers {', '.join(absent)}; there are {join_names(decoder.targets)}"]
+        absent, limit = self._absent_targets(decoder), decoder.rotation_limit()
+        notes = (
+            [f"llm.lora: {decoder.kind} has no layers {', '.join(absent)}; there are {join_names(decoder.targets)}"]
+            if absent
+            else []
+        )
+        if limit is not None:
+            notes.append(
+                f"llm: a clip whose prompt and answer stay within {limit} tokens gets another text beside a longer one "
+                "(long RoPE turns a whole batch by its longest row): describe with batch_size 1 for texts that depend "
+                "on nothing else"
+            )
+        return notes
 
     def tokenizer_file(self) -> Path | None:
         """The `tokenizer.json` that is read; None where there is none on this machine, and for bytes."""

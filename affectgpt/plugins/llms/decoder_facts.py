@@ -42,6 +42,8 @@ _CODE = (
 _DTYPES = ("dtype", "torch_dtype")
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length", "max_sequence_length")
+# Kinds of rotary embedding that depend on the longest row of a batch.
+_ROTATIONS_BY_LENGTH = ("longrope", "su", "dynamic")
 # The width of the embeddings, where it is not that of the layers.
 _EMBEDDING_WIDTHS = ("word_embed_proj_dim",)
 _SIZES = (
@@ -299,6 +301,18 @@ class Decoder:
         """A size by the name that most classes give it; None where it has none, or is no number."""
         value = self.section.get(name)
         return value if _sizes(value) else None
+
+    def rotation_limit(self) -> int | None:
+        """Up to how many tokens a row is turned otherwise than a longer one; None where its length does not matter."""
+        rope = self.section.values.get("rope_parameters") or self.section.values.get("rope_scaling")
+        kind = (rope.get("rope_type") or rope.get("type")) if isinstance(rope, Mapping) else None
+        if kind not in _ROTATIONS_BY_LENGTH:
+            return None
+        stated = rope.get("original_max_position_embeddings") if isinstance(rope, Mapping) else None
+        for value in (stated, self.size("original_max_position_embeddings"), self.size("max_position_embeddings")):
+            if _sizes(value):
+                return value
+        return None
 
     def width(self) -> int:
         """The width of an embedding. Raises InterfaceError when the config states none."""

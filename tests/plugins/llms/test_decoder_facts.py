@@ -95,3 +95,29 @@ def test_adapters_go_where_there_are_layers() -> None:
     with pytest.raises(InterfaceError, match="has no layer 'nope'") as caught:
         config("q_proj", "nope").infer()
     assert caught.value.problems[0].path == ("lora", "targets", 1)
+
+
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+
+
+@pytest.mark.parametrize(
+    ("rope", "limit"),
+    [
+        ({**LONG, "original_max_position_embeddings": 32}, 32),
+        ({"type": "su"}, 256),
+        ({"rope_type": "dynamic", "factor": 2.0}, 256),
+        ({"rope_type": "default"}, None),
+        ({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 32}, None),
+        ({"rope_type": ["longrope"]}, None),
+        ([], None),
+    ],
+)
+def test_rotations_by_the_longest_row_are_noted(rope: Any, limit: int | None) -> None:
+    assert Decoder({**LLAMA, "max_position_embeddings": 256, "rope_parameters": rope}, "").rotation_limit() == limit
+
+
+def test_the_note_names_the_limit() -> None:
+    sizes = {**LLAMA, "model_type": "phi3", "pad_token_id": 0, "max_position_embeddings": 256}
+    rope = {**LONG, "original_max_position_embeddings": 32}
+    (note,) = CausalLMConfig(init="random", architecture={**sizes, "rope_parameters": rope}).notes()
+    assert "within 32 tokens" in note
