@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 RATE = 16000
-LEAST_PART, LONGEST_PIECE, MOST_SAMPLES = 2 * RATE, 6 * RATE, 60 * RATE
-"""Samples of sound that speech is looked for in: at least in one part, at most in one piece, at most in all."""
+LEAST_PART, LONGEST_PIECE = 2 * RATE, 6 * RATE
+"""Samples of sound that speech is looked for in: at least in one part, at most in one piece."""
 
 FaceRule = Literal["found", "always"]
 """`found`: a face that a detector finds. `always`: where none is found, the whole frame stands for it."""
@@ -55,7 +55,7 @@ def is_spoken(samples: np.ndarray, parts: Sequence[tuple[int, int]], rules: Pres
 def joined_parts(samples: int, parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The parts of a waveform to look at: each at least 2 s wide where there is as much, overlapping ones joined.
 
-    A part of more than 6 s is looked at piece by piece. Of more than 60 s in all, every n-th piece is looked at.
+    A part of more than 6 s is looked at piece by piece.
     """
     joined: list[list[int]] = []
     for start, end in sorted(parts):
@@ -73,6 +73,4 @@ def joined_parts(samples: int, parts: Sequence[tuple[int, int]]) -> list[tuple[i
         count = max(1, -(-(end - start) // LONGEST_PIECE))
         bounds = [start + (end - start) * index // count for index in range(count + 1)]
         pieces += list(pairwise(bounds))
-    total = sum(end - start for start, end in pieces)
-    step = max(1, -(-total // MOST_SAMPLES))
-    return pieces[step // 2 :: step]
+    return pieces

@@ -79,8 +79,9 @@ _RANGES = {
 }
 
 # Two logistic regressions on the cues and their squares, in the order of _RANGES: lively speech and monotonous speech.
-# Fitted on 76 recorded and synthesised utterances, clean and in noise, 320 voices of `affectgpt.synthetic`, and some 2,600
-# drawn sounds of 20 kinds (noise, tones, vibrato, tremolo, chords, sawtooth, hum, sweeps, sirens, melodies, drums).
+# Fitted on 76 recorded and synthesised utterances, clean and in noise, 320 voices of `affectgpt.synthetic`, and some
+# 2,600 drawn sounds of 20 kinds: noise, tones, vibrato, tremolo, chords, sawtooth, hum, sweeps, sirens, melodies, drums
+# and others.
 _LIVELY = (
     3.1,
     (0.1, 0.9, 10.1, 6.0, 10.1, 8.0, -12.8, -0.7, -3.4, 3.9, 1.3, -2.9, 5.5, -4.1),

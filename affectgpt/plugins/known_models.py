@@ -129,7 +129,16 @@ def _read(file: Path) -> dict[str, Any]:
             found=type(values).__name__,
             expected="a JSON object",
         )
-    # Names of classes in files beside it: no code of a model folder runs.
+    _drop_code(values, file)
+    return values
+
+
+def _drop_code(values: Any, file: Path) -> None:
+    """Remove names of classes in files beside `file` at any depth; raise InterfaceError for what asks for a loader."""
+    for value in values if isinstance(values, list) else values.values() if isinstance(values, dict) else ():
+        _drop_code(value, file)
+    if not isinstance(values, dict):
+        return
     values.pop("auto_map", None)
     for key in _LOADERS:
         value = values.get(key)
@@ -141,7 +150,6 @@ def _read(file: Path) -> dict[str, Any]:
                 expected="weights as safetensors, and no code from elsewhere",
                 hint="use the model's unquantised folder" if key == "quantization_config" else f"remove {key}",
             )
-    return values
 
 
 def _expected(name: str) -> str:

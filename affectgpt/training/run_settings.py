@@ -41,7 +41,7 @@ def resume_settings(
     `fixed` is a digest of frozen weights that no model folder holds, `initial_weights` one of a saved model's.
     """
     settings = {
-        **result_settings(config, processes),
+        **result_settings(config),
         "training clips": clips_digest(clips),
         "held-out clips": clips_digest(held_out),
         "processes": processes,
@@ -53,12 +53,9 @@ def resume_settings(
     return plain
 
 
-def result_settings(config: PipelineConfig, processes: int = 1) -> dict[str, Any]:
+def result_settings(config: PipelineConfig) -> dict[str, Any]:
     """The config values that change a run's result, by name, as plain JSON values."""
     settings = flatten(config.model_dump(mode="json"))
-    if processes * config.training.gradient_accumulation == 1:
-        # Of one batch, both kinds are the same mean.
-        del settings["training.step_loss"]
     if isinstance(tokenizer := settings.get("llm.tokenizer"), str) and Path(tokenizer).is_dir():
         # By content: the tokenizer folder of a saved model moves with the model.
         settings["llm.tokenizer"] = _files_digest(Path(tokenizer))
@@ -79,8 +76,8 @@ def _files_digest(folder: Path) -> str:
 
 def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError that names the settings that differ from those of the checkpoint."""
-    earlier = without_earlier_settings(earlier if isinstance(earlier, dict) else {})
-    current = without_earlier_settings(current)
+    earlier = without_earlier_settings(_without_idle(earlier if isinstance(earlier, dict) else {}))
+    current = without_earlier_settings(_without_idle(current))
     differing = sorted(key for key in {*earlier, *current} if earlier.get(key) != current.get(key))
     # Frozen weights follow from other settings, as random ones do from the seed.
     differing = [key for key in differing if key != _FROZEN] or differing
@@ -96,13 +93,20 @@ def check_same_settings(earlier: Any, current: Mapping[str, Any], where: str) ->
         )
 
 
+def _without_idle(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without one that has no effect beside the others: of one batch, both kinds of mean are the same."""
+    micro_batches = [settings.get("training.gradient_accumulation"), settings.get("processes", 1)]
+    idle = {"training.step_loss"} if micro_batches == [1, 1] else set()
+    return {key: value for key, value in settings.items() if key not in idle}
+
+
 def _format_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
     texts = []
     for key in keys:
         section = key.partition(".")[0]
         # A section that did not exist yet is told by its one value from before.
         earlier = key not in settings and section in SETTINGS
-        name, value = (section, SETTINGS[section]) if earlier else (key, settings.get(key))
+        name, value = (section, SETTINGS[section]) if earlier else (key, settings.get(key, SETTINGS.get(key)))
         texts.append(f"{name} {json.dumps(value)}"[:80])
     return ", ".join(list(dict.fromkeys(texts))[:12])
 

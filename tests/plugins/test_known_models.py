@@ -169,5 +169,14 @@ def test_a_folder_that_asks_for_another_loader_is_refused_by_name(key: str, valu
     )
     with pytest.raises(InterfaceError, match=key):
         model_config(str(tmp_path))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2", "auto_map": {"AutoModel": "x.Y"}}))
-    assert model_config(str(tmp_path)) == {"model_type": "qwen2"}
+    inner = {"auto_map": {"AutoModel": "x.Y"}, "vision_config": {"parts": [{key: value}]}}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3", **inner}))
+    with pytest.raises(InterfaceError, match=key):
+        model_config(str(tmp_path))
+
+
+def test_names_of_classes_beside_a_folder_are_not_read(tmp_path: Path) -> None:
+    names = {"auto_map": {"AutoModel": "x.Y"}}
+    values = {"model_type": "gemma3", **names, "vision_config": {"depth": 1, "parts": [names], **names}}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert model_config(str(tmp_path)) == {"model_type": "gemma3", "vision_config": {"depth": 1, "parts": [{}]}}

@@ -76,8 +76,9 @@ def changes_to_go_on(data: Mapping[str, Any], former: Mapping[str, Any]) -> list
         for name, node in section_nodes.items() if isinstance(section_nodes, dict) else ():
             nodes[kind, f"{section}.{name}"] = node
     for (kind, place), node in nodes.items():
-        plugin = node.get("plugin") if isinstance(node, dict) else None
-        for option, value in OPTIONS.get((kind, plugin), {}).items() if isinstance(plugin, str) else ():
+        if not isinstance(node, dict) or not isinstance(node.get("plugin"), str):
+            continue
+        for option, value in OPTIONS.get((kind, node["plugin"]), {}).items():
             if option not in node and f"{place}.plugin" in former and f"{place}.{option}" not in former:
                 changes.append(f"{place}.{option}={json.dumps(value)}")
     return changes

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from transformers import dynamic_module_utils
 from transformers.utils import logging
 
 from affectgpt.plugins.hub_reach import check_hub
@@ -34,12 +35,27 @@ def silence_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def without_remote_code() -> Iterator[None]:
+    """Refuse code of a model in place of a question on standard input.
+
+    `trust_remote_code=False` reaches the outermost class only: one that builds another of its parts asks by itself.
+    """
+    seconds = dynamic_module_utils.TIME_OUT_REMOTE_CODE
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+    try:
+        yield
+    finally:
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = seconds
+
+
 def build_random(model_class: Any, config: Any, dtype: str) -> nn.Module:
     """The architecture of `config` with random weights, which `torch.manual_seed` determines."""
-    if hasattr(model_class, "from_config"):
-        model: nn.Module = model_class.from_config(config, trust_remote_code=False)
-    else:
-        model = model_class(config)
+    with without_remote_code():
+        if hasattr(model_class, "from_config"):
+            model: nn.Module = model_class.from_config(config, trust_remote_code=False)
+        else:
+            model = model_class(config)
     return model.to(getattr(torch, dtype)).eval()
 
 
@@ -62,7 +78,7 @@ def load_pretrained(
     else:
         check_hub(name)
     try:
-        with silence_transformers():
+        with silence_transformers(), without_remote_code():
             model, report = model_class.from_pretrained(
                 str(folder or name),
                 config=config,

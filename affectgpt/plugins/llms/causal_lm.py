@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.final_answer import is_reasoning_token
 from affectgpt.core.token_spec import TokenSpec
-from affectgpt.plugins.encoders.loading import silence_transformers
+from affectgpt.plugins.encoders.loading import silence_transformers, without_remote_code
 from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import find_model
 from affectgpt.plugins.llms.causal_generation import beam_search, decode_steps
@@ -216,7 +216,8 @@ def _random(config: CausalLMConfig, vocabulary: int) -> Any:
     kind = values.pop("model_type")
     try:
         architecture = AutoConfig.for_model(kind, **values)
-        return family.from_config(architecture, dtype=getattr(torch, config.dtype), trust_remote_code=False)
+        with without_remote_code():
+            return family.from_config(architecture, dtype=getattr(torch, config.dtype), trust_remote_code=False)
     except Exception as error:
         raise InterfaceError(
             "the architecture cannot be built",
@@ -237,7 +238,7 @@ def _pretrained(config: CausalLMConfig) -> Any:
         check_hub(name)
     fewer = {} if config.layers is None else {"num_hidden_layers": config.layers}
     try:
-        with silence_transformers():
+        with silence_transformers(), without_remote_code():
             model, report = family.from_pretrained(
                 name,
                 dtype=getattr(torch, config.dtype),

@@ -6,6 +6,7 @@ The file is made from the installed transformers by `make facts`; [make_decoder_
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -40,6 +41,8 @@ _CODE = (
     "code_revision",
 )
 _DTYPES = ("dtype", "torch_dtype")
+MOST_LAYERS = 4096
+"""transformers lists the layers of a config one by one, before anything is built of it."""
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length", "max_sequence_length")
 # Kinds of rotary embedding that depend on the longest row of a batch.
@@ -101,7 +104,7 @@ def check_architecture(values: Mapping[str, Any]) -> None:
 
     Keys must be those that the config class of `model_type` reads: transformers takes any other key without a word.
     """
-    problems = list(_problems(values, ()))
+    problems = [*_code_problems(values, ()), *_problems(values, ())]
     if problems:
         raise InterfaceError.from_problems([_at("architecture", problem) for problem in problems])
 
@@ -114,7 +117,6 @@ def _problems(values: Mapping[str, Any], path: tuple[str, ...], kind: str | None
     """The problems of one section; `kind` is the model type that a section has where it states none."""
     kind = values.get("model_type", kind)
     entry = _facts()["decoders"].get(kind) if isinstance(kind, str) else None
-    yield from _code_problems(values, path)
     if entry is None or (not path and "keys" not in entry):
         if not _installed(kind):
             yield _unknown_type(kind, path)
@@ -138,8 +140,15 @@ def _problems(values: Mapping[str, Any], path: tuple[str, ...], kind: str | None
         yield from _size_problems(_Section(values, entry), path)
 
 
-def _code_problems(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Problem]:
-    for key, value in values.items():
+def _code_problems(values: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Keys that reach a loader, at any depth: a class may build each of its parts from a section of its own."""
+    if isinstance(values, list | tuple):
+        for index, value in enumerate(values):
+            if any(isinstance(part, int) for part in path) and _sizes(value) and value > MOST_LAYERS:
+                # GPT-Neo: [[[global, local], 12]] is twelve times these two.
+                yield _beyond((*path, index), value)
+            yield from _code_problems(value, (*path, index))
+    for key, value in values.items() if isinstance(values, Mapping) else ():
         if key in _CODE:
             yield Problem(
                 f"{key!r} names code, or something to load",
@@ -152,6 +161,20 @@ def _code_problems(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator
             yield Problem(
                 f"{key!r} is an option of the node", path=(*path, key), hint=f"write dtype: {value} beside architecture"
             )
+        elif _is_layer_count(key) and _sizes(value) and value > MOST_LAYERS:
+            yield _beyond((*path, key), value)
+        else:
+            yield from _code_problems(value, (*path, key))
+
+
+def _beyond(path: tuple[str | int, ...], value: int) -> Problem:
+    return Problem(
+        "these are more layers than can be built", path=path, found=f"{value:,}", expected=f"at most {MOST_LAYERS:,}"
+    )
+
+
+def _is_layer_count(key: Any) -> bool:
+    return isinstance(key, str) and re.search(r"(^|_)(layers?|depth)$", key) is not None
 
 
 def _unknown_type(kind: Any, path: tuple[str, ...]) -> Problem:

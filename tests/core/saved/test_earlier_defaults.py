@@ -103,3 +103,17 @@ def test_every_option_that_version_0_1_0_did_not_have_is_in_the_table(catalog: C
         # An option without a value is not written.
         younger = {name for name, field in fields.items() if name not in node and field.default is not None}
         assert younger <= set(earlier_defaults.OPTIONS.get((kind, node["plugin"]), {})), node["plugin"]
+
+
+def test_a_run_of_today_goes_on_as_it_is() -> None:
+    from affectgpt.bundled import bundled_config
+    from affectgpt.core.load_config import read_config
+    from affectgpt.core.overrides import read_source
+
+    for overrides in ([], ["training.gradient_accumulation=2"], ["presence=off"]):
+        former = result_settings(read_config(bundled_config("tiny"), discover(), overrides))
+        source = read_source(bundled_config("tiny"))
+        assert earlier_defaults.changes_to_go_on(source.data, former) == []
+        del former["training.step_loss"]
+        assert earlier_defaults.changes_to_go_on(source.data, former) == ['training.step_loss="micro-batches"']
+        assert earlier_defaults.changes_to_go_on({**source.data, "training": {"step_loss": "tokens"}}, former) == []

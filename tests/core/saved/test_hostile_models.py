@@ -74,7 +74,11 @@ def code_in_architecture(model: Path, code: Path, chance: random.Random) -> str:
     def change(values: dict[str, Any]) -> None:
         architecture = values["llm"]["architecture"]
         architecture["model_type"] = kind
-        target = architecture.setdefault("text_config", {}) if kind == "gemma3" else architecture
+        section = chance.choice(["text_config", "vision_config"])
+        target = architecture.setdefault(section, {}) if kind == "gemma3" else architecture
+        if section == "vision_config" and kind == "gemma3":
+            # A class outside the mapping of models, whose code transformers would ask for.
+            target["model_type"] = "align_text_model"
         target[key] = value
 
     change_config(model, change)
@@ -82,7 +86,7 @@ def code_in_architecture(model: Path, code: Path, chance: random.Random) -> str:
 
 
 def size(model: Path, code: Path, chance: random.Random) -> str:
-    key, factor = chance.choice(SIZES), chance.choice([16, 256, 4096])
+    key, factor = chance.choice(SIZES), chance.choice([16, 256, 4096, 10**8])
 
     def change(values: dict[str, Any]) -> None:
         values["llm"]["architecture"][key] *= factor

@@ -121,3 +121,42 @@ def test_the_note_names_the_limit() -> None:
     rope = {**LONG, "original_max_position_embeddings": 32}
     (note,) = CausalLMConfig(init="random", architecture={**sizes, "rope_parameters": rope}).notes()
     assert "within 32 tokens" in note
+
+
+CODE = {"auto_map": {"AutoModel": "x--y.Z"}}
+QUANTIZED = {"quantization_config": {"quant_method": "awq"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"model_type": "gemma3", "vision_config": {"model_type": "align_text_model", **CODE}}, ("vision_config",)),
+        ({"model_type": "gemma3", "vision_config": QUANTIZED}, ("vision_config",)),
+        ({"model_type": "musicgen", "text_encoder": CODE}, ("text_encoder",)),
+        ({**LLAMA, "rope_parameters": CODE}, ("rope_parameters",)),
+        ({"model_type": "mpt", "attn_config": CODE}, ("attn_config",)),
+        ({**LLAMA, "layer_types": ["full_attention", [CODE]]}, ("layer_types", 1, 0)),
+    ],
+)
+def test_code_is_refused_at_any_depth(values: dict[str, Any], path: tuple[str | int, ...]) -> None:
+    with pytest.raises(InterfaceError) as caught:
+        CausalLMConfig(init="random", architecture=values).infer()
+    problems = [problem for problem in caught.value.problems if "names code" in problem.what]
+    assert [problem.path[1:-1] for problem in problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({**LLAMA, "num_hidden_layers": 100_000_000}, ("num_hidden_layers",)),
+        ({"model_type": "gpt2", "n_layer": 5000}, ("n_layer",)),
+        ({"model_type": "gemma3", "text_config": {"num_hidden_layers": 10**7}}, ("text_config", "num_hidden_layers")),
+        ({"model_type": "gpt_neo", "attention_types": [[["global"], 3 * 10**8]]}, ("attention_types", 0, 1)),
+    ],
+)
+def test_layers_without_end_are_refused_before_anything_is_built(
+    values: dict[str, Any], path: tuple[str | int, ...]
+) -> None:
+    with pytest.raises(InterfaceError) as caught:
+        CausalLMConfig(init="random", architecture=values).infer()
+    assert ("architecture", *path) in [problem.path for problem in caught.value.problems if "layers" in problem.what]
