@@ -293,7 +293,6 @@ def test_a_loss_that_is_no_number_names_step_clips_and_rate(workspace: Any, run:
     settings = (
         "training.steps=5",
         "training.lr=1.0e+30",
-        "training.rates={}",
         "training.min_lr=1.0e+30",
         "training.max_grad_norm=null",
     )

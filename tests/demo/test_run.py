@@ -53,6 +53,9 @@ class NoiseClip:
         images = [rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(count)]
         return SimpleNamespace(images=images, times=np.arange(count, dtype=np.float32))
 
+    def present(self, **rules: object) -> NoiseClip:
+        return self
+
 
 @pytest.fixture
 def samples(catalog: Catalog) -> dict[str, list[Sample]]:
