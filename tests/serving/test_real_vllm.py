@@ -125,4 +125,4 @@ def test_the_texts_are_those_of_describe(
     texts = [row.text for row in run]
     expected = [row.text for row in ag.load(folder).describe(clips)]
     assert texts == expected
-    assert len(texts) == CLIPS and len(set(texts)) > CLIPS // 2 and all(texts)
+    assert len(texts) == CLIPS and len(set(texts)) >= 5 and all(texts)

@@ -35,7 +35,7 @@ CODE_KEYS = (
     "use_kernels",
     "base_model_name_or_path",
 )
-SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings")
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
 Stop = Callable[[int], AbstractContextManager[None]]
 
 
