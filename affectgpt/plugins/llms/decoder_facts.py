@@ -6,7 +6,6 @@ The file is made from the installed transformers by `make facts`; [make_decoder_
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -14,35 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from affectgpt.plugins.llms.refused_keys import CODE, DTYPES, refused_keys
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, short_repr
 
 # Stated by a config.json about itself: nothing is built from it.
 _ABOUT_THE_FILE = ("model_type", "architectures", "transformers_version")
-_CODE = (
-    "auto_map",
-    "custom_pipelines",
-    "trust_remote_code",
-    "quantization_config",
-    "attn_implementation",
-    "_attn_implementation",
-    "_attn_implementation_internal",
-    "attn_implementation_internal",
-    "experts_implementation",
-    "_experts_implementation",
-    "_experts_implementation_internal",
-    "name_or_path",
-    "_name_or_path",
-    "base_model_name_or_path",
-    "adapter_config",
-    "use_kernels",
-    "kernel_config",
-    "_commit_hash",
-    "code_revision",
-)
-_DTYPES = ("dtype", "torch_dtype")
-MOST_LAYERS = 4096
-"""transformers lists the layers of a config one by one, before anything is built of it."""
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx", "seq_length", "max_sequence_length")
 # Kinds of rotary embedding that depend on the longest row of a batch.
@@ -104,7 +80,7 @@ def check_architecture(values: Mapping[str, Any]) -> None:
 
     Keys must be those that the config class of `model_type` reads: transformers takes any other key without a word.
     """
-    problems = [*_code_problems(values, ()), *_problems(values, ())]
+    problems = [*refused_keys(values), *_problems(values, ())]
     if problems:
         raise InterfaceError.from_problems([_at("architecture", problem) for problem in problems])
 
@@ -123,7 +99,7 @@ def _problems(values: Mapping[str, Any], path: tuple[str, ...], kind: str | None
         return
     names = {*entry["keys"], *entry.get("names", {}), *_ABOUT_THE_FILE}
     for key, value in values.items():
-        if key in _CODE or key in _DTYPES:
+        if key in CODE or key in DTYPES:
             continue
         if key not in names:
             yield Problem(
@@ -138,43 +114,6 @@ def _problems(values: Mapping[str, Any], path: tuple[str, ...], kind: str | None
             yield from _value_problems(kind, entry, key, value, path)
     if "hidden_size" in {*entry["keys"], *entry.get("names", {})}:
         yield from _size_problems(_Section(values, entry), path)
-
-
-def _code_problems(values: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:
-    """Keys that reach a loader, at any depth: a class may build each of its parts from a section of its own."""
-    if isinstance(values, list | tuple):
-        for index, value in enumerate(values):
-            if any(isinstance(part, int) for part in path) and _sizes(value) and value > MOST_LAYERS:
-                # GPT-Neo: [[[global, local], 12]] is twelve times these two.
-                yield _beyond((*path, index), value)
-            yield from _code_problems(value, (*path, index))
-    for key, value in values.items() if isinstance(values, Mapping) else ():
-        if key in _CODE:
-            yield Problem(
-                f"{key!r} names code, or something to load",
-                path=(*path, key),
-                found=short_repr(value),
-                expected="sizes only",
-                hint="remove it: an architecture runs no code of its own",
-            )
-        elif key in _DTYPES:
-            yield Problem(
-                f"{key!r} is an option of the node", path=(*path, key), hint=f"write dtype: {value} beside architecture"
-            )
-        elif _is_layer_count(key) and _sizes(value) and value > MOST_LAYERS:
-            yield _beyond((*path, key), value)
-        else:
-            yield from _code_problems(value, (*path, key))
-
-
-def _beyond(path: tuple[str | int, ...], value: int) -> Problem:
-    return Problem(
-        "these are more layers than can be built", path=path, found=f"{value:,}", expected=f"at most {MOST_LAYERS:,}"
-    )
-
-
-def _is_layer_count(key: Any) -> bool:
-    return isinstance(key, str) and re.search(r"(^|_)(layers?|depth)$", key) is not None
 
 
 def _unknown_type(kind: Any, path: tuple[str, ...]) -> Problem:
