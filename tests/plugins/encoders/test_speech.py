@@ -17,6 +17,16 @@ from affectgpt.plugins.encoders.speech import Speech
 from affectgpt.plugins.encoders.speech_config import SpeechConfig
 from affectgpt.registry.errors import CheckpointError, InterfaceError
 
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+
 
 def build(model: Path, **options: Any) -> Speech:
     config = SpeechConfig(input="audio", model=str(model), **options)
@@ -142,16 +152,7 @@ def test_weight_norm_of_older_checkpoints_is_read(hubert: Path, tmp_path: Path, 
 @pytest.mark.parametrize("family", ["hubert", "wavlm", "wav2vec2", "data2vec-audio"])
 @pytest.mark.parametrize("stable", [False, True])
 def test_the_last_hidden_state_is_the_output_of_the_model(family: str, stable: bool, noise: Callable[..., Any]) -> None:
-    sizes = {
-        "hidden_size": 16,
-        "intermediate_size": 24,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "conv_dim": [8] * 7,
-        "num_conv_pos_embeddings": 4,
-        "num_conv_pos_embedding_groups": 2,
-    }
-    architecture = {**sizes, "model_type": family, "do_stable_layer_norm": stable}
+    architecture = {**SIZES, "model_type": family, "do_stable_layer_norm": stable}
     config = SpeechConfig(input="audio", init="random", architecture=architecture, layers=1, clips=2)
     encoder = Speech(config, config.infer())
     batch = stack([encoder.prepare(noise(0, pictures=0, seconds=3))])
@@ -161,15 +162,6 @@ def test_the_last_hidden_state_is_the_output_of_the_model(family: str, stable: b
         torch.testing.assert_close(encoder(batch).values[0], expected)
 
 
-SIZES = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "conv_dim": [8] * 7,
-    "num_conv_pos_embeddings": 4,
-    "num_conv_pos_embedding_groups": 2,
-}
 # HuBERT base takes a norm over the whole window, WavLM large over each frame: silence beside a sound changes both.
 NORMS = {
     "hubert": {"feat_extract_norm": "group"},
