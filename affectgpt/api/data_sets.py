@@ -35,6 +35,7 @@ def synth(
     seed: int = 0,
     split: Literal["train", "test"] | None = None,
     layout: Literal["mer2025", "unibench"] = "mer2025",
+    without: Sequence[str] = (),
     workers: int = 0,
     progress: Progress = None,
 ) -> Path:
@@ -42,8 +43,9 @@ def synth(
 
     `layout="mer2025"` writes `clips` of them as a training set of MER2025; `layout="unibench"` writes miniatures of the
     nine test sets of MER-UniBench, each with `clips` clips of the split "test". The same `seed` gives the same clips;
-    the splits "train" (None: this one) and "test" share no face and no voice. An earlier set of synthetic clips in
-    `folder` is replaced. Returns the folder.
+    the splits "train" (None: this one) and "test" share no face and no voice. `without=("face",)` leaves the faces
+    out of a training set's clips, and its descriptions say nothing of a face; so with "sound", "speech" (a room is
+    heard) and "subtitle". An earlier set of synthetic clips in `folder` is replaced. Returns the folder.
 
     Raises ConfigError for impossible values, DataError when `folder` holds anything else, RunError when a worker dies
     or the disk refuses.
@@ -58,6 +60,10 @@ def synth(
                     found="train",
                     expected="test",
                     hint="leave it out",
+                )
+            if without:
+                raise ConfigError(
+                    "the test sets of MER-UniBench are made of whole clips", where="without", hint="leave it out"
                 )
             from affectgpt.synthetic.unibench import write_unibench
 
@@ -79,6 +85,7 @@ def synth(
             clips=clips,
             seed=seed,
             split=name,
+            without=without,
             workers=workers,
             progress=lambda done, total: on_progress(f"writing {name} clips", done, total),
         )

@@ -28,12 +28,29 @@ def command(
         Literal["train", "test"] | None,
         typer.Option("--split", help="Train and test never share a face, a voice or a stream.", show_default="train"),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="PART",
+            help="What all clips and their descriptions lack: face, sound, speech or subtitle. May be repeated.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, max=256, help="Processes.")] = 2,
 ) -> None:
     """Write clips with drawn faces and synthesised voices whose combination is the emotion."""
     count = clips or (8 if layout == "unibench" else 320)
     with progress_bars() as progress:
-        api.synth(folder, clips=count, seed=seed, split=split, layout=layout, workers=workers, progress=progress)
+        api.synth(
+            folder,
+            clips=count,
+            seed=seed,
+            split=split,
+            layout=layout,
+            without=without or (),
+            workers=workers,
+            progress=progress,
+        )
     if layout == "unibench":
         typer.echo(f"{TEST_SETS} test sets of {count} clips in {folder}")
     else:

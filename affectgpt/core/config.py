@@ -223,7 +223,10 @@ class TrainingConfig(Section):
     precision: Literal["no", "bf16", "fp16"] = "no"
     target: Literal["description", "labels", "mixed"] = "description"
     modality_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="chance that a clip is trained on without one of its modalities or words"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="chance that a clip is trained on without one of its modalities or words; its answer stays",
     )
     checkpoint_every: int | None = Field(default=500, ge=1, description="steps between two checkpoints; null: none")
     keep_checkpoints: int = Field(default=2, ge=1, description="how many of the newest are kept")

@@ -2,23 +2,37 @@
 
 `tokenizer` learns `configs/tiny-tokenizer` from the texts of the synthetic clips and the prompt of `configs/tiny.yaml`.
 `model` writes clips, trains `configs/tiny.yaml` on them and saves it, in float16, as the model inside the package.
+It is trained on clips that lack something, too, with answers that say nothing of what is not there.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from affectgpt.bundled import TINY, bundled_config
 from affectgpt.core.load_config import read_config
 from affectgpt.core.plan import make_plan
+from affectgpt.data.samples import Sample
 from affectgpt.demo.run import read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
+from affectgpt.synthetic.clip import plan_clip
+from affectgpt.synthetic.difficulty import Difficulty
+from affectgpt.synthetic.script import Part
 from affectgpt.synthetic.tokenizer import learn_tokenizer, script_texts
 
-TRAIN, TEST, SEED, STEPS, DROPOUT = 960, 128, 0, 2500, 0.2
+TRAIN, TEST, SEED, STEPS = 960, 128, 0, 4000
+_LEFT: tuple[tuple[Part, ...], ...] = (
+    ("face",),
+    ("sound",),
+    ("subtitle",),
+    ("face", "sound"),
+    ("face", "subtitle"),
+    ("sound", "subtitle"),
+)
 
 
 def make_tokenizer() -> None:
@@ -33,7 +47,7 @@ def make_tokenizer() -> None:
 
 
 def make_model() -> None:
-    """Train the bundled model, longer than in the demonstration and with modality dropout."""
+    """Train the bundled model, longer than in the demonstration and on clips that lack something, too."""
 
     def print_progress(what: str, count: int, total: int | None) -> None:
         if count in (1, total) or count % 100 == 0:
@@ -43,11 +57,30 @@ def make_model() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_clips(Path(folder), train=TRAIN, test=TEST, seed=SEED, workers=2, progress=print_progress)
         samples = read_clips(Path(folder), variant_plan("full model", catalog, SEED), catalog, 2, print_progress)
-        longer = [f"training.steps={STEPS}", f"training.modality_dropout={DROPOUT}"]
+        samples["train"] = [*samples["train"] * 2, *_lacking_something(samples["train"])]
+        longer = [f"training.steps={STEPS}"]
         (row,) = run_variants(
             [("full model", SEED)], samples, workers=1, overrides=longer, save_first=TINY, progress=print_progress
         )
     print(f"{row.score.exact:.1%} of {row.score.clips} held-out clips right, saved in {TINY}")
+
+
+def _lacking_something(samples: list[Sample]) -> list[Sample]:
+    """Each sample without a part of it, and with the description of a clip that lacks it."""
+    lacking = []
+    for index, sample in enumerate(samples):
+        without = _LEFT[index % len(_LEFT)]
+        plan = plan_clip(SEED, "train", int(sample.name.rpartition("_")[2]), Difficulty(), without)
+        absent = {"face": "face" in without, "audio": "sound" in without}
+        lacking.append(
+            replace(
+                sample,
+                media={name: None if absent[name] else prepared for name, prepared in sample.media.items()},
+                subtitle="" if "subtitle" in without else sample.subtitle,
+                description=plan.description,
+            )
+        )
+    return lacking
 
 
 if __name__ == "__main__":

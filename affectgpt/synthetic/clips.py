@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from affectgpt.registry.errors import ConfigError, Problem, join_names
@@ -10,6 +10,7 @@ from affectgpt.synthetic.clip import plan_clip, write_clip
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.folder import check_replaceable, replace_folder, write_tables
 from affectgpt.synthetic.identity import SPLIT_CODE, Split
+from affectgpt.synthetic.script import PARTS, Part
 from affectgpt.workers.pool import run_tasks
 
 MAX_CLIPS = 1_000_000
@@ -23,13 +24,15 @@ def write_clips(
     seed: int,
     split: Split = "train",
     difficulty: Difficulty = _DEFAULT,
+    without: Collection[str] = (),
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write `clips` clips into the folder `out`, replacing an earlier set of synthetic clips there.
 
     A clip is decided by (`seed`, `split`, its index) alone: more clips or other `workers` leave it as it is. The two
-    splits share no identity and no random stream, whatever their seeds. `out` appears at once when all is written
+    splits share no identity and no random stream, whatever their seeds. All clips lack what they are `without`, and
+    their descriptions say nothing of it. `out` appears at once when all is written
     (see [folder.replace_folder][]). `progress(done, total)` is called after each clip. With `workers` above 1, a script
     that calls this needs the usual `if __name__ == "__main__":` guard; with 0 or 1 all is done in this process.
 
@@ -37,12 +40,14 @@ def write_clips(
     dies or the disk refuses.
     """
     check_arguments(clips, seed, split, workers)
+    parts = _parts(without)
     check_replaceable(Path(out).resolve())
-    plans = [plan_clip(seed, split, index, difficulty) for index in range(clips)]
+    plans = [plan_clip(seed, split, index, difficulty, parts) for index in range(clips)]
     with replace_folder(Path(out)) as folder:
         (folder / "video").mkdir()
         tasks = [
-            (folder / "video" / f"{plan.name}.mp4", seed, split, index, difficulty) for index, plan in enumerate(plans)
+            (folder / "video" / f"{plan.name}.mp4", seed, split, index, difficulty, parts)
+            for index, plan in enumerate(plans)
         ]
         with run_tasks(write_clip, tasks, min(workers, clips)) as names:
             for count, _ in enumerate(names, 1):
@@ -72,3 +77,19 @@ def check_arguments(clips: int, seed: int, split: str, workers: int, *, most: in
         problems.append(Problem("unknown split", "split", repr(split), join_names(SPLIT_CODE)))
     if problems:
         raise ConfigError.from_problems(problems)
+
+
+def _parts(without: Collection[str]) -> frozenset[Part]:
+    parts = frozenset(part for part in PARTS if part in without)
+    if isinstance(without, str) or len(parts) < len(set(without)):
+        raise ConfigError(
+            "a clip has no such part", where="without", found=repr(without), expected=f"some of {join_names(PARTS)}"
+        )
+    if {"face", "subtitle"} <= parts and {"sound", "speech"} & parts:
+        raise ConfigError(
+            "nothing of the clips would be left",
+            where="without",
+            found=join_names(without),
+            hint="keep the face, the speech or the subtitle",
+        )
+    return parts

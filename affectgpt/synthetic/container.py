@@ -31,10 +31,10 @@ _FORMATS = {
 
 
 def write_media(
-    path: Path, frames: Iterable[Image], *, frame_rate: float, waveform: NDArray[np.float32], sample_rate: int
+    path: Path, frames: Iterable[Image], *, frame_rate: float, waveform: NDArray[np.float32] | None, sample_rate: int
 ) -> None:
     """Encode RGB `frames` (`[H, W, 3]` uint8, even sides) and mono `waveform [N]`: H.264 and AAC into an .mp4 file,
-    MPEG-4 and uncompressed sound into an .avi file.
+    MPEG-4 and uncompressed sound into an .avi file. Without a waveform there is no sound track.
 
     One encoder thread: at this size more threads cost more than they gain, and the bytes do not depend on them.
     """
@@ -43,11 +43,12 @@ def write_media(
     with av.open(str(path), "w", format=path.suffix[1:]) as container:
         video = container.add_stream(form.video, rate=rate, options=form.video_options)
         video.pix_fmt, video.thread_count = "yuv420p", 1
-        audio = container.add_stream(form.audio, rate=sample_rate, layout="mono", options=form.audio_options)
-        audio.thread_count = 1
-        samples = waveform if form.samples == "fltp" else pcm16(waveform)
-        sound = av.AudioFrame.from_ndarray(samples[None], format=form.samples, layout="mono")
-        sound.sample_rate, sound.pts, sound.time_base = sample_rate, 0, Fraction(1, sample_rate)
+        if waveform is not None:
+            audio = container.add_stream(form.audio, rate=sample_rate, layout="mono", options=form.audio_options)
+            audio.thread_count = 1
+            samples = waveform if form.samples == "fltp" else pcm16(waveform)
+            sound = av.AudioFrame.from_ndarray(samples[None], format=form.samples, layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = sample_rate, 0, Fraction(1, sample_rate)
         for index, image in enumerate(frames):
             if index == 0:
                 video.height, video.width = image.shape[:2]
@@ -55,8 +56,9 @@ def write_media(
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(video.encode(frame))
         container.mux(video.encode())
-        container.mux(audio.encode(sound))
-        container.mux(audio.encode())
+        if waveform is not None:
+            container.mux(audio.encode(sound))
+            container.mux(audio.encode())
 
 
 def write_wav(path: Path, waveform: NDArray[np.float32], sample_rate: int) -> None:

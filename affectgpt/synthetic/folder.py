@@ -130,7 +130,7 @@ def write_tables(folder: Path, plans: Sequence[ClipPlan], *, seed: int, split: S
     and the drawn levels). It is for analysis; no reader of labels looks at it.
     """
     subtitles = [(plan.name, *plan.subtitle) for plan in plans]
-    labels = [(plan.name, f"[{', '.join(plan.combination.labels)}]") for plan in plans]
+    labels = [(plan.name, f"[{', '.join(plan.labels)}]") for plan in plans]
     descriptions = [(plan.name, plan.description) for plan in plans]
     write_csv(folder / SUBTITLE_FILE, ("name", "english", "chinese"), subtitles)
     write_csv(folder / LABEL_FILE, ("name", "openset"), labels)
@@ -154,6 +154,7 @@ def _facts(plan: ClipPlan, split: Split) -> dict[str, object]:
         "identity": f"{split}-{plan.identity:03d}",
         "seconds": plan.seconds,
         **{name: round(getattr(plan, name), 3) for name in levels},
+        **({"without": sorted(plan.without)} if plan.without else {}),
     }
 
 

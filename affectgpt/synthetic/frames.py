@@ -22,7 +22,7 @@ _FACE_HALF_HEIGHT = 0.38
 
 def render_frames(
     rng: np.random.Generator,
-    identity: Identity,
+    identity: Identity | None,
     face: Face,
     *,
     seconds: float,
@@ -30,14 +30,15 @@ def render_frames(
     lips: NDArray[np.floating],
     noise: float,
 ) -> Iterator[Image]:
-    """The frames of one clip, `[SIZE, SIZE, 3]` uint8 RGB each.
+    """The frames of one clip, `[SIZE, SIZE, 3]` uint8 RGB each; without an `identity`, of the empty room.
 
     `cue` is how far the face is from neutral to `face` at each moment; `lips [frames]` how far speech opens the
     mouth; `noise` the standard deviation of the camera's noise in grey levels.
     """
     times = np.arange(len(lips)) / FRAME_RATE
     light = (float(rng.uniform(-1, 1)), float(rng.uniform(0, 1)))
-    portrait = Portrait(identity, turn=float(rng.uniform(-1, 1)), light=light)
+    turn = float(rng.uniform(-1, 1))
+    portrait = Portrait(identity, turn=turn, light=light) if identity is not None else None
     backdrop = _background(rng)
     tint = rng.uniform(0.78, 1.08) * (1 + rng.uniform(-0.05, 0.05, 3))
     scale = rng.uniform(0.85, 1.06) * (1 + sway(rng, 0.02)(times))
@@ -48,20 +49,16 @@ def render_frames(
     gaze = rng.uniform(-0.1, 0.3) + sway(rng, 0.2)(times)
     grain = _grain(rng, noise)
     for index in range(len(times)):
-        expression = at_moment(
-            identity,
-            face,
-            float(strength[index]),
-            speech=float(lips[index]),
-            blink=float(shut[index]),
-            gaze=gaze[index],
-        )
-        placement = _placement(scale[index], angle[index], dx[index], dy[index])
-        picture = cv2.warpAffine(portrait.draw(expression), placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
-        cover = cv2.warpAffine(portrait.alpha, placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)[..., None] / np.float32(
-            255
-        )
-        scene = (picture * cover + backdrop * (1 - cover)) * tint.astype(np.float32)
+        scene = backdrop
+        if identity is not None and portrait is not None:
+            speech, blink = float(lips[index]), float(shut[index])
+            moved = at_moment(identity, face, float(strength[index]), speech=speech, blink=blink, gaze=gaze[index])
+            placement = _placement(scale[index], angle[index], dx[index], dy[index])
+            picture = cv2.warpAffine(portrait.draw(moved), placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
+            cover = cv2.warpAffine(portrait.alpha, placement, (SIZE, SIZE), flags=cv2.INTER_LINEAR)
+            share = cover[..., None] / np.float32(255)
+            scene = picture * share + backdrop * (1 - share)
+        scene = scene * tint.astype(np.float32)
         row, column = rng.integers(0, SIZE, 2)
         scene = scene + grain[row : row + SIZE, column : column + SIZE] * rng.choice((-1, 1))
         yield np.clip(scene, 0, 255).astype(np.uint8)

@@ -1,7 +1,8 @@
 """What the synthetic clips say and mean: 4 faces x 4 voices = 16 emotions, their labels and sentences. No numpy.
 
 Each face goes with each voice, so neither alone tells the emotion: a reader of one of them is right one time
-in four at best. Subtitles are drawn from [SUBTITLES][] without regard to the emotion.
+in four at best. Subtitles are drawn from [SUBTITLES][] without regard to the emotion. A clip may lack some of it
+([Part][]); its description then speaks of the rest only, and names as possible what the rest leaves open.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from affectgpt.core.final_answer import final_answer
 
 Face = Literal["smile", "scowl", "surprise", "sad"]
 Voice = Literal["bright", "harsh", "trembling", "flat"]
+Part = Literal["face", "sound", "speech", "subtitle"]
+"""What a clip can lack. Without `speech` there is a room to hear, without `sound` no sound track."""
 
 FACES: tuple[Face, ...] = ("smile", "scowl", "surprise", "sad")
 VOICES: tuple[Voice, ...] = ("bright", "harsh", "trembling", "flat")
+PARTS: tuple[Part, ...] = ("face", "sound", "speech", "subtitle")
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,51 @@ _PATTERNS: tuple[str, ...] = (
     "The voice is {voice} and the face has {noun}. Both cues suggest someone {adjective}.",
 )
 PATTERNS = len(_PATTERNS)
+_FACE_ALONE: tuple[str, ...] = (
+    "The person {verb}. They may be {adjectives}.",
+    "The face shows {noun}. This person may be {adjectives}.",
+    "The face has {noun}. It could be someone {adjectives}.",
+)
+_VOICE_ALONE: tuple[str, ...] = (
+    "The voice is {voice}. They may be {adjectives}.",
+    "The voice sounds {voice}. This person may be {adjectives}.",
+    "The voice is {voice}. It could be someone {adjectives}.",
+)
+_WORDS_ALONE: tuple[str, ...] = (
+    "The words do not tell how the person feels.",
+    "What is said fits any emotion.",
+    "These words could be said in any mood.",
+)
+UNCLEAR = "unclear"
+"""Stands in the label list of a clip whose emotion cannot be told."""
 
 
-def describe_combination(combination: Combination, pattern: int) -> str:
+def describe_combination(combination: Combination, pattern: int, *, face: bool = True, voice: bool = True) -> str:
     """The description of a clip: sentence pattern number `pattern` (0 to `PATTERNS` - 1), then the label list.
 
-    It ends with `Emotion: ` and the labels joined by ", " and a full stop; [emotions_in][] reads them back.
+    Of a clip without `face` or `voice` it tells nothing of them: it says which emotions are possible, and the list is
+    [UNCLEAR][]. The list is `Emotion: `, the labels joined by ", " and a full stop; [emotions_in][] reads them back.
     """
     verb, noun = _FACE_CLAUSES[combination.face]
-    sentence = _PATTERNS[pattern].format(
-        verb=verb, noun=noun, voice=_VOICE_CLAUSES[combination.voice], adjective=combination.adjective
-    )
-    return f"{sentence} Emotion: {', '.join(combination.labels)}."
+    words = {"verb": verb, "noun": noun, "voice": _VOICE_CLAUSES[combination.voice]}
+    if face and voice:
+        sentence = _PATTERNS[pattern].format(**words, adjective=combination.adjective)
+    elif face or voice:
+        possible = [
+            other.adjective
+            for other in COMBINATIONS
+            if (other.face == combination.face if face else other.voice == combination.voice)
+        ]
+        adjectives = f"{', '.join(possible[:-1])} or {possible[-1]}"
+        sentence = (_FACE_ALONE if face else _VOICE_ALONE)[pattern].format(**words, adjectives=adjectives)
+    else:
+        sentence = _WORDS_ALONE[pattern]
+    return f"{sentence} Emotion: {', '.join(labels_of(combination, face=face, voice=voice))}."
+
+
+def labels_of(combination: Combination, *, face: bool = True, voice: bool = True) -> tuple[str, ...]:
+    """The labels of a clip, or [UNCLEAR][] where a part is missing that would tell the emotion."""
+    return combination.labels if face and voice else (UNCLEAR,)
 
 
 _LABEL_LIST = re.compile(r"\bEmotion:([^.\n]*)", re.IGNORECASE)

@@ -13,7 +13,15 @@ END = "<|im_end|>"
 
 def script_texts(prompts: Iterable[str]) -> list[str]:
     """Every description and English subtitle once, and the words of `prompts` often enough to become whole tokens."""
-    described = [describe_combination(each, pattern) for each in COMBINATIONS for pattern in range(PATTERNS)]
+    described = sorted(
+        {
+            describe_combination(combination, pattern, face=face, voice=voice)
+            for combination in COMBINATIONS
+            for pattern in range(PATTERNS)
+            for face in (True, False)
+            for voice in (True, False)
+        }
+    )
     return [*described, *(english for english, _ in SUBTITLES), *(list(prompts) * len(described))]
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from affectgpt.synthetic.identity import Identity
 from affectgpt.synthetic.motion import Course
+from affectgpt.synthetic.room import room_noise
 from affectgpt.synthetic.script import Voice
 
 SAMPLE_RATE = 16_000
@@ -52,10 +53,10 @@ class VoiceStyle:
 
 
 MANNERS: dict[Voice, VoiceStyle] = {
-    "bright": VoiceStyle(1.48, 0.27, 0.010, 0.03, 1.00, 4.2, formants=1.12, press=0.25, dull=0.1),
-    "harsh": VoiceStyle(0.96, 0.10, 0.055, 0.22, 1.35, 3.7, press=0.9, rough=0.45, dull=0.0),
+    "bright": VoiceStyle(1.42, 0.25, 0.010, 0.03, 1.00, 4.2, formants=1.08, press=0.25, dull=0.1),
+    "harsh": VoiceStyle(0.96, 0.14, 0.055, 0.22, 1.35, 3.7, press=0.9, rough=0.45, dull=0.0),
     "trembling": VoiceStyle(
-        1.24, 0.07, 0.014, 0.26, 0.55, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35
+        1.24, 0.11, 0.014, 0.22, 0.60, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35
     ),
     "flat": VoiceStyle(0.80, 0.012, 0.004, 0.01, 0.75, 2.8, press=0.1, dull=0.6),
 }
@@ -64,6 +65,10 @@ _VOWELS = np.array(
     [(730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410), (490, 1350, 1690)]
 )
 """First three formants in Hz of six vowels (Peterson and Barney, J. Acoust. Soc. Am. 24, 1952, adult men)."""
+_LOCI = (720.0, 1800.0)
+"""Where the second formant comes from after a labial and an alveolar consonant, in Hz (Delattre, Liberman and Cooper,
+J. Acoust. Soc. Am. 27, 1955)."""
+_RINGING = 800
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def synthesize(
     spoken *= float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
     frames = len(spoken) // (SAMPLE_RATE // LOUDNESS_RATE)
     loudness = np.sqrt(np.mean(np.square(spoken[: frames * 160].reshape(frames, 160)), axis=1))
-    noise = _room_noise(rng, count) * _rms(spoken[active]) * 10 ** (-snr_db / 20)
+    noise = room_noise(rng, count) * _rms(spoken[active]) * 10 ** (-snr_db / 20)
     return Speech(np.tanh(spoken + noise).astype(np.float32), loudness)
 
 
@@ -159,27 +164,47 @@ def _articulate(
     manner: dict[str, Array],
     syllables: list[_Syllable],
 ) -> Array:
-    """The source through one vowel's formants per syllable, each begun by a short hiss."""
+    """The source through moving formants: a syllable is a hiss, a glide into a vowel, half a glide out of it."""
     spoken = np.zeros(len(voiced))
     overlap = int(0.03 * SAMPLE_RATE)
     for syllable in syllables:
         start, stop = max(0, syllable.start - overlap), min(len(voiced), syllable.start + syllable.length)
         length = stop - start
         middle = (start + stop) // 2
-        vowel = _VOWELS[rng.integers(len(_VOWELS))] * identity.tract * float(manner["formants"][middle])
-        attack, release = min(length // 3, 640), min(length // 2, 1280)
-        envelope = np.ones(length)
-        envelope[:attack] = 0.5 - 0.5 * np.cos(np.pi * np.arange(attack) / attack)
-        envelope[length - release :] = 0.5 + 0.5 * np.cos(np.pi * np.arange(release) / release)
-        source = (voiced[start:stop] + airy[start:stop]) * envelope * syllable.level
-        size = 1 << (length + 1200).bit_length()
-        spectrum = np.fft.rfft(source, size) * _tract(vowel, float(manner["dull"][middle]), size)
-        tail = min(length + 800, len(voiced) - start)
-        spoken[start : start + tail] += np.fft.irfft(spectrum, size)[:tail]
-        hiss = min(int(rng.uniform(0.02, 0.07) * SAMPLE_RATE), length)
-        burst = np.diff(rng.standard_normal(hiss + 1)) * np.hanning(hiss)
-        spoken[start : start + hiss] += float(rng.uniform(0, 0.6)) * burst
+        scale, dull = identity.tract * float(manner["formants"][middle]), float(manner["dull"][middle])
+        vowel, following = _VOWELS[rng.integers(len(_VOWELS), size=2)] * scale
+        consonant = np.array([rng.uniform(250, 400), rng.choice(_LOCI), rng.uniform(2200, 2700)]) * scale
+        source = (voiced[start:stop] + airy[start:stop]) * _envelope(length) * syllable.level
+        shapes = ((consonant + vowel) / 2, vowel, (vowel + following) / 2)
+        tail = min(length + _RINGING, len(voiced) - start)
+        for share, formants in zip(_glide(length), shapes, strict=True):
+            spoken[start : start + tail] += _resound(source * share, formants, dull)[:tail]
+        hiss = min(int(rng.uniform(0.04, 0.09) * SAMPLE_RATE), length)
+        burst = np.diff(rng.standard_normal(hiss + 2), 2) * np.hanning(hiss)
+        begin = max(0, start - hiss // 2)
+        spoken[begin : begin + hiss] += float(rng.uniform(0.1, 0.5)) * burst
     return spoken
+
+
+def _envelope(length: int) -> Array:
+    attack, release = min(length // 3, 640), min(length // 2, 1280)
+    envelope = np.ones(length)
+    envelope[:attack] = 0.5 - 0.5 * np.cos(np.pi * np.arange(attack) / attack)
+    envelope[length - release :] = 0.5 + 0.5 * np.cos(np.pi * np.arange(release) / release)
+    return envelope
+
+
+def _glide(length: int) -> tuple[Array, Array, Array]:
+    """The shares of consonant, vowel and following vowel at each sample of a syllable; they sum to 1."""
+    moments = np.arange(length)
+    consonant = np.clip(1 - moments / min(int(0.07 * SAMPLE_RATE), max(length // 3, 1)), 0, 1)
+    following = np.clip((moments / max(length, 1) - 0.45) / 0.45, 0, 1) * (1 - consonant)
+    return consonant, 1 - consonant - following, following
+
+
+def _resound(source: Array, formants: Array, dull: float) -> Array:
+    size = 1 << (len(source) + 1200).bit_length()
+    return np.fft.irfft(np.fft.rfft(source, size) * _tract(formants, dull, size), size)
 
 
 def _tract(formants: Array, dull: float, size: int) -> NDArray[np.complex128]:
@@ -191,11 +216,3 @@ def _tract(formants: Array, dull: float, size: int) -> NDArray[np.complex128]:
         poles = 1 - 2 * radius * np.cos(angle) * turn + radius**2 * turn**2
         response = response * (1 - 2 * radius * np.cos(angle) + radius**2) / poles
     return response
-
-
-def _room_noise(rng: np.random.Generator, count: int) -> Array:
-    """Noise of unit level whose spectrum falls with 0 to 6 dB an octave, `[count]`."""
-    spectrum = np.fft.rfft(rng.standard_normal(count))
-    bins = np.maximum(np.arange(len(spectrum)), count * 40 / SAMPLE_RATE)
-    noise = np.fft.irfft(spectrum * bins ** -rng.uniform(0.0, 1.0), count)
-    return noise / _rms(noise)

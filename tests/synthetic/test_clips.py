@@ -19,7 +19,7 @@ from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.synthetic.clip import plan_clip, write_clip
 from affectgpt.synthetic.clips import write_clips
 from affectgpt.synthetic.difficulty import Difficulty
-from affectgpt.synthetic.script import COMBINATIONS, emotions_in
+from affectgpt.synthetic.script import COMBINATIONS, Part, emotions_in
 
 CLIPS, SEED = 32, 7
 SHORT = Difficulty(seconds=(1.0, 1.2))
@@ -184,3 +184,34 @@ def test_an_unwritable_place_is_an_error_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         write_clips(tmp_path / "file" / "clips", clips=1, seed=1)
+
+
+@pytest.mark.parametrize("without", [("face",), ("sound",), ("speech",), ("subtitle",), ("face", "speech")])
+def test_what_clips_are_written_without_is_not_in_them(tmp_path: Path, without: tuple[Part, ...]) -> None:
+    write_clips(tmp_path / "clips", clips=2, seed=3, without=without, difficulty=SHORT, workers=1)
+    for index, example in enumerate(read_mer2025(tmp_path / "clips")):
+        clip = example.open()
+        present = clip.present(face="found", voice="cues")
+        assert (present.faces(3) is not None) == ("face" not in without)
+        assert (clip.waveform() is None) == ("sound" in without)
+        assert (present.waveform() is None) == bool({"sound", "speech"} & set(without))
+        assert bool(example.subtitle) == ("subtitle" not in without)
+        plan = plan_clip(3, "train", index, SHORT, without)
+        assert (example.description, example.labels) == (plan.description, plan.labels)
+        whole = plan_clip(3, "train", index, SHORT)
+        assert (plan.combination, plan.seconds, plan.pattern) == (whole.combination, whole.seconds, whole.pattern)
+
+
+@pytest.mark.parametrize(
+    ("without", "what"),
+    [
+        (("voice",), "no such part"),
+        ("face", "no such part"),
+        (("face", "speech", "subtitle"), "nothing of the clips would be left"),
+        (("subtitle", "sound", "face"), "nothing of the clips would be left"),
+    ],
+)
+def test_parts_that_clips_cannot_lack_are_refused(tmp_path: Path, without: tuple[str, ...], what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        write_clips(tmp_path / "clips", clips=1, seed=3, without=without)
+    assert not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from affectgpt.synthetic.script import (
     FACES,
     PATTERNS,
     SUBTITLES,
+    UNCLEAR,
     VOICES,
     Combination,
     describe_combination,
@@ -38,6 +39,24 @@ def test_description_is_short_and_its_labels_read_back(combination: Combination,
     assert text.endswith(f"Emotion: {', '.join(combination.labels)}.")
     assert emotions_in(text) == list(combination.labels)
     assert 15 <= len(text.split()) <= 30
+
+
+@pytest.mark.parametrize(("face", "voice"), [(True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("pattern", range(PATTERNS))
+def test_what_is_absent_changes_no_word_of_a_description(pattern: int, face: bool, voice: bool) -> None:
+    texts: dict[tuple[str, ...], set[str]] = {}
+    for combination in COMBINATIONS:
+        text = describe_combination(combination, pattern, face=face, voice=voice)
+        present = (combination.face,) * face + (combination.voice,) * voice
+        texts.setdefault(present, set()).add(text)
+        assert emotions_in(text) == [UNCLEAR]
+        assert ("face" in text or "person" in text) if face else "face" not in text
+        assert ("voice" in text) == voice
+        if face or voice:
+            assert combination.adjective in text
+            assert re.search(r"\b(may|could) be\b", text)
+    assert all(len(same) == 1 for same in texts.values())
+    assert len(texts) == (4 if face or voice else 1)
 
 
 def test_descriptions_use_few_words_and_are_distinct() -> None:
