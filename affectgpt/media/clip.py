@@ -235,10 +235,11 @@ class Clip:
         if it is louder; a file that does not say which channel is which gives a note. So do channels that cancel.
 
         Sample 0 is the clip's start, and every sample is where its stamp says: a sound that begins later than the
-        picture is preceded by silence, and gaps above 0.05 s are silent. Where stamps go back, what was heard already
-        is left out; by more than 1 s, the sound goes on instead, for the clock is then a new one. Stamps that neither
-        the next one nor the clip's length confirms do not count. All with a note. Damaged packets are skipped with a
-        note. Samples that are not finite become 0, samples beyond full scale are cut; both with a note.
+        picture is preceded by silence (a note from 0.5 s on), and gaps above 0.05 s are silent. Where stamps go back,
+        what was heard already is left out; by more than 1 s, the sound goes on instead, for the clock is then a new
+        one. Stamps that neither the next one nor the clip's length confirms do not count. All with a note. Damaged
+        packets are skipped with a note. Samples that are not finite become 0, samples beyond full scale are cut; both
+        with a note.
 
         `resampling: sinc` takes torchaudio's windowed sinc (of its default width) instead of libav's filter.
 

@@ -14,6 +14,7 @@ from typing import Any
 from affectgpt.media.edit_list import Pause, read_pauses
 from affectgpt.media.limits import Limits
 from affectgpt.media.packets import read_packets
+from affectgpt.media.stated_size import missing_bytes
 from affectgpt.registry.errors import MediaError
 
 SECOND = 1_000_000
@@ -148,6 +149,8 @@ def read_header(path: Path, limits: Limits) -> Header:
             )
         if short:
             notes.append(f"the file ends early: {measured:.1f} s of {promised:.1f} s are there")
+        elif missing := missing_bytes(path):
+            notes.append(f"the file ends early: {missing:,} of {missing + container.size:,} bytes are missing")
         return Header(
             start=start,
             duration=measured,

@@ -69,7 +69,9 @@ def sample_frames(path: Path, header: Header, limits: Limits, count: int, spread
         notes.append(f"the picture is damaged: {pluralize(len(track.damaged), 'packet')} could not be read")
     if guessed:
         notes.append(f"the picture is damaged: parts of {pluralize(guessed, 'frame')} of {len(images)} are a guess")
-    end = float(reader.end - origin)
+    begin, end = float(reader.begin - origin), float(reader.end - origin)
+    if begin > 0.5:
+        notes.append(f"the picture begins at {begin:.1f} s of {header.duration:.1f} s")
     if header.duration - end > 0.5:
         notes.append(f"the picture ends at {end:.1f} s of {header.duration:.1f} s")
     return SampledFrames([images[stamp].image for stamp in images], [float(stamp - origin) for stamp in images], notes)
@@ -82,6 +84,7 @@ class _Reader:
     header: Header
     limits: Limits
     track: Track
+    begin: Fraction = Fraction(0)
     end: Fraction = Fraction(0)
 
     def by_packets(self, count: int, spread: Spread) -> dict[Fraction, _DecodedFrame]:
@@ -95,7 +98,7 @@ class _Reader:
             if not stamps:
                 break
             length = frames_duration(stamps, self.track.lengths[stamps[-1]])
-            self._set_end(stamps[0] * tick, length * tick)
+            self._set_span(stamps[0] * tick, length * tick)
             selected = [stamps[i] for i in sample_indices(stamps, length, count, spread)]
             images |= self._decode([stamp for stamp in selected if stamp not in images])
             if not self.track.complete:
@@ -129,7 +132,7 @@ class _Reader:
         if not stamps:
             return {}
         length = frames_duration(stamps, step if None in frame_stamps else 0)
-        self._set_end(stamps[0], length)
+        self._set_span(stamps[0], length)
         stamp_of_ordinal = {ordinals[stamps[i]]: stamps[i] for i in sample_indices(stamps, length, count, spread)}
         images: dict[Fraction, _DecodedFrame] = {}
         with open_container(self.path, self.limits) as container:
@@ -141,8 +144,8 @@ class _Reader:
                     break
         return dict(sorted(images.items()))
 
-    def _set_end(self, first: Fraction, length: Fraction) -> None:
-        self.end = first + length
+    def _set_span(self, first: Fraction, length: Fraction) -> None:
+        self.begin, self.end = first, first + length
         check_seconds(self.path, float(self.end - max(first, self.header.start)), self.limits)
 
     def _decode(self, stamps: list[int]) -> dict[int, _DecodedFrame]:

@@ -89,6 +89,8 @@ class _Timeline:
     surplus: int = 0
     shift: float = 0.0
     overlap: float = 0.0
+    begin: float = 0.0
+    silence: float = 0.0
     restarts: int = 0
     doubtful: int = 0
 
@@ -114,6 +116,10 @@ class _Timeline:
 
     def move(self, step: float) -> None:
         """Place what follows `step` seconds later, or earlier: what was heard already is then left out."""
+        if self.clock is None:
+            self.begin = step
+        else:
+            self.silence += max(0.0, step)
         self.advance(step)
         self.overlap += max(0.0, -step)
         missing = round((self.clock or 0.0) * self.rate) - self.count
@@ -138,6 +144,10 @@ class _Timeline:
     def notes(self) -> list[str]:
         """What a reader should know."""
         notes = []
+        if self.begin > 0.5:
+            notes.append(f"the sound begins at {self.begin:.1f} s of {self.duration:.1f} s")
+        if self.silence:
+            notes.append(f"the sound has gaps: {self.silence:.2f} s are silent")
         if self.overlap:
             notes.append(f"the stamps of the sound overlap: {self.overlap:.2f} s were left out")
         if self.restarts:
