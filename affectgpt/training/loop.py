@@ -5,6 +5,7 @@ All random numbers depend on the seed, the step and the micro-batch only, never 
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.saved.model import untrained_tensors
 from affectgpt.data.feature_cache.keys import tensors_digest
@@ -23,7 +25,13 @@ from affectgpt.registry.errors import ConfigError, DataError, RunError
 from affectgpt.training.accelerator import make_accelerator, prepare, unwrap
 from affectgpt.training.batch_order import BatchOrder, split
 from affectgpt.training.checkpoints import Checkpoints
-from affectgpt.training.micro_batches import MicroBatchDataset, Samples, load_micro_batches, worker_death_as_error
+from affectgpt.training.micro_batches import (
+    MicroBatchDataset,
+    Samples,
+    draw_answers,
+    load_micro_batches,
+    worker_death_as_error,
+)
 from affectgpt.training.parameter_groups import parameter_groups
 from affectgpt.training.recorder import Recorder
 from affectgpt.training.run_folder import RunFolder
@@ -67,6 +75,10 @@ class _TrainingData:
 
     def name(self, index: int) -> str:
         return _texts(self.samples)[index].name
+
+    def answers(self, indices: Sequence[int], config: PipelineConfig, seed: int) -> list[str]:
+        texts = [_texts(self.samples)[index] for index in indices]
+        return [answer for answer, _ in draw_answers(texts, config, random.Random(seed))]
 
     def held_out_name(self, index: int) -> str:
         return _texts(self.held_out_samples)[index].name
@@ -147,7 +159,9 @@ def train(
             order,
             batches,
             clips.name,
-            pipeline.count_answer_tokens,
+            lambda step, number: pipeline.count_answer_tokens(
+                clips.answers(order.clips(step, number), config, order.seed_at(step, number))
+            ),
         )
         held_out = None
         if clips.held_out:

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 from torch.utils.data import DataLoader, Dataset
 
 from affectgpt.core.batch import Batch, collate
+from affectgpt.core.config import PipelineConfig
 from affectgpt.core.plan import Plan
 from affectgpt.data.samples import BrokenClip, Sample
 from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunError
 from affectgpt.training.modality_dropout import ModalityDropout
-from affectgpt.training.targets import answer_and_question
+from affectgpt.training.targets import LabelledClip, answer_and_question
 from affectgpt.workers.main_guard import check_main_guard
 from affectgpt.workers.parent import START_METHOD, exit_with_parent
 
@@ -67,18 +68,24 @@ class MicroBatchDataset(Dataset[Any]):
             return error
 
     def _build(self, request: BatchRequest) -> MicroBatch | BrokenClip:
-        draw = random.Random(request.seed)
         chosen: list[Sample] = []
-        answers: list[tuple[str, str]] = []
         for index in request.clips:
             sample = self.samples[index]
             if isinstance(sample, BrokenClip):
                 return sample
-            config = self.plan.config
-            answers.append(answer_and_question(sample, config.training.target, config.prompt, draw))
-            chosen.append(self.dropout.apply(sample, draw))
+            chosen.append(sample)
+        draw = random.Random(request.seed)
+        answers = draw_answers(chosen, self.plan.config, draw)
+        chosen = [self.dropout.apply(sample, draw) for sample in chosen]
         batch = collate([sample.media for sample in chosen], [sample.subtitle for sample in chosen])
         return MicroBatch(batch, [answer for answer, _ in answers], [question for _, question in answers])
+
+
+def draw_answers(clips: Iterable[LabelledClip], config: PipelineConfig, draw: random.Random) -> list[tuple[str, str]]:
+    """The answers of a micro-batch's `clips`, with their questions. They are drawn before all else, from `draw` as the
+    request's seed makes it: so their texts are known without the clips' media.
+    """
+    return [answer_and_question(clip, config.training.target, config.prompt, draw) for clip in clips]
 
 
 def load_micro_batches(

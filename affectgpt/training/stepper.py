@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -49,9 +49,9 @@ class Stepper:
         order: BatchOrder,
         batches: Iterator[MicroBatch],
         name: Callable[[int], str],
-        count_tokens: Callable[[Sequence[str]], int],
+        count_tokens: Callable[[int, int], int],
     ) -> None:
-        """`name` is that of a clip by its index, `count_tokens` that of [Pipeline.count_answer_tokens][]."""
+        """`name` is that of a clip by its index, `count_tokens` the answer tokens of a step's micro-batch."""
         self.accelerator, self.model, self.optimizer, self.config = accelerator, model, optimizer, config
         self.order, self.batches, self.name, self.count_tokens = order, batches, name, count_tokens
 
@@ -90,11 +90,11 @@ class Stepper:
         """The losses of this process's micro-batches. With `step_loss: tokens` the step's loss is their sum."""
         first, processes = self.accelerator.process_index, self.accelerator.num_processes
         numbers = range(first, self.order.micro_batches, processes)
-        micro_batches = [next(self.batches) for _ in numbers]
         by_tokens = self.config.step_loss == "tokens"
-        tokens = self._count_step_tokens(micro_batches) if by_tokens else 0
+        tokens = self._count_step_tokens(step, numbers) if by_tokens else 0
         losses = []
-        for number, micro_batch in zip(numbers, micro_batches, strict=True):
+        for number in numbers:
+            micro_batch = next(self.batches)
             # Seeded for every micro-batch, so that random numbers depend neither on earlier draws nor on the process.
             set_seed(self.order.seed_at(step, number))
             # Gradients of several processes are averaged once a step.
@@ -112,9 +112,9 @@ class Stepper:
             losses.append(loss.detach().float())
         return losses
 
-    def _count_step_tokens(self, micro_batches: Sequence[MicroBatch]) -> int:
+    def _count_step_tokens(self, step: int, numbers: Iterable[int]) -> int:
         """The answer tokens of a step, of all processes: known before its first backward pass, which divides by it."""
-        count = torch.tensor([sum(self.count_tokens(micro_batch.answers) for micro_batch in micro_batches)])
+        count = torch.tensor([sum(self.count_tokens(step, number) for number in numbers)])
         gathered: Any = self.accelerator.gather(count.to(self.accelerator.device))
         return int(gathered.sum())
 
