@@ -24,7 +24,7 @@ from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.script import Part
 from affectgpt.synthetic.tokenizer import learn_tokenizer, script_texts
 
-TRAIN, TEST, SEED, STEPS = 960, 128, 0, 4000
+TRAIN, TEST, SEED, STEPS = 1280, 128, 0, 5000
 _LEFT: tuple[tuple[Part, ...], ...] = (
     ("face",),
     ("sound",),

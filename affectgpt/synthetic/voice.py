@@ -58,7 +58,7 @@ MANNERS: dict[Voice, VoiceStyle] = {
     "trembling": VoiceStyle(
         1.24, 0.11, 0.014, 0.22, 0.60, 3.1, press=0.1, tremor_pitch=0.08, tremor_level=0.6, dull=0.35
     ),
-    "flat": VoiceStyle(0.80, 0.012, 0.004, 0.01, 0.75, 2.8, press=0.1, dull=0.6),
+    "flat": VoiceStyle(0.80, 0.030, 0.006, 0.01, 0.75, 2.8, press=0.1, dull=0.6),
 }
 
 _VOWELS = np.array(

@@ -13,6 +13,7 @@ from affectgpt.synthetic.clip import plan_clip
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.identity import draw_identity
 from affectgpt.synthetic.motion import cue_course
+from affectgpt.synthetic.room import sound_of_a_room
 from affectgpt.synthetic.voice import synthesize
 
 RATE = 16000
@@ -117,6 +118,7 @@ NOT_SPEECH: dict[str, Sound] = {
     "melody and drums": lambda rng, seconds: melody(rng, seconds) + 2 * drums(rng, seconds),
     "drums": drums,
     "clicks": clicks,
+    "room": lambda rng, seconds: sound_of_a_room(rng, seconds=seconds, rate=RATE).astype(np.float64),
 }
 
 
