@@ -15,7 +15,7 @@ import re
 UNFINISHED = "the text ends within its reasoning, before an answer"
 
 _TOPIC = (
-    r"(?!no[_ ])(?:[a-z0-9]{1,20}[:_])?(?:(?:ant|inner|internal|hidden|self|my|deep|step by step)[ _-]?)?"
+    r"(?!(?:no|end)[_ ])(?:[a-z0-9]{1,20}[:_])?(?:(?:ant|inner|internal|hidden|self|my|deep|step by step)[ _-]?)?"
     r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?s?|analysis|scratch[ _-]?pad|rationale|plan(?:ning)?"
     r"|monologue|deliberation|brainstorm(?:ing)?|critique|verification|draft|chain[ _-]of[ _-]thoughts?|cot"
     r"|思考|推理|反思|思维链|思路)"
