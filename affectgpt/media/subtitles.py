@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from affectgpt.media.text_file import decode_text
@@ -15,10 +16,14 @@ MAX_BYTES = 2**20
 _TIMING = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->(?:\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}))?")
 # No tag holds an opening bracket: else a line of opening brackets takes time quadratic in its length.
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
+_TIMED_WORD = re.compile(r"<\d[\d:.]*>")
 _LRC_TIME = re.compile(r"\s*\[(?:\d+:)?\d{1,3}:\d{2}(?:[.:]\d{1,3})?\]")
 _LRC_TAG = re.compile(r"\s*\[[a-zA-Z#]+:[^\]]*\]\s*")
 # Seconds between two cues of which the second repeats lines of the first: all of its own, or only the first ones.
 _SAME_CUE, _SAME_SCROLL = 0.1, 1.0
+_SHORTEST_SPEECH = 0.1
+_MANY = 3
+"""One in so many cues grows where captions grow."""
 _END_OF_SENTENCE = (*".!?…。！？", '"', "”")
 
 
@@ -99,16 +104,23 @@ def cue_text(text: str, *, vtt: bool) -> str:
     """The words of SubRip text, or of WebVTT text (`vtt=True`), cues joined by a space.
 
     Lines that roll are taken once: those at the start of a cue that end the cue just before it, and a cue that grows
-    by words. A cue that repeats another after a pause is spoken again.
+    by words. The whole file says whether captions roll or something is said again: most cues of several lines begin
+    with lines of the cue before, or many grow. A cue that repeats another after a pause is spoken again, and so is a
+    cue of one line in a file that does not roll.
     """
-    words: list[str] = []
-    last: _Cue | None = None
-    for cue in _cues(text, vtt):
-        repeated = _repeated_lines(last, cue) if last else 0
-        if last and not repeated and _grows(last, cue):
+    cues = _cues(text, vtt)
+    pairs = list(pairwise(cues))
+    blocks = [(last, cue) for last, cue in pairs if len(cue.lines) > 1]
+    rolls = 2 * sum(_repeated_lines(last, cue) > 0 for last, cue in blocks) >= len(blocks) > 0
+    # Words with times of their own are those of automatic captions.
+    rolls = rolls or _TIMED_WORD.search(text) is not None
+    grows = _MANY * sum(_grows(last, cue) for last, cue in pairs) >= len(pairs)
+    words = [" ".join(cue.lines) for cue in cues[:1]]
+    for last, cue in pairs:
+        repeated = _repeated_lines(last, cue) if rolls or _is_shown_again(last, cue) else 0
+        if not repeated and grows and _grows(last, cue):
             words[-1] = words[-1].removesuffix(" ".join(last.lines))
         words.append(" ".join(cue.lines[repeated:]))
-        last = cue
     return " ".join(" ".join(words).split())
 
 
@@ -119,6 +131,12 @@ def _repeated_lines(last: _Cue, cue: _Cue) -> int:
         if last.lines[-count:] == cue.lines[:count]:
             return count if pause <= (_SAME_CUE if count == len(cue.lines) else _SAME_SCROLL) else 0
     return 0
+
+
+def _is_shown_again(last: _Cue, cue: _Cue) -> bool:
+    """The same cue over again: several lines of it, or nobody speaks as fast, or both at the same time."""
+    is_short = min(last.end - last.start, cue.end - cue.start) <= _SHORTEST_SPEECH
+    return last.lines == cue.lines and (len(cue.lines) > 1 or is_short or cue.start < last.end - _SAME_CUE)
 
 
 def _grows(last: _Cue, cue: _Cue) -> bool:

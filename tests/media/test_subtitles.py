@@ -133,10 +133,17 @@ def test_captions_that_roll_are_read_once() -> None:
         # A cue that grows by words, or is shown again.
         ([(0, 1, "I"), (1, 2, "I am"), (2, 3, "I am here")], "I am here"),
         ([(0, 1, "well\nI"), (1, 2, "well\nI am")], "well I am"),
-        ([(0, 1, "I am here"), (1, 2, "I am here")], "I am here"),
+        ([(0, 1, "I am here"), (1, 1.05, "I am here")], "I am here"),
+        ([(0, 1, "I am here"), (0, 1, "I am here")], "I am here"),
+        ([(0, 1, "a\nb"), (1, 2, "a\nb")], "a b"),
         ([(0, 1, "a\nb"), (1, 1.01, "b"), (1.01, 2, "b\nc")], "a b c"),
         # Spoken again.
         ([(0, 1, "No."), (2, 3, "No.")], "No. No."),
+        ([(0, 1, "No."), (1, 2, "No.")], "No. No."),
+        ([(0, 1, "No."), (1, 2, "No."), (2, 3, "No."), (3, 4, "a\nb")], "No. No. No. a b"),
+        ([(0, 1, "No."), (1, 2, "No.\nI said no."), (2, 3, "x\ny"), (3, 4, "z\nw")], "No. No. I said no. x y z w"),
+        ([(0, 1, "a"), (1, 2, "a\nb"), (2, 3, "b\nb"), (3, 4, "b\nc")], "a b b c"),
+        ([(0, 1, "no"), (1, 2, "no I won't"), (2, 3, "x"), (3, 4, "y"), (4, 5, "z")], "no no I won't x y z"),
         ([(0, 1, "No."), (4, 5, "No.\nI said no.")], "No. No. I said no."),
         ([(0, 1, "No.\nNo."), (1, 2, "Yes.")], "No. No. Yes."),
         ([(0, 1, "No."), (1, 2, "No. I won't.")], "No. No. I won't."),
@@ -164,6 +171,16 @@ def test_any_text_that_rolls_is_read_once(seed: int) -> None:
         cues.append((start, start + 1, window))
         time = start + 1
     assert cue_text(srt(*cues), vtt=False) == " ".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_said_twice_stays_in_cues_that_touch(seed: int) -> None:
+    chance = random.Random(seed)
+    said = [chance.choice(["No.", "Yes, yes.", "Help me", "不", "I\nsaid it"]) for _ in range(chance.randint(2, 8))]
+    # A cue of two lines that comes twice in a row is one that is shown again.
+    said = [text for number, text in enumerate(said) if "\n" not in text or text != said[number - 1]]
+    cues = [(float(number), number + 1.0, text) for number, text in enumerate(said)]
+    assert cue_text(srt(*cues), vtt=False) == " ".join(" ".join(said).split())
 
 
 LRC = "[ti:Song]\n[offset:+20]\n[00:12.34]I am\n[00:20.00][00:01.5]so <00:21.00>happy\n\n[00:30]\n[1:00:00.00]now\n"
