@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import json
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,9 +15,27 @@ from affectgpt.registry.errors import MediaError
 
 MAX_BYTES = 2**20
 
-_TIMING = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->(?:\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}))?")
+_STAMP = r"(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}"
+# "0:00:01.000,0:00:02.000" is SubViewer's.
+_TIMING = re.compile(rf"^\s*({_STAMP})\s*(?:-->(?:\s*({_STAMP}))?|,({_STAMP})\s*$)")
 # No tag holds an opening bracket: else a line of opening brackets takes time quadratic in its length.
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}|\{[yYcCfFsSpPoO]:[^{}]*\}")
+_BREAK = re.compile(r"<br\s*/?>|\\[Nh]", re.IGNORECASE)
+# The readings of characters, and shapes that are drawn.
+_NO_SPEECH = re.compile(r"<rt>[^<>]*</rt>|\{(?:\\[^{}\\]*)*\\p[1-9](?:\\[^{}]*)?\}[^{}\n]*(?:\{\\p0\})?")
+# Characters without a width, but for the joiners that change letters.
+_INVISIBLE = dict.fromkeys(
+    map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+)
+_OTHER_FORMS = (
+    (re.compile(r"\A\s*\[Script Info\]|^Dialogue: ?\d+,\d", re.IGNORECASE | re.MULTILINE), "SubStation Alpha"),
+    (re.compile(r"\A\s*(?:<\?xml[^<>]*>\s*)?(?:<!--[^<>]*-->\s*)?<(?:\w+:)?tt[\s>]", re.IGNORECASE), "TTML"),
+    (re.compile(r"\A\s*<SAMI\b", re.IGNORECASE), "SAMI"),
+    (re.compile(r"\A\s*(?:<!DOCTYPE\b|<html\b|<\?xml\b)", re.IGNORECASE), "XML or HTML"),
+    (re.compile(r"\A\s*\{\d+\}\{\d+\}"), "MicroDVD"),
+    (re.compile(r"\A\s*\[\d+\]\[\d+\]"), "MPL2"),
+    (re.compile(r"\A\s*\{\\rtf"), "RTF"),
+)
 _TIMED_WORD = re.compile(r"<\d[\d:.]*>")
 _LRC_TIME = re.compile(r"\s*\[(?:\d+:)?\d{1,3}:\d{2}(?:[.:]\d{1,3})?\]")
 _LRC_TAG = re.compile(r"\s*\[[a-zA-Z#]+:[^\]]*\]\s*")
@@ -53,10 +73,21 @@ def read_subtitle(path: Path) -> tuple[str, list[str]]:
             hint="cut it to the part that belongs to the clip, or give the subtitle as text",
         )
     text, notes = decode_text(data, path)
+    text = text.translate(_INVISIBLE)
+    if form := _other_form(text):
+        return "", [*notes, f"{path.name} is not read: it holds {form}, no SubRip, WebVTT, LRC or plain text"]
     words = _words(text, path.suffix.lower())
     if text.strip() and not words:
         notes.append(f"{path.name} holds no words")
     return words, notes
+
+
+def _other_form(text: str) -> str:
+    """What a text is that is none of those that are read, "" for one of them."""
+    if text.lstrip()[:1] in "{[" and text.rstrip()[-1:] in "}]":
+        with contextlib.suppress(ValueError, RecursionError):
+            return "JSON" if json.loads(text) else ""
+    return next((form for pattern, form in _OTHER_FORMS if pattern.search(text)), "")
 
 
 def _words(text: str, suffix: str) -> str:
@@ -156,8 +187,9 @@ def _cues(text: str, vtt: bool) -> list[_Cue]:
             continue
         cues += _cues_of_block(lines, cues[-1] if cues else _Cue(0.0, 0.0))
     for cue in cues:
-        plain = _TAG.sub("", "\n".join(cue.lines))
-        cue.lines = [words for line in plain.split("\n") if (words := " ".join(html.unescape(line).split()))]
+        spoken = _BREAK.sub(" ", _NO_SPEECH.sub("", "\n".join(cue.lines)))
+        lines = html.unescape(_TAG.sub("", spoken)).translate(_INVISIBLE).split("\n")
+        cue.lines = [words for line in lines if (words := " ".join(line.split()))]
     return [cue for cue in cues if cue.lines]
 
 
@@ -168,7 +200,7 @@ def _cues_of_block(lines: list[str], last: _Cue) -> list[_Cue]:
     for position, line in enumerate(lines):
         if timing := _TIMING.match(line):
             start = _seconds(timing[1])
-            cues.append(_Cue(start, _seconds(timing[2]) if timing[2] else start))
+            cues.append(_Cue(start, _seconds(timing[2] or timing[3] or timing[1])))
         elif not (position + 1 < len(lines) and _TIMING.match(lines[position + 1]) and _is_index(line, position)):
             cues[-1].lines.append(line)
     return cues
