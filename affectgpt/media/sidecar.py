@@ -77,11 +77,11 @@ def _in_folders(media: Path, folders: list[str]) -> list[str]:
     notes = []
     for folder in folders:
         names = _texts_in(media.parent / folder)
-        own = [name for name in names if _fit(name, media, set())]
-        own += [f"{media.stem}/{name}" for name in _texts_in(media.parent / folder / media.stem)]
-        if own:
+        texts = [name for name in names if _fit(name, media, set())]
+        texts += [f"{media.stem}/{name}" for name in _texts_in(media.parent / folder / media.stem)]
+        if texts:
             notes.append(
-                f"not read, as it does not lie beside the clip: {first_and_more([f'{folder}/{n}' for n in own])}"
+                f"not read, as it does not lie beside the clip: {first_and_more([f'{folder}/{n}' for n in texts])}"
             )
     return notes
 
