@@ -18,6 +18,7 @@ LABELS = {
     "euc_jp": "EUC-JP",
     "iso2022_jp": "ISO-2022-JP",
     "hz": "HZ",
+    "utf-7": "UTF-7",
     "cp949": "EUC-KR",
     "cp1250": "Windows-1250",
     "cp1251": "Windows-1251",
@@ -32,6 +33,16 @@ LABELS = {
     "koi8-u": "KOI8-U",
     "iso8859-5": "ISO 8859-5",
     "cp866": "DOS-866",
+    "cp1125": "DOS-1125",
+    "mac_roman": "Mac Roman",
+    "cp850": "DOS-850",
+    "cp852": "DOS-852",
+    "cp857": "DOS-857",
+    "cp737": "DOS-737",
+    "cp862": "DOS-862",
+    "iso8859-2": "ISO 8859-2",
+    "iso8859-6": "ISO 8859-6",
+    "iso8859-7": "ISO 8859-7",
 }
 """Python's names of the encodings that are guessed, and what a reader calls them."""
 
@@ -39,9 +50,11 @@ LABELS = {
 _PRIOR = {"gb18030": 0.0, "cp1252": 0.0, "cp932": 2.0, "cp949": 2.0, "cp1251": 2.0, "big5hkscs": 2.5}
 _PRIOR |= {"euc_jp": 4.0, "cp874": 5.0, "cp1257": 5.0}
 _PRIOR |= {"koi8-r": 6.0, "koi8-u": 6.0, "iso8859-5": 6.0, "cp866": 6.0}
+_PRIOR |= dict.fromkeys(("cp1125", "cp850", "cp852", "cp857", "cp737", "cp862", "mac_roman"), 6.0)
+_PRIOR |= dict.fromkeys(("iso8859-2", "iso8859-6", "iso8859-7"), 4.0)
 _PRIOR_OF_OTHERS = 3.0
 _MARGIN, _MARGIN_OF_LIKELIEST = 2.0, 0.4
-_LATIN = ("cp1250", "cp1252", "cp1254", "cp1257")
+_LATIN = ("cp1250", "cp1252", "cp1254", "cp1257", "iso8859-2", "cp850", "cp852", "cp857", "mac_roman")
 _SAMPLE_BYTES = 6000
 
 _UNLISTED, _UNLISTED_IDEOGRAPH, _ACCENT_AMONG_IDEOGRAPHS = 12.0, 11.0, 9.0
@@ -54,8 +67,9 @@ _ISOLATED_ACCENT = re.compile(r"(?<![^\W\d_])(?![A-Za-z])[^\W\d_](?![^\W\d_])")
 _SYMBOL_IN_WORD = re.compile(r"[A-Za-z][°¡¿«»„№•§±×÷©®]+[A-Za-z]")
 _ASCII_LETTER = re.compile(r"[A-Za-z]")
 _TAG = re.compile(rb"</?[A-Za-z][\x20-\x3b\x3d\x3f-\x7e]*>")
+_BY_CHANCE = 2
 # Encodings whose bytes are all ASCII, and what begins their letters.
-_SEVEN_BITS = {"iso2022_jp": b"\x1b$", "hz": b"~{"}
+_SEVEN_BITS = {"iso2022_jp": b"\x1b$", "hz": b"~{", "utf-7": b"+"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,8 @@ def guess_encoding(data: bytes) -> str | None:
     likeliest one are not those of any language, and when another text is about as likely.
     """
     if data.isascii():
-        return next((name for name, start in _SEVEN_BITS.items() if start in data and _decode(data, name)), None)
+        readings = ((name, _decode(data, name)) for name, start in _SEVEN_BITS.items() if start in data)
+        return next((name for name, text in readings if text and (name != "utf-7" or _is_utf_7(text))), None)
     ranking = sorted(_candidates(*_sample(data)))
     if not ranking:
         return None
@@ -197,6 +212,12 @@ def _decode(data: bytes, encoding: str, is_cut: bool = False) -> str | None:
 def holds_no_text(text: str) -> bool:
     """Whether a character beyond ASCII is a control, private or unassigned."""
     return any(letter > "\x7f" and unicodedata.category(letter) in ("Cc", "Cn", "Co", "Cs") for letter in set(text))
+
+
+def _is_utf_7(text: str) -> bool:
+    # "1+abc-d" is one ideograph by chance.
+    letters = sum(letter > "\x7f" for letter in text)
+    return letters > _BY_CHANCE or (letters > 0 and are_frequent(text))
 
 
 def are_frequent(text: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import json
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from affectgpt.media.text_file import decode_text
@@ -12,13 +15,35 @@ from affectgpt.registry.errors import MediaError
 
 MAX_BYTES = 2**20
 
-_TIMING = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->(?:\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}))?")
+_STAMP = r"(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}"
+# "0:00:01.000,0:00:02.000" is SubViewer's.
+_TIMING = re.compile(rf"^\s*({_STAMP})\s*(?:-->(?:\s*({_STAMP}))?|,({_STAMP})\s*$)")
 # No tag holds an opening bracket: else a line of opening brackets takes time quadratic in its length.
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}|\{[yYcCfFsSpPoO]:[^{}]*\}")
+_BREAK = re.compile(r"<br\s*/?>|\\[Nh]", re.IGNORECASE)
+# The readings of characters, and shapes that are drawn.
+_NO_SPEECH = re.compile(r"<rt>[^<>]*</rt>|\{(?:\\[^{}\\]*)*\\p[1-9](?:\\[^{}]*)?\}[^{}\n]*(?:\{\\p0\})?")
+# Characters without a width, but for the joiners that change letters.
+_INVISIBLE = dict.fromkeys(
+    map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+)
+_OTHER_FORMS = (
+    (re.compile(r"\A\s*\[Script Info\]|^Dialogue: ?\d+,\d", re.IGNORECASE | re.MULTILINE), "SubStation Alpha"),
+    (re.compile(r"\A\s*(?:<\?xml[^<>]*>\s*)?(?:<!--[^<>]*-->\s*)?<(?:\w+:)?tt[\s>]", re.IGNORECASE), "TTML"),
+    (re.compile(r"\A\s*<SAMI\b", re.IGNORECASE), "SAMI"),
+    (re.compile(r"\A\s*(?:<!DOCTYPE\b|<html\b|<\?xml\b)", re.IGNORECASE), "XML or HTML"),
+    (re.compile(r"\A\s*\{\d+\}\{\d+\}"), "MicroDVD"),
+    (re.compile(r"\A\s*\[\d+\]\[\d+\]"), "MPL2"),
+    (re.compile(r"\A\s*\{\\rtf"), "RTF"),
+)
+_TIMED_WORD = re.compile(r"<\d[\d:.]*>")
 _LRC_TIME = re.compile(r"\s*\[(?:\d+:)?\d{1,3}:\d{2}(?:[.:]\d{1,3})?\]")
 _LRC_TAG = re.compile(r"\s*\[[a-zA-Z#]+:[^\]]*\]\s*")
 # Seconds between two cues of which the second repeats lines of the first: all of its own, or only the first ones.
 _SAME_CUE, _SAME_SCROLL = 0.1, 1.0
+_SHORTEST_SPEECH = 0.1
+_MANY = 3
+"""One in so many cues grows where captions grow."""
 _END_OF_SENTENCE = (*".!?…。！？", '"', "”")
 
 
@@ -48,10 +73,21 @@ def read_subtitle(path: Path) -> tuple[str, list[str]]:
             hint="cut it to the part that belongs to the clip, or give the subtitle as text",
         )
     text, notes = decode_text(data, path)
+    text = text.translate(_INVISIBLE)
+    if form := _other_form(text):
+        return "", [*notes, f"{path.name} is not read: it holds {form}, no SubRip, WebVTT, LRC or plain text"]
     words = _words(text, path.suffix.lower())
     if text.strip() and not words:
         notes.append(f"{path.name} holds no words")
     return words, notes
+
+
+def _other_form(text: str) -> str:
+    """What a text is that is none of those that are read, "" for one of them."""
+    if text.lstrip()[:1] in "{[" and text.rstrip()[-1:] in "}]":
+        with contextlib.suppress(ValueError, RecursionError):
+            return "JSON" if json.loads(text) else ""
+    return next((form for pattern, form in _OTHER_FORMS if pattern.search(text)), "")
 
 
 def _words(text: str, suffix: str) -> str:
@@ -99,16 +135,23 @@ def cue_text(text: str, *, vtt: bool) -> str:
     """The words of SubRip text, or of WebVTT text (`vtt=True`), cues joined by a space.
 
     Lines that roll are taken once: those at the start of a cue that end the cue just before it, and a cue that grows
-    by words. A cue that repeats another after a pause is spoken again.
+    by words. The whole file says whether captions roll or something is said again: most cues of several lines begin
+    with lines of the cue before, or many grow. A cue that repeats another after a pause is spoken again, and so is a
+    cue of one line in a file that does not roll.
     """
-    words: list[str] = []
-    last: _Cue | None = None
-    for cue in _cues(text, vtt):
-        repeated = _repeated_lines(last, cue) if last else 0
-        if last and not repeated and _grows(last, cue):
+    cues = _cues(text, vtt)
+    pairs = list(pairwise(cues))
+    blocks = [(last, cue) for last, cue in pairs if len(cue.lines) > 1]
+    rolls = 2 * sum(_repeated_lines(last, cue) > 0 for last, cue in blocks) >= len(blocks) > 0
+    # Words with times of their own are those of automatic captions.
+    rolls = rolls or _TIMED_WORD.search(text) is not None
+    grows = _MANY * sum(_grows(last, cue) for last, cue in pairs) >= len(pairs)
+    words = [" ".join(cue.lines) for cue in cues[:1]]
+    for last, cue in pairs:
+        repeated = _repeated_lines(last, cue) if rolls or _is_shown_again(last, cue) else 0
+        if not repeated and grows and _grows(last, cue):
             words[-1] = words[-1].removesuffix(" ".join(last.lines))
         words.append(" ".join(cue.lines[repeated:]))
-        last = cue
     return " ".join(" ".join(words).split())
 
 
@@ -119,6 +162,12 @@ def _repeated_lines(last: _Cue, cue: _Cue) -> int:
         if last.lines[-count:] == cue.lines[:count]:
             return count if pause <= (_SAME_CUE if count == len(cue.lines) else _SAME_SCROLL) else 0
     return 0
+
+
+def _is_shown_again(last: _Cue, cue: _Cue) -> bool:
+    """The same cue over again: several lines of it, or nobody speaks as fast, or both at the same time."""
+    is_short = min(last.end - last.start, cue.end - cue.start) <= _SHORTEST_SPEECH
+    return last.lines == cue.lines and (len(cue.lines) > 1 or is_short or cue.start < last.end - _SAME_CUE)
 
 
 def _grows(last: _Cue, cue: _Cue) -> bool:
@@ -138,8 +187,9 @@ def _cues(text: str, vtt: bool) -> list[_Cue]:
             continue
         cues += _cues_of_block(lines, cues[-1] if cues else _Cue(0.0, 0.0))
     for cue in cues:
-        plain = _TAG.sub("", "\n".join(cue.lines))
-        cue.lines = [words for line in plain.split("\n") if (words := " ".join(html.unescape(line).split()))]
+        spoken = _BREAK.sub(" ", _NO_SPEECH.sub("", "\n".join(cue.lines)))
+        lines = html.unescape(_TAG.sub("", spoken)).translate(_INVISIBLE).split("\n")
+        cue.lines = [words for line in lines if (words := " ".join(line.split()))]
     return [cue for cue in cues if cue.lines]
 
 
@@ -150,7 +200,7 @@ def _cues_of_block(lines: list[str], last: _Cue) -> list[_Cue]:
     for position, line in enumerate(lines):
         if timing := _TIMING.match(line):
             start = _seconds(timing[1])
-            cues.append(_Cue(start, _seconds(timing[2]) if timing[2] else start))
+            cues.append(_Cue(start, _seconds(timing[2] or timing[3] or timing[1])))
         elif not (position + 1 < len(lines) and _TIMING.match(lines[position + 1]) and _is_index(line, position)):
             cues[-1].lines.append(line)
     return cues

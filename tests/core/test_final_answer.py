@@ -42,10 +42,99 @@ BLOCKS = {
     "two": "<think>{}</think> no: <think>{}</think>",
     "opened by the template": "{}\n</think>\n",
     "template of another family": "{}[/THINK]",
+    "planning": "<planning>{}</planning>",
+    "plan": "<plan>{}</plan>",
+    "rationale": "<rationale>{}</rationale>",
+    "thoughts": "<thoughts>{}</thoughts>",
+    "THOUGHTS": "<THOUGHTS>\n{}\n</THOUGHTS>",
+    "inner_monologue": "<inner_monologue>{}</inner_monologue>",
+    "internal_monologue": "<internal-monologue>{}</internal-monologue>",
+    "a language": '<think lang="en">{}</think>',
+    "attr close": "<think>{}</think >",
+    "antthinking": "<antThinking>{}</antThinking>",
+    "bold headings": "**Thinking:** {}\n\n**Answer:** ",
+    "bold lines": "**Thinking**\n{}\n\n**Answer**\n",
+    "final answer": "**Thinking:**\n{}\n**Final Answer:**\n",
+    "headings": "### Thinking\n{}\n\n## Final answer\n",
+    "headings of reasoning": "## Reasoning\n{}\n\n## Answer\n",
+    "other headings": "# Thought process\n{}\n# Response\n",
+    "analysis and conclusion": "### Analysis:\n{}\n### Conclusion:\n",
+    "solar with a slash": "<|think|>{}<|/think|>",
+    "solar": "<|think|>{}<|end|><|begin|>assistant<|content|>",
+    "solar without its turns": "<|think|>{}<|end|>",
+    "solar with its turns": "<|begin|>assistant<|think|>{}<|end|><|begin|>assistant<|content|>",
+    "gpt-oss with words between": "<|channel|>analysis<|message|>{}<|end|>…<|channel|>final<|message|>",
+    "gpt-oss with the mark of its turn": (
+        "<|start|>assistant<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>final<|message|>"
+    ),
+    "gpt-oss with a commentary": (
+        "<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>commentary<|message|>{}<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>"
+    ),
+    "Chinese sections": "【思考过程】{}【回答】",
+    "Chinese sections on lines": "【思考过程】\n{}\n【答案】\n",
+    "Chinese final answer": "【思考】{}【最终答案】",
+    "Chinese bold headings": "**思考过程：**\n{}\n\n**回答：**\n",
+    "Chinese headings with a colon": "思考过程：{}\n回答：",
+    "Chinese headings": "### 思考\n{}\n### 答案\n",
+    "Chinese chain": "<思维链>{}</思维链>",
+    "full-width bars": "<｜begin▁of▁thought｜>{}<｜end▁of▁thought｜>",
+    "full-width think": "<｜think｜>{}<｜/think｜>",
+    "deepseek's turn": "<｜Assistant｜><think>{}</think>",
+    "full-width thinking": "<｜begin▁of▁thinking｜>{}<｜end▁of▁thinking｜>",
+    "mixed bars": "<|begin▁of▁thought|>{}<|end▁of▁thought|>",
+    "nested of two": "<thinking><reflection>{}</reflection>{}</thinking>",
+    "template, thoughts": "{}</thoughts>",
+    "template, reasoning_content": "{}</reasoning_content>",
+    "template, rationale": "{}</rationale>",
+    "deliberation": "<deliberation>{}</deliberation>",
+    "cot": "<cot>{}</cot>",
+    "think_block": "<think_block>{}</think_block>",
+    "thinkings": "<thinking_process>{}</thinking_process>",
+    "internal": "<internal_reasoning>{}</internal_reasoning>",
+    "hidden": "<hidden_thoughts>{}</hidden_thoughts>",
+    "step": "<reasoning_steps>{}</reasoning_steps>",
+    "draft": "<draft>{}</draft>",
+    "brain": "<brainstorm>{}</brainstorm>",
+    "critique": "<critique>{}</critique>",
+    "verif": "<verification>{}</verification>",
+    "brackets of reasoning": "[reasoning]{}[/reasoning]",
+    "brackets of thinking": "[Thinking]{}[/Thinking]",
+    "code fence": "```thinking\n{}\n```\n",
+    "short code fence": "```think\n{}\n```\n",
+    "comment": "<!-- thinking: {} -->",
+    "details": '<details type="reasoning"><summary>Thought for 2 seconds</summary>{}</details>',
+    "bars": "<|thinking|>{}<|/thinking|>",
+    "start and end": "<|start_thinking|>{}<|end_thinking|>",
+    "start of reasoning": "<|start_of_reasoning|>{}<|end_of_reasoning|>",
+    "begin think": "<|begin_think|>{}<|end_think|>",
+    "think start": "<|think_start|>{}<|think_end|>",
+    "unused": "<unused94>thought\n{}<unused95>",
+    "mismatch": "<think>{}</thinking>",
+    "backslashes": "\\<think\\>{}\\</think\\>",
+    "zero-width blanks": "<\u200bthink>{}<\u200b/think>",
+    "Thought": "Thought: {}\nAnswer: ",
+    "Reasoning": "Reasoning: {}\nAnswer: ",
+    "self-closing": "<think/>",
+    "self-closing with an attribute": '<THINK lang="en" />\n',
+    "marks of the turn": "<|start|>assistant<think>{}</think>",
     "a preamble": "Let me see. <think>{}</think>",
 }
 WITHOUT_END = set(BLOCKS) - {
     "empty",
+    "self-closing",
+    "self-closing with an attribute",
+    # Sections that may be the whole answer, where no heading of an answer follows.
+    "headings of reasoning",
+    "analysis and conclusion",
+    "Chinese headings with a colon",
+    "brackets of reasoning",
+    "brackets of thinking",
+    "Thought",
+    "Reasoning",
+    "template, thoughts",
+    "template, reasoning_content",
+    "template, rationale",
     "nested",
     "two",
     "a preamble",
@@ -53,7 +142,24 @@ WITHOUT_END = set(BLOCKS) - {
     "opened by the template",
     "template of another family",
 }
-AT_THE_BEGINNING = {"gpt-oss without its marks", "granite"}
+AT_THE_BEGINNING = {
+    "gpt-oss without its marks",
+    "granite",
+    "code fence",
+    "short code fence",
+    "comment",
+    "details",
+    "backslashes",
+}
+AT_THE_BEGINNING |= {
+    "bold headings",
+    "bold lines",
+    "final answer",
+    "headings",
+    "other headings",
+    "Chinese bold headings",
+    "Chinese headings",
+}
 WRAPPERS = {
     "answer": "<answer>{}</answer>",
     "cut": "<answer>{}",
@@ -82,6 +188,23 @@ CONTROLS = [
     "The answer is happy.",
     "She gives a <response> with joy.",
     "他想了想，很高兴。",
+    "**Thinking** of home, she is sad.",
+    "## Emotion\nhappy",
+    "**Answer:** happy",
+    "### Analysis\nShe is happy.",
+    "## Plan\nsad",
+    "He is lost in [thought].",
+    "<notes> sad",
+    "a rationale: sad",
+    "她在思考，很难过。",
+    "【情绪】难过",
+    "**Analysis:** The voice is tense. She is sad.",
+    "<explanation>sad</explanation>",
+    "<observation>sad</observation>",
+    "Thought: he is sad.",
+    "思考：他很难过。",
+    "### Thinking of home\nsad",
+    "**Reasoning:** harsh voice, so anger",
     "  blanks stay \n",
     "",
 ]
@@ -103,6 +226,43 @@ def test_reasoning_that_does_not_end_holds_no_answer(name: str) -> None:
     if name not in AT_THE_BEGINNING:
         assert final_answer(f"<think>once</think> {text}") is None
         assert final_answer(f"happy {text}") == "happy "
+
+
+TAGS = [
+    "think",
+    "thinking",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "reasoning_content",
+    "planning",
+    "rationale",
+    "scratchpad",
+]
+TAGS += ["analysis", "inner_monologue", "chain_of_thought", "internal-reasoning", "self_reflection", "思考", "思考过程"]
+TAG_FORMS = ["<{0}>{2}</{0}>", '<{0} lang="en">{2}</{0} >', "<|{0}|>{2}<|/{0}|>", "<|begin_of_{0}|>{2}<|end_of_{0}|>"]
+TAG_FORMS += [
+    "<｜begin▁of▁{0}｜>{2}<｜end▁of▁{0}｜>",
+    "＜{0}＞{2}＜／{0}＞",
+    "&lt;{0}&gt;{2}&lt;/{0}&gt;",
+    "<a:{0}>{2}</a:{0}>",
+]
+TAG_FORMS += ["{2}</{0}>", "<{0}>x</{0}><{1}>{2}</{1}>", "<{0}><{1}>{2}</{1}>x</{0}>", "<{0}/><{1}>{2}</{1}>"]
+
+
+@given(
+    st.sampled_from(TAGS),
+    st.sampled_from(TAGS),
+    st.sampled_from(TAG_FORMS),
+    st.sampled_from([str, str.upper, str.title]),
+)
+def test_any_name_of_reasoning_in_any_form_of_a_tag(
+    name: str, inner: str, form: str, case: Callable[[str], str]
+) -> None:
+    text = form.format(case(name), case(inner), REASONING)
+    assert (final_answer(text + "happy") or "").strip() == "happy"
+    if form.startswith(("<", "＜", "&")):
+        assert final_answer(text[: text.index(REASONING) + 9]) is None
 
 
 def test_a_block_behind_the_answer_is_left_out_too() -> None:

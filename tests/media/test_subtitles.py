@@ -133,10 +133,17 @@ def test_captions_that_roll_are_read_once() -> None:
         # A cue that grows by words, or is shown again.
         ([(0, 1, "I"), (1, 2, "I am"), (2, 3, "I am here")], "I am here"),
         ([(0, 1, "well\nI"), (1, 2, "well\nI am")], "well I am"),
-        ([(0, 1, "I am here"), (1, 2, "I am here")], "I am here"),
+        ([(0, 1, "I am here"), (1, 1.05, "I am here")], "I am here"),
+        ([(0, 1, "I am here"), (0, 1, "I am here")], "I am here"),
+        ([(0, 1, "a\nb"), (1, 2, "a\nb")], "a b"),
         ([(0, 1, "a\nb"), (1, 1.01, "b"), (1.01, 2, "b\nc")], "a b c"),
         # Spoken again.
         ([(0, 1, "No."), (2, 3, "No.")], "No. No."),
+        ([(0, 1, "No."), (1, 2, "No.")], "No. No."),
+        ([(0, 1, "No."), (1, 2, "No."), (2, 3, "No."), (3, 4, "a\nb")], "No. No. No. a b"),
+        ([(0, 1, "No."), (1, 2, "No.\nI said no."), (2, 3, "x\ny"), (3, 4, "z\nw")], "No. No. I said no. x y z w"),
+        ([(0, 1, "a"), (1, 2, "a\nb"), (2, 3, "b\nb"), (3, 4, "b\nc")], "a b b c"),
+        ([(0, 1, "no"), (1, 2, "no I won't"), (2, 3, "x"), (3, 4, "y"), (4, 5, "z")], "no no I won't x y z"),
         ([(0, 1, "No."), (4, 5, "No.\nI said no.")], "No. No. I said no."),
         ([(0, 1, "No.\nNo."), (1, 2, "Yes.")], "No. No. Yes."),
         ([(0, 1, "No."), (1, 2, "No. I won't.")], "No. No. I won't."),
@@ -166,7 +173,18 @@ def test_any_text_that_rolls_is_read_once(seed: int) -> None:
     assert cue_text(srt(*cues), vtt=False) == " ".join(lines)
 
 
-LRC = "[ti:Song]\n[offset:+20]\n[00:12.34]I am\n[00:20.00][00:01.5]so <00:21.00>happy\n\n[00:30]\n[1:00:00.00]now\n"
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_said_twice_stays_in_cues_that_touch(seed: int) -> None:
+    chance = random.Random(seed)
+    said = [chance.choice(["No.", "Yes, yes.", "Help me", "不", "I\nsaid it"]) for _ in range(chance.randint(2, 8))]
+    # A cue of two lines that comes twice in a row is one that is shown again.
+    said = [text for number, text in enumerate(said) if "\n" not in text or text != said[number - 1]]
+    cues = [(float(number), number + 1.0, text) for number, text in enumerate(said)]
+    assert cue_text(srt(*cues), vtt=False) == " ".join(" ".join(said).split())
+
+
+LRC = "[ti:Song]\n[length: 03:00]\n[re:ed]\n[#:remark]\n[offset:+20]\n"
+LRC += "[00:12.34]I am\n[00:20.00][00:01.5]so <00:21.00>happy\n\n[00:30]\n[1:00:00.00]now\n"
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.lrc", "a.LRC"])
@@ -194,6 +212,60 @@ def test_lyrics_are_read_in_the_order_of_their_times(tmp_path: Path, name: str) 
 def test_the_content_says_how_a_text_is_read(tmp_path: Path, name: str, content: str, words: str) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
     assert read_subtitle(tmp_path / name) == (words, [])
+
+
+DRESSED = {
+    "I&#39;m &quot;ok&quot;&nbsp;now&lrm;!": 'I\'m "ok" now!',
+    "&#x27;a&#8217; &amp;lt;": "'a’ &lt;",
+    "{\\an8}Hello {\\i1}you{\\i0}{\\pos(1,2)\\c&HFF&}": "Hello you",
+    "Hi\\Nyou\\hthere": "Hi you there",
+    "{\\an7\\p1}m 0 0 l 1 1{\\p0}words": "words",
+    "{\\k20}ka{\\k30}ra": "kara",
+    "{y:i}{C:$0000FF}Hi": "Hi",
+    '<font color="#fff" size=3>Hi</font> <b>you</b>': "Hi you",
+    "<v.loud Mary>Hi</v> <c.yellow.bg_blue>you</c> <lang en>all</lang>": "Hi you all",
+    "<ruby>漢<rt>kan</rt></ruby>字": "漢字",
+    "one<br>two<br/>three": "one two three",
+    "a\ufeffb\u200bc\u200e \u00add\u2066e": "abc de",
+    "می\u200cخواهم 👨\u200d👩": "می\u200cخواهم 👨\u200d👩",
+    "♪ la la ♪ [laughs]": "♪ la la ♪ [laughs]",
+    "a < b > c, I <3 you": "a < b > c, I <3 you",
+}
+
+
+@pytest.mark.parametrize("line", DRESSED)
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("form", ["srt", "vtt", "sbv in a txt"])
+def test_dress_and_line_ends_are_no_words(tmp_path: Path, line: str, ends: str, mark: str, form: str) -> None:
+    cues = {
+        "srt": "1\n00:00:01,000 --> 00:00:02,000\n{}\n\n2\n00:00:03,000 --> 00:00:04,000\nend\n",
+        "vtt": "WEBVTT\n\n00:01.000 --> 00:02.000 align:start\n{}\n\n00:03.000 --> 00:04.000\nend\n",
+        "sbv in a txt": "0:00:01.000,0:00:02.000\n{}\n\n0:00:03.000,0:00:04.000\nend\n",
+    }
+    path = tmp_path / f"a.{form[-3:]}"
+    path.write_bytes((mark + cues[form].replace("{}", line)).replace("\n", ends).encode())
+    assert read_subtitle(path) == (f"{DRESSED[line]} end", [])
+
+
+OTHER_FORMS = {
+    "SubStation Alpha": "[Script Info]\nTitle: x\n\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,A,,0,0,0,,Hi\n",
+    "TTML": '<?xml version="1.0"?>\n<tt xmlns="http://www.w3.org/ns/ttml"><body><p begin="1s">Hi</p></body></tt>',
+    "SAMI": "<SAMI><BODY><SYNC Start=1000><P Class=EN>Hello</BODY></SAMI>",
+    "XML or HTML": "<!DOCTYPE html><html><body>Hello</body></html>",
+    "MicroDVD": "{1}{25}Hello|you\n{30}{50}all\n",
+    "MPL2": "[1][25]Hello|you\n[30][50]all\n",
+    "RTF": "{\\rtf1 Hello}",
+    "JSON": '{"segments": [{"start": 1, "text": "Hello"}]}',
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+@pytest.mark.parametrize("suffix", ["srt", "vtt", "txt", "lrc"])
+def test_another_form_is_not_read_and_noted(tmp_path: Path, form: str, suffix: str) -> None:
+    (tmp_path / f"a.{suffix}").write_text(OTHER_FORMS[form], encoding="utf-8")
+    words, notes = read_subtitle(tmp_path / f"a.{suffix}")
+    assert words == "" and notes == [f"a.{suffix} is not read: it holds {form}, no SubRip, WebVTT, LRC or plain text"]
 
 
 def test_a_file_without_words_is_noted(tmp_path: Path) -> None:

@@ -134,6 +134,44 @@ def test_few_letters_that_are_utf_8_by_chance_are_noted() -> None:
         assert read(words.encode()) == (words, [])
 
 
+MORE = {
+    "german": ("Können wir später darüber reden, mein Schatz?", "cp850 cp437 cp1252 iso8859-15 mac-roman"),
+    "polish": ("Nie wiem, co się stało wczoraj wieczorem, proszę.", "cp1250 iso8859-2 cp852"),
+    "czech": ("Nevím, co se včera večer stalo, příteli.", "cp1250 iso8859-2 cp852"),
+    "hungarian": ("Nem tudom, mi történt tegnap este, őszintén.", "cp1250 iso8859-2 cp852"),
+    "greek": ("Δεν ξέρω τι έγινε χθες το βράδυ.", "cp1253 iso8859-7 cp737 mac-greek"),
+    "turkish": ("Neden bana bu kadar kızgınsın, üzgünüm.", "cp1254 iso8859-9 cp857"),
+    "hebrew": ("אני לא יודע מה קרה אתמול בלילה.", "cp1255 iso8859-8 cp862"),
+    "arabic": ("لا أعرف ماذا حدث الليلة الماضية.", "cp1256 iso8859-6"),
+    "russian": ("Не знаю, что случилось вчера вечером.", "cp1251 koi8-r cp866 iso8859-5"),
+    "ukrainian": ("Не знаю, що сталося вчора ввечері, її немає.", "cp1251 koi8-u"),
+    "thai": ("ฉันไม่รู้ว่าเกิดอะไรขึ้นเมื่อคืน", "tis-620 cp874"),
+    "japanese": ("昨夜何があったのか分からない。", "cp932 euc_jp iso2022_jp"),
+    "simplified chinese": ("我不知道昨晚发生了什么。", "gb18030 hz"),
+    "traditional chinese": ("我不知道昨晚發生了什麼。", "big5"),
+    "korean": ("어젯밤에 무슨 일이 있었는지 모르겠어요.", "euc_kr"),
+}
+UNICODE = "utf-16-le utf-16-be utf-32-le utf-32-be utf-7"
+
+
+@pytest.mark.parametrize("language", MORE)
+@pytest.mark.parametrize("form", ["{}", "1\n00:00:01,000 --> 00:00:02,000\n{}\n", "Kim: {}\r\nKim: {}\r\n"])
+def test_the_encodings_of_a_language_are_read_or_refused_and_never_misread_in_silence(language: str, form: str) -> None:
+    sentence, encodings = MORE[language]
+    text = form.replace("{}", sentence)
+    right = 0
+    for encoding in f"{encodings} {UNICODE}".split():
+        result = read(text.encode(encoding))
+        assert result is None or result[1], encoding
+        right += result is not None and result[0] == text
+    assert right >= len(encodings.split()) + len(UNICODE.split()) - 4
+
+
+def test_bytes_that_are_utf_32_or_utf_7_by_chance_are_text() -> None:
+    for words in ("1+1=2", "C++ - x+y-z", "a+b-c", "1+abc-d", "four"):
+        assert read(words.encode()) == (words, [])
+
+
 def test_damage_is_noted() -> None:
     cut = "今天下午要下雨我们需要牛奶".encode()[:-1]
     assert read(cut) == (
@@ -148,7 +186,7 @@ def test_damage_is_noted() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x81\xff",
+        b"\x81\xfe\xff",
         bytes(range(128, 256)),
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xfe\xfd",
         "情感".encode() + b"\xff" * 9,
@@ -160,8 +198,11 @@ def test_what_cannot_be_told_is_refused(data: bytes) -> None:
     assert read(data) is None
 
 
-def test_nul_bytes_are_no_letters() -> None:
-    assert decode_text(b"a\0b", FILE) == ("ab", [])
+def test_control_characters_are_no_letters() -> None:
+    assert decode_text(b"a word\0\0\0\x1a", FILE) == ("a word", [])
+    note = "a.srt is damaged: its control characters are left out"
+    assert decode_text(b"a word\0 and\x02 some more of them", FILE) == ("a word and some more of them", [note])
+    assert read(b"a\1\2b") is None
 
 
 @given(st.binary(max_size=200))

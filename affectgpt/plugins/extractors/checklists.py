@@ -10,51 +10,38 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from affectgpt.lexicon.families import simplified
-
-_ABSENT = (
-    "not present, not detected, not found, not observed, not shown, not evident, not applicable, not expressed, "
-    "not mentioned, not indicated, not visible, not apparent, not identified, not felt, not at all, none, nope, not, "
-    "no evidence, no signs, no sign, no indication, no, nil, null, absent, false, undetected, missing, unlikely, "
-    "zero, n/a, n, f, ✗, ✘, ✕, ✖, ×, ❌, ☐, ⬜, 👎, 不存在, 未出现, 未检测到, 未检出, 没有, 不是, 错误, 否, 无, 不, "
-    "没, 未, 假"
-)
-_PRESENT = (
-    "yes, yep, yeah, true, present, detected, observed, shown, evident, y, t, ✓, ✔, ✅, ☑, √, 👍, 存在, 是, 有, 真, 对"
-)
-_DEGREE = (
-    "low, mild, weak, slight, faint, some, medium, moderate, high, strong, intense, extreme, possible, possibly, "
-    "probable, probably, likely, maybe, perhaps, partly, partial, 轻微, 中等, 强烈, 可能, 低, 中, 高, 弱, 强"
+from affectgpt.core.contracts import SENTIMENTS
+from affectgpt.plugins.extractors.checklist_values import (
+    CROSSES,
+    TICKS,
+    VALUE,
+    is_plain,
+    plain_characters,
+    read_value,
+    share_of,
 )
 
-
-def _words(listed: str) -> str:
-    return "|".join(re.escape(word.strip()) for word in listed.split(","))
-
-
-_NUMBER = r"(?P<number>\d{1,4}(?:\.\d{1,6})?)(?P<scale> ?%| ?/ ?\d{1,4}| out of \d{1,4})?"
-_VALUE = rf"(?:(?P<absent>{_words(_ABSENT)})|(?P<present>{_words(_PRESENT)})|(?P<degree>{_words(_DEGREE)})|{_NUMBER})"
-_TICKS, _CROSSES = "✓✔✅☑√👍", "✗✘✕✖×❌☐⬜👎"
-_WHOLE_VALUE = re.compile(_VALUE, re.IGNORECASE)
 _DRESS = r"[ \t*_`\"'“”‘’]{0,8}"
 # A value ends the item: "anger: no one listens" has none, and neither has "anger: 0-3".
+_REASON = "because|since|as|although|though|while|given|due to|and|but"
 _ITEM_END = (
-    r"(?=[ \t]{0,8}(?:\Z|[\n;|。；、!！)）\]}(（/]|，|[.,](?!\d)| and\b| but\b|和)|(?<=[^\W\d]) [-–—] "
-    rf"|(?<=[{_TICKS}{_CROSSES}]) |[ \t]{{1,4}}[^\W\d_]\w{{0,24}}[:=]\S)"
+    rf"(?=[ \t]{{0,8}}(?:\Z|[\n;|&。；、!！)）\]}}(（\[【/]|，|[.,](?!\d)| (?:{_REASON})\b|和|因为|[{TICKS}{CROSSES}])"
+    rf"|(?<=[^\W\d]) [-–—] |(?<=[{TICKS}{CROSSES}]) |[ \t]{{1,4}}[^\W\d_]\w{{0,24}}[:=：](?:[^\s]| (?:yes|no|\d)\b)"
+    r"|(?<=[\d%])[ \t][^\W\d_]\w{2,24}[ \t]\d)"
 )
-_JOINT = r"[:：=|\t]{1,2}>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|(?=[(（\[])"
-_REST = rf"{_DRESS}(?P<bracket>[(（\[])?{_VALUE}\ufe0f?[)）\]]?{_DRESS}{_ITEM_END}"
+_JOINT = r"[:：=|\t]{1,2}+>?|[-=]>|→|[?？]|[-–—]{1,2}(?=[ \t])|[】\]]|\.{2,40}+|…{1,20}+|(?=[(（\[{])"
+_REST = rf"{_DRESS}+(?:- )?(?P<bracket>[(（\[{{])?{VALUE}\ufe0f?[)）\]}}]?{_DRESS}{_ITEM_END}"
 _VALUED = re.compile(rf"(?P<joint>{_JOINT}){_REST}", re.IGNORECASE)
 _VALUED_OR_BARE = re.compile(rf"(?P<joint>{_JOINT}|(?<=[ \t])){_REST}", re.IGNORECASE)
 _SHORT = 300
 """Characters of a text in which a name and its value may stand side by side: "anger no, joy yes"."""
 _LONGEST_NAME = 48
-_BEFORE_NAME = re.compile(r"[\n.,;:|，。；：、!！?？(（\[{)）\]}=<>→]")
+_BEFORE_NAME = re.compile(r"[\n.,;:|&，。；：、!！?？(（\[{)）\]}【】=<>→]")
 _NAME = re.compile(r"(?:(?:and|but)[ \t]|和)?(?P<name>[^\W\d_][^\"“”]*)", re.IGNORECASE)
 _NAME_DRESS = " \t-*•+_`\"'“”‘’"
 _TICKED = re.compile(
     r"(?:^|(?<=[,;，；|]))[ \t]{0,8}(?:[-*•+][ \t])?"
-    rf"(?:(?P<present>\[[xX✓✔]\]|[{_TICKS}])|(?P<absent>\[ ?\]|[{_CROSSES}]))\ufe0f?{_DRESS}"
+    rf"(?:(?P<present>\[[xX✓✔]\]|[{TICKS}])|(?P<absent>\[ ?\]|[{CROSSES}]))\ufe0f?{_DRESS}"
     r"(?P<name>[^\W\d_][^\n.,;:|，。；：]{0,48}?)"
     rf"{_DRESS}(?=[.,;|，。；]|$)",
     re.MULTILINE,
@@ -84,15 +71,12 @@ class ListedItem:
 
 def checklist_items(text: str) -> list[ListedItem]:
     """Whatever in `text` could be an item of a checklist, in order: any short name with such a value."""
-    text = simplified(text)
+    text = plain_characters(text)
     items = (*_valued(text), *_ticked(text), *_columns(text))
-    return sorted((item for item in items if read_value(item.name) is None), key=lambda item: item.start)
-
-
-def read_value(text: str) -> tuple[float, bool] | None:
-    """The `share` that a value says and whether it is `plain`; None for a text that is no value."""
-    match = _WHOLE_VALUE.fullmatch(simplified(text).strip(_DRESSING))
-    return None if match is None else (_share(match.groupdict()), _is_plain(match.groupdict()))
+    return sorted(
+        (item for item in items if item.name.lower() in SENTIMENTS or read_value(item.name) is None),
+        key=lambda item: item.start,
+    )
 
 
 def _valued(text: str) -> Iterator[ListedItem]:
@@ -103,12 +87,14 @@ def _valued(text: str) -> Iterator[ListedItem]:
         before = list(_BEFORE_NAME.finditer(window))
         piece = window[before[-1].end() :] if before else window
         named = _NAME.fullmatch(piece.strip(_NAME_DRESS))
-        if named is None or len(named["name"]) > _LONGEST_NAME:
+        # "anger (negative)" is the side of a feeling.
+        is_side = match["bracket"] and (match["absent"] or match["present"] or "").lower() in SENTIMENTS
+        if named is None or len(named["name"]) > _LONGEST_NAME or is_side:
             continue
         parts, previous_end = match.groupdict(), match.end()
         is_bare = not parts["joint"].strip() and not parts["bracket"]
         start = match.start() - len(piece)
-        yield ListedItem(named["name"], _share(parts), _is_plain(parts), is_bare, start, match.end())
+        yield ListedItem(named["name"], share_of(parts), is_plain(parts), is_bare, start, match.end())
 
 
 def _ticked(text: str) -> Iterator[ListedItem]:
@@ -128,19 +114,6 @@ def _columns(text: str) -> Iterator[ListedItem]:
         if len(values) != len(names):
             continue
         for name, value in zip(names, values, strict=True):
-            if value is not None:
+            if value is not None and (None not in values or read_value(name[0]) is None):
                 start = line.start() + name.start()
                 yield ListedItem(name[0].strip(_DRESSING), *value, False, start, start + len(name[0]))
-
-
-def _is_plain(parts: dict[str, str | None]) -> bool:
-    return not parts["degree"] and not parts["scale"] and _share(parts) in (0.0, 1.0)
-
-
-def _share(parts: dict[str, str | None]) -> float:
-    number = parts["number"]
-    if number is None:
-        return 0.0 if parts["absent"] else 1.0
-    scale = (parts["scale"] or "").replace("out of", "").strip(" /")
-    highest = 100.0 if scale == "%" else float(scale or 1)
-    return float(number) / highest if highest else 0.0

@@ -8,6 +8,7 @@ from typing import Any
 from affectgpt.core.contracts import Extraction
 from affectgpt.lexicon.families import lexicon
 from affectgpt.lexicon.tokens import LexiconTokenizer
+from affectgpt.plugins.extractors.checklist_notations import items_on_lines
 from affectgpt.plugins.extractors.lexicon_checklists import names_emotion, read_checklist
 from affectgpt.plugins.extractors.lexicon_config import LexiconConfig
 from affectgpt.plugins.extractors.lexicon_evidence import evidence
@@ -40,9 +41,12 @@ class Lexicon:
             out.append(Extraction((sentiment(weighed, self.table),)) if weighed else Extraction(error=NOTHING_READ))
         return out
 
+    def _is_name(self, text: str) -> bool:
+        return names_emotion(text, self.finder)
+
     def _weighed(self, text: str) -> Mapping[str, float]:
         """The kept labels with their evidence."""
-        text = json_as_text(text, lambda name: names_emotion(name, self.finder))
+        text = items_on_lines(json_as_text(text, self._is_name), self._is_name)
         checklist = read_checklist(text, self.finder)
         labels = parse_label_list(checklist.remainder, self.finder)
         if labels is not None:

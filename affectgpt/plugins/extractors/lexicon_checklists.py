@@ -10,7 +10,7 @@ from affectgpt.plugins.extractors.lexicon_grammar import COORDINATORS, closed_cl
 
 _FILLERS = COORDINATORS | closed_class(
     "level, levels, score, of, is, are, was, present, detected, the, a, any, some, emotion, emotions, intensity, "
-    "degree, presence, probability, feeling, feels, feel, expression, sign, signs, evidence, indication, "
+    "degree, presence, probability, has, have, feeling, feels, feel, expression, sign, signs, evidence, indication, "
     "indications, trace, traces, hint, hints, visible, clear, obvious, shows, show, i, see, he, she, they, person, "
     "there, 情绪, 情感, 程度, 强度, 分数, 得分, 感, 的, 是, 是否, 有没有, 是不是, 吗, 他, 她, 人, 有, 存在"
 )

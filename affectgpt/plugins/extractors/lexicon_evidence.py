@@ -34,6 +34,8 @@ _KIND = {"emotion": 1.0, "attitude": 0.7, "tone": 0.5, "state": 0.5}
 _INTENSE, _FAINT = 1.2, 0.8
 _REPEATED = 0.5
 """Share of its weight that each further mention of a family adds."""
+_HEADING = 5
+"""Tokens of a heading and its colon."""
 _AHEAD = 4
 """Tokens between an adjective and the noun that it stands before."""
 
@@ -54,6 +56,7 @@ def evidence(tokens: Sequence[Token], lexicon: Lexicon, *, signs: bool = True) -
 def _sentence_evidence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool) -> Iterator[tuple[str, float]]:
     position_weight = _CITED if any(token.text in EVIDENCE for token in sentence[:3]) else 1.0
     opening = _OPENING if any(token.text in OPENING for token in sentence) else 1.0
+    denied = _denied_heading(sentence)
     parts = list(clauses(sentence))
     for number, clause in enumerate(parts):
         outweighed = clause[0].text in CONCESSIONS or (number + 1 < len(parts) and parts[number + 1][0].text in TURNS)
@@ -65,11 +68,26 @@ def _sentence_evidence(sentence: Sequence[Token], lexicon: Lexicon, signs: bool)
                 position_weight = _CONCLUSION
             if token.text in GENERIC:
                 generic = _GENERIC
-            if not token.label or about_other[index] or (token.sign and not signs):
+            if not token.label or token is denied or about_other[index] or (token.sign and not signs):
                 continue
             if label := label_after_negation(token.label, negations[index], lexicon):
                 manner = _manner(clause, index) * _KIND[lexicon.families[label].kind]
                 yield label, position_weight * opening * conceded * generic * manner
+
+
+def _denied_heading(sentence: Sequence[Token]) -> Token | None:
+    """The emotion word of a heading whose text denies it, as in "Anger: there is no anger in her voice"."""
+    colon = next((index for index, token in enumerate(sentence[:_HEADING]) if token.text in {":", "："}), 0)
+    heading = next((token for token in sentence[:colon] if token.label), None)
+    if heading is None:
+        return None
+    mentions = [
+        bool(negated)
+        for clause in clauses(sentence[colon + 1 :])
+        for token, negated in zip(clause, negation(clause), strict=True)
+        if token.label == heading.label
+    ]
+    return heading if mentions and all(mentions) else None
 
 
 def _manner(clause: Sequence[Token], index: int) -> float:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from affectgpt.core.contracts import SENTIMENTS, Extraction
 from affectgpt.core.final_answer import UNFINISHED, final_answer
 from affectgpt.lexicon.families import simplified
-from affectgpt.plugins.extractors.checklists import checklist_items, read_value
+from affectgpt.plugins.extractors.checklist_values import read_value
+from affectgpt.plugins.extractors.checklists import checklist_items
 
 LONGEST_LABEL = 40
 MOST_WORDS = 4
