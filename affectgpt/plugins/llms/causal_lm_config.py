@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field, model_validator
 from affectgpt.core.contracts import LLMConfig, ModelPath, Settings
 from affectgpt.core.token_spec import NO_BOUND, TokenSpec
 from affectgpt.plugins.known_models import find_model, model_config
-from affectgpt.plugins.llms.decoder_facts import Decoder, check_architecture
+from affectgpt.plugins.llms.architecture_rules import check_architecture
+from affectgpt.plugins.llms.decoder_facts import Decoder
 from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, is_panic
