@@ -362,7 +362,8 @@ def _type_problems(section: Section, rope: Mapping[str, Any], path: Place) -> It
             )
         elif name not in ("rope_type", "type") and (must := _broken_rotation(name, value)):
             yield Problem(f"{name} must {must}", path=(*path, name), found=short_repr(value))
-    slow, fast = rope.get("low_freq_factor"), rope.get("high_freq_factor")
+    slow: Any = rope.get("low_freq_factor")
+    fast: Any = rope.get("high_freq_factor")
     if is_of(slow, "int|float") and is_of(fast, "int|float") and slow >= fast:
         yield Problem(
             "high_freq_factor must be above low_freq_factor",

@@ -35,7 +35,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 def _lines() -> dict[str, str]:
     """Line of the file by decoder, as text: only those that are asked for are parsed."""
     _, _, decoders = _text().partition("\n")
-    return dict(line.rstrip(",").split(": ", 1) for line in decoders.splitlines()[:-1])  # type: ignore[misc]
+    return dict(line.rstrip(",").split(": ", 1) for line in decoders.splitlines()[:-1])
 
 
 @cache
@@ -83,7 +83,8 @@ def _is_of(value: Any, name: str) -> bool:
     name, _, items = name.partition("[")
     if name == "any":
         return True
-    if not isinstance(value, _KINDS[name]) or (name != "bool" and isinstance(value, bool)):
+    is_plain: bool = isinstance(value, _KINDS[name])
+    if not is_plain or (name != "bool" and isinstance(value, bool)):
         return False
     return not items or all(_is_of(item, items[:-1]) for item in value)
 
