@@ -25,7 +25,8 @@ RESERVED = ("subtitle", "question")
 class Section(Settings):
     """Base of the file's sections: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Deferred: the whole file's validator holds those of its sections, whose own are needed after an error only.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class _Attached:

@@ -244,7 +244,8 @@ class _Checker:
         self, error: ValidationError, path: YamlPath, model: type[BaseModel], names: Sequence[str] = ()
     ) -> None:
         """Add the problems of a failed validation; `names` are the settings of `model`, by default its fields."""
-        for wrong in error.errors():
+        # A misspelt key comes first: what is missing beside it is often its consequence.
+        for wrong in sorted(error.errors(), key=lambda wrong: wrong["type"] != "extra_forbidden"):
             loc = tuple(part for part in wrong["loc"] if part != "[key]")
             setting = (*path, *loc)
             if wrong["type"] == "extra_forbidden":

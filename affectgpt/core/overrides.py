@@ -131,7 +131,7 @@ def _merge(target: Source, base: dict[str, Any], override: dict[str, Any], path:
             raise ConfigError(
                 f"an empty {name!r} changes nothing here",
                 where=source.location(key_path),
-                found="{}, beside " + f"{len(base[key])} settings that it is merged with",
+                found="{}, beside " + f"{len(base[key])} setting{'s' * (len(base[key]) > 1)} that it is merged with",
                 hint=f"leave it out, or write {name}: null to take them away"
                 if _null_deletes(key_path)
                 else "leave it out, or write the settings that change",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from affectgpt.core.config import PresenceConfig
@@ -64,5 +64,22 @@ def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None])
         where=str(clip.path),
         found="; ".join(clip.notes) or "no picture and no sound",
         expected=f"{' or '.join(streams)}, as this pipeline reads",
-        hint="check that this is the right file" if clip.is_empty() else "",
+        hint="check that this is the right file" if clip.is_empty() else _ways_out(plan.config.presence, streams),
     )
+
+
+def _ways_out(presence: PresenceConfig, streams: Sequence[str]) -> str:
+    """How a clip is read all the same whose face and voice count as absent."""
+    asked = [
+        (part, wide)
+        for stream, part, wide, rule in (
+            ("face", "face", "frame", presence.face),
+            ("audio", "voice", "sound", presence.voice),
+        )
+        if stream in streams and rule != "always"
+    ]
+    if not asked:
+        return ""
+    rules = ", ".join(f"{part}: always" for part, _ in asked)
+    inputs = " or ".join(f"input: {wide}" for _, wide in asked)
+    return f"to read it all the same, set presence: {{{rules}}}, or {inputs} of an encoder"

@@ -226,6 +226,7 @@ def test_a_boolean_is_no_number(override: str, setting: str, catalog: Catalog) -
     [
         (["extend=tiny.yaml"], "did you mean 'extends'"),
         (["encoders={}"], "an empty 'encoders' changes nothing"),
+        (["llm.lora={r: 2}", "llm.lora={}"], "beside 1 setting that it"),
         (["fusers.multi={}"], "an empty 'fusers.multi' changes nothing"),
         (["llm.tokenizer=data/\udcff"], "no UTF-8 text"),
         (["fusers.multi=null", "fusers.multi={plugn: mean}"], "did you mean 'plugin'"),
@@ -234,6 +235,14 @@ def test_a_boolean_is_no_number(override: str, setting: str, catalog: Catalog) -
 def test_what_would_mean_nothing_is_told(overrides: list[str], words: str, catalog: Catalog) -> None:
     with pytest.raises(ConfigError, match=words):
         read_config(bundled_config("tiny"), catalog, overrides)
+
+
+def test_a_misspelt_extends_is_the_first_thing_said(catalog: Catalog, tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text("extend: tiny\n")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path, catalog)
+    assert "'extends'" in caught.value.problems[0].hint
 
 
 def test_a_long_value_is_shortened(catalog: Catalog) -> None:

@@ -65,8 +65,10 @@ def test_a_face_and_a_voice_that_are_not_there_are_absent(edited: Edited, catalo
     assert present(pipeline, clip) == {"audio": False, "face": False}
     assert clip.notes == ["no speech: the voice is absent", "no face was found in 3 frames: the face is absent"]
     pipeline.prepare_or_raise(clip)
-    with pytest.raises(MediaError, match="no speech: the voice is absent"):
+    with pytest.raises(MediaError, match="no speech: the voice is absent") as caught:
         pipeline.prepare_or_raise(Clip.from_arrays(frames=GREY, waveform=TONE))
+    hint = caught.value.problems[0].hint
+    assert "presence: {face: always, voice: always}" in hint and "input: sound" in hint
 
 
 def test_presence_off_is_as_before(small: Path, catalog: Catalog) -> None:

@@ -261,13 +261,22 @@ def read_saved(
     if not allow_pickle:
         _check_pickles(config)
     plan = make_plan(config)
-    if not changes:
-        # With changes, parts that the model lacks have the sizes that the caller asks for.
-        shapes = read_shapes(folder / WEIGHTS)
-        adapter = folder / ADAPTER / ADAPTER_WEIGHTS
-        shapes |= {f"llm.{name}": shape for name, shape in read_shapes(adapter).items()} if adapter.is_file() else {}
-        check_sizes(plan, shapes, folder / WEIGHTS)
+    shapes = read_shapes(folder / WEIGHTS)
+    adapter = folder / ADAPTER / ADAPTER_WEIGHTS
+    shapes |= {f"llm.{name}": shape for name, shape in read_shapes(adapter).items()} if adapter.is_file() else {}
+    # With changes, parts that the model lacks have the sizes that the caller asks for: its own are judged without them.
+    own_plan = _plan_without_changes(folder, catalog) if changes else plan
+    if own_plan is not None:
+        check_sizes(own_plan, shapes, folder / WEIGHTS)
     return plan, read_tensors(folder / WEIGHTS)
+
+
+def _plan_without_changes(folder: Path, catalog: Catalog) -> Plan | None:
+    """None where only the changes make a plan of it, such as another place of a model folder."""
+    try:
+        return make_plan(load_saved_config(folder, catalog))
+    except ConfigError:
+        return None
 
 
 def _check_pickles(config: PipelineConfig) -> None:

@@ -56,6 +56,8 @@ class CausalLM(nn.Module):
         self.model = model
         # Not in the module tree: PEFT puts its adapters into `model` itself, and no parameter may appear twice.
         object.__setattr__(self, "_peft", None)
+        if config.architecture is not None and config.layers != 0:
+            self._check_runs()
         if config.lora is not None:
             from peft import LoraConfig, get_peft_model
 
@@ -77,6 +79,37 @@ class CausalLM(nn.Module):
                 ) from error
             _check_reached(peft, config)
             object.__setattr__(self, "_peft", peft)
+
+    def _check_runs(self) -> None:
+        """Raise InterfaceError when an architecture gives a model that fails on a few tokens, or is no decoder."""
+        weights = next(self.model.parameters())
+        context = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        # Without memory nothing can be computed, and not every operation exists in float16 on a CPU.
+        if weights.is_meta or weights.dtype == torch.float16 or (context or 8) < 8:
+            return
+        was_training, found = self.model.training, ""
+        self.model.eval()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                rows = torch.stack([self.embed(torch.tensor([1, 2, 3, last])) for last in (4, 5)])
+                mask = torch.ones(2, 4, dtype=torch.bool)
+                logits = self.logits(rows, mask)
+                self.generate(rows, mask, GenerationConfig(max_new_tokens=2))
+            if not torch.isfinite(logits).all():
+                found = "its answers are no finite numbers"
+            elif (logits[0, :3] - logits[1, :3]).abs().max() > 0.01 * logits.abs().max():
+                found = "its tokens read those after them: it is no decoder"
+        except Exception as error:
+            found = one_line(error)
+        finally:
+            self.model.train(was_training)
+        if found:
+            raise InterfaceError(
+                "the architecture gives a model that cannot continue a text",
+                found=found,
+                expected="the values of a transformers config.json",
+                path=("architecture",),
+            )
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`; with `special=False` a marker such as `<|im_end|>` is read as plain text."""

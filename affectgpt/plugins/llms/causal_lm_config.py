@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from affectgpt.core.contracts import LLMConfig, ModelPath, Settings
 from affectgpt.core.token_spec import NO_BOUND, TokenSpec
 from affectgpt.plugins.known_models import find_model, model_config
-from affectgpt.plugins.llms.decoder_facts import Decoder, check_architecture
+from affectgpt.plugins.llms.architecture_rules import check_architecture
+from affectgpt.plugins.llms.decoder_facts import Decoder
 from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, is_panic
@@ -64,14 +65,19 @@ class CausalLMConfig(LLMConfig, defer_build=True):
         default=None, ge=0, description="keep only the first so many decoder layers; 0: embeddings, for prompts only"
     )
 
+    @field_validator("architecture")
+    @classmethod
+    def _model_type(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and not isinstance(value.get("model_type"), str):
+            raise ValueError("`architecture` must name its `model_type`, for example qwen2")
+        return value
+
     @model_validator(mode="after")
     def _one_source(self) -> CausalLMConfig:
         if (self.model is None) == (self.architecture is None):
             raise ValueError("give either `model` (a name or folder) or `architecture` (values of a config.json)")
         if self.architecture is not None and self.init != "random":
             raise ValueError("`architecture` holds no weights: it needs `init: random`")
-        if self.architecture is not None and not isinstance(self.architecture.get("model_type"), str):
-            raise ValueError("`architecture` must name its `model_type`, for example qwen2")
         if self.lora is not None and not self.frozen:
             raise ValueError("`lora` trains an adapter on frozen weights: set `frozen: true` or leave `lora` out")
         return self

@@ -5,12 +5,21 @@ Per `model_type` that AutoModelForCausalLM builds, and per section inside such a
     keys      every key that its config class reads -> the plain types of its value, "any" where they are not plain
     defaults  the numbers among the default values
     names     other names of keys (transformers' `attribute_map`)
+    values    keys of text -> the texts that the class and its model compare them with
+    layers    the kinds of layer that the model builds
+    rotary    keys that the model reads in `rope_parameters`, beside those of the type
+    turned    the part of a head that is turned by its position, where that is not the whole
     sections  nested sections -> the entry of this file that describes them
     text      the section with the sizes of the decoder, "" for the config itself
-    targets   names of the layers that an adapter can be put on
+    targets   names of the layers of the built decoder that an adapter can be put on
+    more      other such names -> the keys with which the decoder has them
     padding   whether `pad_token_id` must be a row of the embeddings
+    divides   whether the width must divide among the heads, whatever the width of a head
+    backward  that a token reads those after it -> the keys that, when true, make it read those before it alone
 
-Beside them stand the names of `activations`, and the version of transformers.
+Beside them stand the names of `activations`, the keys of every type of rotary embedding (`needs`, `takes`), and the
+version of transformers. Models are built without memory to see their layers, and once with small sizes to see what
+their tokens read.
 """
 
 from __future__ import annotations
@@ -22,6 +31,7 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +60,25 @@ _NOT_SIZES = {
 _ROTARY = ("rope_scaling", "rope_theta", "partial_rotary_factor")  # what `rope_parameters` was called before
 _LAYERS = {"Linear", "Embedding", "Conv1D", "Conv1d", "Conv2d"}
 _OTHER_TASKS = {"classifier", "qa_outputs", "score", "summary"}
+_FILLED = {"rope_type", "rope_theta", "original_max_position_embeddings"}  # transformers fills them in
+_ALWAYS_TAKEN = {"rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings"}
+_CAUSAL = ("is_decoder", "causal", "is_causal")
+# Sizes with which a model of any kind is built in a moment.
+_SMALL = (
+    (r"vocab_size", 300),
+    (r"^(hidden_size|d_model|n_embd|dim|embedding_size|emb_dim)$", 32),
+    (r"intermediate|ffn", 64),
+    (r"^(num_hidden_layers|n_layers?|num_layers|(en|de)coder_layers)$", 2),
+    (r"head_dim", 8),
+    (r"heads|n_head", 4),
+    (r"token_id$", 1),
+)
 _NOT_FOR_MAMBA = {"out_proj", "conv1d"}  # PEFT: the fused kernels read these weights without an adapter
+# The types of keys that no class states types for, by the ends of their names.
+_BY_ENDING = (
+    (r"(_dim|_size|heads|_rank|n_embed)$", {"int"}),
+    (r"(theta|_pct|_freq|_base|_scale|_factor)$", {"int", "float"}),
+)
 _PLAIN_TYPES = {
     "int": "int",
     "float": "float",
@@ -61,6 +89,7 @@ _PLAIN_TYPES = {
     "dict": "dict",
     "RopeParameters": "dict",
     "None": "None",
+    "Literal": "str",
 }
 
 
@@ -68,20 +97,34 @@ def decoder_facts() -> dict[str, Any]:
     """What the file holds, from the transformers that is installed."""
     import transformers
     from transformers.activations import ACT2FN
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    entries = decoders(sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+    _complete_types(entries)
+    return {
+        "transformers": transformers.__version__,
+        "activations": sorted(ACT2FN),
+        "rotations": _rotations(),
+        "decoders": entries,
+    }
+
+
+def decoders(kinds: Iterable[str]) -> dict[str, Any]:
+    """The entries of `kinds` and of the sections in them; types that a class does not state are "any"."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
     entries: dict[str, Any] = {}
-    for kind in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+    for kind in kinds:
         _add(entries, kind, CONFIG_MAPPING[kind])
-    return {"transformers": transformers.__version__, "activations": sorted(ACT2FN), "decoders": entries}
+        entries[kind] |= _seen(CONFIG_MAPPING[kind], entries[kind])
+    return entries
 
 
 def write(facts: dict[str, Any]) -> None:
     """Write `facts` to the file, one line a decoder."""
     decoders = facts["decoders"]
     lines = [f"{json.dumps(kind)}: {json.dumps(entry, sort_keys=True)}" for kind, entry in sorted(decoders.items())]
-    head = json.dumps({name: facts[name] for name in ("transformers", "activations")})
+    head = json.dumps({name: facts[name] for name in ("transformers", "activations", "rotations")})
     FILE.write_text(head[:-1] + ', "decoders": {\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
 
 
@@ -89,23 +132,205 @@ def _add(entries: dict[str, Any], kind: str, config_class: Any) -> None:
     entries[kind] = {}
     sections = {}
     for section, section_class in config_class.sub_configs.items():
-        section_kind = getattr(section_class, "model_type", "")
-        if not section_kind:
+        if not isinstance(section_class, type):
+            continue
+        # A section without a type of its own, such as MPT's `attn_config`.
+        section_kind = getattr(section_class, "model_type", "") or f"{kind}.{section}"
+        if section_class.__name__ == "AutoConfig":
             continue
         sections[section] = section_kind
         if section_kind not in entries:
             _add(entries, section_kind, section_class)
     source = _model_source(config_class)
+    keys = _keys(config_class, sections, source)
     entry = {
-        "keys": _keys(config_class, sections, source),
+        "keys": keys,
         "defaults": _numbers(config_class),
         "names": dict(config_class.attribute_map),
+        "values": _texts(config_class, keys, source),
+        "layers": _layer_types(config_class, source),
+        "rotary": sorted({*re.findall(r"rope_parameters(?:\[|\.get\()\"(\w+)\"", source), *_ignored(config_class)}),
         "sections": sections,
         "text": next((name for name in ("text_config", "decoder") if name in sections), ""),
-        "targets": sorted(_layers(source) - (_NOT_FOR_MAMBA if "mamba" in kind or kind == "falcon_h1" else set())),
+        "targets": sorted(_layers(source) - _no_targets(kind)),
         "padding": "padding_idx" in source,
+        "divides": "is not a multiple of" in _own_source(config_class, "validate_architecture"),
     }
     entries[kind] = {name: value for name, value in entry.items() if value not in ({}, [], "", False)}
+
+
+def _no_targets(kind: str) -> set[str]:
+    return _NOT_FOR_MAMBA if "mamba" in kind or kind == "falcon_h1" else set()
+
+
+def _own_source(config_class: Any, method: str) -> str:
+    return inspect.getsource(vars(config_class)[method]) if method in vars(config_class) else ""
+
+
+def _ignored(config_class: Any) -> set[str]:
+    return set(getattr(config_class, "ignore_keys_at_rope_validation", None) or ())
+
+
+def _seen(config_class: Any, entry: dict[str, Any]) -> dict[str, Any]:
+    """What only a built model shows; nothing of it where one with the class's own sizes cannot be built."""
+    try:
+        config = config_class()
+        built = _built_layers(config)
+    except Exception as error:
+        print(f"{config_class.model_type}: not built: {error}"[:160], file=sys.stderr)
+        return {}
+    facts: dict[str, Any] = {"targets": sorted(built - _no_targets(config_class.model_type))}
+    more = _more_targets(config_class, set(entry.get("targets", ())) - built)
+    turned = (getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor", 1.0)
+    causal_by = _causal_by(config_class)
+    return (
+        facts
+        | ({"more": more} if more else {})
+        | ({"turned": turned} if turned != 1.0 else {})
+        | ({} if causal_by is None else {"backward": causal_by})
+    )
+
+
+def _built_layers(config: Any) -> set[str]:
+    """The names of the layers of the decoder that `config` builds, without memory."""
+    import torch
+    from torch import nn
+    from transformers import AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    decoder = model.get_decoder() if config.get_text_config(decoder=True) is not config else model
+    kinds = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, Conv1D)
+    names = {name.rpartition(".")[2] for name, layer in decoder.named_modules() if isinstance(layer, kinds)}
+    head = next((name for name, layer in model.named_modules() if layer is model.get_output_embeddings()), "")
+    return {name for name in {*names, head.rpartition(".")[2]} if name and not name.isdigit()}
+
+
+def _more_targets(config_class: Any, names: set[str]) -> dict[str, list[str]]:
+    """Layers among `names` that another value of one key brings -> those keys."""
+    more: dict[str, list[str]] = {}
+    defaults = {field.name: field.default for field in dataclasses.fields(config_class)} if names else {}
+    for key, value in defaults.items():
+        # Attention to another model's states gets none here: such layers are never used.
+        if key in _NOT_SIZES or "cross_attention" in key or key.startswith("is_"):
+            continue
+        if not isinstance(value, bool) and not key.endswith(("_dim", "_rank")):
+            continue
+        try:
+            built = _built_layers(config_class(**{key: not value if isinstance(value, bool) else 8}))
+        except Exception:  # most changes of one size alone fit nothing
+            continue
+        for name in sorted(names & built):
+            more.setdefault(name, []).append(key)
+    return more
+
+
+def _causal_by(config_class: Any) -> list[str] | None:
+    """None for a model whose tokens read those before them alone, else the keys that make it so when they are true."""
+    if not _reads_backward(config_class, {}):
+        return None
+    names = {field.name for field in dataclasses.fields(config_class)}
+    return [key for key in _CAUSAL if key in names and not _reads_backward(config_class, {key: True})]
+
+
+def _reads_backward(config_class: Any, changes: dict[str, Any]) -> bool:
+    """Whether the last of 9 tokens changes what is said of the first; False where no small model can be built."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        config = config_class(**changes)
+        _make_small(config)
+        _make_small(config.get_text_config(decoder=True))
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        if sum(weights.numel() for weights in model.parameters()) > 3e8:
+            return False
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config).eval()
+        width = model.get_input_embeddings().weight.shape[1]
+        first, last = torch.randn(1, 8, width), torch.randn(2, 1, width)
+        rows = torch.cat([first.expand(2, -1, -1), last], dim=1)
+        mask = torch.ones(2, 9, dtype=torch.long)
+        with torch.no_grad():
+            logits = model(inputs_embeds=rows, attention_mask=mask, use_cache=False).logits
+    except Exception:
+        return False
+    difference = (logits[0, :8] - logits[1, :8]).abs().max()
+    return bool(difference > 1e-5 * logits.abs().max())
+
+
+def _make_small(config: Any) -> None:
+    for key, value in list(vars(config).items()):
+        small = next((size for pattern, size in _SMALL if re.search(pattern, key)), None)
+        if type(value) is int and small is not None and value > small:
+            setattr(config, key, small)
+
+
+def _complete_types(entries: dict[str, Any]) -> None:
+    """A key without plain types has those that all other classes give it, and may be null."""
+    by_name: dict[str, set[str]] = {}
+    for entry in entries.values():
+        for key, types in entry.get("keys", {}).items():
+            if types != "any":
+                by_name.setdefault(key, set()).update(types.split("|"))
+    # These are no fields of most classes.
+    by_name |= {"rope_theta": {"float", "int"}, "partial_rotary_factor": {"float", "int"}, "rope_scaling": {"dict"}}
+    for entry in entries.values():
+        for key, types in entry.get("keys", {}).items():
+            plain = by_name.get(key) or next((kinds for end, kinds in _BY_ENDING if re.search(end, key)), None)
+            if types == "any" and plain:
+                entry["keys"][key] = "|".join(sorted({*plain, "None"}))
+
+
+def _texts(config_class: Any, keys: dict[str, str], source: str) -> dict[str, list[str]]:
+    """Per key of text, the values of its type, else its default and the texts that code compares it with."""
+    compared: dict[str, set[str]] = {}
+    config_source = inspect.getsource(sys.modules[config_class.__module__])
+    for node in (*ast.walk(ast.parse(source)), *ast.walk(ast.parse(config_source))):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            names = {side.attr for side in sides if isinstance(side, ast.Attribute)}
+            values = {leaf.value for side in sides for leaf in ast.walk(side) if isinstance(leaf, ast.Constant)}
+            for name in names:
+                compared.setdefault(name, set()).update(value for value in values if isinstance(value, str))
+    texts = {}
+    for field in dataclasses.fields(config_class):
+        if "str" not in keys.get(field.name, "").split("|") or "act" in field.name.split("_"):
+            continue
+        stated = set(re.findall(r"Literal\[([^]]*)\]", str(field.type)))
+        values = {value for text in stated for value in ast.literal_eval(f"[{text}]")} or compared.get(field.name)
+        if values:
+            texts[field.name] = sorted(values | ({field.default} if isinstance(field.default, str) else set()))
+    return texts
+
+
+def _layer_types(config_class: Any, source: str) -> list[str]:
+    """The names of transformers' kinds of layer that the model or its config speak of, former names too."""
+    from transformers.configuration_utils import _LEGACY_LAYER_TYPE_REMAP, ALLOWED_LAYER_TYPES
+
+    source += inspect.getsource(sys.modules[config_class.__module__])
+    names = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+    names = {name for name in names if name in ALLOWED_LAYER_TYPES}
+    return sorted(names | {former for former, name in _LEGACY_LAYER_TYPE_REMAP.items() if name in names})
+
+
+def _rotations() -> dict[str, dict[str, list[str]]]:
+    """Per type of rotary embedding the keys that it `needs`, and all that it `takes`."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RotaryEmbeddingConfigMixin
+
+    types = {}
+    for name in ("default", *ROPE_INIT_FUNCTIONS):
+        method = getattr(RotaryEmbeddingConfigMixin, f"_validate_{name}_rope_parameters")
+        keys: dict[str, set[str]] = {"required_keys": set(), "optional_keys": set()}
+        for node in ast.walk(ast.parse(inspect.cleandoc("\n" + inspect.getsource(method)))):
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(target, ast.Name) and target.id in keys and isinstance(node.value, ast.Set):  # type: ignore[attr-defined]
+                keys[target.id] = set(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+        needs, takes = keys["required_keys"], {*keys["required_keys"], *keys["optional_keys"], *_ALWAYS_TAKEN}
+        types[name] = {"needs": sorted(needs - _FILLED), "takes": sorted(takes)}
+    return types
 
 
 def _keys(config_class: Any, sections: dict[str, str], source: str) -> dict[str, str]:
@@ -127,10 +352,23 @@ def _keys(config_class: Any, sections: dict[str, str], source: str) -> dict[str,
 def _types(annotation: Any) -> str:
     if not isinstance(annotation, str):
         annotation = getattr(annotation, "__name__", None) if isinstance(annotation, type) else str(annotation)
-    names = {part.strip().split("[")[0].split(".")[-1] for part in _outer_parts(annotation)}
-    if not names <= _PLAIN_TYPES.keys():
-        return "any"
-    return "|".join(sorted({_PLAIN_TYPES[name] for name in names}))
+    names = {_plain_type(part.strip()) for part in _outer_parts(_without_optional(annotation))}
+    return "any" if "any" in names else "|".join(sorted(names))
+
+
+def _without_optional(annotation: str) -> str:
+    text = annotation.removeprefix("typing.")
+    if text.startswith("Optional[") and text.endswith("]"):
+        return f"{text[9:-1]} | None"
+    return text
+
+
+def _plain_type(annotation: str) -> str:
+    """The name of one alternative, a list with the type of its items where that is plain."""
+    outer, _, inner = annotation.partition("[")
+    name = _PLAIN_TYPES.get(outer.split(".")[-1], "any")
+    items = _types(inner[:-1]) if name == "list" and inner and "," not in inner else "any"
+    return name if items == "any" or "|" in items else f"list[{items}]"
 
 
 def _outer_parts(annotation: str) -> list[str]:

@@ -17,7 +17,7 @@ import yaml
 
 from affectgpt.bundled import TINY
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.saved.model import load
+from affectgpt.core.saved.model import load, read_saved
 from affectgpt.registry.discovery import discover
 from affectgpt.registry.errors import AffectGPTError, CheckpointError
 
@@ -171,6 +171,17 @@ def test_a_trap_is_refused_without_running_code(
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert growth <= 64 * 2**20 + 2 * stored, what
     assert not (tmp_path / "RAN").exists(), what
+
+
+@pytest.mark.parametrize(("trap", "seed"), [(size, 0), (size, 1), (option, 0), (option, 1)])
+def test_sizes_are_judged_beside_changes_too(
+    trap: Callable[..., str], seed: int, tmp_path: Path, stopped_after: Stop
+) -> None:
+    model = Path(shutil.copytree(TINY, tmp_path / "model"))
+    trap(model, model, random.Random(seed))
+    for change in ("training.steps=3", "llm.lora={r: 2, alpha: 4}"):
+        with stopped_after(30), pytest.raises(AffectGPTError):
+            read_saved(model, discover(), [change])
 
 
 def test_a_tokenizer_that_fails_on_a_text_is_the_error_of_one_clip(tmp_path: Path, stopped_after: Stop) -> None:

@@ -1,0 +1,432 @@
+"""What an `architecture` must keep so that its model is built, trains and answers: rules by kind of key. No torch.
+
+Types, defaults and texts are transformers' own, as [decoder_facts][] holds them. A number is judged by what its name
+says that it is (a dropout, an epsilon, a size), so that keys of tomorrow's classes are judged too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from affectgpt.plugins.llms.decoder_facts import (
+    Section,
+    activation_names,
+    are_sizes,
+    decoder_entry,
+    decoder_types,
+    general_facts,
+    is_of,
+)
+from affectgpt.plugins.llms.refused_keys import CODE, DTYPES, refused_keys
+from affectgpt.registry.errors import InterfaceError, Problem, join_names
+from affectgpt.registry.messages import did_you_mean, short_repr
+
+Place = tuple[str | int, ...]
+# Stated by a config.json about itself: nothing is built from it.
+_ABOUT_THE_FILE = ("model_type", "architectures", "transformers_version")
+_ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
+_ROTARY = ("rope_parameters", "rope_scaling")
+_PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "layers_block_type")
+_HEADS_OF_KEYS = ("num_key_value_heads", "num_kv_heads")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts")
+_CHOSEN_EXPERTS = ("num_experts_per_tok", "top_k_experts", "moe_topk", "moe_top_k", "moe_k", "num_experts_per_token")
+_ENDS_OF_TEXT = ("pad_token_id", "bos_token_id", "eos_token_id")
+_LARGEST = 2**31 - 1
+_ENDS_OF_SIZES = ("size", "dim", "heads", "length", "step")
+# A word of a number's name -> what the number must be; the first rule with one of its words counts. Sizes are the rest.
+_NUMBERS: tuple[tuple[frozenset[str], str, Callable[[float], bool]], ...] = (
+    (frozenset({"id", "ids", "idx"}), "not be negative", lambda number: number >= 0),
+    (
+        frozenset({"dropout", "drop", "pdrop", "layerdrop", "prob"}),
+        "be from 0 to below 1",
+        lambda number: 0 <= number < 1,
+    ),
+    (frozenset({"eps", "epsilon"}), "be above 0, and at most 1", lambda number: 0 < number <= 1),
+    (frozenset({"init", "initializer", "std"}), "be from 0 to 100", lambda number: 0 <= number <= 100),
+    (frozenset({"partial", "pct", "fraction"}), "be above 0, and at most 1", lambda number: 0 < number <= 1),
+    (
+        # What there can be none of, places, and weights of a loss.
+        frozenset({"coef", "coefficient", "noise", "jitter", "loss", "alpha", "shared", "dense", "nextn", "mtp"})
+        | {"offset", "feed", "seed", "input", "token", "index", "start", "end", "zero", "chunk", "max_window_layers"},
+        "not be negative",
+        lambda number: number >= 0,
+    ),
+)
+
+
+def check_architecture(values: Mapping[str, Any]) -> None:
+    """Raise InterfaceError holding every problem of `values`, the sizes that a pipeline file gives for a decoder.
+
+    Keys must be those that the config class of `model_type` reads: transformers takes any other key without a word.
+    """
+    problems = [*refused_keys(values), *_not_finite(values), *_problems(values, ())]
+    if problems:
+        raise InterfaceError.from_problems([_at("architecture", problem) for problem in problems])
+
+
+def _at(key: str, problem: Problem) -> Problem:
+    return replace(problem, path=(key, *problem.path))
+
+
+def _not_finite(value: Any, path: Place = ()) -> Iterator[Problem]:
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, item in inner:
+        yield from _not_finite(item, (*path, key))
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Problem("a number must be finite", path=path, found=str(value))
+
+
+def _problems(values: Mapping[str, Any], path: Place, kind: str | None = None) -> Iterator[Problem]:
+    """The problems of one section; `kind` is the model type that a section has where it states none."""
+    kind = values.get("model_type", kind)
+    entry = decoder_entry(kind) if isinstance(kind, str) else {}
+    if "keys" not in entry:
+        if not path and not _installed(kind):
+            yield _unknown_type(kind, path)
+        return
+    if not path:
+        yield from _direction_problems(str(kind), entry, values)
+    names = {*entry["keys"], *entry.get("names", {}), *_ABOUT_THE_FILE}
+    for key, value in values.items():
+        if key in CODE or key in DTYPES:
+            continue
+        if key not in names:
+            yield Problem(
+                f"{kind} has no setting {key!r}",
+                path=(*path, key),
+                expected="a key of its config class in transformers",
+                hint=did_you_mean(str(key), names) or f"it reads {join_names(entry['keys'])}",
+            )
+        elif key in entry.get("sections", {}) and isinstance(value, Mapping):
+            yield from _problems(value, (*path, key), entry["sections"][key])
+        elif key not in _ABOUT_THE_FILE:
+            problem = _value_problem(str(kind), entry, key, value)
+            if problem is not None:
+                yield replace(problem, path=(*path, *problem.path))
+    section = Section(values, entry)
+    for problem in (*_size_problems(section), *_layer_problems(section), *_rotation_problems(section)):
+        yield replace(problem, path=(*path, *problem.path))
+
+
+def _unknown_type(kind: Any, path: Place) -> Problem:
+    names = [name for name in decoder_types() if "keys" in decoder_entry(name)]
+    return Problem(
+        f"transformers {general_facts()['transformers']} has no decoder of this model_type",
+        path=(*path, "model_type"),
+        found=short_repr(kind),
+        expected="one that AutoModelForCausalLM builds, for example llama, mistral, qwen2",
+        hint=did_you_mean(str(kind)[:80], names),
+    )
+
+
+@cache
+def _installed(kind: Any) -> bool:
+    """Whether the installed transformers, which may be newer than the file, names a decoder `kind`. Imports nothing."""
+    spec = find_spec("transformers")
+    if not isinstance(kind, str) or spec is None or spec.origin is None:
+        return False
+    source = Path(spec.origin).parent / "models" / "auto" / "modeling_auto.py"
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    _, _, mapping = text.partition("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES")
+    return f'("{kind}",' in mapping.partition("OrderedDict(")[2].partition("\n)")[0]
+
+
+def _direction_problems(kind: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Problem]:
+    """A model of which a token reads those after it continues no text."""
+    switches = entry.get("backward")
+    if switches is not None and not any(values.get(key) is True for key in switches):
+        yield Problem(
+            f"{kind} reads a text in both directions: it cannot continue one",
+            path=(switches[0] if switches and switches[0] in values else "model_type",),
+            expected="a decoder, for example llama, mistral, qwen2",
+            hint=f"{switches[0]}: true makes one of it" if switches else "",
+        )
+
+
+def _value_problem(kind: str, entry: Mapping[str, Any], key: str, value: Any) -> Problem | None:
+    class_key = entry.get("names", {}).get(key, key)
+    types, texts = entry["keys"].get(class_key, "any"), entry.get("values", {}).get(class_key)
+    if not is_of(value, types):
+        is_integer = "float" in types and is_of(value, "int")
+        return Problem(
+            f"{key} of {kind} has the wrong type",
+            path=(key,),
+            found=short_repr(value),
+            expected=types.replace("|", " or ").replace("None", "null"),
+            hint=f"write {value}.0" if is_integer else "",
+        )
+    if key in _ACTIVATIONS and isinstance(value, str) and value not in activation_names():
+        return Problem(
+            f"there is no activation {short_repr(value)}",
+            path=(key,),
+            expected=f"one of {join_names(activation_names())}",
+            hint=did_you_mean(value[:80], activation_names()),
+        )
+    if isinstance(value, str) and texts and value not in texts:
+        return Problem(
+            f"{key} of {kind} has no value {short_repr(value)}",
+            path=(key,),
+            expected=f"one of {join_names(texts)}",
+            hint=did_you_mean(value[:80], texts),
+        )
+    if key.startswith("use_bidirectional") and value not in (None, False):
+        return Problem(
+            f"{key} makes {kind} read a text in both directions: it cannot continue one",
+            path=(key,),
+            found=str(value),
+            hint="leave it out",
+        )
+    default = entry.get("defaults", {}).get(class_key)
+    if is_of(value, "int|float") and math.isfinite(value) and value != default:
+        must = _broken_rule(class_key, value, default)
+        return Problem(f"{key} of {kind} must {must}", path=(key,), found=str(value)) if must else None
+    return None
+
+
+def _broken_rule(key: str, value: float, default: Any) -> str:
+    """What a number under `key` must be and `value` is not; "" for one that may stand there."""
+    if abs(value) > _LARGEST and isinstance(value, int):
+        return f"be at most {_LARGEST:,}"
+    words = key.split("_")
+    for rule_words, must, holds in _NUMBERS if words[-1] not in _ENDS_OF_SIZES else ():
+        if rule_words & {*words, key}:
+            return "" if holds(value) else must
+    if default is not None and default < 0:
+        return ""
+    if default == 0:
+        return "" if value >= 0 else "not be negative"
+    return "" if value > 0 else "be above 0"
+
+
+def _size_problems(section: Section) -> Iterator[Problem]:
+    """Sizes that no model can have together, with the defaults of those that are not given."""
+    if "hidden_size" not in {*section.entry["keys"], *section.entry.get("names", {})}:
+        return
+    hidden, heads, vocabulary = map(section.get, ("hidden_size", "num_attention_heads", "vocab_size"))
+    hidden_key, heads_key = map(section.key, ("hidden_size", "num_attention_heads"))
+    divides = section.get("head_dim") is None or section.entry.get("divides")
+    if are_sizes(hidden, heads) and divides and hidden % heads and not section.has_defaults("hidden_size", heads_key):
+        yield Problem(
+            "the width does not divide among the attention heads",
+            path=(heads_key,),
+            found=f"{hidden_key} {hidden}, {heads_key} {heads}",
+            expected="a width that is a multiple of the heads",
+        )
+    for name in _HEADS_OF_KEYS:
+        groups = section.get(name)
+        if are_sizes(heads, groups) and heads % groups:
+            yield Problem(
+                "the attention heads do not divide among the key and value heads",
+                path=(section.key(name),),
+                found=f"{heads_key} {heads}, {section.key(name)} {groups}{_default(section, name)}",
+                expected=f"{name}: a divisor of {heads}",
+            )
+    yield from _expert_problems(section)
+    for name in _ENDS_OF_TEXT if are_sizes(vocabulary) and "vocab_size" in section.values else ():
+        ids = section.get(name)
+        is_counted = name in section.values or (name == "pad_token_id" and section.entry.get("padding"))
+        is_counted = is_counted and not section.has_defaults(name, "vocab_size")
+        beyond = [number for number in (ids if isinstance(ids, list) else [ids]) if is_of(number, "int")]
+        if is_counted and any(number >= vocabulary for number in beyond):
+            yield Problem(
+                f"{name} is no row of the embeddings",
+                path=(name,),
+                found=f"{ids}{_default(section, name)}",
+                expected=f"below vocab_size {vocabulary}",
+                hint=f"{name}: 0",
+            )
+
+
+def _default(section: Section, name: str) -> str:
+    return "" if section.key(name) in section.values else " (its default)"
+
+
+def _expert_problems(section: Section) -> Iterator[Problem]:
+    experts_key = next((name for name in _EXPERTS if is_of(section.get(name), "int")), None)
+    if experts_key is None:
+        return
+    experts = section.get(experts_key)
+    for name in _CHOSEN_EXPERTS:
+        chosen = section.get(name)
+        if are_sizes(experts, chosen) and chosen > experts:
+            yield Problem(
+                "a token is sent to more experts than there are",
+                path=(section.key(name),),
+                found=f"{section.key(name)} {chosen}{_default(section, name)}, {section.key(experts_key)} {experts}",
+                expected=f"at most {experts}",
+            )
+    groups, chosen_groups = section.get("n_group"), section.get("topk_group")
+    if are_sizes(experts, groups) and experts % groups:
+        yield Problem(
+            "the experts do not divide among their groups",
+            path=("n_group",),
+            found=f"n_group {groups}{_default(section, 'n_group')}, {section.key(experts_key)} {experts}",
+            expected=f"a divisor of {experts}",
+        )
+    if are_sizes(groups, chosen_groups) and chosen_groups > groups:
+        yield Problem(
+            "a token is sent to more groups of experts than there are",
+            path=("topk_group",),
+            found=f"topk_group {chosen_groups}{_default(section, 'topk_group')}, n_group {groups}",
+            expected=f"at most {groups}",
+        )
+
+
+def _layer_problems(section: Section) -> Iterator[Problem]:
+    """Lists with an item for every layer, and what the kinds of layer in them need."""
+    count, known = section.get("num_hidden_layers"), section.entry.get("layers", ())
+    for key in _PER_LAYER:
+        layers = section.values.get(key)
+        if not isinstance(layers, list | tuple):
+            continue
+        if are_sizes(count) and len(layers) != count:
+            yield Problem(
+                f"{key} does not fit the layers",
+                path=(key,),
+                found=f"{len(layers)} for {section.key('num_hidden_layers')} {count}",
+                expected="one for each layer",
+            )
+        for index, layer in enumerate(layers) if known and key != "no_rope_layers" else ():
+            if layer not in known:
+                yield Problem(
+                    "this model has no such kind of layer",
+                    path=(key, index),
+                    found=short_repr(layer),
+                    expected=f"one of {join_names(known)}",
+                    hint=did_you_mean(str(layer)[:80], known),
+                )
+        has_window = section.get("sliding_window") is not None and section.get("use_sliding_window") is not False
+        if "sliding_attention" in layers and "sliding_window" in section.entry["keys"] and not has_window:
+            yield Problem(
+                "layers of sliding attention need a window",
+                path=(key,),
+                expected="sliding_window: a number of tokens"
+                + (", and use_sliding_window: true" if "use_sliding_window" in section.entry["keys"] else ""),
+            )
+
+
+def _rotation_problems(section: Section) -> Iterator[Problem]:
+    """How positions turn the heads: types, their keys and numbers, and the width of a head."""
+    if "rope_parameters" not in section.entry["keys"]:
+        return
+    for key in _ROTARY:
+        rope = section.values.get(key)
+        if not isinstance(rope, Mapping):
+            continue
+        layers = set(section.entry.get("layers", ())) & rope.keys()
+        used = {layer for layer in section.values.get("layer_types") or layers if isinstance(layer, str)}
+        for layer in sorted(layers):
+            if rope[layer] is not None:
+                inner = rope[layer] if isinstance(rope[layer], Mapping) else {"rope_type": rope[layer]}
+                yield from _type_problems(section, inner, (key, layer))
+        for layer in sorted(used - rope.keys()) if layers else ():
+            yield Problem(f"{key} says nothing of the layers of {layer}", path=(key,), expected=f"{layer}: ...")
+        if not layers:
+            yield from _type_problems(section, rope, (key,))
+    yield from _head_problems(section)
+
+
+def _type_problems(section: Section, rope: Mapping[str, Any], path: Place) -> Iterator[Problem]:
+    rotations: dict[str, dict[str, Sequence[str]]] = general_facts()["rotations"]
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    facts = rotations.get(kind) if isinstance(kind, str) else None
+    if facts is None:
+        yield Problem(
+            "there is no such type of rotary positions",
+            path=(*path, "rope_type" if "rope_type" in rope else "type"),
+            found=short_repr(kind),
+            expected=f"one of {join_names(rotations)}",
+            hint=did_you_mean(str(kind)[:80], rotations),
+        )
+        return
+    for name in facts["needs"]:
+        if rope.get(name) is None:
+            yield Problem(f"rotary positions of type {kind!r} need {name!r}", path=path, expected=f"{name}: ...")
+    takes = {*facts["takes"], *section.entry.get("rotary", ())}
+    for name, value in rope.items():
+        if name not in takes:
+            yield Problem(
+                f"rotary positions of type {kind!r} have no setting {name!r}",
+                path=(*path, name),
+                expected=f"one of {join_names(takes)}",
+                hint=did_you_mean(str(name), takes),
+            )
+        elif name not in ("rope_type", "type") and (must := _broken_rotation(name, value)):
+            yield Problem(f"{name} must {must}", path=(*path, name), found=short_repr(value))
+    slow: Any = rope.get("low_freq_factor")
+    fast: Any = rope.get("high_freq_factor")
+    if is_of(slow, "int|float") and is_of(fast, "int|float") and slow >= fast:
+        yield Problem(
+            "high_freq_factor must be above low_freq_factor",
+            path=(*path, "high_freq_factor"),
+            found=f"{fast}, low_freq_factor {slow}",
+        )
+    turned = _turned(section, rope)
+    for name in ("short_factor", "long_factor"):
+        factors = rope.get(name)
+        if turned is not None and isinstance(factors, list | tuple) and len(factors) != turned // 2:
+            yield Problem(
+                f"{name} does not fit the width of a head",
+                path=(*path, name),
+                found=f"{len(factors)} numbers",
+                expected=f"{turned // 2}, half of what is turned of a head",
+            )
+
+
+def _broken_rotation(name: str, value: Any) -> str:
+    if name in ("short_factor", "long_factor"):
+        is_right = is_of(value, "list") and all(is_of(item, "int|float") and item > 0 for item in value)
+        return "" if is_right else "be a list of numbers above 0"
+    if name == "truncate":
+        return "" if isinstance(value, bool) else "be true or false"
+    if name.startswith("mrope") or value is None:
+        return ""
+    if not is_of(value, "int|float") or not math.isfinite(value):
+        return "be a number"
+    if name == "factor":
+        return "" if value >= 1 else "be at least 1"
+    if name == "original_max_position_embeddings" and not is_of(value, "int"):
+        return "be a whole number"
+    return _broken_rule(name, value, None)
+
+
+def _head(section: Section) -> int | None:
+    stated, hidden, heads = map(section.get, ("head_dim", "hidden_size", "num_attention_heads"))
+    if stated is None and are_sizes(hidden, heads):
+        return int(hidden // heads)
+    return stated if are_sizes(stated) else None
+
+
+def _turned(section: Section, rope: Mapping[str, Any]) -> int | None:
+    """How much of a head is turned, as a number of its values."""
+    head = _head(section)
+    parts = (rope.get("partial_rotary_factor"), section.values.get("partial_rotary_factor"))
+    part = next((value for value in (*parts, section.values.get("rotary_pct")) if value is not None), None)
+    part = section.entry.get("turned", 1.0) if part is None else part
+    return int(head * part) if head is not None and is_of(part, "int|float") and 0 < part <= 1 else None
+
+
+def _head_problems(section: Section) -> Iterator[Problem]:
+    rope = next((value for key in _ROTARY if isinstance(value := section.values.get(key), Mapping)), {})
+    head, turned = _head(section), _turned(section, rope)
+    if head is None or turned is None or section.get("hidden_size") is None:
+        return
+    if turned >= 2 and (turned < head or head % 2 == 0):
+        return
+    heads_key, hidden_key = section.key("num_attention_heads"), section.key("hidden_size")
+    sizes = f"{hidden_key} {section.get('hidden_size')} / {heads_key} {section.get('num_attention_heads')} = {head}"
+    is_stated = section.get("head_dim") is not None
+    yield Problem(
+        f"rotary positions {'need heads of an even width' if turned == head else 'turn too little of a head'}",
+        path=("head_dim" if is_stated else heads_key,),
+        found=f"head_dim {head}" if is_stated else sizes,
+    )
