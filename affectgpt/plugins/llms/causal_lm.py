@@ -87,7 +87,7 @@ class CausalLM(nn.Module):
         # Without memory nothing can be computed, and not every operation exists in float16 on a CPU.
         if weights.is_meta or weights.dtype == torch.float16 or (context or 8) < 8:
             return
-        was_training, found = self.model.training, ""
+        was_training, reason = self.model.training, ""
         self.model.eval()
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -96,17 +96,17 @@ class CausalLM(nn.Module):
                 logits = self.logits(rows, mask)
                 self.generate(rows, mask, GenerationConfig(max_new_tokens=2))
             if not torch.isfinite(logits).all():
-                found = "its answers are no finite numbers"
+                reason = "its answers are no finite numbers"
             elif (logits[0, :3] - logits[1, :3]).abs().max() > 0.01 * logits.abs().max():
-                found = "its tokens read those after them: it is no decoder"
+                reason = "its tokens read those after them: it is no decoder"
         except Exception as error:
-            found = one_line(error)
+            reason = one_line(error)
         finally:
             self.model.train(was_training)
-        if found:
+        if reason:
             raise InterfaceError(
                 "the architecture gives a model that cannot continue a text",
-                found=found,
+                found=reason,
                 expected="the values of a transformers config.json",
                 path=("architecture",),
             )
