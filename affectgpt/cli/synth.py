@@ -9,6 +9,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.options import progress_bars
+from affectgpt.cli.standard_streams import echo
 
 TEST_SETS = 9
 
@@ -35,6 +36,6 @@ def command(
     with progress_bars() as progress:
         api.synth(folder, clips=count, seed=seed, split=split, layout=layout, workers=workers, progress=progress)
     if layout == "unibench":
-        typer.echo(f"{TEST_SETS} test sets of {count} clips in {folder}")
+        echo(f"{TEST_SETS} test sets of {count} clips in {folder}")
     else:
-        typer.echo(f"{count} clips in {folder}")
+        echo(f"{count} clips in {folder}")

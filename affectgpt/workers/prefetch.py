@@ -17,8 +17,9 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from affectgpt.registry.errors import RunError
+from affectgpt.registry.messages import one_line
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import START_METHOD, exit_with_parent
+from affectgpt.workers.parent import START_METHOD, exit_with_parent, leave_signals_to_parent
 
 Item = TypeVar("Item")
 Read = Callable[[int], Item]
@@ -67,9 +68,11 @@ def prefetch(
 def _read_in_process(read: Read[Item], index: int, on_death: Callable[[int, str], Item]) -> Item:
     try:
         return read(index)
-    except SystemExit as end:
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as end:
         # A decoder must not end the main process.
-        return on_death(index, f"exit code {end.code}")
+        return on_death(index, f"exit code {end.code}" if isinstance(end, SystemExit) else one_line(end))
 
 
 def _ready_readers(readers: list[_Reader[Item]]) -> list[_Reader[Item]]:
@@ -158,7 +161,7 @@ def _work(
     parent: int,
 ) -> None:
     exit_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    leave_signals_to_parent()
     # A fork has no OpenMP threads of the parent: waiting for them would never end.
     torch.set_num_threads(1)
     for connection in parent_ends:
