@@ -22,6 +22,7 @@ from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
 from affectgpt.workers.main_guard import check_main_guard
 from affectgpt.workers.parent import START_METHOD, exit_with_parent
+from affectgpt.workers.prefetch import CLIP_SECONDS
 
 
 class Samples(Protocol):
@@ -91,7 +92,9 @@ def load_micro_batches(
     if workers:
         check_main_guard(START_METHOD)
     start = partial(_start_worker, os.getpid())
-    options: dict[str, Any] = {"multiprocessing_context": START_METHOD, "worker_init_fn": start} if workers else {}
+    options: dict[str, Any] = {}
+    if workers:
+        options = {"multiprocessing_context": START_METHOD, "worker_init_fn": start, "timeout": CLIP_SECONDS}
     sampler: Any = requests  # DataLoader takes any iterable
     items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, num_workers=workers, **options))
     for item in items:
@@ -110,10 +113,10 @@ def worker_death_as_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error) and "DataLoader timed out" not in str(error):
             raise
         raise RunError(
-            "a worker that reads clips ended",
+            "a worker that reads clips ended" if "worker" in str(error) else "a worker that reads clips hangs",
             found=str(error).splitlines()[0],
             hint="it may have run out of memory: use fewer workers, then resume",
         ) from error

@@ -13,8 +13,8 @@ from affectgpt.registry.errors import CheckpointError
 def check_destination(folder: Path) -> None:
     """Raise CheckpointError unless `folder` can be made: tried in the nearest of its parents that exists.
 
-    What is tried is removed again, and so is what a killed process left beside `folder`. Whether `folder` itself is there
-    already does not matter here.
+    What is tried is removed again, and so is what a killed process left beside `folder`. Whether `folder` itself is
+    there already does not matter here.
     """
     folder = Path(os.path.realpath(folder))
     try:
