@@ -160,6 +160,7 @@ def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         stderr: str = "",
         unbuffered: bool = False,
         room: int | None = None,
+        ignores_hangup: bool = False,
     ) -> Child:
         folder = tmp_path_factory.mktemp("streams")
         (folder / "stderr").touch()
@@ -182,8 +183,8 @@ def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
             sys.stderr = None if stderr == "closed" else _stream(2, unbuffered)  # type: ignore[assignment]
             sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
             sys.argv = ["affectgpt", *map(str, arguments)]
-            for signal_number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(signal_number, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if ignores_hangup else signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 run_process()
