@@ -21,7 +21,7 @@ from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunErr
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import answer_and_question
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import START_METHOD, exit_with_parent
+from affectgpt.workers.parent import START_METHOD, exit_with_parent, leave_signals_to_parent
 from affectgpt.workers.prefetch import CLIP_SECONDS
 
 
@@ -125,7 +125,7 @@ def worker_death_as_error() -> Iterator[None]:
 def _start_worker(parent: int, _: int) -> None:
     exit_with_parent(parent)
     # Signals may reach the whole process group; the training process decides when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
     signal.signal(signal.SIGTERM, _exit_on_second_signal)
 
 

@@ -85,7 +85,7 @@ def _read_in_process(read: Read[Item], index: int, on_death: Callable[[int, str]
 
 
 def _ready_readers(readers: list[_Reader[Item]], seconds: float) -> list[_Reader[Item]]:
-    news: list[object] = []
+    news: list[Any] = []
     while not news:
         for reader in readers:
             reader.end_when_overdue(seconds)
