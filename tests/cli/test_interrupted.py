@@ -28,10 +28,10 @@ QUICK = [
 
 def commands_with_plugins() -> Iterator[list[str]]:
     """Each command that loads plugins, with an argument for each of its places."""
-    waiting: list[tuple[list[str], Any]] = [([], typer.main.get_command(application()))]
-    while waiting:
-        names, command = waiting.pop()
-        waiting += [([*names, name], child) for name, child in getattr(command, "commands", {}).items()]
+    queue: list[tuple[list[str], Any]] = [([], typer.main.get_command(application()))]
+    while queue:
+        names, command = queue.pop()
+        queue += [([*names, name], child) for name, child in getattr(command, "commands", {}).items()]
         options = {option for parameter in command.params for option in parameter.opts}
         required = [parameter for parameter in command.params if parameter.required]
         places = ["x" for parameter in required if not parameter.opts[0].startswith("-")]
@@ -66,8 +66,8 @@ WITH_PLUGINS = sorted(commands_with_plugins())
     [
         pytest.param(row, number, id=f"{'-'.join(row)}-{number.name}", marks=() if quick else pytest.mark.slow)
         for index, row in enumerate(WITH_PLUGINS)
-        for place, number in enumerate(CODES)
-        for quick in [index % 6 == place]
+        for column, number in enumerate(CODES)
+        for quick in [index % 6 == column]
     ],
 )
 def test_a_signal_ends_every_command_with_its_code(
@@ -165,8 +165,8 @@ def left_hidden(folder: Path) -> list[str]:
 def test_a_disk_that_fills_up_leaves_whole_files_only(writing: list[str], start: Start, tmp_path: Path) -> None:
     child = start(*writing)
     assert child.wait() == 0, child.err()
-    whole = written(tmp_path)
-    largest = max(whole.values())
+    sizes_when_done = written(tmp_path)
+    largest = max(sizes_when_done.values())
     draw = random.Random(0)
     for room in [1, largest - 1, *(draw.randrange(2, largest - 1) for _ in range(2))]:
         clear(tmp_path)
@@ -174,7 +174,7 @@ def test_a_disk_that_fills_up_leaves_whole_files_only(writing: list[str], start:
         assert child.wait() in (1, 2) and "Traceback" not in child.err(), (room, child.err())
         assert not left_hidden(tmp_path), room
         sizes = written(tmp_path)
-        assert sizes == {name: whole[name] for name in sizes}, room
+        assert sizes == {name: sizes_when_done[name] for name in sizes}, room
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_a_signal_at_any_time_leaves_whole_files_only(writing: list[str], start:
     begin = time.monotonic()
     assert start(*writing).wait() == 0
     length = time.monotonic() - begin
-    whole = written(tmp_path)
+    sizes_when_done = written(tmp_path)
     draw = random.Random(1)
     for _ in range(4):
         clear(tmp_path)
@@ -193,4 +193,4 @@ def test_a_signal_at_any_time_leaves_whole_files_only(writing: list[str], start:
         assert child.wait() in (0, 1, 143, -signal.SIGTERM) and "Traceback" not in child.err(), child.err()
         assert not left_hidden(tmp_path)
         sizes = written(tmp_path)
-        assert sizes == {name: whole[name] for name in sizes}
+        assert sizes == {name: sizes_when_done[name] for name in sizes}

@@ -23,11 +23,11 @@ Start = Callable[..., Any]
 
 def commands() -> Iterator[tuple[str, ...]]:
     """The names of every command, those of the groups included."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(application()))]
-    while waiting:
-        names, command = waiting.pop()
+    queue: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(application()))]
+    while queue:
+        names, command = queue.pop()
         yield names
-        waiting += [((*names, name), child) for name, child in getattr(command, "commands", {}).items()]
+        queue += [((*names, name), child) for name, child in getattr(command, "commands", {}).items()]
 
 
 COMMANDS = sorted(commands())
