@@ -156,7 +156,7 @@ def _rebuilt(stream: Any, handle: int) -> Any:
 def _is_plain(stream: Any, handle: int) -> bool:
     buffer = getattr(stream, "buffer", None)
     file = getattr(buffer, "raw", buffer)
-    return isinstance(file, io.FileIO) and file.fileno() == handle
+    return isinstance(file, io.FileIO) and not file.closed and file.fileno() == handle
 
 
 def _result_file(stream: Any) -> _ResultFile | None:
@@ -187,7 +187,7 @@ def result_apart() -> Iterator[None]:
 
 
 def _point(handle: int, target: int) -> None:
-    if "ctypes" in sys.modules:
+    if "ctypes" in sys.modules and os.name == "posix":
         # What code in C printed until now.
         sys.modules["ctypes"].CDLL(None).fflush(None)
     os.dup2(target, handle)
