@@ -265,7 +265,7 @@ def _predict(
 
 def _write_synthetic(folder: Path, clips: int, workers: int, on_progress: OnProgress) -> Path:
     """The synthetic benchmark in `folder`, written unless it is there already."""
-    from affectgpt.synthetic.unibench import matches_request, remove_leftovers, write_unibench
+    from affectgpt.synthetic.unibench import matches_request, write_unibench
 
     if matches_request(folder, clips_per_set=clips, seed=0):
         return folder
@@ -276,7 +276,6 @@ def _write_synthetic(folder: Path, clips: int, workers: int, on_progress: OnProg
             expected=f"no predictions, or those of {clips} synthetic clips per data set",
             hint="choose another folder",
         )
-    remove_leftovers(folder)
     write_unibench(
         folder,
         clips_per_set=clips,

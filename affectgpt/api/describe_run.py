@@ -60,6 +60,9 @@ def describe_files(
     plugins are called. Raises what [load][affectgpt.load] and
     [Pipeline.describe][affectgpt.Pipeline.describe] raise; a file that cannot be read is a row with its `error`.
     """
+    from affectgpt.serving.clip_arguments import check_texts
+
+    check_texts(subtitle, question)
     catalog = catalog_for(plugins)
     # Before the progress starts: a model that is not found is one error and nothing else.
     folder = model_folder(model)

@@ -9,6 +9,7 @@ import typer
 from affectgpt import api
 from affectgpt.cli.options import Config, Json, Plugin, Set, catalog_of
 from affectgpt.cli.printable import aligned, json_text, one_line
+from affectgpt.cli.standard_streams import echo
 
 
 def command(
@@ -21,7 +22,7 @@ def command(
     """Check a pipeline file and print its graph, widths, token counts and parameter counts."""
     facts: Any = api.plan(config, *set_, plugins=catalog_of(context, plugins)).to_dict()
     if as_json:
-        typer.echo(json_text(facts, indent=1))
+        echo(json_text(facts, indent=1))
         return
     rows = [("node", "plugin", "reads", "gives [tokens, width]", "parameters", "trained")]
     for row in facts["nodes"]:
@@ -49,7 +50,7 @@ def command(
         lines.append("note: a number that is unknown here is known once the model is loaded")
     lines += [one_line(f"note: {note}") for note in facts["notes"]]
     # Without Rich, whose import takes as long as the plan.
-    typer.echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 def _count(number: int | None) -> str:

@@ -10,6 +10,7 @@ import typer
 from affectgpt import api
 from affectgpt.cli.options import Json, catalog_of, progress_bars
 from affectgpt.cli.printable import json_text, printable
+from affectgpt.cli.standard_streams import echo
 
 if TYPE_CHECKING:
     from affectgpt.api import ConversionReport
@@ -82,13 +83,13 @@ def back(
 def _print(report: ConversionReport, out: Path, as_json: bool) -> None:
     facts: dict[str, Any] = dict(report.as_json())
     if as_json:
-        typer.echo(json_text({"out": str(out), **facts}, indent=1))
+        echo(json_text({"out": str(out), **facts}, indent=1))
         return
     counts = facts["counts"]
     tensors = sum(counts.values()) - counts["not carried"]
-    typer.echo(f"{tensors} tensors: {counts['mapped']} mapped, {counts['tied']} tied, {counts['kept']} kept beside")
+    echo(f"{tensors} tensors: {counts['mapped']} mapped, {counts['tied']} tied, {counts['kept']} kept beside")
     for row in [*report.with_fate("tied"), *report.with_fate("kept"), *report.with_fate("not carried")]:
-        typer.echo(printable(f"  {row.fate:<12}{row.name}" + (f": {row.why}" if row.why else "")))
+        echo(printable(f"  {row.fate:<12}{row.name}" + (f": {row.why}" if row.why else "")))
     for note in report.notes:
-        typer.echo(printable(f"note: {note}"))
-    typer.echo(printable(f"wrote {out}"))
+        echo(printable(f"note: {note}"))
+    echo(printable(f"wrote {out}"))

@@ -9,6 +9,7 @@ import typer
 
 from affectgpt.cli.options import Json, console, progress_bars
 from affectgpt.cli.printable import json_text, one_line, printable
+from affectgpt.cli.standard_streams import echo
 from affectgpt.registry.messages import first_and_more
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def doctor(
     with progress_bars() as progress:
         report = api.doctor(data, manifest=manifest, decode=decode, workers=workers, progress=progress)
     if as_json:
-        typer.echo(json_text(report.as_json(), indent=1))
+        echo(json_text(report.as_json(), indent=1))
     else:
         _show(report)
     if not report.healthy:

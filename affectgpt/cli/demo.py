@@ -12,6 +12,7 @@ from affectgpt import api
 from affectgpt.cli.describe import show
 from affectgpt.cli.options import Json, Set, catalog_of, console, progress_bars
 from affectgpt.cli.printable import json_text
+from affectgpt.cli.standard_streams import echo
 
 if TYPE_CHECKING:
     from affectgpt.api import Demo
@@ -52,7 +53,7 @@ def command(
         "truth": demo.truth,
         "seconds": round(demo.seconds, 1),
     }
-    typer.echo(json_text(result, indent=1))
+    echo(json_text(result, indent=1))
 
 
 def _print_demo(demo: Demo, train: int, test: int) -> None:

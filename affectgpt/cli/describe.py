@@ -23,6 +23,7 @@ from affectgpt.cli.options import (
     progress_bars,
 )
 from affectgpt.cli.printable import json_text, one_line, printable
+from affectgpt.cli.standard_streams import echo
 from affectgpt.cli.streaming import lines, live
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def command(
                     if not as_json:
                         show([row])
     if as_json and not stream:
-        typer.echo(json_text(results, indent=1))
+        echo(json_text(results, indent=1))
     if any(row["error"] for row in results):
         raise typer.Exit(2)
 

@@ -10,6 +10,7 @@ import typer
 from affectgpt import api
 from affectgpt.cli.options import BatchSize, Json, OnDevice, Plugin, Set, catalog_of, progress_bars
 from affectgpt.cli.printable import json_text, one_line
+from affectgpt.cli.standard_streams import echo
 from affectgpt.registry.errors import ConfigError
 
 Manifest = Annotated[Path, typer.Argument(help="A manifest or a folder in the MER2025 layout.", show_default=False)]
@@ -72,9 +73,9 @@ def command(
             "new": encoded.new,
             "unreadable": [clip.name for clip in encoded.broken],
         }
-        typer.echo(json_text(row, indent=1))
+        echo(json_text(row, indent=1))
         return
-    typer.echo(f"{out}: {encoded.clips} clips, {encoded.new} newly encoded by {', '.join(encoded.encoders)}")
+    echo(f"{out}: {encoded.clips} clips, {encoded.new} newly encoded by {', '.join(encoded.encoders)}")
     for clip in encoded.broken:
         typer.echo(one_line(f"skipped {clip.name}: {clip.problem.what}"), err=True)
 

@@ -20,6 +20,7 @@ from affectgpt.cli.options import (
     catalog_of,
     progress_bars,
 )
+from affectgpt.cli.standard_streams import echo
 
 
 def command(
@@ -61,4 +62,4 @@ def command(
             progress=progress,
         )
     for path, rows, new in files:
-        typer.echo(f"{path}: {rows} rows, {new} new")
+        echo(f"{path}: {rows} rows, {new} new")

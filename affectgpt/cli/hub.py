@@ -10,6 +10,7 @@ import typer
 from affectgpt import api
 from affectgpt.cli.options import Plugin, catalog_of
 from affectgpt.cli.printable import one_line
+from affectgpt.cli.standard_streams import echo
 
 app = typer.Typer(no_args_is_help=True, help="Put saved models on the Hugging Face Hub.")
 
@@ -28,9 +29,9 @@ def card(
     """Write the model card (README.md) from the model's own files and its scores."""
     catalog = catalog_of(context, plugins)
     if show:
-        typer.echo(api.model_card(folder, scores, plugins=catalog), nl=False)
+        echo(api.model_card(folder, scores, plugins=catalog), nl=False)
     else:
-        typer.echo(str(api.write_model_card(folder, scores, plugins=catalog)))
+        echo(str(api.write_model_card(folder, scores, plugins=catalog)))
 
 
 @app.command("push")
@@ -56,4 +57,4 @@ def push(
         scores=scores,
         plugins=catalog_of(context, plugins),
     )
-    typer.echo(one_line(address))
+    echo(one_line(address))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import io
 import os
 import sys
 from importlib import import_module
@@ -21,6 +20,15 @@ from affectgpt.cli.arguments import (
     with_options,
 )
 from affectgpt.cli.printable import json_text, printable
+from affectgpt.cli.signals import Terminated, terminated_by_signals
+from affectgpt.cli.standard_streams import (
+    OutputError,
+    checked_streams,
+    echo,
+    end_of_result,
+    result_apart,
+    with_result_apart,
+)
 from affectgpt.registry.errors import AffectGPTError
 
 # Typer has its own copy of Click from some version on, and exports this class of it only.
@@ -64,10 +72,18 @@ def application(only: str | None = None) -> typer.Typer:
         if only in (None, name):
             module = import_module(f"affectgpt.cli.{module_name}")
             if hasattr(module, "app"):
+                _set_result_apart(module)
                 app.add_typer(module.app, name=name)
             else:
-                app.command(name)(module.command)
+                app.command(name)(with_result_apart(module.command))
     return app
+
+
+def _set_result_apart(module: Any) -> None:
+    for declared in (module.app.registered_callback, *module.app.registered_commands):
+        is_ours = declared is not None and declared.callback.__module__ == module.__name__
+        if is_ours and not hasattr(declared.callback, "__wrapped__"):
+            declared.callback = with_result_apart(declared.callback)
 
 
 def _version(wanted: bool) -> None:
@@ -86,11 +102,30 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file's name may hold bytes that are no text: they are shown escaped.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Run the command line; exits 0, or 2 for bad input, or 1 for work that failed.
+
+    After Ctrl-C it exits 130, after SIGTERM 143, after SIGHUP 129: 128 and the signal's number.
+    """
+    with checked_streams() as finish:
+        try:
+            with terminated_by_signals() as termination:
+                try:
+                    _run()
+                finally:
+                    finish()
+        except OutputError as error:
+            # `| head -1` is no fault.
+            if not error.reader_is_gone:
+                typer.echo(f"error: {error}", err=True)
+            raise SystemExit(error.exit_code) from None
+        finally:
+            # Whatever else went wrong on the way out.
+            if termination.signal is not None:
+                typer.echo(f"stopped by {termination.signal.name}", err=True)
+                raise SystemExit(128 + termination.signal)
+
+
+def _run() -> None:
     show_warnings_as_lines()
     show_log_as_notes()
     words = [word for word in sys.argv[1:] if word != "--debug"]
@@ -100,13 +135,17 @@ def main() -> None:
     as_json = "--json" in arguments
     app = None
     try:
-        catalog = api.discover()
+        with result_apart():
+            catalog = api.discover()
         has_hook = catalog.has_hook("affectgpt_cli")
         # Without the imports and options of the other commands.
         app = application(words[0] if words and words[0] in _COMMANDS and not has_hook else None)
-        catalog.call_hook("affectgpt_cli", app=app)
+        with result_apart():
+            catalog.call_hook("affectgpt_cli", app=app)
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
+    except (OutputError, SystemExit, Terminated):
+        raise
     except AffectGPTError as error:
         if debug:
             raise
@@ -119,9 +158,7 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         raise SystemExit(130) from None
-    except Exception as error:
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            raise SystemExit(1) from None
+    except BaseException as error:
         if debug:
             raise
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_ERRORS:
@@ -135,17 +172,6 @@ def main() -> None:
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def _reader_is_gone() -> bool:
-    """Whether nobody reads our output any more (`| head -1`); what is left of it is then dropped."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python writes out what is left when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
-
-
 def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> None:
     options = options_of(app or application(), sys.argv[1:])
     if not all(are_arguments_known(problem, options) for problem in error.problems):
@@ -153,7 +179,7 @@ def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> N
     problems = [with_options(problem, options) for problem in error.problems]
     if as_json:
         rows = [problem.texts() for problem in problems]
-        typer.echo(json_text({"problems": rows}, indent=1))
+        echo(json_text({"problems": rows}, indent=1))
         return
     if len(problems) > 1:
         typer.echo(f"{len(problems)} problems:", err=True)
@@ -169,7 +195,10 @@ def run_process() -> None:
     # That took a fifth of the time of `check`. Before plugins are loaded: what is frozen is not collected when the
     # process ends, either, and an object of theirs may write something then.
     gc.freeze()
-    main()
+    try:
+        main()
+    finally:
+        end_of_result()
 
 
 if __name__ == "__main__":

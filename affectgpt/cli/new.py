@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from affectgpt import api
+from affectgpt.cli.standard_streams import echo
 
 
 def command(
@@ -17,5 +18,5 @@ def command(
 ) -> None:
     """Write a plugin package to start from: class, config, entry point, tests, README and CI file."""
     folder = api.new_plugin(kind, name, into)
-    typer.echo(f"wrote {folder}")
-    typer.echo(f"next: pip install -e '{folder}[test]', affectgpt plugins verify {name}")
+    echo(f"wrote {folder}")
+    echo(f"next: pip install -e '{folder}[test]', affectgpt plugins verify {name}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from affectgpt import Catalog, api
 from affectgpt.cli.printable import one_line
+from affectgpt.cli.standard_streams import RESULT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,31 +73,12 @@ def catalog_of(context: typer.Context, refs: list[str]) -> Catalog:
     return api.add_plugins(catalog, refs)
 
 
-class _StandardOutput(io.TextIOBase):
-    """What `sys.stdout` is at each write. Rich itself writes past a live display, which then erases the lines."""
-
-    encoding = property(lambda self: sys.stdout.encoding)
-
-    def write(self, text: str) -> int:
-        return sys.stdout.write(text)
-
-    def flush(self) -> None:
-        sys.stdout.flush()
-
-    def isatty(self) -> bool:
-        return sys.stdout.isatty()
-
-    def fileno(self) -> int:
-        return sys.stdout.fileno()
-
-
 def console(*, err: bool = False) -> Console:
     """A Rich console; 100 columns wide where the output is not a terminal."""
     from rich.console import Console
 
-    stream = sys.stderr if err else sys.stdout
-    file = None if err else cast(TextIO, _StandardOutput())
-    return Console(file=file, stderr=err, width=None if stream.isatty() else 100, highlight=False)
+    stream = sys.stderr if err else RESULT
+    return Console(file=None if err else RESULT, stderr=err, width=None if stream.isatty() else 100, highlight=False)
 
 
 def progress() -> Progress:

@@ -9,6 +9,7 @@ import typer
 from affectgpt import api
 from affectgpt.cli.options import Json, Plugin, catalog_of, console
 from affectgpt.cli.printable import aligned, json_text, one_line
+from affectgpt.cli.standard_streams import echo
 
 app = typer.Typer(invoke_without_command=True, help="List plugins, or show one.")
 
@@ -29,7 +30,7 @@ def listing(
     if everything:
         catalog.load_deferred()
     if as_json:
-        typer.echo(json_text(api.catalog_facts(catalog), indent=1))
+        echo(json_text(api.catalog_facts(catalog), indent=1))
         return
     rows = [("kind", "name", "from", "what it does")]
     for kind in catalog.kinds:
@@ -37,12 +38,12 @@ def listing(
             entry = catalog.entries[(kind, name)]
             rows.append((kind, name, str(entry.origin), entry.spec.summary))
     # Without Rich, whose import takes as long as finding the plugins.
-    typer.echo(aligned(rows))
+    echo(aligned(rows))
     for origin in catalog.deferred:
-        typer.echo(one_line(f"not listed: {origin} imports torch to declare its plugins; --all loads it"))
+        echo(one_line(f"not listed: {origin} imports torch to declare its plugins; --all loads it"))
     for broken in catalog.broken:
         cause = " ".join(broken.cause.split())
-        typer.echo(one_line(f"broken: {broken.name} from {broken.origin}: {cause}"))
+        echo(one_line(f"broken: {broken.name} from {broken.origin}: {cause}"))
 
 
 @app.command("show")
@@ -55,7 +56,7 @@ def show(
     """Show one plugin: its interface, its options with their defaults, where it comes from."""
     rows = api.plugin_facts(name, catalog_of(context, plugins))
     if as_json:
-        typer.echo(json_text(rows, indent=1))
+        echo(json_text(rows, indent=1))
         return
     out = console()
     for facts in rows:
@@ -92,7 +93,7 @@ def verify(
                 out.print(f"        {result.failure}", markup=False, style="red", soft_wrap=True)
     failed = [result for result in results if result.failure]
     if as_json:
-        typer.echo(json_text([vars(result) for result in results], indent=1))
+        echo(json_text([vars(result) for result in results], indent=1))
     else:
         text = f"{spec.kind} {name}: {len(results) - len(failed)} of {len(results)} checks passed"
         out.print(text + ("" if slow or spec.kind != "fuser" else "; --slow also compiles it"), markup=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import sys
 import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Any
+
+from affectgpt.cli.standard_streams import RESULT
 
 # They turn the order of what follows: a name that ends in gpj.exe is shown as exe.jpg.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -29,7 +30,7 @@ def one_line(text: str) -> str:
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """`value` as JSON for standard output; in ASCII where that does not take all letters."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = RESULT.encoding or "utf-8"
     return json.dumps(value, indent=indent, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
 
 

@@ -22,6 +22,7 @@ from affectgpt.cli.options import (
     progress_bars,
 )
 from affectgpt.cli.printable import json_text
+from affectgpt.cli.standard_streams import echo
 from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,11 +101,11 @@ def command(
 def show(score: Score, *, as_json: bool) -> None:
     """Print a score, and the names of the files that it was written to."""
     if as_json:
-        typer.echo(json_text(score.to_dict(), indent=1))
+        echo(json_text(score.to_dict(), indent=1))
         return
     console().print(score)
     for path in score.files:
-        typer.echo(f"written: {path}")
+        echo(f"written: {path}")
 
 
 def _check_truth(truth: Path | None, task: Task | None, data: Path | None, sets: list[str]) -> None:

@@ -21,6 +21,7 @@ from affectgpt.cli.options import (
     progress_bars,
 )
 from affectgpt.cli.printable import json_text, one_line, printable
+from affectgpt.cli.standard_streams import echo
 from affectgpt.registry.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,17 +90,17 @@ def command(
                 _show(clip, as_json=as_json, quiet=out is not None or export is not None)
     if export is not None and not as_json:
         number = f"{len(run.files)} clip{'s' * (len(run.files) != 1)}, {run.failed} error{'s' * (run.failed != 1)}"
-        typer.echo(f"{number}: {one_line(str(export))}")
+        echo(f"{number}: {one_line(str(export))}")
     if run.failed:
         raise typer.Exit(2)
 
 
 def _show(clip: ServedDescription | ExportedPrompt, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        typer.echo(json_text(clip.row()))
+        echo(json_text(clip.row()))
     elif clip.error:
         typer.echo(printable(f"error: {clip.error}"), err=True)
     elif not quiet:
-        typer.echo(f"{one_line(Path(clip.file).name)}\n  {printable(clip.text)}")
+        echo(f"{one_line(Path(clip.file).name)}\n  {printable(clip.text)}")
         for note in clip.notes:
-            typer.echo(f"  note: {printable(note)}")
+            echo(f"  note: {printable(note)}")

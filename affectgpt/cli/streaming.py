@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from affectgpt.cli.printable import json_text, one_line, printable
+from affectgpt.cli.standard_streams import echo
 
 if TYPE_CHECKING:
     from affectgpt.core.description import Description
@@ -26,7 +25,7 @@ def lines(events: Generator[Event], files: Sequence[Path]) -> Iterator[Descripti
                 row: dict[str, Any] = {"index": index, "file": str(files[index]), "piece": event}
             else:
                 row = {"index": index, **asdict(event)}
-            typer.echo(json_text(row))
+            echo(json_text(row))
             if not isinstance(event, str):
                 yield event
 
@@ -43,13 +42,13 @@ def live(
                 waiting[index] = waiting.get(index, "") + event
             if index == turn and (text := waiting.pop(turn, "")):
                 head = "" if begun else f"{one_line(files[turn].name)}\n  "
-                typer.echo(head + printable(text), nl=False)
+                echo(head + printable(text), nl=False)
                 begun = True
             if not isinstance(event, str):
                 if begun:
-                    typer.echo()
+                    echo()
                 elif not event.error:
-                    typer.echo(one_line(files[turn].name))
+                    echo(one_line(files[turn].name))
                 details(event)
                 yield event
                 turn, begun = turn + 1, False

@@ -9,6 +9,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.options import progress_bars
+from affectgpt.cli.standard_streams import echo
 
 TEST_SETS = 9
 
@@ -52,6 +53,6 @@ def command(
             progress=progress,
         )
     if layout == "unibench":
-        typer.echo(f"{TEST_SETS} test sets of {count} clips in {folder}")
+        echo(f"{TEST_SETS} test sets of {count} clips in {folder}")
     else:
-        typer.echo(f"{count} clips in {folder}")
+        echo(f"{count} clips in {folder}")

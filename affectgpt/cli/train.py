@@ -10,6 +10,7 @@ import typer
 from affectgpt import api
 from affectgpt.cli.options import Json, Plugin, Set, catalog_of, progress_bars
 from affectgpt.cli.printable import json_text
+from affectgpt.cli.standard_streams import echo
 
 if TYPE_CHECKING:
     from affectgpt.api import TrainResult
@@ -73,7 +74,7 @@ def command(
             progress=progress,
         )
     if result.is_main_process:
-        typer.echo(json_text(result.to_dict(), indent=1) if as_json else _format_result(result))
+        echo(json_text(result.to_dict(), indent=1) if as_json else _format_result(result))
 
 
 def _format_result(result: TrainResult) -> str:

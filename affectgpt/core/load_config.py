@@ -33,8 +33,8 @@ from affectgpt.core.plan import Nodes, problems_between
 from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.discovery import load_plugins_from
-from affectgpt.registry.errors import ConfigError, PluginError, Problem, join_names
-from affectgpt.registry.messages import did_you_mean, nearest, short_repr
+from affectgpt.registry.errors import AffectGPTError, ConfigError, PluginError, Problem, join_names
+from affectgpt.registry.messages import did_you_mean, nearest, one_line, short_repr
 from affectgpt.registry.spec import Kind
 
 _NODES: dict[Kind, tuple[Any, type[PluginConfig]]] = {
@@ -183,6 +183,12 @@ class _Checker:
             config: Any = model.model_validate(options, context={"base_dir": self.source.base_dir})
         except ValidationError as error:
             self.validation(error, path, model)
+            return None
+        except (AffectGPTError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            what = f"the config of {raw['plugin']!r} failed"
+            self.add(what, path, found=one_line(error), hint="this is a fault of the plugin")
             return None
         streams = getattr(config, "streams", None)
         if streams is not None and "audio" in streams:

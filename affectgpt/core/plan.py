@@ -142,7 +142,9 @@ class _NodePlanner:
             for problem in error.problems:
                 place = (*path, *problem.path)
                 self.add(problem.what, place, found=problem.found, expected=problem.expected, hint=problem.hint)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self.add(f"{what} failed", path, found=one_line(error), hint="this is a fault of the plugin")
         return None
 

@@ -33,7 +33,7 @@ def write_all_atomic(texts: Mapping[Path, str]) -> None:
                     os.fsync(file.fileno())
             for path, part in parts.items():
                 os.replace(part, path)
-        except OSError:
+        except BaseException:
             for part in parts.values():
                 part.unlink(missing_ok=True)
             raise
@@ -53,7 +53,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
         os.replace(part, path)
         if os.name == "posix":
             sync_to_disk(path.parent)
-    except OSError:
+    except BaseException:
         part.unlink(missing_ok=True)
         raise
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from affectgpt.media.edit_list import Pause, read_pauses
 from affectgpt.media.limits import Limits
-from affectgpt.media.packets import read_packets
+from affectgpt.media.packets import TimedBytes, read_packets
 from affectgpt.media.stated_size import missing_bytes
 from affectgpt.registry.errors import MediaError
 
@@ -51,15 +50,6 @@ class Header:
     pauses: Mapping[int, Sequence[Pause]] = field(default_factory=dict)
 
 
-class _Bytes:
-    # libav is given bytes, not a name. A name may be read as a pattern (`%03d.png`) or a protocol (`concat:`), and
-    # its suffix may choose the format; without one the format is found in the content alone.
-    def __init__(self, file: FileIO) -> None:
-        self.read = file.read
-        self.seek = file.seek
-        self.tell = file.tell
-
-
 @contextmanager
 def open_container(path: Path, limits: Limits) -> Iterator[Any]:
     """`path` as a PyAV input container. What libav raises inside the block leaves it as a MediaError.
@@ -74,7 +64,13 @@ def open_container(path: Path, limits: Limits) -> Iterator[Any]:
         options = {"protocol_whitelist": "none", "max_pixels": allowed_pixels(limits)}
         with (
             path.open("rb", buffering=0) as file,
-            av.open(_Bytes(file), options=options, metadata_errors="replace", buffer_size=BUFFER_BYTES) as container,
+            av.open(
+                TimedBytes(file, limits.max_decode_seconds),
+                options=options,
+                metadata_errors="replace",
+                buffer_size=BUFFER_BYTES,
+                timeout=limits.max_decode_seconds,
+            ) as container,
         ):
             entered = True
             yield container
@@ -85,6 +81,14 @@ def open_container(path: Path, limits: Limits) -> Iterator[Any]:
             found="permission denied",
             expected="a readable file",
             hint="change its permissions, or run as a user who may read it",
+        ) from None
+    except (TimeoutError, av.error.ExitError):
+        raise MediaError(
+            "reading the file takes too long",
+            where=str(path),
+            found=f"not done after {limits.max_decode_seconds:g} s",
+            expected="a file that is read faster than that",
+            hint="play it in a video player; if it plays there, cut it into parts or convert it",
         ) from None
     except (av.FFmpegError, OSError, ValueError, OverflowError, MemoryError) as error:
         raise MediaError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +78,28 @@ class Track:
         return self.keyframes[nearest] if nearest >= 0 else 0
 
 
+class TimedBytes:
+    """The bytes of a file for libav, for `seconds` from now on: after that, reading and [check][] raise TimeoutError.
+
+    libav is given bytes, not a name. A name may be read as a pattern (`%03d.png`) or a protocol (`concat:`), and its
+    suffix may choose the format; without one the format is found in the content alone.
+    """
+
+    def __init__(self, file: FileIO, seconds: float) -> None:
+        self._file, self._end = file, time.monotonic() + seconds
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes | None:
+        """As the file's own."""
+        self.check()
+        return self._file.read(size)
+
+    def check(self) -> None:
+        """Raise TimeoutError when the time is over."""
+        if time.monotonic() > self._end:
+            raise TimeoutError
+
+
 def frames_duration(pts: Sequence[Fraction | int], last: Fraction | int = 0) -> Fraction:
     """From the first of the sorted stamps to the end of the last frame, which lasts `last`.
 
@@ -117,11 +141,18 @@ def demuxed(container: Any, *streams: Any) -> Iterator[Any]:
     """The packets of `streams` up to the end of the file, or up to where it can be read no further.
 
     The last packet of each stream is an empty one: given to the decoder, it brings out the frames held back.
+    Raises TimeoutError as [TimedBytes][].
     """
     from av import FFmpegError
+    from av.error import ExitError
 
+    source: TimedBytes = container.file.file
     try:
-        yield from container.demux(*streams)
+        for packet in container.demux(*streams):
+            source.check()
+            yield packet
+    except ExitError:
+        raise
     except (FFmpegError, IndexError):
         # PyAV raises IndexError when a damaged transport stream announces a stream that was not there before.
         return

@@ -222,7 +222,9 @@ class Catalog:
         for implementation in getattr(self.hooks.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.report(hook, Origin(implementation.plugin_name), one_line(error))
         return self.broken[count:]
 

@@ -25,7 +25,9 @@ def call_declaration(module: ModuleType | type, hook: str, origin: Origin) -> li
         ) from error
     except PluginError:
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(
             f"{hook}() of {module.__name__!r} failed", where=str(origin), found=one_line(error)
         ) from error

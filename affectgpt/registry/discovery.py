@@ -70,7 +70,9 @@ def load_plugins_from(catalog: Catalog, ref: str, base: Path | None = None) -> N
         return
     try:
         module = importlib.import_module(ref)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(
             f"plugin module {ref!r} cannot be imported",
             found=one_line(error),
@@ -102,7 +104,7 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         if former is not None:
             sys.modules[name] = former
-        if not isinstance(error, Exception | SystemExit):
+        if isinstance(error, KeyboardInterrupt):
             raise
         line = _line_in(error, path)
         raise PluginError(
@@ -135,7 +137,9 @@ def _load_entry_point(
         return module
     except _TorchImported:
         catalog.deferred[f"{origin} ({point.value})"] = lambda: _load_deferred(catalog, point, origin)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         catalog.report(point.name, origin, _cause(error))
     return None
 
@@ -155,7 +159,9 @@ def _add_or_report(
 ) -> None:
     try:
         add(module, origin)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         catalog.report(point.name, origin, _cause(error))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from affectgpt.registry.errors import AffectGPTError, PluginError
 from affectgpt.registry.kinds import import_object
-from affectgpt.registry.messages import is_panic, one_line
+from affectgpt.registry.messages import one_line
 from affectgpt.registry.spec import Origin, PluginSpec
 
 
@@ -50,7 +50,7 @@ class PluginEntry:
                 hint=f"pip install {packages}",
             ) from error
         except BaseException as error:
-            if not isinstance(error, Exception | SystemExit) and not is_panic(error):
+            if isinstance(error, KeyboardInterrupt):
                 raise
             raise PluginError(
                 "a plugin failed while it was built", where=self.location(node), found=one_line(error)
@@ -74,7 +74,9 @@ class PluginEntry:
             ) from error
         except AffectGPTError:
             raise
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise PluginError(
                 f"the {role} of a plugin cannot be imported",
                 where=self.location(),

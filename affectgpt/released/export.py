@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, WEIGHTS
 from affectgpt.core.saved.tensors import read_tensors
+from affectgpt.files.unfinished import unfinished
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError
 from affectgpt.registry.messages import count_and_first
@@ -120,14 +119,11 @@ def _original_tensors(
 
 
 def _write(content: Mapping[str, object], out: Path) -> None:
-    part = out.with_name(f".affectgpt-{secrets.token_hex(8)}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
+        with unfinished(out) as path, path.open("xb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, out)
     except (OSError, RuntimeError) as error:
         # torch reports a full disk as a RuntimeError.
         raise CheckpointError(
@@ -136,7 +132,3 @@ def _write(content: Mapping[str, object], out: Path) -> None:
             found=str(error).splitlines()[0][:200],
             hint="choose another place",
         ) from error
-    finally:
-        # Left only when it was not written to its end, an interrupt included.
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

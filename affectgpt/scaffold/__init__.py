@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
 from affectgpt import __version__
+from affectgpt.files.unfinished import unfinished
 from affectgpt.registry.errors import ConfigError, PluginError
 from affectgpt.registry.kinds import PluginKind
 
@@ -66,13 +65,12 @@ def write_package(kind: PluginKind, name: str, into: Path) -> Path:
         "code": template.module_role,
         "version": _lowest_version(__version__),
     }
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=into) as folder:
+    with unfinished(target) as folder:
         for destination, source in _FILES.items():
             text = (_template_folder(kind, source) / f"{source}.template").read_text(encoding="utf-8")
-            path = Path(folder) / "package" / destination.format(**values)
+            path = folder / destination.format(**values)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(Template(text).substitute(values), encoding="utf-8")
-        shutil.move(Path(folder) / "package", target)
     return target
 
 

@@ -151,7 +151,10 @@ def _error_clip(what: object) -> ConfigError:
 
 
 def check_texts(subtitle: object, question: object) -> None:
-    """Raise ConfigError unless `subtitle` and `question`, which hold for every clip, are texts or None."""
+    """Raise ConfigError unless `subtitle` and `question`, which hold for every clip, are texts or None.
+
+    A text with half of a surrogate pair is none.
+    """
     hints = {"subtitle": "for a text of each clip pass clips: Clip.open(path, subtitle=text)", "question": ""}
     for name, text in (("subtitle", subtitle), ("question", question)):
         if text is not None and not isinstance(text, str):
@@ -161,6 +164,14 @@ def check_texts(subtitle: object, question: object) -> None:
                 found=type(text).__name__,
                 expected="one text for every clip, or None",
                 hint=hints[name],
+            )
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            # A terminal's bytes that are no UTF-8 arrive so; the model would read something else in their place.
+            raise ConfigError(
+                f"the {name} holds bytes that are no UTF-8 text",
+                where=name,
+                found=ascii(text[:80]),
+                hint="write it in UTF-8",
             )
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from affectgpt.core.description import Description
 from affectgpt.core.generation import generation_settings
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.stop_text import cut_at_stop
-from affectgpt.files.atomic import write_atomic
+from affectgpt.files.atomic import write_atomic, write_bytes_atomic
 from affectgpt.files.row_file import RowFile
 from affectgpt.registry.errors import Problem, RunError
 from affectgpt.serving.prompt_embeds import ClipPrompt
@@ -111,10 +110,7 @@ def export_prompts(
             if clip.embeds is not None:
                 # Numbered: the name of a clip may not be valid as a file name.
                 name = f"{rows.done:06d}.safetensors"
-                part = folder / f".{name}.part"
-                save_file({TENSOR: clip.embeds}, part)
-                part.chmod(0o644)
-                os.replace(part, folder / name)
+                write_bytes_atomic(folder / name, save({TENSOR: clip.embeds}))
                 exported = replace(exported, embeds=name, tokens=len(clip.embeds))
             rows.append([exported.row()])
             yield exported

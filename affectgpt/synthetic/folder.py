@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from affectgpt.files.unfinished import unfinished
 from affectgpt.registry.errors import DataError, RunError
 from affectgpt.registry.messages import first_and_more
 from affectgpt.synthetic.clip import ClipPlan
@@ -89,38 +87,21 @@ def _is_marked(path: Path, layout: Layout) -> bool:
 def replace_folder(out: Path, layout: Layout = MER2025) -> Iterator[Path]:
     """A new folder beside `out` to write into; it becomes `out` when the block ends without an exception.
 
-    `out` is untouched until then. After an exception the new folder is removed; after a kill it stays beside
-    `out` under a name that starts with a dot. Raises DataError as [check_replaceable][], RunError when the disk
-    refuses.
+    `out` is untouched until then. After an exception the new folder is removed; what a kill leaves of it, beside `out`
+    under a name that starts with a dot, is removed by the next call for `out`. Raises DataError as
+    [check_replaceable][] and when another process is writing there, RunError when the disk refuses.
     """
     out = out.resolve()
     check_replaceable(out, layout)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        with unfinished(out) as fresh:
+            fresh.mkdir()
+            yield fresh
+            check_replaceable(out, layout)
     except OSError as error:
-        raise _error_unwritable(out, error) from error
-    try:
-        fresh = room / "new"
-        fresh.mkdir()
-        yield fresh
-        check_replaceable(out, layout)
-        if out.exists():
-            os.rename(out, room / "old")
-        try:
-            os.rename(fresh, out)
-        except OSError:
-            if (room / "old").exists():
-                os.rename(room / "old", out)
-            raise
-    except OSError as error:
-        raise _error_unwritable(out, error) from error
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
-def _error_unwritable(out: Path, error: OSError) -> RunError:
-    return RunError("the clips cannot be written", where=str(out), found=str(error), hint="check space and permissions")
+        raise RunError(
+            "the clips cannot be written", where=str(out), found=str(error), hint="check space and permissions"
+        ) from error
 
 
 def write_tables(folder: Path, plans: Sequence[ClipPlan], *, seed: int, split: Split, difficulty: Difficulty) -> None:

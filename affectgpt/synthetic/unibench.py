@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -181,13 +180,6 @@ def matches_request(folder: Path, *, clips_per_set: int, seed: int) -> bool:
         return bool(facts["format"] == FORMAT and facts["seed"] == seed and facts["clips"] == _combinations(planned))
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what [write_unibench][] left beside `folder` when it was killed. Nobody else may be writing there."""
-    for room in folder.parent.glob(f".{folder.name}.*"):
-        if (room / "new").is_dir():
-            shutil.rmtree(room, ignore_errors=True)
 
 
 def _combinations(planned: dict[str, list[_Planned]]) -> dict[str, dict[str, list[str]]]:

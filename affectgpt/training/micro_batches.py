@@ -22,7 +22,8 @@ from affectgpt.registry.errors import AffectGPTError, DataError, Problem, RunErr
 from affectgpt.training.modality_dropout import ModalityDropout
 from affectgpt.training.targets import LabelledClip, answer_and_question
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import START_METHOD, exit_with_parent
+from affectgpt.workers.parent import START_METHOD, exit_with_parent, leave_signals_to_parent
+from affectgpt.workers.prefetch import CLIP_SECONDS
 
 
 class Samples(Protocol):
@@ -98,7 +99,9 @@ def load_micro_batches(
     if workers:
         check_main_guard(START_METHOD)
     start = partial(_start_worker, os.getpid())
-    options: dict[str, Any] = {"multiprocessing_context": START_METHOD, "worker_init_fn": start} if workers else {}
+    options: dict[str, Any] = {}
+    if workers:
+        options = {"multiprocessing_context": START_METHOD, "worker_init_fn": start, "timeout": CLIP_SECONDS}
     sampler: Any = requests  # DataLoader takes any iterable
     items = iter(DataLoader(micro_batches, batch_size=None, sampler=sampler, num_workers=workers, **options))
     for item in items:
@@ -117,10 +120,10 @@ def worker_death_as_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error) and "DataLoader timed out" not in str(error):
             raise
         raise RunError(
-            "a worker that reads clips ended",
+            "a worker that reads clips ended" if "worker" in str(error) else "a worker that reads clips hangs",
             found=str(error).splitlines()[0],
             hint="it may have run out of memory: use fewer workers, then resume",
         ) from error
@@ -129,7 +132,7 @@ def worker_death_as_error() -> Iterator[None]:
 def _start_worker(parent: int, _: int) -> None:
     exit_with_parent(parent)
     # Signals may reach the whole process group; the training process decides when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
     signal.signal(signal.SIGTERM, _exit_on_second_signal)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end training after the current step, with a checkpoint; a second signal ends it at once."""
+"""Ctrl-C, SIGTERM and SIGHUP end training after its step, with a checkpoint; a second signal ends it at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ def stop_on_signal(enabled: bool) -> Iterator[StopRequest]:
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield stop_request
         return
-    handlers = {number: signal.signal(number, stop_request.request) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # One that is ignored (`nohup`) stays so.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    handlers = {number: signal.signal(number, stop_request.request) for number in numbers}
     try:
         yield stop_request
     finally:

@@ -24,6 +24,13 @@ def exit_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def leave_signals_to_parent() -> None:
+    """Let this worker go on after a signal to the whole process group: its parent, which gets it too, ends it."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def watch_parent() -> None:
     """Start a thread that ends this process, which `multiprocessing` started, when its parent ends.
 

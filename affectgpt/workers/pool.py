@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 from affectgpt.registry.errors import RunError
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import watch_parent
+from affectgpt.workers.parent import leave_signals_to_parent, watch_parent
 
 Result = TypeVar("Result")
 
@@ -47,6 +46,5 @@ def run_tasks(
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which stops the pool, and end with the parent if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
     watch_parent()

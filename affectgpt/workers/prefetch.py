@@ -8,6 +8,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
@@ -17,23 +18,32 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from affectgpt.registry.errors import RunError
+from affectgpt.registry.messages import one_line
 from affectgpt.workers.main_guard import check_main_guard
-from affectgpt.workers.parent import START_METHOD, exit_with_parent
+from affectgpt.workers.parent import START_METHOD, exit_with_parent, leave_signals_to_parent
 
 Item = TypeVar("Item")
 Read = Callable[[int], Item]
 AHEAD = 4
 """Default number of clips per worker that are read, or assigned to be read, ahead of the consumer."""
+CLIP_SECONDS = 1800.0
+"""Default time after which a worker that still reads the same clip is taken to hang."""
 _NEW, _IDLE = -1, -2
 
 
 def prefetch(
-    read: Read[Item], count: int, workers: int, on_death: Callable[[int, str], Item], ahead: int = AHEAD
+    read: Read[Item],
+    count: int,
+    workers: int,
+    on_death: Callable[[int, str], Item],
+    ahead: int = AHEAD,
+    seconds: float = CLIP_SECONDS,
 ) -> Generator[Item]:
     """`read(0)`, ..., `read(count - 1)` in order; with no worker in this process, else by up to `workers` others.
 
     At most `ahead * workers` clips are in memory. When a worker dies, `on_death(index, how)` returns the item for the
-    clip that it was reading, or raises when that clip's turn comes; a new worker replaces it. An exception of `read` is
+    clip that it was reading, or raises when that clip's turn comes; a new worker replaces it. A worker that reads one
+    clip for more than `seconds` is ended; in this process, nothing could end it. An exception of `read` is
     raised at the clip's turn. Raises RunError when a worker dies before it read anything. The workers end with the
     iterator and with this process.
     """
@@ -51,7 +61,7 @@ def prefetch(
                 min(readers, key=lambda reader: len(reader.assigned)).assign(next_index)
                 next_index += 1
             while index not in ready:
-                for reader in _ready_readers(readers):
+                for reader in _ready_readers(readers, seconds):
                     if not reader.receive(ready):
                         readers.remove(reader)
                         ready |= {lost: partial(on_death, lost, how) for lost, how in reader.take_lost().items()}
@@ -67,13 +77,20 @@ def prefetch(
 def _read_in_process(read: Read[Item], index: int, on_death: Callable[[int, str], Item]) -> Item:
     try:
         return read(index)
-    except SystemExit as end:
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as end:
         # A decoder must not end the main process.
-        return on_death(index, f"exit code {end.code}")
+        return on_death(index, f"exit code {end.code}" if isinstance(end, SystemExit) else one_line(end))
 
 
-def _ready_readers(readers: list[_Reader[Item]]) -> list[_Reader[Item]]:
-    news = wait([reader.results for reader in readers])
+def _ready_readers(readers: list[_Reader[Item]], seconds: float) -> list[_Reader[Item]]:
+    news: list[Any] = []
+    while not news:
+        for reader in readers:
+            reader.end_when_overdue(seconds)
+        remaining = min(seconds - reader.seconds_reading() for reader in readers)
+        news = wait([reader.results for reader in readers], max(0.0, remaining))
     return [reader for reader in readers if reader.results in news]
 
 
@@ -84,11 +101,15 @@ class _Reader(Generic[Item]):
         context: Any = multiprocessing.get_context(START_METHOD)
         self.assigned: list[int] = []
         self._reading = context.RawValue("l", _NEW)
+        self._since = context.RawValue("d", 0.0)
+        self._overdue = ""
         self.results, child_end = context.Pipe(duplex=False)
         tasks, self._tasks = context.Pipe(duplex=False)
         parent_ends = (self.results, self._tasks)
         self._process = context.Process(
-            target=_work, args=(read, ahead, tasks, child_end, self._reading, parent_ends, os.getpid()), daemon=True
+            target=_work,
+            args=(read, ahead, tasks, child_end, self._reading, self._since, parent_ends, os.getpid()),
+            daemon=True,
         )
         self._process.start()
         tasks.close()
@@ -109,12 +130,22 @@ class _Reader(Generic[Item]):
         ready[index] = partial(_unpickle, result)
         return True
 
+    def seconds_reading(self) -> float:
+        """How long the process has been reading its present clip; 0 while it waits."""
+        return time.monotonic() - self._since.value if self._reading.value >= 0 else 0.0
+
+    def end_when_overdue(self, seconds: float) -> None:
+        """Kill the process when it has been reading one clip for longer than `seconds`."""
+        if not self._overdue and self.seconds_reading() >= seconds:
+            self._overdue = f"not done after {seconds:g} s, and ended"
+            self._process.kill()
+
     def take_lost(self) -> dict[int, str]:
         """Remove the clip that the dead worker was reading from `assigned`; its index and how the worker died."""
         self._process.join(5)
         self.stop()
         code = self._process.exitcode or 0
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = self._overdue or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
         index = self._reading.value
         if index in self.assigned:
             self.assigned.remove(index)
@@ -154,11 +185,12 @@ def _work(
     tasks: Connection,
     results: Connection,
     reading: Any,
+    since: Any,
     parent_ends: tuple[Connection, ...],
     parent: int,
 ) -> None:
     exit_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    leave_signals_to_parent()
     # A fork has no OpenMP threads of the parent: waiting for them would never end.
     torch.set_num_threads(1)
     for connection in parent_ends:
@@ -170,6 +202,8 @@ def _work(
         with suppress(EOFError, OSError):
             while True:
                 index = tasks.recv()
+                # Before the index: what is read now must not be given the time of what was read before.
+                since.value = time.monotonic()
                 reading.value = index
                 result = _read(read, index)
                 reading.value = _IDLE

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import io
 import json
+import os
+import resource
 import shutil
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +19,7 @@ import pytest
 import torch
 import yaml
 
-from affectgpt.cli.main import main
+from affectgpt.cli.main import main, run_process
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "configs" / "tiny.yaml"
@@ -115,6 +121,111 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Outcome(code, printed.out, printed.err)
 
     return call
+
+
+LIMIT = 1000
+"""Bytes."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that runs the command line, started as a copy of this one: it has its imports already."""
+
+    pid: int
+    folder: Path
+
+    def wait(self) -> int:
+        """The exit code; a signal that ended it is below 0."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def out(self) -> str:
+        return (self.folder / "stdout").read_text()
+
+    def err(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+
+@pytest.fixture
+def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Child]:
+    """Starts `affectgpt ARGUMENTS` in `tmp_path`, with its streams as files, or broken as they say.
+
+    Streams: `full` has no room, `limited` room for ten bytes (other files for LIMIT), `closed` and `unread` are that.
+    With `room`, no file may grow beyond so many bytes.
+    """
+
+    def call(
+        *arguments: object,
+        stdin: str = "",
+        stdout: str = "",
+        stderr: str = "",
+        unbuffered: bool = False,
+        room: int | None = None,
+        ignores_hangup: bool = False,
+    ) -> Child:
+        folder = tmp_path_factory.mktemp("streams")
+        (folder / "stderr").touch()
+        pid = os.fork()
+        if pid:
+            return Child(pid, folder)
+        code = 99
+        try:
+            os.chdir(tmp_path)
+            room = LIMIT if stdout == "limited" else room
+            for number, how in enumerate((stdin, stdout, stderr)):
+                _point(number, how, folder / ("stdin", "stdout", "stderr")[number])
+            for number, how in enumerate((stdin, stdout, stderr)):
+                if how == "closed":
+                    os.close(number)
+            if room is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+            sys.stdin = None if stdin == "closed" else os.fdopen(0)  # type: ignore[assignment]
+            sys.stdout = None if stdout == "closed" else _stream(1, unbuffered)  # type: ignore[assignment]
+            sys.stderr = None if stderr == "closed" else _stream(2, unbuffered)  # type: ignore[assignment]
+            sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+            sys.argv = ["affectgpt", *map(str, arguments)]
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if ignores_hangup else signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                run_process()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except BaseException:
+                traceback.print_exc()
+                code = 1
+            # As Python does at the end.
+            atexit._run_exitfuncs()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+        except BaseException:
+            code = 120
+        finally:
+            os._exit(code)
+
+    return call
+
+
+def _point(number: int, how: str, file: Path) -> None:
+    """Make `number` a stream that is broken in this way, or the file."""
+    if how == "unread":
+        ours, handle = os.pipe()
+        os.close(ours)
+    elif how == "limited":
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(handle, b"x" * (LIMIT - 10))
+    elif number == 0:
+        handle = os.open(os.devnull, os.O_RDONLY)
+    else:
+        handle = os.open("/dev/full" if how == "full" else file, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.dup2(handle, number)
+    if handle > 2:
+        os.close(handle)
+
+
+def _stream(number: int, unbuffered: bool) -> io.TextIOWrapper:
+    file = io.FileIO(number, "w", closefd=False)
+    return io.TextIOWrapper(file if unbuffered else io.BufferedWriter(file), write_through=unbuffered)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -347,7 +347,7 @@ except SystemExit:
     print(sorted(names), file=sys.stderr)
 """
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    parts = ("arguments", "main", "options", "plugins", "printable")
+    parts = ("arguments", "main", "options", "plugins", "printable", "signals", "standard_streams")
     assert process.stderr.strip() == str([f"affectgpt.cli.{part}" for part in parts])
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import pickle
 import random
 import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +137,27 @@ def test_limits_are_compared_with_the_header(talking: Path) -> None:
     assert "too long" in refusal(talking, Limits(max_seconds=3.5))
     assert "96 x 48 pixels" in refusal(talking, Limits(max_pixels=96 * 48 - 1))
     assert Clip.open(talking, limits=Limits(max_seconds=4.5, max_pixels=96 * 48)).frames(1) is not None
+
+
+@pytest.mark.parametrize("step", ["open", "frames", "waveform"])
+def test_what_takes_too_long_to_read_is_refused(talking: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk or a decoder that is not back for minutes."""
+    clip = Clip.open(talking)
+    clock = itertools.count(0, 700)
+    monkeypatch.setattr("affectgpt.media.packets.time.monotonic", lambda: next(clock))
+    with pytest.raises(MediaError) as caught:
+        Clip.open(talking) if step == "open" else clip.frames(4) if step == "frames" else clip.waveform()
+    assert "takes too long" in complete(caught.value, talking) and "not done after 600 s" in str(caught.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, talking: Path, stopped_after: Callable) -> None:
+    pipe = tmp_path / "a.mp4"
+    os.mkfifo(pipe)
+    with stopped_after(20):
+        assert "a device or a pipe" in refusal(pipe)
+        with pytest.raises(MediaError, match="a device or a pipe"):
+            Clip.open(talking, sound=pipe)
+        assert "a device or a pipe" in refusal(Path("/dev/zero"))
 
 
 def picture_bomb(width: int, height: int) -> bytes:

@@ -290,3 +290,42 @@ print(len(list(prefetch(lambda index: (wide @ wide).exp().sum(), 6, 2, None))))
     )
     assert process.stdout == "6\n", process.stderr
     assert threading.active_count() >= 1
+
+
+def test_a_worker_that_hangs_is_ended_and_loses_its_clip_only() -> None:
+    def read(index: int) -> int:
+        while index in (0, 4):
+            time.sleep(1)
+        return index
+
+    items = list(prefetch(read, 9, 2, lost, seconds=0.5))
+    assert items == [(index, "not done after 0.5 s, and ended") if index in (0, 4) else index for index in range(9)]
+    assert list(prefetch(read, 1, 1, lost, seconds=0.2)) == [(0, "not done after 0.2 s, and ended")]
+
+
+@pytest.mark.parametrize("way", [SystemExit(3), GeneratorExit(), BaseException("odd")], ids=repr)
+def test_what_would_end_this_process_loses_its_clip_and_no_other(way: BaseException) -> None:
+    def read(index: int) -> int:
+        if index == 1:
+            raise way
+        return index
+
+    items = list(prefetch(read, 3, 0, lost))
+    assert items[::2] == [0, 2] and items[1][0] == 1  # type: ignore[index]
+
+
+def test_ctrl_c_ends_what_this_process_reads() -> None:
+    def read(index: int) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(prefetch(read, 3, 0, lost))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_goes_on_after_a_signal_to_the_whole_group(number: signal.Signals) -> None:
+    def read(index: int) -> int:
+        os.kill(os.getpid(), number)
+        return index
+
+    assert list(prefetch(read, 4, 2, lost)) == [0, 1, 2, 3]

@@ -6,13 +6,15 @@ import os
 import tempfile
 from pathlib import Path
 
+from affectgpt.files.unfinished import remove_unfinished
 from affectgpt.registry.errors import CheckpointError
 
 
 def check_destination(folder: Path) -> None:
     """Raise CheckpointError unless `folder` can be made: tried in the nearest of its parents that exists.
 
-    What is tried is removed again. Whether `folder` itself is there already does not matter here.
+    What is tried is removed again, and so is what a killed process left beside `folder`. Whether `folder` itself is
+    there already does not matter here.
     """
     folder = Path(os.path.realpath(folder))
     try:
@@ -25,6 +27,7 @@ def check_destination(folder: Path) -> None:
         ) from None
     nearest = _existing_parent(folder)
     try:
+        remove_unfinished(folder)
         os.rmdir(tempfile.mkdtemp(prefix=".affectgpt-", dir=nearest))
         for part in folder.relative_to(nearest).parts:
             _check_path_length(nearest / part)

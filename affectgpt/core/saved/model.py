@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from affectgpt.core.saved.destination import error_unwritable
 from affectgpt.core.saved.extras import EXTRAS, check_extras, copy_extras
 from affectgpt.core.saved.sizes import check_sizes
 from affectgpt.core.saved.tensors import check_tensors, copy_into, read_shapes, read_tensors
+from affectgpt.files.unfinished import unfinished
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
 from affectgpt.registry.messages import reason
@@ -97,30 +97,32 @@ def save(
     """
     folder = Path(os.path.realpath(folder))
     tensors = _copy_to_cpu(pipeline, _FLOATS[dtype])
-    try:
-        _check_folder(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new_folder = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=folder.parent))
-    except OSError as error:
-        raise error_unwritable(folder, error) from error
-    try:
-        _write(pipeline, new_folder, tensors)
-        if write_extras is not None:
-            write_extras(new_folder)
-        copy_extras(folder, new_folder)
-        # mkdtemp and safetensors let nobody else read what they make.
-        for path in (new_folder, *new_folder.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        _replace(new_folder, folder)
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            "the model cannot be saved",
-            where=str(folder),
-            found=reason(error),
-            hint="is the disk full? What was there before is as it was",
-        ) from error
-    finally:
-        shutil.rmtree(new_folder, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            _check_folder(folder)
+            new_folder = stack.enter_context(unfinished(folder))
+            new_folder.mkdir()
+        except OSError as error:
+            raise error_unwritable(folder, error) from error
+        try:
+            _write(pipeline, new_folder, tensors)
+            if write_extras is not None:
+                write_extras(new_folder)
+            copy_extras(folder, new_folder)
+            for path in (new_folder, *new_folder.rglob("*")):
+                # safetensors lets nobody else read what it makes.
+                path.chmod(0o755 if path.is_dir() else 0o644)
+                if path.is_file():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
+            stack.close()
+        except (OSError, SafetensorError) as error:
+            raise RunError(
+                "the model cannot be saved",
+                where=str(folder),
+                found=reason(error),
+                hint="is the disk full? What was there before is as it was",
+            ) from error
 
 
 def _check_folder(folder: Path) -> None:
@@ -135,23 +137,6 @@ def _check_folder(folder: Path) -> None:
             hint="choose another folder",
         )
     check_extras(folder)
-
-
-def _replace(new_folder: Path, folder: Path) -> None:
-    for path in new_folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    old = new_folder.with_name(new_folder.name + ".old")
-    if folder.exists():
-        os.replace(folder, old)
-    try:
-        os.replace(new_folder, folder)
-    except OSError:
-        if old.exists():
-            os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _copy_to_cpu(pipeline: Pipeline, dtype: torch.dtype) -> dict[str, Tensor]:
