@@ -7,7 +7,7 @@ says that it is (a dropout, an epsilon, a size), so that keys of tomorrow's clas
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
@@ -23,7 +23,9 @@ from affectgpt.plugins.llms.decoder_facts import (
     general_facts,
     is_of,
 )
+from affectgpt.plugins.llms.number_rules import broken_rule
 from affectgpt.plugins.llms.refused_keys import CODE, DTYPES, refused_keys
+from affectgpt.plugins.llms.rotary_rules import rotation_problems
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, short_repr
 
@@ -31,33 +33,11 @@ Place = tuple[str | int, ...]
 # Stated by a config.json about itself: nothing is built from it.
 _ABOUT_THE_FILE = ("model_type", "architectures", "transformers_version")
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
-_ROTARY = ("rope_parameters", "rope_scaling")
 _PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "layers_block_type")
 _HEADS_OF_KEYS = ("num_key_value_heads", "num_kv_heads")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts")
 _CHOSEN_EXPERTS = ("num_experts_per_tok", "top_k_experts", "moe_topk", "moe_top_k", "moe_k", "num_experts_per_token")
 _ENDS_OF_TEXT = ("pad_token_id", "bos_token_id", "eos_token_id")
-_LARGEST = 2**31 - 1
-_ENDS_OF_SIZES = ("size", "dim", "heads", "length", "step")
-# A word of a number's name -> what the number must be; the first rule with one of its words counts. Sizes are the rest.
-_NUMBERS: tuple[tuple[frozenset[str], str, Callable[[float], bool]], ...] = (
-    (frozenset({"id", "ids", "idx"}), "not be negative", lambda number: number >= 0),
-    (
-        frozenset({"dropout", "drop", "pdrop", "layerdrop", "prob"}),
-        "be from 0 to below 1",
-        lambda number: 0 <= number < 1,
-    ),
-    (frozenset({"eps", "epsilon"}), "be above 0, and at most 1", lambda number: 0 < number <= 1),
-    (frozenset({"init", "initializer", "std"}), "be from 0 to 100", lambda number: 0 <= number <= 100),
-    (frozenset({"partial", "pct", "fraction"}), "be above 0, and at most 1", lambda number: 0 < number <= 1),
-    (
-        # What there can be none of, places, and weights of a loss.
-        frozenset({"coef", "coefficient", "noise", "jitter", "loss", "alpha", "shared", "dense", "nextn", "mtp"})
-        | {"offset", "feed", "seed", "input", "token", "index", "start", "end", "zero", "chunk", "max_window_layers"},
-        "not be negative",
-        lambda number: number >= 0,
-    ),
-)
 
 
 def check_architecture(values: Mapping[str, Any]) -> None:
@@ -110,7 +90,7 @@ def _problems(values: Mapping[str, Any], path: Place, kind: str | None = None) -
             if problem is not None:
                 yield replace(problem, path=(*path, *problem.path))
     section = Section(values, entry)
-    for problem in (*_size_problems(section), *_layer_problems(section), *_rotation_problems(section)):
+    for problem in (*_size_problems(section), *_layer_problems(section), *rotation_problems(section)):
         yield replace(problem, path=(*path, *problem.path))
 
 
@@ -187,24 +167,9 @@ def _value_problem(kind: str, entry: Mapping[str, Any], key: str, value: Any) ->
         )
     default = entry.get("defaults", {}).get(class_key)
     if is_of(value, "int|float") and math.isfinite(value) and value != default:
-        must = _broken_rule(class_key, value, default)
+        must = broken_rule(class_key, value, default)
         return Problem(f"{key} of {kind} must {must}", path=(key,), found=str(value)) if must else None
     return None
-
-
-def _broken_rule(key: str, value: float, default: Any) -> str:
-    """What a number under `key` must be and `value` is not; "" for one that may stand there."""
-    if abs(value) > _LARGEST and isinstance(value, int):
-        return f"be at most {_LARGEST:,}"
-    words = key.split("_")
-    for rule_words, must, holds in _NUMBERS if words[-1] not in _ENDS_OF_SIZES else ():
-        if rule_words & {*words, key}:
-            return "" if holds(value) else must
-    if default is not None and default < 0:
-        return ""
-    if default == 0:
-        return "" if value >= 0 else "not be negative"
-    return "" if value > 0 else "be above 0"
 
 
 def _size_problems(section: Section) -> Iterator[Problem]:
@@ -312,121 +277,3 @@ def _layer_problems(section: Section) -> Iterator[Problem]:
                 expected="sliding_window: a number of tokens"
                 + (", and use_sliding_window: true" if "use_sliding_window" in section.entry["keys"] else ""),
             )
-
-
-def _rotation_problems(section: Section) -> Iterator[Problem]:
-    """How positions turn the heads: types, their keys and numbers, and the width of a head."""
-    if "rope_parameters" not in section.entry["keys"]:
-        return
-    for key in _ROTARY:
-        rope = section.values.get(key)
-        if not isinstance(rope, Mapping):
-            continue
-        layers = set(section.entry.get("layers", ())) & rope.keys()
-        used = {layer for layer in section.values.get("layer_types") or layers if isinstance(layer, str)}
-        for layer in sorted(layers):
-            if rope[layer] is not None:
-                inner = rope[layer] if isinstance(rope[layer], Mapping) else {"rope_type": rope[layer]}
-                yield from _type_problems(section, inner, (key, layer))
-        for layer in sorted(used - rope.keys()) if layers else ():
-            yield Problem(f"{key} says nothing of the layers of {layer}", path=(key,), expected=f"{layer}: ...")
-        if not layers:
-            yield from _type_problems(section, rope, (key,))
-    yield from _head_problems(section)
-
-
-def _type_problems(section: Section, rope: Mapping[str, Any], path: Place) -> Iterator[Problem]:
-    rotations: dict[str, dict[str, Sequence[str]]] = general_facts()["rotations"]
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    facts = rotations.get(kind) if isinstance(kind, str) else None
-    if facts is None:
-        yield Problem(
-            "there is no such type of rotary positions",
-            path=(*path, "rope_type" if "rope_type" in rope else "type"),
-            found=short_repr(kind),
-            expected=f"one of {join_names(rotations)}",
-            hint=did_you_mean(str(kind)[:80], rotations),
-        )
-        return
-    for name in facts["needs"]:
-        if rope.get(name) is None:
-            yield Problem(f"rotary positions of type {kind!r} need {name!r}", path=path, expected=f"{name}: ...")
-    takes = {*facts["takes"], *section.entry.get("rotary", ())}
-    for name, value in rope.items():
-        if name not in takes:
-            yield Problem(
-                f"rotary positions of type {kind!r} have no setting {name!r}",
-                path=(*path, name),
-                expected=f"one of {join_names(takes)}",
-                hint=did_you_mean(str(name), takes),
-            )
-        elif name not in ("rope_type", "type") and (must := _broken_rotation(name, value)):
-            yield Problem(f"{name} must {must}", path=(*path, name), found=short_repr(value))
-    slow: Any = rope.get("low_freq_factor")
-    fast: Any = rope.get("high_freq_factor")
-    if is_of(slow, "int|float") and is_of(fast, "int|float") and slow >= fast:
-        yield Problem(
-            "high_freq_factor must be above low_freq_factor",
-            path=(*path, "high_freq_factor"),
-            found=f"{fast}, low_freq_factor {slow}",
-        )
-    turned = _turned(section, rope)
-    for name in ("short_factor", "long_factor"):
-        factors = rope.get(name)
-        if turned is not None and isinstance(factors, list | tuple) and len(factors) != turned // 2:
-            yield Problem(
-                f"{name} does not fit the width of a head",
-                path=(*path, name),
-                found=f"{len(factors)} numbers",
-                expected=f"{turned // 2}, half of what is turned of a head",
-            )
-
-
-def _broken_rotation(name: str, value: Any) -> str:
-    if name in ("short_factor", "long_factor"):
-        is_right = is_of(value, "list") and all(is_of(item, "int|float") and item > 0 for item in value)
-        return "" if is_right else "be a list of numbers above 0"
-    if name == "truncate":
-        return "" if isinstance(value, bool) else "be true or false"
-    if name.startswith("mrope") or value is None:
-        return ""
-    if not is_of(value, "int|float") or not math.isfinite(value):
-        return "be a number"
-    if name == "factor":
-        return "" if value >= 1 else "be at least 1"
-    if name == "original_max_position_embeddings" and not is_of(value, "int"):
-        return "be a whole number"
-    return _broken_rule(name, value, None)
-
-
-def _head(section: Section) -> int | None:
-    stated, hidden, heads = map(section.get, ("head_dim", "hidden_size", "num_attention_heads"))
-    if stated is None and are_sizes(hidden, heads):
-        return int(hidden // heads)
-    return stated if are_sizes(stated) else None
-
-
-def _turned(section: Section, rope: Mapping[str, Any]) -> int | None:
-    """How much of a head is turned, as a number of its values."""
-    head = _head(section)
-    parts = (rope.get("partial_rotary_factor"), section.values.get("partial_rotary_factor"))
-    part = next((value for value in (*parts, section.values.get("rotary_pct")) if value is not None), None)
-    part = section.entry.get("turned", 1.0) if part is None else part
-    return int(head * part) if head is not None and is_of(part, "int|float") and 0 < part <= 1 else None
-
-
-def _head_problems(section: Section) -> Iterator[Problem]:
-    rope = next((value for key in _ROTARY if isinstance(value := section.values.get(key), Mapping)), {})
-    head, turned = _head(section), _turned(section, rope)
-    if head is None or turned is None or section.get("hidden_size") is None:
-        return
-    if turned >= 2 and (turned < head or head % 2 == 0):
-        return
-    heads_key, hidden_key = section.key("num_attention_heads"), section.key("hidden_size")
-    sizes = f"{hidden_key} {section.get('hidden_size')} / {heads_key} {section.get('num_attention_heads')} = {head}"
-    is_stated = section.get("head_dim") is not None
-    yield Problem(
-        f"rotary positions {'need heads of an even width' if turned == head else 'turn too little of a head'}",
-        path=("head_dim" if is_stated else heads_key,),
-        found=f"head_dim {head}" if is_stated else sizes,
-    )
