@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from affectgpt.core.token_spec import TokenSpec
+from affectgpt.registry.errors import PluginError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 Stream = Literal["face", "frame", "audio", "sound"]
 """`audio` is the voice: absent in a sound without speech. `sound` is the whole sound, whatever is heard in it."""
+READABLE = ("media", "subtitle")
+"""What `EncoderConfig.reads` may name. `media`: pictures, faces and sound, and how long they are."""
 SENTIMENTS = ("positive", "negative", "neutral")
 
 
@@ -87,12 +90,33 @@ class EncoderConfig(PluginConfig):
 
     An encoder that reads `audio` can read `sound` too: both are waveforms.
     `input` defaults to the node's own name in the pipeline (`face:` reads faces).
+
+    Two class variables are for the feature cache, which keeps what an encoder gives:
+
+    - `reads`: what of a clip decides the tokens, of `media` and `subtitle`. A cache gives the encoder nothing else.
+    - `feature_version`: raised by hand whenever the same clip and options give other tokens. None: a hash of the
+      source files decides. It counts for the class that sets it, not for one that derives from it.
+
+    Raises PluginError when `reads` names something else.
     """
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame", "audio")
+    reads: ClassVar[tuple[str, ...]] = ("media",)
+    feature_version: ClassVar[int | None] = None
 
     input: Stream = Field(description="which stream of the clip is read")
     frozen: bool = Field(default=True, description="keep the weights as they are in training")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not isinstance(cls.reads, tuple) or not cls.reads or not set(cls.reads) <= set(READABLE):
+            raise PluginError(
+                f"{cls.__name__}.reads names what no encoder can declare",
+                where=cls.__module__,
+                found=repr(cls.reads),
+                expected=f"a tuple of {' and '.join(map(repr, READABLE))}",
+            )
 
     def infer(self) -> TokenSpec:
         """The tokens this encoder gives per clip. Raises InterfaceError when they cannot be known."""

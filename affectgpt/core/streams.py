@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from affectgpt.core.config import PresenceConfig
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.plan import Plan
 from affectgpt.core.tokens import Prepared
-from affectgpt.registry.errors import MediaError
+from affectgpt.registry.errors import MediaError, Problem
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
@@ -55,14 +56,25 @@ def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None])
     """
     if any(prepared is not None for prepared in media.values()):
         return
-    has_words = bool(clip.subtitle.strip()) and any(part.kind == "subtitle" for part in plan.parts)
-    if has_words and not clip.is_empty():
+    if reads_words(plan, clip.subtitle) and not clip.is_empty():
         return
-    streams = sorted({node.config.input for node in plan.encoders.values()})
-    raise MediaError(
+    problem = nothing_to_read(plan, media, str(clip.path), clip.notes)
+    raise MediaError.from_problems(
+        [replace(problem, hint="check that this is the right file")] if clip.is_empty() else [problem]
+    )
+
+
+def reads_words(plan: Plan, subtitle: str) -> bool:
+    """Whether a prompt of `plan` holds words of this subtitle."""
+    return bool(subtitle.strip()) and any(part.kind == "subtitle" for part in plan.parts)
+
+
+def nothing_to_read(plan: Plan, encoders: Iterable[str], clip: str, notes: Sequence[str]) -> Problem:
+    """The problem of a clip that gives these encoders of `plan` nothing."""
+    streams = sorted({plan.encoders[name].config.input for name in encoders})
+    return Problem(
         "there is nothing in this clip that can be read",
-        where=str(clip.path),
-        found="; ".join(clip.notes) or "no picture and no sound",
-        expected=f"{' or '.join(streams)}, as this pipeline reads",
-        hint="check that this is the right file" if clip.is_empty() else "",
+        clip,
+        "; ".join(notes) or "no picture and no sound",
+        f"{' or '.join(streams)}, as this pipeline reads",
     )

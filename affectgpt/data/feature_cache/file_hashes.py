@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -121,8 +121,10 @@ class ContentKeys(NamedTuple):
     problems: dict[str, Problem]
 
 
-def content_keys(examples: Sequence[Example], stats: Mapping[str, FileStat | Problem]) -> ContentKeys:
-    """The [content_key][] of each example, from the stats of its files."""
+def content_keys(
+    examples: Sequence[Example], stats: Mapping[str, FileStat | Problem], reads: Collection[str]
+) -> ContentKeys:
+    """The [content_key][] of each example, from the stats of its files and what else the encoders read."""
     keys, problems = {}, {}
     for example in examples:
         file_stats = [None if path is None else stats[absolute_path(path)] for path in media_paths(example)]
@@ -131,6 +133,7 @@ def content_keys(examples: Sequence[Example], stats: Mapping[str, FileStat | Pro
             problems[example.name] = problem
         else:
             keys[example.name] = content_key(
-                [fact.sha256 if isinstance(fact, FileStat) else None for fact in file_stats]
+                [fact.sha256 if isinstance(fact, FileStat) else None for fact in file_stats],
+                example.subtitle if "subtitle" in reads else None,
             )
     return ContentKeys(keys, problems)

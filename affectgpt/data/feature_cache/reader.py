@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
 from affectgpt.core.saved.tensors import copy_into, read_tensors
+from affectgpt.core.streams import nothing_to_read, reads_words
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
@@ -26,11 +28,12 @@ from affectgpt.data.feature_cache.file_hashes import (
     read_file_stats,
 )
 from affectgpt.data.feature_cache.index import Index, IndexEntry, index_journal, read_index, shard_name
-from affectgpt.data.feature_cache.keys import json_digest, options_of, tensors_digest
+from affectgpt.data.feature_cache.keys import code_of_encoder, json_digest, options_of, tensors_digest
 from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings, presence_settings, read_settings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writer import WEIGHTS
 from affectgpt.data.samples import BrokenClip, Sample
+from affectgpt.media import READ_ANEW
 from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, join_names
 from affectgpt.registry.messages import count_and_first
 
@@ -78,9 +81,9 @@ class FeatureCache:
         return json_digest(self.settings.to_json())
 
     def check_plan(self, plan: Plan) -> None:
-        """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options.
+        """Raise ConfigError unless every encoder of `plan` is frozen, and here by its name, options and code.
 
-        The plan's `presence` must be that of the cache.
+        The plan's `presence` must be that of the cache. Warns of a cache whose files were read by an earlier version.
         """
         problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
         presence = presence_settings(plan.config.presence)
@@ -94,8 +97,27 @@ class FeatureCache:
                     HINT_OTHER_FOLDER,
                 )
             )
+        if self.settings.version == 1 and self.settings.presence is not None:
+            problems.append(
+                Problem(
+                    "the feature cache does not say by what it decided what is present",
+                    "presence",
+                    f"version 1 of {self.folder}",
+                    hint=HINT_OTHER_FOLDER,
+                )
+            )
         if problems:
             raise ConfigError.from_problems(problems)
+        self._warn_of_earlier_reading()
+
+    def _warn_of_earlier_reading(self) -> None:
+        read_anew = [text for number, text in READ_ANEW.items() if number > (self.settings.media_version or 1)]
+        if read_anew:
+            warnings.warn(
+                f"the files of the feature cache {self.folder} were read by an earlier version, and these are read in "
+                f"another way today: {'; '.join(read_anew)}",
+                stacklevel=3,
+            )
 
     def _differences(self, name: str, node: PlannedNode[EncoderConfig]) -> list[Problem]:
         where = f"encoders.{name}"
@@ -131,20 +153,59 @@ class FeatureCache:
                     HINT_OTHER_FOLDER,
                 )
             )
-        return problems
+        return problems or self._other_code(settings, node)
 
-    def samples(
-        self, examples: Sequence[Example], encoders: Collection[str] | None = None
-    ) -> tuple[FeatureDataset, list[BrokenClip]]:
-        """The clips of `examples` with their features, in order; apart from them those that encode could not read.
+    def _other_code(self, settings: EncoderSettings, node: PlannedNode[EncoderConfig]) -> list[Problem]:
+        where = f"encoders.{node.name}"
+        stored = settings.code
+        if stored is None and node.entry.is_built_in() and node.config.reads == ("media",):
+            stored = {"feature_version": "1"}
+        if stored is None:
+            return [
+                Problem(
+                    "the feature cache does not say which code of this encoder made it",
+                    where,
+                    f"version 1 of {self.folder}",
+                    hint=HINT_OTHER_FOLDER,
+                )
+            ]
+        code = code_of_encoder(node)
+        missing = [name for name in node.config.reads if name not in self.settings.reads]
+        if missing:
+            return [
+                Problem(
+                    "this encoder reads what the feature cache does not tell clips apart by",
+                    where,
+                    join_names(missing),
+                    f"{join_names(self.settings.reads)}, as in {self.folder}",
+                    HINT_OTHER_FOLDER,
+                )
+            ]
+        parts = sorted(part for part in {*stored, *code} if stored.get(part) != code.get(part))
+        if not parts:
+            return []
+        return [
+            Problem(
+                "the feature cache was made with other code of this encoder",
+                where,
+                ", ".join(f"{part} {code.get(part, 'not imported')}" for part in parts[:5]),
+                ", ".join(f"{part} {stored.get(part, 'not imported')}" for part in parts[:5])
+                + f", as in {self.folder}",
+                HINT_OTHER_FOLDER,
+            )
+        ]
 
-        `encoders` are those whose features are wanted (None: all). A file that the cache does not know by path, size
-        and time is hashed. Raises DataError naming the clips that the cache lacks.
+    def samples(self, examples: Sequence[Example], plan: Plan | None = None) -> tuple[FeatureDataset, list[BrokenClip]]:
+        """The clips of `examples` with their features, in order; apart from them those that cannot be read.
+
+        With the `plan` of a pipeline, the features of its encoders (None: all), and a clip of which nothing would stand
+        in the prompt cannot be read. A file that the cache does not know by path, size and time is hashed. Raises
+        DataError naming the clips that the cache lacks.
         """
         stats: dict[str, FileStat | Problem] = dict(self._stats)
         for batch in hash_files(examples, self._stats, os.cpu_count() or 1):
             stats.update(batch)
-        keys, problems = content_keys(examples, stats)
+        keys, problems = content_keys(examples, stats, self.settings.reads)
         problems.update({name: self._index.broken[key] for name, key in keys.items() if key in self._index.broken})
         missing = [
             example
@@ -153,9 +214,11 @@ class FeatureCache:
         ]
         if missing:
             raise self._lacks(missing)
+        encoder_names = self.encoders if plan is None else tuple(plan.encoders)
+        if plan is not None:
+            problems.update(self._empty_clips(plan, examples, {k: v for k, v in keys.items() if k not in problems}))
         readable = [example for example in examples if example.name not in problems]
         entries = [(keys[example.name], self._index.clips[keys[example.name]]) for example in readable]
-        encoder_names = self.encoders if encoders is None else encoders
         widths = {name: encoder.dim for name, encoder in self.settings.encoders.items() if name in encoder_names}
         weights = {name: self.settings.encoders[name].weights for name in widths}
         stored = json_digest([[key, {name: entry.features[name] for name in widths}] for key, entry in entries])
@@ -171,6 +234,16 @@ class FeatureCache:
             BrokenClip(example.name, problems[example.name]) for example in examples if example.name in problems
         ]
 
+    def _empty_clips(self, plan: Plan, examples: Sequence[Example], keys: Mapping[str, str]) -> dict[str, Problem]:
+        """Why a clip has nothing that would stand in the prompt, by name."""
+        return {
+            example.name: nothing_to_read(plan, plan.encoders, str(example.video), entry.notes)
+            for example in examples
+            if (entry := self._index.clips.get(keys.get(example.name, ""))) is not None
+            and all(entry.features[name] is None for name in plan.encoders)
+            and not reads_words(plan, example.subtitle)
+        }
+
     def _lacks(self, missing: Sequence[Example]) -> DataError:
         changed = [
             example.name
@@ -178,11 +251,12 @@ class FeatureCache:
             if all(path is None or absolute_path(path) in self._stats for path in media_paths(example))
         ]
         new = [example.name for example in missing if example.name not in set(changed)]
+        files = "files and subtitles" if "subtitle" in self.settings.reads else "files"
         problems = [
             Problem(what, str(self.folder), count_and_first(names), hint=HINT_ENCODE_AGAIN)
             for what, names in (
                 ("clips are not in the feature cache", new),
-                ("clips are not in the feature cache as their files are now", changed),
+                (f"clips are not in the feature cache as their {files} are now", changed),
             )
             if names
         ]

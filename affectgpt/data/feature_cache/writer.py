@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,7 +38,7 @@ from affectgpt.data.feature_cache.index import (
     shard_name,
     storable_problem,
 )
-from affectgpt.data.feature_cache.keys import checksum, encoder_key, options_of, tensors_digest
+from affectgpt.data.feature_cache.keys import checksum, code_of_encoder, encoder_key, options_of, tensors_digest
 from affectgpt.data.feature_cache.settings import (
     CacheSettings,
     DType,
@@ -50,6 +50,7 @@ from affectgpt.data.feature_cache.settings import (
 from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
 from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
 from affectgpt.files.locks import exclusive
+from affectgpt.media import MEDIA_VERSION
 from affectgpt.registry.errors import Problem, RunError
 from affectgpt.workers.prefetch import AHEAD, prefetch
 
@@ -105,15 +106,17 @@ def encode(
     A run that was stopped, at whatever moment, and is started again gives the same bytes as one that was not. A clip
     that cannot be read is recorded and left out; the next run tries it again.
 
-    Raises DataError when the folder holds something else or a cache of other settings, or another process writes it;
+    Raises PluginError for an encoder whose code has no source file, or that reads what it does not declare; DataError
+    when the folder holds something else or a cache of other settings or code, or another process writes it;
     RunError when the disk refuses, features are not finite in `dtype`, or a file changes meanwhile.
     """
     check_folder(folder)
+    settings = cache_settings(encoders, dtype, batch_size, device)
     with exclusive(folder):
-        write_or_check_settings(folder, cache_settings(encoders, dtype, batch_size, device))
+        write_or_check_settings(folder, settings)
         _store_weights(encoders, folder)
         tell = progress or (lambda what, done, total: None)
-        stats, content = _hash_media(folder, examples, workers, tell)
+        stats, content = _hash_media(folder, examples, settings.reads, workers, tell)
         journal = index_journal(folder)
         index = read_index(journal, tuple(encoders.modules))
         with journal.open_at(index.end) as file:
@@ -126,19 +129,25 @@ def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, devi
     nodes = {}
     for name, module in encoders.modules.items():
         node, weights = encoders.plan.encoders[name], tensors_digest(module.state_dict())
-        plugin, options = node.entry.spec.name, options_of(node)
+        plugin, options, code = node.entry.spec.name, options_of(node), code_of_encoder(node, type(module))
         nodes[name] = EncoderSettings(
             plugin=plugin,
             options=options,
             weights=weights,
             stored=not module.pretrained,
             dim=node.output.dim,
-            key=encoder_key(plugin, options, weights),
+            code=code,
+            key=encoder_key(plugin, options, weights, code),
         )
-    versions = {name: version(name) for name in ("affectgpt", "torch", "transformers")}
-    presence = presence_settings(encoders.plan.config.presence)
     return CacheSettings(
-        dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions, presence=presence
+        dtype=dtype,
+        batch_size=batch_size,
+        device=device,
+        reads=encoders.reads(),
+        media_version=MEDIA_VERSION,
+        encoders=nodes,
+        versions={name: version(name) for name in ("affectgpt", "torch", "transformers")},
+        presence=presence_settings(encoders.plan.config.presence),
     )
 
 
@@ -154,7 +163,7 @@ def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:
 
 
 def _hash_media(
-    folder: Path, examples: Sequence[Example], workers: int, tell: Progress
+    folder: Path, examples: Sequence[Example], reads: Collection[str], workers: int, tell: Progress
 ) -> tuple[dict[str, FileStat], ContentKeys]:
     journal = file_journal(folder)
     stats, end = read_file_stats(journal)
@@ -165,7 +174,7 @@ def _hash_media(
             journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
             hashed.update(batch)
             stats.update(new)
-    return stats, content_keys(examples, {**stats, **hashed})
+    return stats, content_keys(examples, {**stats, **hashed}, reads)
 
 
 class _Run:

@@ -41,6 +41,8 @@ class MelConfig(MelOptions):
     At most `max_seconds` from the start are read.
     """
 
+    feature_version: ClassVar[int | None] = 1
+
     stack: int = Field(default=10, ge=1, le=100, description="spectrogram frames in one token")
     delta: bool = Field(default=False, description="also the change over time, which doubles the width")
     max_seconds: float = Field(default=10.0, gt=0, le=600, description="how much of the clip is read")

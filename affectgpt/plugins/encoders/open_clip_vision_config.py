@@ -41,6 +41,7 @@ class OpenClipVisionConfig(EncoderConfig, defer_build=True):
     """`open-clip`: one token per frame, the image embedding of an open_clip model, not normalised in length."""
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")
+    feature_version: ClassVar[int | None] = 1
 
     model: str = Field(description="architecture, as open_clip names it: ViT-B-32")
     checkpoint: ModelPath | None = Field(

@@ -72,6 +72,7 @@ class SpeechConfig(WeightsConfig):
     """
 
     streams: ClassVar[tuple[str, ...]] = ("audio",)
+    feature_version: ClassVar[int | None] = 1
 
     architecture: SpeechArchitecture | None = Field(default=None, description="sizes, instead of a model's name")
     clips: int = Field(default=8, ge=1, le=64, description="windows per clip")

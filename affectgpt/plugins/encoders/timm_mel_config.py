@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -24,6 +25,8 @@ SPEC = PluginSpec(
 
 class TimmMelConfig(TimmConfig, MelOptions):
     """`timm-mel`: one token per window of the log-mel spectrogram, read as a one-channel picture by a timm model."""
+
+    feature_version: ClassVar[int | None] = 1
 
     windows: int = Field(default=4, ge=1, le=64, description="windows per clip")
     seconds: float = Field(default=1.0, ge=0.2, le=30, description="length of a window")
