@@ -126,13 +126,6 @@ class EncoderConfig(PluginConfig):
         """Number of weights, or None when it cannot be known without building the model."""
         return None
 
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        """First sample and end of each part of a waveform `[samples]` that is read: there, speech is looked for.
-
-        By default the whole. Parts may overlap, and may reach beyond the end.
-        """
-        return [(0, samples)]
-
     def reads_whole_batch(self) -> bool:
         """True when a clip's tokens depend on its batch's other clips: to be described, it is then encoded alone."""
         return False

@@ -27,7 +27,7 @@ class DeclaredClip:
     path and further files cannot be declared, for what is read from there leaves no trace in a cache.
     """
 
-    def __init__(self, clip: Clip, encoder: str, reads: Sequence[str]) -> None:
+    def __init__(self, clip: Any, encoder: str, reads: Sequence[str]) -> None:
         self._clip, self._encoder, self._reads = clip, encoder, tuple(reads)
 
     def __getattr__(self, name: str) -> Any:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def prepare_streams(plan: Plan, encoders: Mapping[str, Any], clip: Clip) -> dict[str, Prepared | None]:
     """What each of `encoders`, some of those of `plan`, needs of an open clip; None for a stream that it lacks.
 
-    Whether the clip has a face and a voice is decided by the plan's `presence`, a voice from the parts of the sound
-    that all encoders of the plan read.
+    Whether the clip has a face and a voice is decided by the plan's `presence`, and does not depend on which other
+    encoders there are.
     """
     configs = {name: node.config for name, node in plan.encoders.items()}
     return prepare_present(plan.config.presence, configs, encoders, clip)
@@ -32,21 +32,11 @@ def prepare_present(
     """As [prepare_streams][] for encoders with these `configs`."""
     if presence.off:
         return {name: encoder.prepare(clip) for name, encoder in encoders.items()}
-    heard = _Heard([config for config in configs.values() if config.input == "audio"])
-    voice = clip.present(face=presence.face, voice=presence.voice, threshold=presence.threshold, heard=heard)
+    voice = clip.present(face=presence.face, voice=presence.voice, threshold=presence.threshold)
     sound = clip.present(face=presence.face, voice="always")
     return {
         name: encoder.prepare(sound if configs[name].input == "sound" else voice) for name, encoder in encoders.items()
     }
-
-
-class _Heard:
-    # The parts of a waveform that any of the encoders reads.
-    def __init__(self, readers: Iterable[EncoderConfig]) -> None:
-        self.readers = list(readers)
-
-    def __call__(self, samples: int) -> list[tuple[int, int]]:
-        return sorted({part for reader in self.readers for part in reader.heard(samples)}) or [(0, samples)]
 
 
 def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None]) -> None:

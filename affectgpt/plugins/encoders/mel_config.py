@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -50,9 +49,6 @@ class MelConfig(MelOptions):
     def samples(self) -> int:
         """Number of samples that are read at most."""
         return max(round(self.max_seconds * RATE), self.hop() * self.stack)
-
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        return [(0, min(samples, self.samples()))]
 
     def infer(self) -> TokenSpec:
         width = self.n_mels * self.stack * (2 if self.delta else 1)

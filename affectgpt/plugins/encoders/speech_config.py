@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -119,12 +118,6 @@ class SpeechConfig(WeightsConfig):
                 path=("seconds",),
             )
         return count
-
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        from affectgpt.plugins.encoders.windows import window_starts
-
-        length = round(self.seconds * RATE)
-        return [(start, start + length) for start in window_starts(samples, length, self.clips, self.spread)]
 
     def reads_whole_batch(self) -> bool:
         return self.normalize == "batch"
