@@ -126,6 +126,13 @@ class EncoderConfig(PluginConfig):
         """Number of weights, or None when it cannot be known without building the model."""
         return None
 
+    def weight_files(self) -> Sequence[Path]:
+        """The files on this machine that hold the weights and facts about them: where one changes, so do the tokens.
+
+        A feature cache compares their content. Empty, as by default, where there are none.
+        """
+        return ()
+
     def reads_whole_batch(self) -> bool:
         """True when a clip's tokens depend on its batch's other clips: to be described, it is then encoded alone."""
         return False

@@ -43,17 +43,17 @@ def code_of(*classes: type) -> dict[str, str]:
     for cls in classes:
         part, files = _source_of(cls)
         if part not in code:
-            installed = _distribution(part) if all(map(_is_installed, files)) else ""
-            code[part] = f"{installed} {_fingerprint(files, imports)}".strip()
-    checked = set(code)
+            source = _distribution(part) if all(map(_is_installed, files)) else ""
+            code[part] = f"{source} {_fingerprint(files, imports)}".strip()
+    names_done = set(code)
     while imports:
         name = imports.pop()
         top = name.partition(".")[0]
         if top == PROJECT and name != PROJECT:
             code[PROJECT] = version(PROJECT)
-        if top in checked or top == PROJECT or top in sys.stdlib_module_names:
+        if top in names_done or top == PROJECT or top in sys.stdlib_module_names:
             continue
-        checked.add(top)
+        names_done.add(top)
         files = _files_of_module(top)
         distribution = _distribution(top)
         if distribution and all(map(_is_installed, files)):
@@ -107,7 +107,7 @@ def _fingerprint(files: list[Path], imports: list[str]) -> str:
     """The SHA-256 of files; adds what they import to `imports`. Raises PluginError for one that changed."""
     hasher = hashlib.sha256()
     folder = Path(os.path.commonpath([file.parent for file in files]))
-    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    module_files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for file in files:
         try:
             content = file.read_bytes()
@@ -117,7 +117,7 @@ def _fingerprint(files: list[Path], imports: list[str]) -> str:
             ) from None
         digest = hashlib.sha256(content).hexdigest()
         former = _AS_READ_FIRST.setdefault(file, digest)
-        if former != digest and str(file) in imported:
+        if former != digest and str(file) in module_files:
             raise PluginError(
                 "this file changed since it was imported: what runs is not what stands there",
                 where=str(file),
@@ -196,8 +196,8 @@ def _distributions() -> dict[str, list[str]]:
 @cache
 def _needed_here() -> frozenset[str]:
     """The distributions that this project needs: other versions of them do not count for its own plugins either."""
-    needed = [requirement for requirement in requires(PROJECT) or () if "extra ==" not in requirement]
-    return frozenset(_plain(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]) for requirement in needed)
+    requirements = [requirement for requirement in requires(PROJECT) or () if "extra ==" not in requirement]
+    return frozenset(_plain(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]) for requirement in requirements)
 
 
 def _plain(distribution: str) -> str:

@@ -129,8 +129,8 @@ def test_what_is_present_does_not_depend_on_the_other_encoders(
     sound = sound.astype(np.float32)
     presence, configs = plan.config.presence, {name: node.config for name, node in plan.encoders.items()}
     together = prepare_present(presence, configs, encoders, Clip.from_arrays(waveform=sound))
-    heard = {name for name, prepared in together.items() if prepared is not None}
-    assert heard in ({"audio", "all", "windows"}, set())
+    names = {name for name, prepared in together.items() if prepared is not None}
+    assert names in ({"audio", "all", "windows"}, set())
     for name, module in encoders.items():
         alone = prepare_present(presence, {name: configs[name]}, {name: module}, Clip.from_arrays(waveform=sound))
         assert (alone[name] is None) == (together[name] is None)

@@ -112,10 +112,10 @@ def test_the_pieces_to_look_at_lie_in_the_sound_from_its_start_to_its_end(seed: 
 def test_a_decision_costs_no_more_in_an_hour_than_in_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     from affectgpt.media import voicing
 
-    looked_at: list[int] = []
-    monkeypatch.setattr(voicing, "is_speech_by_cues", lambda samples: looked_at.append(len(samples)))
+    lengths_looked_at: list[int] = []
+    monkeypatch.setattr(voicing, "is_speech_by_cues", lambda samples: lengths_looked_at.append(len(samples)))
     assert Clip.from_arrays(waveform=np.zeros(3600 * SAMPLE_RATE, np.float32)).present().waveform() is None
-    assert looked_at == [6 * SAMPLE_RATE] * 20
+    assert lengths_looked_at == [6 * SAMPLE_RATE] * 20
 
 
 @pytest.mark.parametrize("second", [0, 7, 12, 60, 100])

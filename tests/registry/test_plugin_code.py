@@ -36,11 +36,11 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The class of a plugin file in the folder `tmp_path`, which is on the path of modules."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def loaded(imports: str = "", body: str = "return None", folder: Path = tmp_path) -> Any:
+    def load_class(imports: str = "", body: str = "return None", folder: Path = tmp_path) -> Any:
         (folder / "any.py").write_text(PLUGIN.format(imports=imports, body=body))
         return discover([str(folder / "any.py")]).get("fuser", "any").target_class()
 
-    return loaded
+    return load_class
 
 
 def module(folder: Path, name: str, text: str) -> str:
@@ -102,11 +102,11 @@ def test_a_module_that_changed_since_it_was_imported_is_named(load: Callable[...
     with pytest.raises(PluginError, match=r"code_changed\.py: this file changed since it was imported"):
         code_of(cls)
     # One that was not imported yet runs as it is.
-    later = load(body="import code_later")
+    lazy_class = load(body="import code_later")
     module(tmp_path, "code_later", "X = 1")
-    before = code_of(later)
+    before = code_of(lazy_class)
     module(tmp_path, "code_later", "X = 2")
-    assert code_of(later) != before
+    assert code_of(lazy_class) != before
 
 
 def test_a_plugin_file_that_was_not_loaded_again_is_named(load: Callable[..., Any], tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_a_class_without_a_source_file_is_refused() -> None:
     with pytest.raises(PluginError, match=r"__main__\.Cell: the source of this class cannot be read") as error:
         code_of(namespace["Cell"])
     assert "feature_version" in str(error.value)
-    lost = type("Lost", (), {"__module__": "of_no_file"})
+    without_file = type("Lost", (), {"__module__": "of_no_file"})
     with pytest.raises(PluginError, match="cannot be read"):
-        code_of(lost)
+        code_of(without_file)
 
 
 def test_a_module_of_a_package_is_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.journal import Journal, escape_non_unicode
 from affectgpt.data.feature_cache.keys import content_key
 from affectgpt.files.hashing import sha256_of_file
-from affectgpt.registry.errors import Problem
+from affectgpt.registry.errors import DataError, Problem
 
 FILES = "files.jsonl"
 _AT_ONCE = 64
@@ -63,22 +63,20 @@ def absolute_path(path: Path) -> str:
     return escape_non_unicode(os.path.abspath(path))
 
 
-def first_changed(paths: Iterable[Path | None], stats: Mapping[str, FileStat]) -> Path | None:
+def first_changed(paths: Iterable[Path | None], stats: Mapping[str, FileStat | Problem]) -> Path | None:
     """The first of `paths` whose size or time differs from `stats`; None when none does."""
     return next((path for path in paths if path is not None and _unchanged(path, stats) is None), None)
 
 
-def _unchanged(path: Path, stats: Mapping[str, FileStat]) -> FileStat | None:
+def _unchanged(path: Path, stats: Mapping[str, FileStat | Problem]) -> FileStat | None:
     facts = stats.get(absolute_path(path))
     try:
         stat_result = os.stat(path)
     except (OSError, ValueError):
         return None
-    return (
-        facts
-        if facts is not None and (facts.size, facts.mtime_ns) == (stat_result.st_size, stat_result.st_mtime_ns)
-        else None
-    )
+    if not isinstance(facts, FileStat):
+        return None
+    return facts if (facts.size, facts.mtime_ns) == (stat_result.st_size, stat_result.st_mtime_ns) else None
 
 
 def hash_files(
@@ -112,6 +110,15 @@ def _hash_file(path: Path) -> FileStat | Problem:
         return FileStat(stat_result.st_size, stat_result.st_mtime_ns, sha256_of_file(path))
     except (OSError, ValueError) as error:
         return Problem("the file cannot be read", str(path), getattr(error, "strerror", None) or str(error))
+
+
+def hash_weights(paths: Sequence[Path], stats: Mapping[str, FileStat]) -> dict[Path, FileStat]:
+    """The stats of the files of a model. Raises DataError for one that cannot be read."""
+    facts = {path: _unchanged(path, stats) or _hash_file(path) for path in paths}
+    problems = [fact for fact in facts.values() if isinstance(fact, Problem)]
+    if problems:
+        raise DataError.from_problems(problems)
+    return {path: fact for path, fact in facts.items() if isinstance(fact, FileStat)}
 
 
 class ContentKeys(NamedTuple):

@@ -38,8 +38,8 @@ class FrozenEncoders:
 
     def reads(self) -> tuple[str, ...]:
         """What of a clip decides the features of these encoders, `media` first: the length and the notes are of it."""
-        declared = {name for encoder in self.modules for name in self.plan.encoders[encoder].config.reads}
-        return tuple(name for name in READABLE if name == "media" or name in declared)
+        declared_names = {name for encoder in self.modules for name in self.plan.encoders[encoder].config.reads}
+        return tuple(name for name in READABLE if name == "media" or name in declared_names)
 
     def prepare(self, clip: Any) -> dict[str, Prepared | None]:
         """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU.

@@ -24,6 +24,7 @@ from affectgpt.data.feature_cache.file_hashes import (
     content_keys,
     file_journal,
     hash_files,
+    hash_weights,
     media_paths,
     read_file_stats,
 )
@@ -181,18 +182,20 @@ class FeatureCache:
                     HINT_OTHER_FOLDER,
                 )
             ]
-        parts = sorted(part for part in {*stored, *code} if stored.get(part) != code.get(part))
-        if not parts:
-            return []
+        # Weights that are not on this machine cannot be compared, and are not needed; version 1 kept nothing of them.
+        paths = node.config.weight_files() if self.settings.version > 1 else ()
+        files = {path.name: fact.sha256 for path, fact in hash_weights(paths, self._stats).items()}
+        stored_files = settings.files if files else {}
         return [
             Problem(
-                "the feature cache was made with other code of this encoder",
+                f"the feature cache was made with other {what} of this encoder",
                 where,
-                ", ".join(f"{part} {code.get(part, 'not imported')}" for part in parts[:5]),
-                ", ".join(f"{part} {stored.get(part, 'not imported')}" for part in parts[:5])
-                + f", as in {self.folder}",
+                ", ".join(f"{part} {current.get(part, 'not there')}" for part in parts[:5]),
+                ", ".join(f"{part} {former.get(part, 'not there')}" for part in parts[:5]) + f", as in {self.folder}",
                 HINT_OTHER_FOLDER,
             )
+            for what, former, current in (("code", stored, code), ("weights", stored_files, files))
+            if (parts := sorted(part for part in {*former, *current} if former.get(part) != current.get(part)))
         ]
 
     def samples(self, examples: Sequence[Example], plan: Plan | None = None) -> tuple[FeatureDataset, list[BrokenClip]]:

@@ -35,8 +35,8 @@ class EncoderSettings(_Strict):
     """An encoder of a cache: its plugin and options, a fingerprint of its weights, the width of its tokens.
 
     `stored`: its weights are in the cache, because no model folder holds them. `code` is what
-    [code_of_encoder][affectgpt.data.feature_cache.keys.code_of_encoder] gave, `key` is [encoder_key][]. Caches of
-    version 1 lack `code`.
+    [code_of_encoder][affectgpt.data.feature_cache.keys.code_of_encoder] gave, `files` are the SHA-256 of the files of
+    its weights by name, `key` is [encoder_key][]. Caches of version 1 lack `code` and `files`.
     """
 
     plugin: str
@@ -45,6 +45,7 @@ class EncoderSettings(_Strict):
     stored: bool
     dim: Annotated[int, Field(ge=1)]
     code: dict[str, str] | None = None
+    files: dict[str, str] = {}
     key: Key
 
 
@@ -80,7 +81,7 @@ class CacheSettings(_Strict):
         if self.version == 1:
             del values["reads"], values["media_version"]
             for encoder in values["encoders"].values():
-                del encoder["code"]
+                del encoder["code"], encoder["files"]
         return values
 
 

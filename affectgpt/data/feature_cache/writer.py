@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +19,12 @@ from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
     ContentKeys,
     FileStat,
+    absolute_path,
     content_keys,
     file_journal,
     first_changed,
     hash_files,
+    hash_weights,
     media_paths,
     read_file_stats,
 )
@@ -111,12 +113,14 @@ def encode(
     RunError when the disk refuses, features are not finite in `dtype`, or a file changes meanwhile.
     """
     check_folder(folder)
-    settings = cache_settings(encoders, dtype, batch_size, device)
+    weights = _hash_weight_files(encoders, folder)
+    settings = cache_settings(encoders, weights, dtype, batch_size, device)
     with exclusive(folder):
         write_or_check_settings(folder, settings)
         _store_weights(encoders, folder)
         tell = progress or (lambda what, done, total: None)
-        stats, content = _hash_media(folder, examples, settings.reads, workers, tell)
+        stats = _hash_media(folder, examples, weights, workers, tell)
+        content = content_keys(examples, stats, settings.reads)
         journal = index_journal(folder)
         index = read_index(journal, tuple(encoders.modules))
         with journal.open_at(index.end) as file:
@@ -124,7 +128,13 @@ def encode(
             return run.all(examples, batch_size, workers, partial(tell, "encoding"))
 
 
-def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, device: str) -> CacheSettings:
+def cache_settings(
+    encoders: FrozenEncoders,
+    weight_files: Mapping[str, Mapping[Path, FileStat]],
+    dtype: DType,
+    batch_size: int,
+    device: str,
+) -> CacheSettings:
     """All that decides the bytes of a cache, but for the clips."""
     nodes = {}
     for name, module in encoders.modules.items():
@@ -137,6 +147,7 @@ def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, devi
             stored=not module.pretrained,
             dim=node.output.dim,
             code=code,
+            files={path.name: facts.sha256 for path, facts in weight_files[name].items()},
             key=encoder_key(plugin, options, weights, code),
         )
     return CacheSettings(
@@ -151,6 +162,15 @@ def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, devi
     )
 
 
+def _hash_weight_files(encoders: FrozenEncoders, folder: Path) -> dict[str, dict[Path, FileStat]]:
+    stats, _ = read_file_stats(file_journal(folder))
+    configs = {name: encoders.plan.encoders[name].config for name in encoders.modules}
+    return {
+        name: hash_weights(configs[name].weight_files() if module.pretrained else (), stats)
+        for name, module in encoders.modules.items()
+    }
+
+
 def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:
     tensors = {
         key: tensor.detach().cpu().clone()
@@ -163,18 +183,26 @@ def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:
 
 
 def _hash_media(
-    folder: Path, examples: Sequence[Example], reads: Collection[str], workers: int, tell: Progress
-) -> tuple[dict[str, FileStat], ContentKeys]:
+    folder: Path,
+    examples: Sequence[Example],
+    weight_files: Mapping[str, Mapping[Path, FileStat]],
+    workers: int,
+    tell: Progress,
+) -> dict[str, FileStat | Problem]:
+    """The stats of all files of clips, which the cache remembers together with those of weights."""
     journal = file_journal(folder)
     stats, end = read_file_stats(journal)
+    weights = {absolute_path(path): facts for files in weight_files.values() for path, facts in files.items()}
     hashed: dict[str, FileStat | Problem] = {}
     with journal.open_at(end) as file:
+        new = {path: facts for path, facts in weights.items() if stats.get(path) != facts}
+        if new:
+            journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
         for batch in hash_files(examples, stats, workers, partial(tell, "hashing files")):
             new = {path: facts for path, facts in batch.items() if isinstance(facts, FileStat)}
             journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
             hashed.update(batch)
-            stats.update(new)
-    return stats, content_keys(examples, {**stats, **hashed}, reads)
+    return {**stats, **hashed}
 
 
 class _Run:
@@ -184,7 +212,7 @@ class _Run:
         folder: Path,
         file: BinaryIO,
         index: Index,
-        stats: Mapping[str, FileStat],
+        stats: Mapping[str, FileStat | Problem],
         content: ContentKeys,
         dtype: DType,
         device: str,
@@ -289,7 +317,7 @@ class _Run:
 class _Unchanged:
     """Clips whose files are still those that were hashed. Raises RunError when they are not."""
 
-    def __init__(self, clips: ClipDataset, stats: Mapping[str, FileStat]) -> None:
+    def __init__(self, clips: ClipDataset, stats: Mapping[str, FileStat | Problem]) -> None:
         self.clips, self.stats = clips, stats
 
     def read(self, index: int) -> Sample | BrokenClip:

@@ -151,9 +151,9 @@ def work(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """The folder, on the path of modules."""
     monkeypatch.syspath_prepend(str(tmp_path))
     number = zlib.crc32(request.node.nodeid.encode())
-    made = Work(tmp_path, f"helper_{number}", f"package_{number}")
-    made.write()
-    return made
+    new_work = Work(tmp_path, f"helper_{number}", f"package_{number}")
+    new_work.write()
+    return new_work
 
 
 CHANGES: dict[str, Callable[[Work], object]] = {
