@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.plan import Plan, PlannedNode
+from affectgpt.core.plan import Plan
 from affectgpt.core.saved.tensors import copy_into, read_tensors
 from affectgpt.core.streams import nothing_to_read, reads_words
 from affectgpt.core.tokens import Prepared
@@ -24,21 +22,19 @@ from affectgpt.data.feature_cache.file_hashes import (
     content_keys,
     file_journal,
     hash_files,
-    hash_weights,
     media_paths,
     read_file_stats,
 )
 from affectgpt.data.feature_cache.index import Index, IndexEntry, index_journal, read_index, shard_name
-from affectgpt.data.feature_cache.keys import code_of_encoder, json_digest, options_of, tensors_digest
-from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings, presence_settings, read_settings
+from affectgpt.data.feature_cache.keys import json_digest, tensors_digest
+from affectgpt.data.feature_cache.plan_check import PlanCheck
+from affectgpt.data.feature_cache.settings import CacheSettings, read_settings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writer import WEIGHTS
 from affectgpt.data.samples import BrokenClip, Sample
-from affectgpt.media import READ_ANEW
-from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, join_names
+from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem
 from affectgpt.registry.messages import count_and_first
 
-HINT_OTHER_FOLDER = "run encode with this config, into another folder"
 HINT_ENCODE_AGAIN = "run encode again: it encodes only what is missing"
 
 
@@ -82,121 +78,8 @@ class FeatureCache:
         return json_digest(self.settings.to_json())
 
     def check_plan(self, plan: Plan) -> None:
-        """Raise ConfigError unless every encoder of `plan` is frozen, and here by its name, options and code.
-
-        The plan's `presence` must be that of the cache. Warns of a cache whose files were read by an earlier version.
-        """
-        problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
-        presence = presence_settings(plan.config.presence)
-        if presence != self.settings.presence:
-            problems.append(
-                Problem(
-                    "the feature cache was made with another presence",
-                    "presence",
-                    _presence_text(presence),
-                    _presence_text(self.settings.presence) + f", as in {self.folder}",
-                    HINT_OTHER_FOLDER,
-                )
-            )
-        if self.settings.version == 1 and self.settings.presence is not None:
-            problems.append(
-                Problem(
-                    "the feature cache does not say by what it decided what is present",
-                    "presence",
-                    f"version 1 of {self.folder}",
-                    hint=HINT_OTHER_FOLDER,
-                )
-            )
-        if problems:
-            raise ConfigError.from_problems(problems)
-        self._warn_of_earlier_reading()
-
-    def _warn_of_earlier_reading(self) -> None:
-        read_anew = [text for number, text in READ_ANEW.items() if number > (self.settings.media_version or 1)]
-        if read_anew:
-            warnings.warn(
-                f"the files of the feature cache {self.folder} were read by an earlier version, and these are read in "
-                f"another way today: {'; '.join(read_anew)}",
-                stacklevel=3,
-            )
-
-    def _differences(self, name: str, node: PlannedNode[EncoderConfig]) -> list[Problem]:
-        where = f"encoders.{name}"
-        settings = self.settings.encoders.get(name)
-        if settings is None:
-            return [
-                Problem(
-                    "this encoder is not in the feature cache",
-                    where,
-                    f"{self.folder} has {join_names(self.encoders)}",
-                    hint=HINT_OTHER_FOLDER,
-                )
-            ]
-        problems = []
-        if not node.config.frozen:
-            problems.append(
-                Problem(
-                    "an encoder that is trained cannot be read from a feature cache",
-                    f"{where}.frozen",
-                    "frozen: false",
-                    "frozen: true",
-                )
-            )
-        options = _other_options(settings, node)
-        if options:
-            problems.append(
-                Problem(
-                    "the feature cache was made with another encoder",
-                    where,
-                    ", ".join(f"{key}: {planned!r}"[:160] for key, (_, planned) in options.items()),
-                    ", ".join(f"{key}: {stored!r}"[:160] for key, (stored, _) in options.items())
-                    + f", as in {self.folder}",
-                    HINT_OTHER_FOLDER,
-                )
-            )
-        return problems or self._other_code(settings, node)
-
-    def _other_code(self, settings: EncoderSettings, node: PlannedNode[EncoderConfig]) -> list[Problem]:
-        where = f"encoders.{node.name}"
-        stored = settings.code
-        if stored is None and node.entry.is_built_in() and node.config.reads == ("media",):
-            stored = {"feature_version": "1"}
-        if stored is None:
-            return [
-                Problem(
-                    "the feature cache does not say which code of this encoder made it",
-                    where,
-                    f"version 1 of {self.folder}",
-                    hint=HINT_OTHER_FOLDER,
-                )
-            ]
-        code = code_of_encoder(node)
-        missing = [name for name in node.config.reads if name not in self.settings.reads]
-        if missing:
-            return [
-                Problem(
-                    "this encoder reads what the feature cache does not tell clips apart by",
-                    where,
-                    join_names(missing),
-                    f"{join_names(self.settings.reads)}, as in {self.folder}",
-                    HINT_OTHER_FOLDER,
-                )
-            ]
-        # Weights that are not on this machine cannot be compared, and are not needed; version 1 kept nothing of them.
-        paths = node.config.weight_files() if self.settings.version > 1 else ()
-        files = {path.name: fact.sha256 for path, fact in hash_weights(paths, self._stats).items()}
-        stored_files = settings.files if files else {}
-        return [
-            Problem(
-                f"the feature cache was made with other {what} of this encoder",
-                where,
-                ", ".join(f"{part} {current.get(part, 'not there')}" for part in parts[:5]),
-                ", ".join(f"{part} {former.get(part, 'not there')}" for part in parts[:5]) + f", as in {self.folder}",
-                HINT_OTHER_FOLDER,
-            )
-            for what, former, current in (("code", stored, code), ("weights", stored_files, files))
-            if (parts := sorted(part for part in {*former, *current} if former.get(part) != current.get(part)))
-        ]
+        """Raise ConfigError unless the features are those that the encoders of `plan` would give: [PlanCheck][]."""
+        PlanCheck(self.folder, self.settings, self._stats).check(plan)
 
     def samples(self, examples: Sequence[Example], plan: Plan | None = None) -> tuple[FeatureDataset, list[BrokenClip]]:
         """The clips of `examples` with their features, in order; apart from them those that cannot be read.
@@ -308,20 +191,6 @@ class FeatureCache:
             and name not in self.unbuilt
             and tensors_digest(module.state_dict()) != self.settings.encoders[name].weights
         ]
-
-
-def _presence_text(presence: Mapping[str, Any] | None) -> str:
-    return "off" if presence is None else ", ".join(f"{key}: {value}" for key, value in presence.items())
-
-
-def _other_options(settings: EncoderSettings, node: PlannedNode[EncoderConfig]) -> dict[str, tuple[object, object]]:
-    stored = {"plugin": settings.plugin, **settings.options, "width": settings.dim}
-    planned = {"plugin": node.entry.spec.name, **options_of(node), "width": node.output.dim}
-    return {
-        key: (stored.get(key), planned.get(key))
-        for key in [*planned, *(stored.keys() - planned.keys())]
-        if stored.get(key) != planned.get(key)
-    }
 
 
 class FeatureDataset(Dataset[Sample]):
