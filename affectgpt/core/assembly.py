@@ -15,6 +15,7 @@ from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan, PlannedNode
 from affectgpt.registry.errors import AffectGPTError, PluginError
+from affectgpt.registry.plugin_code import remember_sources
 
 
 @accepts_catalog
@@ -57,6 +58,8 @@ def build_encoders(
         before = torch.get_rng_state()
         with _settings_located(plan, ("encoders", name)):
             encoders[name] = build_module(node, node.config, node.output)
+        if not node.entry.is_built_in():
+            remember_sources(type(encoders[name]), type(node.config))
         if getattr(encoders[name], "pretrained", False):
             # The weights that it drew were overwritten by the folder's.
             torch.set_rng_state(before)

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from affectgpt.core.token_spec import TokenSpec
+from affectgpt.registry.errors import PluginError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 Stream = Literal["face", "frame", "audio", "sound"]
 """`audio` is the voice: absent in a sound without speech. `sound` is the whole sound, whatever is heard in it."""
+READABLE = ("media", "subtitle")
+"""What `EncoderConfig.reads` may name. `media`: pictures, faces and sound, and how long they are."""
 SENTIMENTS = ("positive", "negative", "neutral")
 
 
@@ -87,12 +90,33 @@ class EncoderConfig(PluginConfig):
 
     An encoder that reads `audio` can read `sound` too: both are waveforms.
     `input` defaults to the node's own name in the pipeline (`face:` reads faces).
+
+    Two class variables are for the feature cache, which keeps what an encoder gives:
+
+    - `reads`: what of a clip decides the tokens, of `media` and `subtitle`. A cache gives the encoder nothing else.
+    - `feature_version`: raised by hand whenever the same clip and options give other tokens. None: a hash of the
+      source files decides. It counts for the class that sets it, not for one that derives from it.
+
+    Raises PluginError when `reads` names something else.
     """
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame", "audio")
+    reads: ClassVar[tuple[str, ...]] = ("media",)
+    feature_version: ClassVar[int | None] = None
 
     input: Stream = Field(description="which stream of the clip is read")
     frozen: bool = Field(default=True, description="keep the weights as they are in training")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not isinstance(cls.reads, tuple) or not cls.reads or not set(cls.reads) <= set(READABLE):
+            raise PluginError(
+                f"{cls.__name__}.reads names what no encoder can declare",
+                where=cls.__module__,
+                found=repr(cls.reads),
+                expected=f"a tuple of {' and '.join(map(repr, READABLE))}",
+            )
 
     def infer(self) -> TokenSpec:
         """The tokens this encoder gives per clip. Raises InterfaceError when they cannot be known."""
@@ -102,12 +126,12 @@ class EncoderConfig(PluginConfig):
         """Number of weights, or None when it cannot be known without building the model."""
         return None
 
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        """First sample and end of each part of a waveform `[samples]` that is read: there, speech is looked for.
+    def weight_files(self) -> Sequence[Path]:
+        """The files on this machine that hold the weights and facts about them: where one changes, so do the tokens.
 
-        By default the whole. Parts may overlap, and may reach beyond the end.
+        A feature cache compares their content. Empty, as by default, where there are none.
         """
-        return [(0, samples)]
+        return ()
 
     def reads_whole_batch(self) -> bool:
         """True when a clip's tokens depend on its batch's other clips: to be described, it is then encoded alone."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from affectgpt.core.config import PresenceConfig
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.plan import Plan
 from affectgpt.core.tokens import Prepared
-from affectgpt.registry.errors import MediaError
+from affectgpt.registry.errors import MediaError, Problem
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def prepare_streams(plan: Plan, encoders: Mapping[str, Any], clip: Clip) -> dict[str, Prepared | None]:
     """What each of `encoders`, some of those of `plan`, needs of an open clip; None for a stream that it lacks.
 
-    Whether the clip has a face and a voice is decided by the plan's `presence`, a voice from the parts of the sound
-    that all encoders of the plan read.
+    Whether the clip has a face and a voice is decided by the plan's `presence`, and does not depend on which other
+    encoders there are.
     """
     configs = {name: node.config for name, node in plan.encoders.items()}
     return prepare_present(plan.config.presence, configs, encoders, clip)
@@ -31,21 +32,11 @@ def prepare_present(
     """As [prepare_streams][] for encoders with these `configs`."""
     if presence.off:
         return {name: encoder.prepare(clip) for name, encoder in encoders.items()}
-    heard = _Heard([config for config in configs.values() if config.input == "audio"])
-    voice = clip.present(face=presence.face, voice=presence.voice, threshold=presence.threshold, heard=heard)
+    voice = clip.present(face=presence.face, voice=presence.voice, threshold=presence.threshold)
     sound = clip.present(face=presence.face, voice="always")
     return {
         name: encoder.prepare(sound if configs[name].input == "sound" else voice) for name, encoder in encoders.items()
     }
-
-
-class _Heard:
-    # The parts of a waveform that any of the encoders reads.
-    def __init__(self, readers: Iterable[EncoderConfig]) -> None:
-        self.readers = list(readers)
-
-    def __call__(self, samples: int) -> list[tuple[int, int]]:
-        return sorted({part for reader in self.readers for part in reader.heard(samples)}) or [(0, samples)]
 
 
 def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None]) -> None:
@@ -55,16 +46,28 @@ def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None])
     """
     if any(prepared is not None for prepared in media.values()):
         return
-    has_words = bool(clip.subtitle.strip()) and any(part.kind == "subtitle" for part in plan.parts)
-    if has_words and not clip.is_empty():
+    if reads_words(plan, clip.subtitle) and not clip.is_empty():
         return
-    streams = sorted({node.config.input for node in plan.encoders.values()})
-    raise MediaError(
+    problem = nothing_to_read(plan, media, str(clip.path), clip.notes)
+    raise MediaError.from_problems(
+        [replace(problem, hint="check that this is the right file")] if clip.is_empty() else [problem]
+    )
+
+
+def reads_words(plan: Plan, subtitle: str) -> bool:
+    """Whether a prompt of `plan` holds words of this subtitle."""
+    return bool(subtitle.strip()) and any(part.kind == "subtitle" for part in plan.parts)
+
+
+def nothing_to_read(plan: Plan, encoders: Iterable[str], clip: str, notes: Sequence[str]) -> Problem:
+    """The problem of a clip that gives these encoders of `plan` nothing."""
+    streams = sorted({plan.encoders[name].config.input for name in encoders})
+    return Problem(
         "there is nothing in this clip that can be read",
-        where=str(clip.path),
-        found="; ".join(clip.notes) or "no picture and no sound",
-        expected=f"{' or '.join(streams)}, as this pipeline reads",
-        hint="check that this is the right file" if clip.is_empty() else _ways_out(plan.config.presence, streams),
+        clip,
+        "; ".join(notes) or "no picture and no sound",
+        f"{' or '.join(streams)}, as this pipeline reads",
+        _ways_out(plan.config.presence, streams),
     )
 
 

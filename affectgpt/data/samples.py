@@ -12,7 +12,7 @@ from affectgpt.core.batch import Batch, collate
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.media.clip import Clip
-from affectgpt.registry.errors import AffectGPTError, DataError, Problem
+from affectgpt.registry.errors import AffectGPTError, DataError, PluginError, Problem
 from affectgpt.registry.messages import count_and_first
 from affectgpt.workers.prefetch import prefetch
 
@@ -75,6 +75,9 @@ class ClipDataset(Dataset[Any]):
         try:
             clip = example.open()
             media = self.prepare(clip)
+        except PluginError:
+            # A fault of an encoder, which no other clip mends.
+            raise
         except AffectGPTError as error:
             return BrokenClip(example.name, error.problems[0])
         return Sample(

@@ -13,7 +13,7 @@ import numpy as np
 from affectgpt.media.face_array import ChannelOrder, FaceArray
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
 from affectgpt.media.limits import Limits
-from affectgpt.media.presence import FaceRule, Heard, Presence, VoiceRule, heard_all
+from affectgpt.media.presence import FaceRule, Presence, VoiceRule
 from affectgpt.media.sampling import Resampling, Spread
 from affectgpt.media.sidecar import find_sidecar
 from affectgpt.media.subtitles import read_subtitle
@@ -247,10 +247,8 @@ class Clip:
         """
         if not self.has_audio:
             return None
-        if resampling not in self._waveforms:
-            self._waveforms[resampling] = self._read_waveform(resampling)
-        samples = self._waveforms[resampling]
-        if samples is None or self._presence.voice == "always" or self._is_spoken(samples):
+        samples = self._resampled(resampling)
+        if samples is None or self._presence.voice == "always" or self._is_spoken():
             return samples
         self._note("no speech: the voice is absent")
         return None
@@ -263,32 +261,31 @@ class Clip:
             self._note(note)
         return samples
 
-    def _is_spoken(self, samples: np.ndarray) -> bool:
-        rules = self._presence
-        parts = tuple(rules.heard(len(samples)))
-        key = (rules.voice, rules.threshold, parts)
+    def _resampled(self, resampling: Resampling) -> np.ndarray | None:
+        if resampling not in self._waveforms:
+            self._waveforms[resampling] = self._read_waveform(resampling)
+        return self._waveforms[resampling]
+
+    def _is_spoken(self) -> bool:
+        # Of one waveform, whichever is asked for: a clip has a voice or has none.
+        key = (self._presence.voice, self._presence.threshold)
         if key not in self._voices:
             from affectgpt.media.presence import is_spoken
 
-            self._voices[key] = is_spoken(samples, parts, rules)
+            samples = self._resampled("libav")
+            self._voices[key] = samples is not None and is_spoken(samples, self._presence)
         return self._voices[key]
 
-    def present(
-        self,
-        *,
-        face: FaceRule = "found",
-        voice: VoiceRule = "cues",
-        threshold: float = 0.5,
-        heard: Heard = heard_all,
-    ) -> Clip:
+    def present(self, *, face: FaceRule = "found", voice: VoiceRule = "cues", threshold: float = 0.5) -> Clip:
         """The same clip whose `faces` and `waveform` are None where there is no face and no speech.
 
         `face: found` asks for a face in the frames that are read (an array of faces counts as one), `voice` for speech
-        in the parts of the sound that `heard` names: by its rhythm and melody (`cues`) or by a net (`net`), whose
-        probability of speech must reach `threshold`. `always` asks for nothing. What was read and decided is shared.
+        in the sound (of more than 2 minutes in 20 pieces of 6 s): by its rhythm and melody (`cues`) or by a net
+        (`net`), whose probability of speech must reach `threshold`. `always` asks for nothing. What was read and
+        decided is shared.
         """
         clip = copy(self)
-        clip._presence = Presence(face, voice, threshold, heard)
+        clip._presence = Presence(face, voice, threshold)
         return clip
 
     def is_empty(self) -> bool:

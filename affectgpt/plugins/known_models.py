@@ -48,6 +48,19 @@ def find_model(name: str) -> Path | None:
     return _cached(name) if is_repository(name) else None
 
 
+def model_files(name: str) -> list[Path]:
+    """The files that say what the model `name` computes: weights, and facts as JSON beside them; none if not here.
+
+    `name` may be a file of weights, too.
+    """
+    file = Path(name)
+    folder = file.parent if file.is_file() else find_model(name)
+    files = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
+    weights = [path for path in files if path.suffix in (".safetensors", ".bin") and path.is_file()]
+    facts = [path for path in files if path.suffix == ".json" and path.is_file()]
+    return [*([file] if file.is_file() else weights), *facts]
+
+
 def model_config(name: str) -> dict[str, Any]:
     """The values of the model's `config.json`: from the disk, else from `known_models.json`.
 

@@ -19,10 +19,10 @@ from typing import Any
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import PluginError
 from affectgpt.registry.messages import one_line
+from affectgpt.registry.plugin_code import DIGEST
 from affectgpt.registry.spec import Origin
 
 GROUP = "affectgpt.plugins"
-_DIGEST = "__affectgpt_digest__"
 
 
 def discover(refs: Sequence[str] = (), *, points: Iterable[EntryPoint] | None = None) -> Catalog:
@@ -88,13 +88,13 @@ def _import_file(path: Path) -> ModuleType:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     former = sys.modules.get(name)
-    if former is not None and getattr(former, _DIGEST, "") == digest:
+    if former is not None and getattr(former, DIGEST, "") == digest:
         return former
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError("a plugin file must be a Python file", where=str(path), expected="a name ending in .py")
     module = importlib.util.module_from_spec(spec)
-    setattr(module, _DIGEST, digest)
+    setattr(module, DIGEST, digest)
     # Pipelines that were built from the former module keep its classes.
     sys.modules[name] = module
     try:

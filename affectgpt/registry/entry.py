@@ -8,6 +8,7 @@ from typing import Any
 from affectgpt.registry.errors import AffectGPTError, PluginError
 from affectgpt.registry.kinds import import_object
 from affectgpt.registry.messages import one_line
+from affectgpt.registry.plugin_code import PROJECT
 from affectgpt.registry.spec import Origin, PluginSpec
 
 
@@ -30,6 +31,10 @@ class PluginEntry:
     def target_class(self) -> Any:
         """The plugin's class; importing it usually imports torch. Raises PluginError."""
         return self._load(self.spec.target, "target")
+
+    def is_built_in(self) -> bool:
+        """Whether the plugin is one of this project."""
+        return self.spec.target.startswith(f"{PROJECT}.")
 
     def build(self, *arguments: Any, node: str = "") -> Any:
         """The plugin's class called with `arguments`; `node` is its name in a pipeline, for messages.

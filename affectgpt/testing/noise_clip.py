@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,15 @@ class NoiseClip:
     def present(self, **rules: object) -> NoiseClip:
         """The clip itself: its noise stands for a face and a voice, whatever the rules."""
         return self
+
+    @property
+    def path(self) -> Path:
+        """As of a clip of arrays: there is no such file."""
+        return Path("<arrays>")
+
+    def extra(self, name: str) -> Path | None:
+        """None: the clip has no further files."""
+        return None
 
     def is_empty(self) -> bool:
         """True without pictures and without sound."""

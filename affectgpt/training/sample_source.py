@@ -36,7 +36,7 @@ class SampleSource:
         Raises DataError when too many clips are broken, when none is left, and when one has no text to learn.
         """
         if self.cache is not None:
-            dataset, broken = self.cache.samples(examples, list(self.pipeline.plan.encoders))
+            dataset, broken = self.cache.samples(examples, self.pipeline.plan)
             check_broken_share(broken, len(examples), self.allow_unreadable)
             progress(len(examples), len(examples))
             return dataset, broken

@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from affectgpt.core.assembly import assemble
+from affectgpt.core.assembly import assemble, build_encoders
 from affectgpt.core.config import PresenceConfig
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.kinds import encoder
 from affectgpt.core.load_config import read_config
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import make_plan
+from affectgpt.core.streams import prepare_present
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.tokens import MediaBatch, Prepared, Tokens
-from affectgpt.media.clip import Clip
+from affectgpt.media.clip import SAMPLE_RATE, Clip
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, MediaError
+from affectgpt.synthetic.clip import write_clip
+from affectgpt.synthetic.difficulty import Difficulty
 
 Edited = Callable[..., Path]
 TONE = (0.3 * np.sin(np.arange(32000) * 0.1)).astype(np.float32)
@@ -93,6 +96,46 @@ def test_an_encoder_that_knows_nothing_of_presence_gets_no_voice(edited: Edited,
     catalog.add(Length)
     pipeline = built(edited(ON), catalog, "encoders.audio={plugin: length}")
     assert present(pipeline, Clip.from_arrays(frames=GREY, waveform=TONE)) == {"audio": False, "face": False}
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """A voice of 2 s."""
+    path = tmp_path_factory.mktemp("voice") / "clip.mp4"
+    write_clip(path, 41, "test", 0, Difficulty(seconds=(2.0, 2.5)))
+    waveform = Clip.open(path).waveform()
+    assert waveform is not None
+    return waveform
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_present_does_not_depend_on_the_other_encoders(
+    seed: int, edited: Edited, catalog: Catalog, spoken: np.ndarray
+) -> None:
+    # Encoders that read the first second, all of it and other samples; the voice is anywhere, or nowhere.
+    changes = (
+        "encoders.audio={plugin: mel, n_mels: 8, stack: 10, max_seconds: 1}",
+        "encoders.all={plugin: mel, input: audio, n_mels: 8, stack: 10, max_seconds: 60}",
+        "encoders.windows={plugin: timm-mel, input: audio, model: resnet10t, init: random, windows: 2}",
+        "fusers.more={plugin: mean, inputs: [all]}",
+        "fusers.most={plugin: mean, inputs: [windows]}",
+        "prompt.order=[multi, audio_tokens, more, most]",
+    )
+    plan = make_plan(read_config(edited(ON), catalog, changes))
+    encoders = dict(build_encoders(plan).items())
+    rng = np.random.default_rng(seed)
+    sound = 0.3 * np.sin(np.arange(rng.integers(4, 30) * SAMPLE_RATE) * 0.1)
+    if seed:
+        start = rng.integers(0, len(sound) - len(spoken))
+        sound[start : start + len(spoken)] = spoken
+    sound = sound.astype(np.float32)
+    presence, configs = plan.config.presence, {name: node.config for name, node in plan.encoders.items()}
+    together = prepare_present(presence, configs, encoders, Clip.from_arrays(waveform=sound))
+    names = {name for name, prepared in together.items() if prepared is not None}
+    assert names in ({"audio", "all", "windows"}, set())
+    for name, module in encoders.items():
+        alone = prepare_present(presence, {name: configs[name]}, {name: module}, Clip.from_arrays(waveform=sound))
+        assert (alone[name] is None) == (together[name] is None)
 
 
 @pytest.mark.parametrize("value", ["off", "'off'", "{face: always, voice: always}", "no"])

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from affectgpt import api
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import ConfigError, DataError
 
 WRITTEN = Path(__file__).parent / "0.1.0"
 OFF = "presence=off"
@@ -86,7 +86,8 @@ def test_the_features_train_a_model_without_encoding(copy: Path, monkeypatch: py
 
     monkeypatch.setattr(Clip, "open", refuse)
     steps = (OFF, "training.steps=3", "training.warmup_steps=1")
-    result = api.train("small.yaml", "clips", *steps, features="features", progress=False)
+    with pytest.warns(UserWarning, match="were read by an earlier version, and these are read in another way"):
+        result = api.train("small.yaml", "clips", *steps, features="features", progress=False)
     assert result.steps == 3
     # With the rate of each step, the first loss is that of the run that decoded the clips.
     assert result.losses[0] == pytest.approx(read_losses(copy / "finished")[0], rel=1e-4)
@@ -97,6 +98,15 @@ def test_a_run_and_features_of_before_do_not_go_on_with_another_presence(copy: P
         api.train("small.yaml", "clips", "presence.face=found", out="again", run="run", resume=True, progress=False)
     with pytest.raises(ConfigError, match="another presence"):
         api.train("small.yaml", "clips", features="features", progress=False)
+
+
+def test_no_clip_is_added_to_features_of_before(copy: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (copy / "features").iterdir()}
+    frozen = ("encoders.face.frozen=true", "encoders.audio.frozen=true")
+    with pytest.raises(DataError, match="of an earlier version"):
+        api.encode("small.yaml", "clips", "features", OFF, *frozen, progress=False)
+    after = {path.name: path.read_bytes() for path in (copy / "features").iterdir() if path.name in before}
+    assert after == before
 
 
 def test_the_features_are_complete(copy: Path) -> None:

@@ -123,7 +123,7 @@ NOT_SPEECH: dict[str, Sound] = {
 
 
 def is_voice(sound: Array) -> bool:
-    return is_spoken(sound.astype(np.float32), [(0, len(sound))], Presence(voice="cues"))
+    return is_spoken(sound.astype(np.float32), Presence(voice="cues"))
 
 
 @pytest.mark.parametrize("kind", NOT_SPEECH)

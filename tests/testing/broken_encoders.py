@@ -147,3 +147,31 @@ class RoundedConfig(GoodConfig):
 @encoder("config-json", config=RoundedConfig)
 class Rounded(Good):
     """Its config loses digits when it is written."""
+
+
+@encoder("declared-reads", config=GoodConfig)
+class Wordy(Good):
+    """Reads the subtitle, which its config does not declare."""
+
+    def prepare(self, clip: Any) -> Prepared | None:
+        return super().prepare(clip) if clip.subtitle is not None else None
+
+
+@encoder("wordy-of-version-1", config=GoodConfig, api_version=1)
+class WordyOfBefore(Wordy):
+    """As it was written before anything could be declared."""
+
+
+class WordsConfig(GoodConfig):
+    reads: ClassVar[tuple[str, ...]] = ("subtitle",)
+
+
+@encoder("of-words", config=WordsConfig)
+class Words(Good):
+    """Reads nothing but the subtitle."""
+
+    def prepare(self, clip: Any) -> Prepared | None:
+        if not clip.subtitle:
+            return None
+        values = torch.tensor([[len(word), ord(word[0])] for word in clip.subtitle.split()[:4]]).float() / 100
+        return Prepared(values, torch.arange(len(values)).float())

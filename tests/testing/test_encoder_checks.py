@@ -27,3 +27,15 @@ def test_an_encoder_that_keeps_every_promise_passes() -> None:
 def test_a_broken_promise_is_caught_by_its_check_alone(check: str) -> None:
     failures = failing(check)
     assert list(failures) == [check], failures
+
+
+def test_what_is_read_without_being_declared_is_named() -> None:
+    assert "reads the subtitle, which it does not declare" in failing("declared-reads")["declared-reads"]
+
+
+def test_an_encoder_of_the_subtitle_alone_passes() -> None:
+    assert failing("of-words") == {}
+
+
+def test_an_encoder_of_version_1_may_read_what_it_does_not_declare() -> None:
+    assert failing("wordy-of-version-1") == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -15,7 +15,7 @@ from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.journal import Journal, escape_non_unicode
 from affectgpt.data.feature_cache.keys import content_key
 from affectgpt.files.hashing import sha256_of_file
-from affectgpt.registry.errors import Problem
+from affectgpt.registry.errors import DataError, Problem
 
 FILES = "files.jsonl"
 _AT_ONCE = 64
@@ -63,22 +63,20 @@ def absolute_path(path: Path) -> str:
     return escape_non_unicode(os.path.abspath(path))
 
 
-def first_changed(paths: Iterable[Path | None], stats: Mapping[str, FileStat]) -> Path | None:
+def first_changed(paths: Iterable[Path | None], stats: Mapping[str, FileStat | Problem]) -> Path | None:
     """The first of `paths` whose size or time differs from `stats`; None when none does."""
     return next((path for path in paths if path is not None and _unchanged(path, stats) is None), None)
 
 
-def _unchanged(path: Path, stats: Mapping[str, FileStat]) -> FileStat | None:
+def _unchanged(path: Path, stats: Mapping[str, FileStat | Problem]) -> FileStat | None:
     facts = stats.get(absolute_path(path))
     try:
         stat_result = os.stat(path)
     except (OSError, ValueError):
         return None
-    return (
-        facts
-        if facts is not None and (facts.size, facts.mtime_ns) == (stat_result.st_size, stat_result.st_mtime_ns)
-        else None
-    )
+    if not isinstance(facts, FileStat):
+        return None
+    return facts if (facts.size, facts.mtime_ns) == (stat_result.st_size, stat_result.st_mtime_ns) else None
 
 
 def hash_files(
@@ -114,6 +112,15 @@ def _hash_file(path: Path) -> FileStat | Problem:
         return Problem("the file cannot be read", str(path), getattr(error, "strerror", None) or str(error))
 
 
+def hash_weights(paths: Sequence[Path], stats: Mapping[str, FileStat]) -> dict[Path, FileStat]:
+    """The stats of the files of a model. Raises DataError for one that cannot be read."""
+    facts = {path: _unchanged(path, stats) or _hash_file(path) for path in paths}
+    problems = [fact for fact in facts.values() if isinstance(fact, Problem)]
+    if problems:
+        raise DataError.from_problems(problems)
+    return {path: fact for path, fact in facts.items() if isinstance(fact, FileStat)}
+
+
 class ContentKeys(NamedTuple):
     """The content of clips: `keys` by name, and why a clip has none: `problems` by name."""
 
@@ -121,8 +128,10 @@ class ContentKeys(NamedTuple):
     problems: dict[str, Problem]
 
 
-def content_keys(examples: Sequence[Example], stats: Mapping[str, FileStat | Problem]) -> ContentKeys:
-    """The [content_key][] of each example, from the stats of its files."""
+def content_keys(
+    examples: Sequence[Example], stats: Mapping[str, FileStat | Problem], reads: Collection[str]
+) -> ContentKeys:
+    """The [content_key][] of each example, from the stats of its files and what else the encoders read."""
     keys, problems = {}, {}
     for example in examples:
         file_stats = [None if path is None else stats[absolute_path(path)] for path in media_paths(example)]
@@ -131,6 +140,7 @@ def content_keys(examples: Sequence[Example], stats: Mapping[str, FileStat | Pro
             problems[example.name] = problem
         else:
             keys[example.name] = content_key(
-                [fact.sha256 if isinstance(fact, FileStat) else None for fact in file_stats]
+                [fact.sha256 if isinstance(fact, FileStat) else None for fact in file_stats],
+                example.subtitle if "subtitle" in reads else None,
             )
     return ContentKeys(keys, problems)

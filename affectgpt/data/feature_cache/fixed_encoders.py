@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 
 from affectgpt.core.assembly import build_encoders
+from affectgpt.core.contracts import READABLE
+from affectgpt.core.declared_clip import DeclaredReader
 from affectgpt.core.node_modules import NodeModules
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.plan import Plan
 from affectgpt.core.saved.config import WEIGHTS
 from affectgpt.core.saved.model import read_saved
 from affectgpt.core.saved.tensors import copy_into
-from affectgpt.core.streams import prepare_streams
+from affectgpt.core.streams import nothing_to_read, prepare_streams
 from affectgpt.core.tokens import Prepared, Tokens, stack
 from affectgpt.registry.catalog import Catalog
-from affectgpt.registry.errors import ConfigError, PluginError, Problem, join_names
+from affectgpt.registry.errors import ConfigError, MediaError, PluginError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean
 
 FeatureTensors = tuple[Tensor, Tensor]
@@ -34,9 +36,25 @@ class FrozenEncoders:
     plan: Plan
     modules: NodeModules
 
+    def reads(self) -> tuple[str, ...]:
+        """What of a clip decides the features of these encoders, `media` first: the length and the notes are of it."""
+        declared_names = {name for encoder in self.modules for name in self.plan.encoders[encoder].config.reads}
+        return tuple(name for name in READABLE if name == "media" or name in declared_names)
+
     def prepare(self, clip: Any) -> dict[str, Prepared | None]:
-        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU."""
-        return prepare_streams(self.plan, dict(self.modules.items()), clip)
+        """What each encoder needs of an open clip; None for a stream that the clip lacks. Runs on the CPU.
+
+        Raises PluginError for an encoder that reads what it does not declare, MediaError for a clip without any picture
+        or sound.
+        """
+        readers = {
+            name: DeclaredReader(module, name, self.plan.encoders[name].config.reads)
+            for name, module in self.modules.items()
+        }
+        media = prepare_streams(self.plan, readers, clip)
+        if all(prepared is None for prepared in media.values()) and clip.is_empty():
+            raise MediaError.from_problems([nothing_to_read(self.plan, media, str(clip.path), clip.notes)])
+        return media
 
     @torch.no_grad()
     def encode(

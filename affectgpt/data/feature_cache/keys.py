@@ -13,18 +13,39 @@ from torch import Tensor
 from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.plan import PlannedNode
 from affectgpt.core.saved.earlier_defaults import without_earlier_options
+from affectgpt.registry.plugin_code import code_of
 
 _BYTES = 20
 
 
-def content_key(hashes: Sequence[str | None]) -> str:
-    """The key of a clip whose media, separate sound and face pictures have these hashes (None: no such file)."""
-    return json_digest(list(hashes))
+def content_key(hashes: Sequence[str | None], subtitle: str | None = None) -> str:
+    """The key of a clip whose media, separate sound and face pictures have these hashes (None: no such file).
+
+    `subtitle` is None where no encoder of the cache reads it.
+    """
+    return json_digest([*hashes] if subtitle is None else [*hashes, {"subtitle": subtitle}])
 
 
-def encoder_key(plugin: str, options: dict[str, Any], weights: str) -> str:
-    """The key of an encoder: its plugin, its options ([options_of][]) and the [tensors_digest][] of its weights."""
-    return json_digest([plugin, options, weights])
+def encoder_key(plugin: str, options: dict[str, Any], weights: str, code: Mapping[str, str]) -> str:
+    """The key of an encoder: its plugin, its options ([options_of][]), its code ([code_of_encoder][]), its weights.
+
+    Of these the [tensors_digest][].
+    """
+    return json_digest([plugin, options, weights, dict(code)])
+
+
+def code_of_encoder(node: PlannedNode[EncoderConfig], module: type | None = None) -> dict[str, str]:
+    """What identifies the code of an encoder: the `feature_version` that its own config sets, else its sources.
+
+    `module` is the class of the encoder that was built, by default the one that would be. Raises PluginError as
+    [code_of][affectgpt.registry.plugin_code.code_of].
+    """
+    config = type(node.config)
+    # A class that derives from another one may do something else.
+    feature_version = vars(config).get("feature_version")
+    if feature_version is not None:
+        return {"feature_version": str(feature_version)}
+    return code_of(module or node.entry.target_class(), config)
 
 
 def options_of(node: PlannedNode[EncoderConfig]) -> dict[str, Any]:

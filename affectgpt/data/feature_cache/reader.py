@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
-from affectgpt.core.contracts import EncoderConfig
 from affectgpt.core.pipeline import Pipeline
-from affectgpt.core.plan import Plan, PlannedNode
+from affectgpt.core.plan import Plan
 from affectgpt.core.saved.tensors import copy_into, read_tensors
+from affectgpt.core.streams import nothing_to_read, reads_words
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
@@ -26,15 +26,15 @@ from affectgpt.data.feature_cache.file_hashes import (
     read_file_stats,
 )
 from affectgpt.data.feature_cache.index import Index, IndexEntry, index_journal, read_index, shard_name
-from affectgpt.data.feature_cache.keys import json_digest, options_of, tensors_digest
-from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings, presence_settings, read_settings
+from affectgpt.data.feature_cache.keys import json_digest, tensors_digest
+from affectgpt.data.feature_cache.plan_check import PlanCheck
+from affectgpt.data.feature_cache.settings import CacheSettings, read_settings
 from affectgpt.data.feature_cache.shards import REPAIR, Shards, tensor_names
 from affectgpt.data.feature_cache.writer import WEIGHTS
 from affectgpt.data.samples import BrokenClip, Sample
-from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem, join_names
+from affectgpt.registry.errors import CheckpointError, ConfigError, DataError, Problem
 from affectgpt.registry.messages import count_and_first
 
-HINT_OTHER_FOLDER = "run encode with this config, into another folder"
 HINT_ENCODE_AGAIN = "run encode again: it encodes only what is missing"
 
 
@@ -78,73 +78,20 @@ class FeatureCache:
         return json_digest(self.settings.to_json())
 
     def check_plan(self, plan: Plan) -> None:
-        """Raise ConfigError unless every encoder of `plan` is frozen, and here under its name with its options.
+        """Raise ConfigError unless the features are those that the encoders of `plan` would give: [PlanCheck][]."""
+        PlanCheck(self.folder, self.settings, self._stats).check(plan)
 
-        The plan's `presence` must be that of the cache.
-        """
-        problems = [problem for name, node in plan.encoders.items() for problem in self._differences(name, node)]
-        presence = presence_settings(plan.config.presence)
-        if presence != self.settings.presence:
-            problems.append(
-                Problem(
-                    "the feature cache was made with another presence",
-                    "presence",
-                    _presence_text(presence),
-                    _presence_text(self.settings.presence) + f", as in {self.folder}",
-                    HINT_OTHER_FOLDER,
-                )
-            )
-        if problems:
-            raise ConfigError.from_problems(problems)
+    def samples(self, examples: Sequence[Example], plan: Plan | None = None) -> tuple[FeatureDataset, list[BrokenClip]]:
+        """The clips of `examples` with their features, in order; apart from them those that cannot be read.
 
-    def _differences(self, name: str, node: PlannedNode[EncoderConfig]) -> list[Problem]:
-        where = f"encoders.{name}"
-        settings = self.settings.encoders.get(name)
-        if settings is None:
-            return [
-                Problem(
-                    "this encoder is not in the feature cache",
-                    where,
-                    f"{self.folder} has {join_names(self.encoders)}",
-                    hint=HINT_OTHER_FOLDER,
-                )
-            ]
-        problems = []
-        if not node.config.frozen:
-            problems.append(
-                Problem(
-                    "an encoder that is trained cannot be read from a feature cache",
-                    f"{where}.frozen",
-                    "frozen: false",
-                    "frozen: true",
-                )
-            )
-        options = _other_options(settings, node)
-        if options:
-            problems.append(
-                Problem(
-                    "the feature cache was made with another encoder",
-                    where,
-                    ", ".join(f"{key}: {planned!r}"[:160] for key, (_, planned) in options.items()),
-                    ", ".join(f"{key}: {stored!r}"[:160] for key, (stored, _) in options.items())
-                    + f", as in {self.folder}",
-                    HINT_OTHER_FOLDER,
-                )
-            )
-        return problems
-
-    def samples(
-        self, examples: Sequence[Example], encoders: Collection[str] | None = None
-    ) -> tuple[FeatureDataset, list[BrokenClip]]:
-        """The clips of `examples` with their features, in order; apart from them those that encode could not read.
-
-        `encoders` are those whose features are wanted (None: all). A file that the cache does not know by path, size
-        and time is hashed. Raises DataError naming the clips that the cache lacks.
+        With the `plan` of a pipeline, the features of its encoders (None: all), and a clip of which nothing would stand
+        in the prompt cannot be read. A file that the cache does not know by path, size and time is hashed. Raises
+        DataError naming the clips that the cache lacks.
         """
         stats: dict[str, FileStat | Problem] = dict(self._stats)
         for batch in hash_files(examples, self._stats, os.cpu_count() or 1):
             stats.update(batch)
-        keys, problems = content_keys(examples, stats)
+        keys, problems = content_keys(examples, stats, self.settings.reads)
         problems.update({name: self._index.broken[key] for name, key in keys.items() if key in self._index.broken})
         missing = [
             example
@@ -153,9 +100,11 @@ class FeatureCache:
         ]
         if missing:
             raise self._lacks(missing)
+        encoder_names = self.encoders if plan is None else tuple(plan.encoders)
+        if plan is not None:
+            problems.update(self._empty_clips(plan, examples, {k: v for k, v in keys.items() if k not in problems}))
         readable = [example for example in examples if example.name not in problems]
         entries = [(keys[example.name], self._index.clips[keys[example.name]]) for example in readable]
-        encoder_names = self.encoders if encoders is None else encoders
         widths = {name: encoder.dim for name, encoder in self.settings.encoders.items() if name in encoder_names}
         weights = {name: self.settings.encoders[name].weights for name in widths}
         stored = json_digest([[key, {name: entry.features[name] for name in widths}] for key, entry in entries])
@@ -171,6 +120,16 @@ class FeatureCache:
             BrokenClip(example.name, problems[example.name]) for example in examples if example.name in problems
         ]
 
+    def _empty_clips(self, plan: Plan, examples: Sequence[Example], keys: Mapping[str, str]) -> dict[str, Problem]:
+        """Why a clip has nothing that would stand in the prompt, by name."""
+        return {
+            example.name: nothing_to_read(plan, plan.encoders, str(example.video), entry.notes)
+            for example in examples
+            if (entry := self._index.clips.get(keys.get(example.name, ""))) is not None
+            and all(entry.features[name] is None for name in plan.encoders)
+            and not reads_words(plan, example.subtitle)
+        }
+
     def _lacks(self, missing: Sequence[Example]) -> DataError:
         changed = [
             example.name
@@ -178,11 +137,12 @@ class FeatureCache:
             if all(path is None or absolute_path(path) in self._stats for path in media_paths(example))
         ]
         new = [example.name for example in missing if example.name not in set(changed)]
+        files = "files and subtitles" if "subtitle" in self.settings.reads else "files"
         problems = [
             Problem(what, str(self.folder), count_and_first(names), hint=HINT_ENCODE_AGAIN)
             for what, names in (
                 ("clips are not in the feature cache", new),
-                ("clips are not in the feature cache as their files are now", changed),
+                (f"clips are not in the feature cache as their {files} are now", changed),
             )
             if names
         ]
@@ -231,20 +191,6 @@ class FeatureCache:
             and name not in self.unbuilt
             and tensors_digest(module.state_dict()) != self.settings.encoders[name].weights
         ]
-
-
-def _presence_text(presence: Mapping[str, Any] | None) -> str:
-    return "off" if presence is None else ", ".join(f"{key}: {value}" for key, value in presence.items())
-
-
-def _other_options(settings: EncoderSettings, node: PlannedNode[EncoderConfig]) -> dict[str, tuple[object, object]]:
-    stored = {"plugin": settings.plugin, **settings.options, "width": settings.dim}
-    planned = {"plugin": node.entry.spec.name, **options_of(node), "width": node.output.dim}
-    return {
-        key: (stored.get(key), planned.get(key))
-        for key in [*planned, *(stored.keys() - planned.keys())]
-        if stored.get(key) != planned.get(key)
-    }
 
 
 class FeatureDataset(Dataset[Sample]):

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from affectgpt.core.config import NAME, PresenceConfig
 from affectgpt.data.feature_cache.journal import HINT_ENCODE_AGAIN, error_unwritable
@@ -22,6 +23,10 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 DType = Literal["float32", "float16", "bfloat16"]
 
 
+VERSION: Literal[2] = 2
+"""The version of the format in which caches are begun."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -29,7 +34,9 @@ class _Strict(BaseModel):
 class EncoderSettings(_Strict):
     """An encoder of a cache: its plugin and options, a fingerprint of its weights, the width of its tokens.
 
-    `stored`: its weights are in the cache, because no model folder holds them. `key` is [encoder_key][].
+    `stored`: its weights are in the cache, because no model folder holds them. `code` is what
+    [code_of_encoder][affectgpt.data.feature_cache.keys.code_of_encoder] gave, `files` are the SHA-256 of the files of
+    its weights by name, `key` is [encoder_key][]. Caches of version 1 lack `code` and `files`.
     """
 
     plugin: str
@@ -37,28 +44,45 @@ class EncoderSettings(_Strict):
     weights: Key
     stored: bool
     dim: Annotated[int, Field(ge=1)]
+    code: dict[str, str] | None = None
+    files: dict[str, str] = {}
     key: Key
 
 
 class CacheSettings(_Strict):
     """All that decides the bytes of a cache, but for the clips.
 
-    `presence` is that of the pipeline file: by what a clip has a face and a voice. Caches from before it existed lack
-    it, and so do those where it is off.
+    `reads` is the union of what the encoders read, and decides the keys of clips; `media_version` is that of the
+    program by which the files were read. Caches of version 1 lack both: they read media only. `presence` is that of the
+    pipeline file: by what a clip has a face and a voice. Caches where it is off lack it.
     """
 
     format: Literal["affectgpt features"] = "affectgpt features"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = VERSION
     dtype: DType
     batch_size: Annotated[int, Field(ge=1)]
     device: str
+    reads: tuple[str, ...] = ("media",)
+    media_version: int | None = None
     encoders: Annotated[dict[Annotated[str, Field(pattern=NAME)], EncoderSettings], Field(min_length=1)]
     versions: dict[str, str]
     presence: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _code_is_named(self) -> Self:
+        complete = self.media_version is not None and all(node.code for node in self.encoders.values())
+        if self.version > 1 and not complete:
+            raise ValueError("a cache of version 2 names the code and the reader that made it")
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """The values of the file."""
-        return self.model_dump(mode="json", exclude={"presence"} if self.presence is None else None)
+        values = self.model_dump(mode="json", exclude={"presence"} if self.presence is None else None)
+        if self.version == 1:
+            del values["reads"], values["media_version"]
+            for encoder in values["encoders"].values():
+                del encoder["code"], encoder["files"]
+        return values
 
 
 def presence_settings(presence: PresenceConfig) -> dict[str, Any] | None:
@@ -122,6 +146,14 @@ def read_settings(folder: Path) -> CacheSettings:
 
 
 def _check_same(stored: CacheSettings, settings: CacheSettings, path: Path) -> None:
+    if stored.version < VERSION:
+        raise DataError(
+            "this cache is of an earlier version of the program: clips that are read today do not go with it",
+            where=str(path),
+            found=f"version {stored.version}",
+            expected=f"version {VERSION}",
+            hint="encode into another folder; the clips that it has can still be trained on",
+        )
     flat_stored, flat_settings = flatten(stored.to_json()), flatten(settings.to_json())
     # A release that changes the features raises `version` of the format; any other continues the cache.
     names = {*flat_stored, *flat_settings} - {"versions.affectgpt"}

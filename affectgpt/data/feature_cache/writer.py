@@ -19,10 +19,12 @@ from affectgpt.data.example import Example
 from affectgpt.data.feature_cache.file_hashes import (
     ContentKeys,
     FileStat,
+    absolute_path,
     content_keys,
     file_journal,
     first_changed,
     hash_files,
+    hash_weights,
     media_paths,
     read_file_stats,
 )
@@ -38,7 +40,7 @@ from affectgpt.data.feature_cache.index import (
     shard_name,
     storable_problem,
 )
-from affectgpt.data.feature_cache.keys import checksum, encoder_key, options_of, tensors_digest
+from affectgpt.data.feature_cache.keys import checksum, code_of_encoder, encoder_key, options_of, tensors_digest
 from affectgpt.data.feature_cache.settings import (
     CacheSettings,
     DType,
@@ -50,6 +52,7 @@ from affectgpt.data.feature_cache.settings import (
 from affectgpt.data.feature_cache.shards import tensor_names, write_tensors
 from affectgpt.data.samples import BrokenClip, ClipDataset, Sample
 from affectgpt.files.locks import exclusive
+from affectgpt.media import MEDIA_VERSION
 from affectgpt.registry.errors import Problem, RunError
 from affectgpt.workers.prefetch import AHEAD, prefetch
 
@@ -105,15 +108,19 @@ def encode(
     A run that was stopped, at whatever moment, and is started again gives the same bytes as one that was not. A clip
     that cannot be read is recorded and left out; the next run tries it again.
 
-    Raises DataError when the folder holds something else or a cache of other settings, or another process writes it;
+    Raises PluginError for an encoder whose code has no source file, or that reads what it does not declare; DataError
+    when the folder holds something else or a cache of other settings or code, or another process writes it;
     RunError when the disk refuses, features are not finite in `dtype`, or a file changes meanwhile.
     """
     check_folder(folder)
+    weights = _hash_weight_files(encoders, folder)
+    settings = cache_settings(encoders, weights, dtype, batch_size, device)
     with exclusive(folder):
-        write_or_check_settings(folder, cache_settings(encoders, dtype, batch_size, device))
+        write_or_check_settings(folder, settings)
         _store_weights(encoders, folder)
         tell = progress or (lambda what, done, total: None)
-        stats, content = _hash_media(folder, examples, workers, tell)
+        stats = _hash_media(folder, examples, weights, workers, tell)
+        content = content_keys(examples, stats, settings.reads)
         journal = index_journal(folder)
         index = read_index(journal, tuple(encoders.modules))
         with journal.open_at(index.end) as file:
@@ -121,25 +128,47 @@ def encode(
             return run.all(examples, batch_size, workers, partial(tell, "encoding"))
 
 
-def cache_settings(encoders: FrozenEncoders, dtype: DType, batch_size: int, device: str) -> CacheSettings:
+def cache_settings(
+    encoders: FrozenEncoders,
+    weight_files: Mapping[str, Mapping[Path, FileStat]],
+    dtype: DType,
+    batch_size: int,
+    device: str,
+) -> CacheSettings:
     """All that decides the bytes of a cache, but for the clips."""
     nodes = {}
     for name, module in encoders.modules.items():
         node, weights = encoders.plan.encoders[name], tensors_digest(module.state_dict())
-        plugin, options = node.entry.spec.name, options_of(node)
+        plugin, options, code = node.entry.spec.name, options_of(node), code_of_encoder(node, type(module))
         nodes[name] = EncoderSettings(
             plugin=plugin,
             options=options,
             weights=weights,
             stored=not module.pretrained,
             dim=node.output.dim,
-            key=encoder_key(plugin, options, weights),
+            code=code,
+            files={path.name: facts.sha256 for path, facts in weight_files[name].items()},
+            key=encoder_key(plugin, options, weights, code),
         )
-    versions = {name: version(name) for name in ("affectgpt", "torch", "transformers")}
-    presence = presence_settings(encoders.plan.config.presence)
     return CacheSettings(
-        dtype=dtype, batch_size=batch_size, device=device, encoders=nodes, versions=versions, presence=presence
+        dtype=dtype,
+        batch_size=batch_size,
+        device=device,
+        reads=encoders.reads(),
+        media_version=MEDIA_VERSION,
+        encoders=nodes,
+        versions={name: version(name) for name in ("affectgpt", "torch", "transformers")},
+        presence=presence_settings(encoders.plan.config.presence),
     )
+
+
+def _hash_weight_files(encoders: FrozenEncoders, folder: Path) -> dict[str, dict[Path, FileStat]]:
+    stats, _ = read_file_stats(file_journal(folder))
+    configs = {name: encoders.plan.encoders[name].config for name in encoders.modules}
+    return {
+        name: hash_weights(configs[name].weight_files() if module.pretrained else (), stats)
+        for name, module in encoders.modules.items()
+    }
 
 
 def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:
@@ -154,18 +183,26 @@ def _store_weights(encoders: FrozenEncoders, folder: Path) -> None:
 
 
 def _hash_media(
-    folder: Path, examples: Sequence[Example], workers: int, tell: Progress
-) -> tuple[dict[str, FileStat], ContentKeys]:
+    folder: Path,
+    examples: Sequence[Example],
+    weight_files: Mapping[str, Mapping[Path, FileStat]],
+    workers: int,
+    tell: Progress,
+) -> dict[str, FileStat | Problem]:
+    """The stats of all files of clips, which the cache remembers together with those of weights."""
     journal = file_journal(folder)
     stats, end = read_file_stats(journal)
+    weights = {absolute_path(path): facts for files in weight_files.values() for path, facts in files.items()}
     hashed: dict[str, FileStat | Problem] = {}
     with journal.open_at(end) as file:
+        new = {path: facts for path, facts in weights.items() if stats.get(path) != facts}
+        if new:
+            journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
         for batch in hash_files(examples, stats, workers, partial(tell, "hashing files")):
             new = {path: facts for path, facts in batch.items() if isinstance(facts, FileStat)}
             journal.append(file, [{"path": path, **facts._asdict()} for path, facts in new.items()])
             hashed.update(batch)
-            stats.update(new)
-    return stats, content_keys(examples, {**stats, **hashed})
+    return {**stats, **hashed}
 
 
 class _Run:
@@ -175,7 +212,7 @@ class _Run:
         folder: Path,
         file: BinaryIO,
         index: Index,
-        stats: Mapping[str, FileStat],
+        stats: Mapping[str, FileStat | Problem],
         content: ContentKeys,
         dtype: DType,
         device: str,
@@ -280,7 +317,7 @@ class _Run:
 class _Unchanged:
     """Clips whose files are still those that were hashed. Raises RunError when they are not."""
 
-    def __init__(self, clips: ClipDataset, stats: Mapping[str, FileStat]) -> None:
+    def __init__(self, clips: ClipDataset, stats: Mapping[str, FileStat | Problem]) -> None:
         self.clips, self.stats = clips, stats
 
     def read(self, index: int) -> Sample | BrokenClip:

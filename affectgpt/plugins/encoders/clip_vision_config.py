@@ -58,6 +58,7 @@ class ClipVisionConfig(WeightsConfig):
     """
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")
+    feature_version: ClassVar[int | None] = 1
 
     architecture: ClipArchitecture | None = Field(default=None, description="sizes, instead of a model's name")
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -41,6 +40,8 @@ class MelConfig(MelOptions):
     At most `max_seconds` from the start are read.
     """
 
+    feature_version: ClassVar[int | None] = 1
+
     stack: int = Field(default=10, ge=1, le=100, description="spectrogram frames in one token")
     delta: bool = Field(default=False, description="also the change over time, which doubles the width")
     max_seconds: float = Field(default=10.0, gt=0, le=600, description="how much of the clip is read")
@@ -48,9 +49,6 @@ class MelConfig(MelOptions):
     def samples(self) -> int:
         """Number of samples that are read at most."""
         return max(round(self.max_seconds * RATE), self.hop() * self.stack)
-
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        return [(0, min(samples, self.samples()))]
 
     def infer(self) -> TokenSpec:
         width = self.n_mels * self.stack * (2 if self.delta else 1)

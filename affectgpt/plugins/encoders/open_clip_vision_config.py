@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import Field
 from affectgpt.core.contracts import EncoderConfig, ModelPath
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.encoders.option_types import CHANNEL_ORDER_TEXT, ChannelOrder
-from affectgpt.plugins.known_models import config_size
+from affectgpt.plugins.known_models import config_size, model_files
 from affectgpt.registry.errors import InterfaceError, join_names
 from affectgpt.registry.spec import PluginSpec
 
@@ -41,6 +42,7 @@ class OpenClipVisionConfig(EncoderConfig, defer_build=True):
     """`open-clip`: one token per frame, the image embedding of an open_clip model, not normalised in length."""
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")
+    feature_version: ClassVar[int | None] = 1
 
     model: str = Field(description="architecture, as open_clip names it: ViT-B-32")
     checkpoint: ModelPath | None = Field(
@@ -53,6 +55,9 @@ class OpenClipVisionConfig(EncoderConfig, defer_build=True):
     )
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
     channel_order: ChannelOrder = Field(default="rgb", description=CHANNEL_ORDER_TEXT)
+
+    def weight_files(self) -> Sequence[Path]:
+        return model_files(self.checkpoint) if self.checkpoint is not None else ()
 
     def infer(self) -> TokenSpec:
         configs = open_clip_configs()

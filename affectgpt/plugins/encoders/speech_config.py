@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -72,6 +71,7 @@ class SpeechConfig(WeightsConfig):
     """
 
     streams: ClassVar[tuple[str, ...]] = ("audio",)
+    feature_version: ClassVar[int | None] = 1
 
     architecture: SpeechArchitecture | None = Field(default=None, description="sizes, instead of a model's name")
     clips: int = Field(default=8, ge=1, le=64, description="windows per clip")
@@ -118,12 +118,6 @@ class SpeechConfig(WeightsConfig):
                 path=("seconds",),
             )
         return count
-
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        from affectgpt.plugins.encoders.windows import window_starts
-
-        length = round(self.seconds * RATE)
-        return [(start, start + length) for start in window_starts(samples, length, self.clips, self.spread)]
 
     def reads_whole_batch(self) -> bool:
         return self.normalize == "batch"

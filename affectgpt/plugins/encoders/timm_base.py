@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from affectgpt.core.contracts import EncoderConfig
+from affectgpt.plugins.known_models import model_files
 from affectgpt.registry.errors import InterfaceError
 
 # timm's own name -> width of the pooled features with num_classes=0. timm cannot be asked without torch.
@@ -89,6 +92,13 @@ class TimmConfig(EncoderConfig, defer_build=True):
                 else "positions has a meaning with tokens: all only"
             )
         return self
+
+    def weight_files(self) -> Sequence[Path]:
+        if self.init == "random":
+            return ()
+        from affectgpt.plugins.encoders.timm_model import weight_sources
+
+        return next((files for files in map(model_files, weight_sources(self.model)) if files), ())
 
     def per_picture(self) -> int:
         """Tokens of one picture."""

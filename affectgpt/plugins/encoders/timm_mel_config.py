@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.plugins.encoders.mel_config import MelOptions
-from affectgpt.plugins.encoders.option_types import RATE
 from affectgpt.plugins.encoders.timm_base import TimmConfig
 from affectgpt.registry.spec import PluginSpec
 
@@ -25,14 +24,10 @@ SPEC = PluginSpec(
 class TimmMelConfig(TimmConfig, MelOptions):
     """`timm-mel`: one token per window of the log-mel spectrogram, read as a one-channel picture by a timm model."""
 
+    feature_version: ClassVar[int | None] = 1
+
     windows: int = Field(default=4, ge=1, le=64, description="windows per clip")
     seconds: float = Field(default=1.0, ge=0.2, le=30, description="length of a window")
-
-    def heard(self, samples: int) -> Sequence[tuple[int, int]]:
-        from affectgpt.plugins.encoders.windows import window_starts
-
-        length = round(self.seconds * RATE)
-        return [(start, start + length) for start in window_starts(samples, length, self.windows)]
 
     def infer(self) -> TokenSpec:
         return TokenSpec(modality=self.input, dim=self.width(), tokens=self.windows * self.per_picture(), exact=False)

@@ -117,10 +117,15 @@ def _check_features(
     )
 
 
+def weight_sources(model: str) -> list[str]:
+    """Under which names the weights of a timm model are looked for: its repository on the hub, then its own name."""
+    repository = getattr(get_pretrained_cfg(model), "hf_hub_id", None)
+    return list(dict.fromkeys(name for name in (repository, f"timm/{model}") if name))
+
+
 def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
-    described = get_pretrained_cfg(config.model)
-    repository = getattr(described, "hf_hub_id", None)
-    names = list(dict.fromkeys(name for name in (repository, f"timm/{config.model}") if name))
+    repository = getattr(get_pretrained_cfg(config.model), "hf_hub_id", None)
+    names = weight_sources(config.model)
     folder = next((folder for folder in map(find_model, names) if folder), None)
     try:
         if folder is not None:

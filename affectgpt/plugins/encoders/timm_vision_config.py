@@ -26,6 +26,7 @@ class TimmVisionConfig(TimmConfig):
     """`timm`: one token per frame, the pooled features of any timm model; with `tokens: all`, every position."""
 
     streams: ClassVar[tuple[str, ...]] = ("face", "frame")
+    feature_version: ClassVar[int | None] = 1
 
     frames: int = Field(default=8, ge=1, le=64, description="frames per clip, spread over its length")
     size: int | None = Field(default=None, ge=8, le=1024, description="pixels; default: the model's own")

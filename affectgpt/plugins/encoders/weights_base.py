@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from affectgpt.core.contracts import EncoderConfig, ModelPath
-from affectgpt.plugins.known_models import known_parameters, model_config
+from affectgpt.plugins.known_models import known_parameters, model_config, model_files
 
 
 def check_heads(hidden_size: int, heads: int) -> None:
@@ -53,6 +55,9 @@ class WeightsConfig(EncoderConfig, defer_build=True):
     def display_name(self) -> str:
         """The name of the model for an error message."""
         return self.model or "architecture"
+
+    def weight_files(self) -> Sequence[Path]:
+        return model_files(self.model) if self.model is not None and self.init == "pretrained" else ()
 
     def parameters(self) -> int | None:
         return known_parameters(self.model) if self.model else None

@@ -21,12 +21,20 @@ def test_a_content_is_all_files_each_in_its_place(first: list[str | None], secon
     assert (content_key(first) == content_key(second)) == (first == second)
 
 
-def test_an_encoder_is_its_plugin_its_options_and_its_weights() -> None:
+@given(HASHES, st.text(max_size=4), st.text(max_size=4))
+def test_a_subtitle_that_is_read_is_content(hashes: list[str | None], first: str, second: str) -> None:
+    assert (content_key(hashes, first) == content_key(hashes, second)) == (first == second)
+    assert content_key(hashes, first) != content_key(hashes)
+
+
+def test_an_encoder_is_its_plugin_its_options_its_weights_and_its_code() -> None:
+    codes = ({"feature_version": "1"}, {"words.py": "1"})
     keys = {
-        encoder_key(plugin, options, weights)
-        for plugin, options, weights in itertools.product(("a", "b"), ({"x": 1}, {"x": 2}), ("1", "2"))
+        encoder_key(plugin, options, weights, code)
+        for plugin, options, weights, code in itertools.product(("a", "b"), ({"x": 1}, {"x": 2}), ("1", "2"), codes)
     }
-    assert len(keys) == 8 and encoder_key("a", {"x": 1, "y": 2}, "1") == encoder_key("a", {"y": 2, "x": 1}, "1")
+    assert len(keys) == 16
+    assert encoder_key("a", {"x": 1, "y": 2}, "1", {}) == encoder_key("a", {"y": 2, "x": 1}, "1", {})
 
 
 def test_frozen_is_no_option_of_what_an_encoder_gives(plan: Callable[..., Plan]) -> None:

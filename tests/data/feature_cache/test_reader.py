@@ -16,12 +16,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
+from affectgpt.core.assembly import assemble
 from affectgpt.core.plan import Plan
 from affectgpt.data.example import Example
 from affectgpt.data.feature_cache import file_hashes as files
 from affectgpt.data.feature_cache import keys
 from affectgpt.data.feature_cache.reader import FeatureCache, FeatureDataset
 from affectgpt.data.feature_cache.writer import Encoded
+from affectgpt.data.samples import read_samples
 from affectgpt.registry.errors import AffectGPTError, DataError
 
 Plans = Callable[..., Plan]
@@ -80,9 +82,27 @@ def test_workers_read_a_pickled_data_set(cache: Path, clips: Clips) -> None:
     )
 
 
-def test_only_the_features_that_are_wanted_are_read(cache: Path, clips: Clips) -> None:
-    samples, _ = FeatureCache.open(cache).samples(clips, encoders=["audio"])
+SOUND_ONLY = ("encoders.face=null", "fusers.multi=null")
+
+
+def test_only_the_features_of_the_plan_are_read(cache: Path, clips: Clips, plan: Callable[..., Plan]) -> None:
+    samples, _ = FeatureCache.open(cache).samples(
+        clips, plan(*SOUND_ONLY, "prompt.template='{audio_tokens} {question}'")
+    )
     assert samples[0].media.keys() == {"audio"}
+
+
+@pytest.mark.parametrize("template", ["{audio_tokens} {question}", "{audio_tokens} {subtitle} {question}"])
+def test_a_clip_of_which_nothing_stands_in_the_prompt_is_unreadable_as_without_a_cache(
+    template: str, cache: Path, clips: Clips, plan: Callable[..., Plan]
+) -> None:
+    without_words = [replace(clip, subtitle="") for clip in clips]
+    for examples in (clips, without_words):
+        pipeline = assemble(plan(*SOUND_ONLY, f"prompt.template='{template}'"))
+        fresh, expected = read_samples(examples, pipeline.prepare_or_raise, workers=0, allow_unreadable=1)
+        samples, broken = FeatureCache.open(cache).samples(examples, pipeline.plan)
+        assert [sample.name for sample in fresh] == [example.name for example in samples.examples]
+        assert broken == expected and bool(broken) == ("subtitle" not in template or examples is without_words)
 
 
 def test_no_file_is_hashed_again_unless_it_changed(
@@ -205,7 +225,9 @@ ALTERED: dict[str, Callable[[Path], object]] = {
     "an index that is a pipe": lambda at: fifo(at / "index.jsonl"),
     "no settings": lambda at: (at / "cache.json").unlink(),
     "settings of something else": lambda at: (at / "cache.json").write_text('{"a": 1}'),
-    "settings of a later version": lambda at: edit(at / "cache.json", '"version": 1', '"version": 2'),
+    "settings of a later version": lambda at: edit(at / "cache.json", '"version": 2', '"version": 3'),
+    "no code of an encoder": lambda at: edit(at / "cache.json", '"feature_version": "1"', ""),
+    "no version of the reader": lambda at: edit(at / "cache.json", '"media_version": 2', '"media_version": null'),
     "settings that are too large": lambda at: (at / "cache.json").write_bytes(b" " * 17_000_000),
     "settings with a path for a name": lambda at: edit(at / "cache.json", '"face": {', '"../face": {'),
     "a hash of a file": lambda at: edit(at / "files.jsonl", '"sha256": "', '"sha256": "../'),

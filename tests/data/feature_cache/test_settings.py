@@ -10,9 +10,12 @@ from affectgpt.data.feature_cache.settings import CacheSettings, EncoderSettings
 from affectgpt.registry.errors import DataError
 
 KEY = "0" * 40
-ENCODER = EncoderSettings(plugin="mel", options={"n_mels": 8}, weights=KEY, stored=True, dim=80, key=KEY)
+CODE = {"feature_version": "1"}
+ENCODER = EncoderSettings(plugin="mel", options={"n_mels": 8}, weights=KEY, stored=True, dim=80, code=CODE, key=KEY)
 VERSIONS = {"affectgpt": "0.1.0", "torch": "2.11.0"}
-SETTINGS = CacheSettings(dtype="float32", batch_size=8, device="cpu", encoders={"audio": ENCODER}, versions=VERSIONS)
+SETTINGS = CacheSettings(
+    dtype="float32", batch_size=8, device="cpu", media_version=2, encoders={"audio": ENCODER}, versions=VERSIONS
+)
 
 
 def with_versions(**versions: str) -> CacheSettings:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.pipeline import Pipeline
@@ -19,7 +21,7 @@ from affectgpt.data.feature_cache.reader import FeatureCache
 from affectgpt.data.feature_cache.writer import Encoded, encode
 from affectgpt.data.samples import batches, read_samples
 from affectgpt.registry.discovery import discover
-from affectgpt.registry.errors import ConfigError
+from affectgpt.registry.errors import ConfigError, DataError
 from affectgpt.training.loop import train
 
 Plans = Callable[..., Plan]
@@ -90,6 +92,30 @@ def test_an_encoder_from_a_model_folder_is_not_built_and_nothing_else_changes(
     assert "face" not in fast.encoders and "face" in slow.encoders
     assert cached_losses == pytest.approx(losses, rel=1e-5)
     same(slow, fast)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocessor_config.json"])
+def test_a_model_folder_that_changed_is_refused(
+    name: str, plan: Plans, encoded: Encode, clips: Clips, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "clip")
+    extra = from_folder(folder)
+    encoded(clips[:2], extra)
+    cache = FeatureCache.open(tmp_path / "cache")
+    cache.check_plan(plan(extra))
+    file = folder / name
+    if name == "model.safetensors":
+        tensors = load_file(file)
+        first = sorted(tensors)[0]
+        save_file({**tensors, first: tensors[first] + 1}, file, metadata={"format": "pt"})
+    else:
+        statistics = '{"image_mean": [0.4, 0.4, 0.4], "image_std": [0.3, 0.3, 0.3]}'
+        file.write_text(file.read_text() + "\n" if file.exists() else statistics)
+    with pytest.raises(ConfigError, match="other weights of this encoder") as error:
+        cache.check_plan(plan(extra))
+    assert name in error.value.problems[0].found
+    with pytest.raises(DataError, match=rf"encoders\.face\.files\.{name}"):
+        encoded(clips[:3], extra)
 
 
 @pytest.mark.parametrize("names", [("face",), ("face", "audio")])
