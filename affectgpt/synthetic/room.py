@@ -32,8 +32,10 @@ def room_noise(rng: np.random.Generator, count: int) -> Array:
     spectrum = np.fft.rfft(rng.standard_normal(count))
     bins = np.maximum(np.arange(len(spectrum)), count * 40 / 16_000)
     noise = np.fft.irfft(spectrum * bins ** -rng.uniform(0.0, 1.0), count)
-    return noise / np.sqrt(np.mean(np.square(noise)))
+    level: np.floating = np.sqrt(np.mean(np.square(noise)))
+    return np.asarray(noise / level, dtype=np.float64)
 
 
 def _harmonics(times: Array, hertz: float) -> Array:
-    return np.sum([np.sin(2 * np.pi * hertz * part * times) / part for part in range(1, 5)], axis=0)
+    harmonics = [np.sin(2 * np.pi * hertz * part * times) / part for part in range(1, 5)]
+    return np.asarray(np.sum(harmonics, axis=0), dtype=np.float64)

@@ -82,10 +82,10 @@ def _checklist(fields: dict[str, Any], names_emotion: Callable[[str], bool], is_
     if len(values) == len(items) and (is_checklist or is_item) and (are_plain or are_numbers or are_nested):
         yield from (f"{name}: {value}" for name, value in values.items())
     for key, field in fields.items():
-        value = _value(key)
+        verdict = _value(key)
         names = [text for text in _texts(field) if _value(text) is None and names_emotion(text)]
-        if value is not None and value[1] and not key[:1].isdigit() and names:
-            yield from (f"{name}: {'yes' if value[0] else 'no'}" for name in names)
+        if verdict is not None and verdict[1] and not key[:1].isdigit() and names:
+            yield from (f"{name}: {'yes' if verdict[0] else 'no'}" for name in names)
 
 
 def _record(fields: dict[str, Any], names_emotion: Callable[[str], bool]) -> str:

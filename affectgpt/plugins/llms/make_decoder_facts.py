@@ -35,44 +35,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from affectgpt.plugins.llms.built_decoders import NOT_SIZES, built_layers, causal_by, more_targets
+
 FILE = Path(__file__).with_name("decoder_facts.json")
 # What a config can say about its own file, other tasks, how its model is loaded or what a call returns: not its sizes.
-_NOT_SIZES = {
-    "transformers_version",
-    "architectures",
-    "output_hidden_states",
-    "return_dict",
-    "dtype",
-    "is_encoder_decoder",
-    "id2label",
-    "label2id",
-    "problem_type",
-    "num_labels",
-    "torch_dtype",
-    "name_or_path",
-    "quantization_config",
-    "attn_implementation",
-    "experts_implementation",
-    "output_attentions",
-    "auto_map",
-    "model_type",
-}
 _ROTARY = ("rope_scaling", "rope_theta", "partial_rotary_factor")  # what `rope_parameters` was called before
 _LAYERS = {"Linear", "Embedding", "Conv1D", "Conv1d", "Conv2d"}
 _OTHER_TASKS = {"classifier", "qa_outputs", "score", "summary"}
 _FILLED = {"rope_type", "rope_theta", "original_max_position_embeddings"}  # transformers fills them in
 _ALWAYS_TAKEN = {"rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings"}
-_CAUSAL = ("is_decoder", "causal", "is_causal")
-# Sizes with which a model of any kind is built in a moment.
-_SMALL = (
-    (r"vocab_size", 300),
-    (r"^(hidden_size|d_model|n_embd|dim|embedding_size|emb_dim)$", 32),
-    (r"intermediate|ffn", 64),
-    (r"^(num_hidden_layers|n_layers?|num_layers|(en|de)coder_layers)$", 2),
-    (r"head_dim", 8),
-    (r"heads|n_head", 4),
-    (r"token_id$", 1),
-)
 _NOT_FOR_MAMBA = {"out_proj", "conv1d"}  # PEFT: the fused kernels read these weights without an adapter
 # The types of keys that no class states types for, by the ends of their names.
 _BY_ENDING = (
@@ -175,97 +146,20 @@ def _seen(config_class: Any, entry: dict[str, Any]) -> dict[str, Any]:
     """What only a built model shows; nothing of it where one with the class's own sizes cannot be built."""
     try:
         config = config_class()
-        built = _built_layers(config)
+        built = built_layers(config)
     except Exception as error:
         print(f"{config_class.model_type}: not built: {error}"[:160], file=sys.stderr)
         return {}
     facts: dict[str, Any] = {"targets": sorted(built - _no_targets(config_class.model_type))}
-    more = _more_targets(config_class, set(entry.get("targets", ())) - built)
+    more = more_targets(config_class, set(entry.get("targets", ())) - built)
     turned = (getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor", 1.0)
-    causal_by = _causal_by(config_class)
+    causal_keys = causal_by(config_class)
     return (
         facts
         | ({"more": more} if more else {})
         | ({"turned": turned} if turned != 1.0 else {})
-        | ({} if causal_by is None else {"backward": causal_by})
+        | ({} if causal_keys is None else {"backward": causal_keys})
     )
-
-
-def _built_layers(config: Any) -> set[str]:
-    """The names of the layers of the decoder that `config` builds, without memory."""
-    import torch
-    from torch import nn
-    from transformers import AutoModelForCausalLM
-    from transformers.pytorch_utils import Conv1D
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    decoder = model.get_decoder() if config.get_text_config(decoder=True) is not config else model
-    kinds = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, Conv1D)
-    names = {name.rpartition(".")[2] for name, layer in decoder.named_modules() if isinstance(layer, kinds)}
-    head = next((name for name, layer in model.named_modules() if layer is model.get_output_embeddings()), "")
-    return {name for name in {*names, head.rpartition(".")[2]} if name and not name.isdigit()}
-
-
-def _more_targets(config_class: Any, names: set[str]) -> dict[str, list[str]]:
-    """Layers among `names` that another value of one key brings -> those keys."""
-    more: dict[str, list[str]] = {}
-    defaults = {field.name: field.default for field in dataclasses.fields(config_class)} if names else {}
-    for key, value in defaults.items():
-        # Attention to another model's states gets none here: such layers are never used.
-        if key in _NOT_SIZES or "cross_attention" in key or key.startswith("is_"):
-            continue
-        if not isinstance(value, bool) and not key.endswith(("_dim", "_rank")):
-            continue
-        try:
-            built = _built_layers(config_class(**{key: not value if isinstance(value, bool) else 8}))
-        except Exception:  # most changes of one size alone fit nothing
-            continue
-        for name in sorted(names & built):
-            more.setdefault(name, []).append(key)
-    return more
-
-
-def _causal_by(config_class: Any) -> list[str] | None:
-    """None for a model whose tokens read those before them alone, else the keys that make it so when they are true."""
-    if not _reads_backward(config_class, {}):
-        return None
-    names = {field.name for field in dataclasses.fields(config_class)}
-    return [key for key in _CAUSAL if key in names and not _reads_backward(config_class, {key: True})]
-
-
-def _reads_backward(config_class: Any, changes: dict[str, Any]) -> bool:
-    """Whether the last of 9 tokens changes what is said of the first; False where no small model can be built."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        config = config_class(**changes)
-        _make_small(config)
-        _make_small(config.get_text_config(decoder=True))
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
-        if sum(weights.numel() for weights in model.parameters()) > 3e8:
-            return False
-        torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(config).eval()
-        width = model.get_input_embeddings().weight.shape[1]
-        first, last = torch.randn(1, 8, width), torch.randn(2, 1, width)
-        rows = torch.cat([first.expand(2, -1, -1), last], dim=1)
-        mask = torch.ones(2, 9, dtype=torch.long)
-        with torch.no_grad():
-            logits = model(inputs_embeds=rows, attention_mask=mask, use_cache=False).logits
-    except Exception:
-        return False
-    difference = (logits[0, :8] - logits[1, :8]).abs().max()
-    return bool(difference > 1e-5 * logits.abs().max())
-
-
-def _make_small(config: Any) -> None:
-    for key, value in list(vars(config).items()):
-        small = next((size for pattern, size in _SMALL if re.search(pattern, key)), None)
-        if type(value) is int and small is not None and value > small:
-            setattr(config, key, small)
 
 
 def _complete_types(entries: dict[str, Any]) -> None:
@@ -292,18 +186,25 @@ def _texts(config_class: Any, keys: dict[str, str], source: str) -> dict[str, li
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             names = {side.attr for side in sides if isinstance(side, ast.Attribute)}
-            values = {leaf.value for side in sides for leaf in ast.walk(side) if isinstance(leaf, ast.Constant)}
             for name in names:
-                compared.setdefault(name, set()).update(value for value in values if isinstance(value, str))
-    texts = {}
+                compared.setdefault(name, set()).update(text for side in sides for text in _constants(side))
+    texts: dict[str, list[str]] = {}
     for field in dataclasses.fields(config_class):
         if "str" not in keys.get(field.name, "").split("|") or "act" in field.name.split("_"):
             continue
         stated = set(re.findall(r"Literal\[([^]]*)\]", str(field.type)))
-        values = {value for text in stated for value in ast.literal_eval(f"[{text}]")} or compared.get(field.name)
+        values = {value for text in stated for value in ast.literal_eval(f"[{text}]")} or compared.get(
+            field.name, set()
+        )
         if values:
             texts[field.name] = sorted(values | ({field.default} if isinstance(field.default, str) else set()))
     return texts
+
+
+def _constants(tree: ast.AST) -> set[str]:
+    """The texts that stand in a piece of code."""
+    constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {value for value in constants if isinstance(value, str)}
 
 
 def _layer_types(config_class: Any, source: str) -> list[str]:
@@ -311,8 +212,7 @@ def _layer_types(config_class: Any, source: str) -> list[str]:
     from transformers.configuration_utils import _LEGACY_LAYER_TYPE_REMAP, ALLOWED_LAYER_TYPES
 
     source += inspect.getsource(sys.modules[config_class.__module__])
-    names = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
-    names = {name for name in names if name in ALLOWED_LAYER_TYPES}
+    names = {text for text in _constants(ast.parse(source)) if text in ALLOWED_LAYER_TYPES}
     return sorted(names | {former for former, name in _LEGACY_LAYER_TYPE_REMAP.items() if name in names})
 
 
@@ -346,7 +246,7 @@ def _keys(config_class: Any, sections: dict[str, str], source: str) -> dict[str,
     if "rope_parameters" in keys:
         keys |= {name: keys.get(name, "any") for name in _ROTARY}
     keys |= dict.fromkeys(sections, "dict")
-    return {key: types for key, types in sorted(keys.items()) if key not in _NOT_SIZES and not key.startswith("_")}
+    return {key: types for key, types in sorted(keys.items()) if key not in NOT_SIZES and not key.startswith("_")}
 
 
 def _types(annotation: Any) -> str:
@@ -413,7 +313,7 @@ def _numbers(config_class: Any) -> dict[str, int | float]:
     return {
         name: value
         for name, value in sorted(values.items())
-        if isinstance(value, int | float) and not isinstance(value, bool) and name not in _NOT_SIZES
+        if isinstance(value, int | float) and not isinstance(value, bool) and name not in NOT_SIZES
     }
 
 
