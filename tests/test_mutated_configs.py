@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from affectgpt.core.assembly import assemble
 from affectgpt.core.batch import collate
-from affectgpt.core.load_config import validate
+from affectgpt.core.load_config import read_config, validate
 from affectgpt.core.overrides import mapping_source
 from affectgpt.core.plan import make_plan
 from affectgpt.data.samples import Sample
@@ -99,6 +100,16 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def mutated(data: dict[str, Any], chance: random.Random) -> tuple[dict[str, Any], str]:
     """One value replaced, scaled or left out, or one key misspelt; and what was done."""
+    data, path, action = mutation(data, chance)
+    parent: Any = data
+    for key in path[:-1]:
+        parent = parent[key]
+    now = parent[path[-1]] if isinstance(parent, dict) and path[-1] in parent else "gone"
+    return data, f"{'.'.join(map(str, path))}: {action}, {now!r}"
+
+
+def mutation(data: dict[str, Any], chance: random.Random) -> tuple[dict[str, Any], tuple[Any, ...], str]:
+    """`data` with one mutation, the place of it (of a misspelt key: its new name), and its kind."""
     data = copy.deepcopy(data)
     path = chance.choice(places(data)[1:])
     parent: Any = data
@@ -108,15 +119,58 @@ def mutated(data: dict[str, Any], chance: random.Random) -> tuple[dict[str, Any]
     action = chance.choice(("replace", "replace", "scale", "remove", "rename"))
     if action == "rename" and isinstance(key, str):
         at = chance.randrange(len(key))
-        parent[key[:at] + key[at + 1 :]] = parent.pop(key)
+        path = (*path[:-1], key[:at] + key[at + 1 :])
+        parent[path[-1]] = parent.pop(key)
     elif action == "remove":
         del parent[key]
     elif action == "scale" and isinstance(parent[key], int | float):
         parent[key] = chance.choice((parent[key] * 2, parent[key] + 1, parent[key] - 1, -parent[key]))
     else:
         parent[key] = chance.choice(VALUES)
-    now = parent[key] if isinstance(parent, dict) and key in parent else "gone"
-    return data, f"{'.'.join(map(str, path))}: {action}, {now!r}"
+    return data, path, action
+
+
+def line_of(text: str, path: tuple[Any, ...]) -> int | None:
+    """The line of a key in YAML, of an item of a list the item's; None for what is not there."""
+    node: Any = yaml.compose(text)
+    mark = node
+    for key in path:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [pair for pair in node.value if pair[0].value == str(key)]
+            if not pairs:
+                return None
+            mark, node = pairs[0]
+        elif isinstance(node, yaml.SequenceNode) and key < len(node.value):
+            mark = node = node.value[key]
+        else:
+            return None
+    return int(mark.start_mark.line) + 1
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(1500, marks=pytest.mark.slow)])
+def test_a_refusal_names_the_line(count: int, tmp_path: Path) -> None:
+    """No error but planned ones, and at least 95% of them name the line of the key that was changed.
+
+    Of sizes that do not go together another one may be named.
+    """
+    chance, catalog = random.Random(count), discover()
+    names = sorted(path.name for path in CONFIGS.glob("*.yaml"))
+    shutil.copytree(CONFIGS / "tiny-tokenizer", tmp_path / "tiny-tokenizer")
+    refused, elsewhere = 0, []
+    for index in range(count):
+        data, path, action = mutation(shipped(names[index % len(names)]), chance)
+        file = tmp_path / "pipeline.yaml"
+        file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        try:
+            make_plan(read_config(file, catalog))
+        except AffectGPTError as error:
+            refused += 1
+            line = line_of(file.read_text(encoding="utf-8"), path)
+            # What was left out has no line of its own.
+            if line is not None and not re.search(rf"pipeline\.yaml:{line}\b", str(error)):
+                elsewhere.append(f"{path}, {action}, line {line}: {error}")
+    assert refused > count / 3
+    assert len(elsewhere) <= 0.05 * refused, "\n".join(elsewhere)
 
 
 def use(plan: Any) -> None:

@@ -7,6 +7,7 @@ name, so that it does not set off further errors.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -268,7 +269,19 @@ class _Checker:
                 value = wrong.get("input")
                 message = wrong["msg"].removeprefix("Value error, ")
                 found_text = _shortened(value) if not isinstance(value, dict | BaseModel) else ""
+                # What does not go together is named at the first of its keys, with the places of the others.
+                keys = _keys_in(message, value) if wrong["type"] == "value_error" else []
+                if keys:
+                    setting, others = (*setting, keys[0]), [(*setting, key) for key in keys[1:]]
+                    found_text = ", ".join(f"{other[-1]} at {self.source.location(other)}" for other in others)
                 self.add(message[:1].lower() + message[1:], setting, found=found_text)
+
+
+def _keys_in(message: str, section: Any) -> list[str]:
+    """The keys of a mapping that a message names, in its order."""
+    if not isinstance(section, dict):
+        return []
+    return [word for word in dict.fromkeys(re.findall(r"\w+", message)) if word in section]
 
 
 def _shortened(value: Any) -> str:

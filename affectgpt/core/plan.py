@@ -19,7 +19,7 @@ from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.kinds import arity_bounds
 from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
-from affectgpt.core.prompt import Part, build_parts, prompt_nodes
+from affectgpt.core.prompt import TEMPLATES, Part, build_parts, prompt_nodes
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.entry import PluginEntry
@@ -313,8 +313,9 @@ class _Planner(_NodePlanner):
         planned = {**self.encoders, **self.fusers}
         # Nodes that failed were reported where they failed: here they still count as names.
         specs = {name: planned[name].output if name in planned else stand_in for name in [*names, *unknown]}
+        setting = "order" if prompt.template in TEMPLATES else "template"
         return self.call_plugin(  # type: ignore[no-any-return]
-            "the prompt", ("prompt", "template" if prompt.inline else "order"), lambda: build_parts(prompt, specs)
+            "the prompt", ("prompt", setting), lambda: build_parts(prompt, specs)
         )
 
     def _budget(

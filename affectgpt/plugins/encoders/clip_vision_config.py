@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from affectgpt.core.contracts import PluginConfig
@@ -42,10 +42,15 @@ class ClipArchitecture(PluginConfig, defer_build=True):
     projection_dim: int = Field(default=512, gt=0)
     hidden_act: str = "quick_gelu"
 
+    @field_validator("hidden_act")
+    @classmethod
+    def _is_there(cls, value: str) -> str:
+        check_activation(value)
+        return value
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         check_heads(self.hidden_size, self.num_attention_heads)
-        check_activation(self.hidden_act)
         if self.image_size < self.patch_size:
             raise ValueError(f"image_size ({self.image_size}) must not be below patch_size ({self.patch_size})")
         return self

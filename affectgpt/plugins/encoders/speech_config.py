@@ -139,6 +139,7 @@ class SpeechConfig(WeightsConfig):
                 where=self.display_name(),
                 found=f"layers: {self.layers}",
                 expected=f"at most {depth}",
+                path=("layers",),
             )
         width = config_size(values, "hidden_size", 768, where=self.display_name())
         self.frames_of_a_window()

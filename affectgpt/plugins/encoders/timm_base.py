@@ -115,5 +115,6 @@ class TimmConfig(EncoderConfig, defer_build=True):
                 expected="features: the width of the model's pooled features",
                 hint=f"python -c \"import timm; print(timm.create_model('{self.model}', num_classes=0)"
                 '.head_hidden_size)"',
+                path=("features",),
             )
         return table_width
