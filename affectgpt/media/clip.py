@@ -13,7 +13,7 @@ import numpy as np
 from affectgpt.media.face_array import ChannelOrder, FaceArray
 from affectgpt.media.faces import FaceDetector, HaarFaceDetector, face_crops
 from affectgpt.media.limits import Limits
-from affectgpt.media.presence import FaceRule, Presence, VoiceRule
+from affectgpt.media.presence import FACE_SHARE, FaceRule, Presence, VoiceRule
 from affectgpt.media.sampling import Resampling, Spread
 from affectgpt.media.sidecar import find_sidecar
 from affectgpt.media.subtitles import read_subtitle
@@ -84,7 +84,8 @@ class Clip:
         self._detector = detector
         self._extra: dict[str, Path] = {}
         self._frames: dict[tuple[int, Spread], Pictures] = {}
-        self._faces: dict[tuple[int, Spread], Pictures | None] = {}
+        self._faces: dict[tuple[int, Spread], tuple[Pictures, int, list[str]] | None] = {}
+        self._stored: dict[tuple[int, Spread], Pictures] = {}
         self._waveforms: dict[Resampling, np.ndarray | None] = {}
         self._voices: dict[tuple[object, ...], bool] = {}
 
@@ -189,8 +190,8 @@ class Clip:
         """A square around the largest face of each of `frames(count, spread)`, at their times; None without a picture.
 
         A frame without a face gets the place of the nearest frame that has one. When no frame has one, the frames come
-        back whole (not square), or None where [Clip.present][] asks for a face; a note says so. Raises as
-        [Clip.frames][].
+        back whole (not square); where [Clip.present][] asks for a face there are none then, nor when less than a
+        quarter of the frames have one. A note says so. Raises as [Clip.frames][].
 
         With an array of faces, its pictures instead, chosen as frames are: picture k of T is first shown at
         `k * duration / T`. They need no picture in the clip and come as they are, not cut square.
@@ -203,15 +204,19 @@ class Clip:
         if frames is None:
             return None
         if (count, spread) not in self._faces:
-            crops, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
-            for note in notes:
-                self._note(note)
-            self._faces[count, spread] = None if crops is None else Pictures(crops, frames.times)
+            crops, shown, notes = face_crops(frames.images, frames.times.tolist(), self._detector)
+            self._faces[count, spread] = (Pictures(crops, frames.times), shown, notes) if shown else None
         faces = self._faces[count, spread]
-        if faces is not None:
-            return faces
         looked_at = f"{len(frames.images)} frame{'' if len(frames.images) == 1 else 's'}"
-        if self._presence.face == "found":
+        is_asked_for = self._presence.face == "found"
+        if faces is not None and is_asked_for and faces[1] < FACE_SHARE * len(frames.images):
+            self._note(f"a face was found in {faces[1]} of {looked_at} only: the face is absent")
+            return None
+        if faces is not None:
+            for note in faces[2]:
+                self._note(note)
+            return faces[0]
+        if is_asked_for:
             self._note(f"no face was found in {looked_at}: the face is absent")
             return None
         self._note(f"no face found in {looked_at}: the whole frame was used")
@@ -221,11 +226,11 @@ class Clip:
         return self._stored_faces is not None
 
     def _read_stored_faces(self, count: int, spread: Spread) -> Pictures | None:
-        if (count, spread) not in self._faces:
+        if (count, spread) not in self._stored:
             assert self._stored_faces is not None
             images, times = self._stored_faces.pictures(count, self.duration, spread)
-            self._faces[count, spread] = Pictures(images, np.asarray(times, dtype=np.float32))
-        return self._faces[count, spread]
+            self._stored[count, spread] = Pictures(images, np.asarray(times, dtype=np.float32))
+        return self._stored[count, spread]
 
     def waveform(self, resampling: Resampling = "libav") -> np.ndarray | None:
         """The sound, float32 `[S]`, mono, 16 kHz, in [-1, 1]; None when there is none or none can be decoded.

@@ -57,16 +57,16 @@ def _cascade() -> Any:
 
 def face_crops(
     images: Sequence[np.ndarray], times: Sequence[float], detector: FaceDetector
-) -> tuple[list[np.ndarray] | None, list[str]]:
-    """One square around the largest face of each image `[H, W, 3]`, and notes on the images that show none.
+) -> tuple[list[np.ndarray], int, list[str]]:
+    """One square around the largest face of each image `[H, W, 3]`, how many images show one, and notes on the others.
 
     An image without a face gets the box of the image nearest in time that has one (the earlier of two equally near).
-    None when no image has one.
+    There are no squares when no image has one.
     """
     boxes = [_largest(detector.detect(image)) for image in images]
     with_face = [i for i, box in enumerate(boxes) if box is not None]
     if not with_face:
-        return None, []
+        return [], 0, []
     notes = []
     if len(with_face) < len(images):
         missing = len(images) - len(with_face)
@@ -77,7 +77,7 @@ def face_crops(
         box = boxes[nearest]
         assert box is not None
         crops.append(square_crop(image, box))
-    return crops, notes
+    return crops, len(with_face), notes
 
 
 def square_crop(image: np.ndarray, box: Box) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 
 RATE = 16000
+FACE_SHARE = 0.25
+"""Of the frames that are read, how many must show a face: a detector errs in single ones."""
 LONGEST_PIECE, MOST_PIECES = 6 * RATE, 20
 """Samples of sound in which speech is looked for at once, and how many times at most: in 2 minutes of a sound."""
 

@@ -33,7 +33,7 @@ def images(count: int) -> list[np.ndarray]:
 
 
 def test_the_largest_face_is_cut_out_with_its_margin() -> None:
-    (crop,), notes = face_crops(images(1), [0.0], Scripted({0: [(2, 2, 5, 5), (30, 20, 20, 20)]}))
+    (crop,), _, notes = face_crops(images(1), [0.0], Scripted({0: [(2, 2, 5, 5), (30, 20, 20, 20)]}))
     assert notes == []
     assert crop.shape == (26, 26, 3)  # 20 and 15 % on each side
     assert (crop[5, 0, 0], crop[5, -1, 0]) == (27, 52)
@@ -41,13 +41,13 @@ def test_the_largest_face_is_cut_out_with_its_margin() -> None:
 
 def test_a_frame_without_a_face_takes_the_place_of_the_nearest_that_has_one() -> None:
     detector = Scripted({0: [(0, 10, 20, 20)], 3: [(50, 10, 20, 20)]})
-    crops, notes = face_crops(images(4), [0.0, 1.0, 1.5, 4.0], detector)
+    crops, _, notes = face_crops(images(4), [0.0, 1.0, 1.5, 4.0], detector)
     assert [int(crop[5, 0, 0]) for crop in crops] == [0, 0, 0, 47]
     assert notes == ["no face found in 2 of 4 frames: the nearest frame's place was used"]
 
 
 def test_without_any_face_there_is_no_crop() -> None:
-    assert face_crops(images(2), [0.0, 1.0], Scripted({})) == (None, [])
+    assert face_crops(images(2), [0.0, 1.0], Scripted({})) == ([], 0, [])
 
 
 @given(

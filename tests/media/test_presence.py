@@ -25,8 +25,8 @@ class Scripted:
         return [(2, 2, 8, 8)] if int(image[0, 0, 0]) in self.faces else []
 
 
-def clip_of_frames(*faces: int) -> Clip:
-    frames = np.stack([np.full((20, 30, 3), index, np.uint8) for index in range(4)])
+def clip_of_frames(*faces: int, count: int = 4) -> Clip:
+    frames = np.stack([np.full((20, 30, 3), index, np.uint8) for index in range(count)])
     return ArrayClip(frames, 25.0, None, None, SAMPLE_RATE, "", {}, Scripted(*faces))
 
 
@@ -53,9 +53,17 @@ def test_no_face_is_an_absent_face_and_not_the_whole_frame() -> None:
     assert frames is not None and len(frames.images) == 4, "the stream `frame` is not asked for a face"
 
 
-def test_a_face_in_one_frame_is_present() -> None:
-    faces = clip_of_frames(2).present().faces(4)
-    assert faces is not None and all(image.shape == (10, 10, 3) for image in faces.images)
+@pytest.mark.parametrize("count", range(1, 13))
+def test_a_face_in_a_quarter_of_the_frames_is_present(count: int) -> None:
+    for shown in range(1, count + 1):
+        clip = clip_of_frames(*range(shown), count=count)
+        faces = clip.present().faces(count)
+        assert (faces is not None) == (shown >= count / 4)
+        if faces is None:
+            only = f"a face was found in {shown} of {count} frames only: the face is absent"
+            assert clip.notes == ["no sound", only]
+        always = clip_of_frames(*range(shown), count=count).present(face="always").faces(count)
+        assert always is not None and all(image.shape == (10, 10, 3) for image in always.images)
 
 
 def test_faces_that_come_with_the_clip_are_present() -> None:
