@@ -12,15 +12,16 @@ from affectgpt.registry.errors import DataError, RunError
 LOCK_FILE = ".lock"
 
 
-def lock(file: BinaryIO, path: Path) -> None:
-    """Keep other processes out of `path` while `file` is open here.
+def lock(file: BinaryIO, path: Path) -> bool:
+    """Keep other processes out of `path` while `file` is open here; False on Windows, which has no such lock.
 
-    Raises DataError when one is there already, RunError when the file system cannot tell.
+    Within one process it keeps nobody out, and it ends when any handle of the file is closed. Raises DataError when
+    another process is there already, RunError when the file system cannot tell.
     """
     try:
         import fcntl
-    except ImportError:  # Windows has no such lock: two writers there are the user's to avoid.
-        return
+    except ImportError:
+        return False
     try:
         # Not flock: processes that decode clips would inherit that, and outlive a killed parent for some seconds.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -33,6 +34,7 @@ def lock(file: BinaryIO, path: Path) -> None:
             found=error.strerror or str(error),
             hint="use a folder on another file system: some network file systems are mounted without locks",
         ) from None
+    return True
 
 
 @contextmanager

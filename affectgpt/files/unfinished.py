@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,19 +16,24 @@ from pathlib import Path
 from affectgpt.files.locks import LOCK_FILE, lock
 from affectgpt.registry.errors import DataError, RunError
 
+# The rooms of this process, in which its own locks keep nobody out.
+_own_rooms: set[Path] = set()
+_threads = threading.Lock()
+
 
 @contextmanager
 def unfinished(destination: Path) -> Iterator[Path]:
     """A path beside `destination`, on which nothing is yet, to make a file or a folder at.
 
     What is there at the end of the block takes the place of `destination`, whose former content is then removed; after
-    an exception, Ctrl-C included, all is as it was. The hidden folder that the path lies in has a name of its own for
-    each destination, and a lock: what a killed process left there is removed by the next one.
+    an exception, Ctrl-C included, all is as it was. The path lies in a hidden folder with a lock, whose name tells the
+    destination: what a killed process left there is removed by the next one.
 
-    Raises DataError when another process is writing to `destination`, and OSError.
+    Raises DataError when somebody else is writing to `destination`, and OSError.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with _room_of(destination) as room:
+    _remove_dead_rooms(destination, refuse_others=True)
+    with _room_for(destination) as room:
         fresh, old = room / "new", room / "old"
         yield fresh
         try:
@@ -39,40 +46,71 @@ def unfinished(destination: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(destination: Path) -> None:
-    """Remove what a killed process left beside `destination`; nothing when another one is writing there.
+    """Remove what killed processes left beside `destination`; where the former content is all there is, put it back.
 
-    Raises OSError.
+    What is still being written stays. Raises OSError.
     """
-    if _room_path(destination).is_dir():
-        with suppress(DataError), _room_of(destination):
-            pass
+    _remove_dead_rooms(destination, refuse_others=False)
 
 
-def _room_path(destination: Path) -> Path:
+def _prefix(destination: Path) -> str:
     # A name that fits wherever the destination's does, and that nobody gives to a file of theirs.
-    digest = hashlib.sha256(os.fsencode(destination.name)).hexdigest()
-    return destination.parent / f".affectgpt-{digest[:16]}"
+    return f".affectgpt-{hashlib.sha256(os.fsencode(destination.name)).hexdigest()[:16]}"
 
 
 @contextmanager
-def _room_of(destination: Path) -> Iterator[Path]:
-    room = _room_path(destination)
-    with suppress(FileExistsError):
-        room.mkdir(mode=0o700)
-    if not _is_own_folder(room):
-        room = Path(tempfile.mkdtemp(prefix=".affectgpt-", dir=destination.parent))
-    with (room / LOCK_FILE).open("ab") as file:
-        # Where the file system has no locks, two writers are the user's to avoid.
-        with suppress(RunError):
-            lock(file, destination)
-        try:
-            _restore(room / "old", destination)
-            for entry in room.iterdir():
-                if entry.name != LOCK_FILE:
-                    _remove(entry)
+def _room_for(destination: Path) -> Iterator[Path]:
+    prefix = _prefix(destination)
+    # Known by its name only when it is locked: until then another process would take it for a dead one.
+    made = Path(tempfile.mkdtemp(prefix=f"{prefix}.", dir=destination.parent))
+    room = made.with_name(f"{prefix}-{made.name.rpartition('.')[2]}")
+    with _threads:
+        _own_rooms.add(room)
+    try:
+        with (made / LOCK_FILE).open("ab") as file:
+            with suppress(RunError):
+                lock(file, destination)
+            os.rename(made, room)
             yield room
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        _remove_room(room, destination)
+        with _threads:
+            _own_rooms.discard(room)
+
+
+def _remove_dead_rooms(destination: Path, *, refuse_others: bool) -> None:
+    pattern = re.compile(re.escape(_prefix(destination)) + r"-[^.]+")
+    if not destination.parent.is_dir():
+        return
+    for room in sorted(destination.parent.iterdir()):
+        if not pattern.fullmatch(room.name):
+            continue
+        with _threads:
+            is_own = room in _own_rooms
+        is_dead = not is_own and _remove_if_dead(room, destination)
+        if refuse_others and not is_dead and os.path.lexists(room):
+            raise DataError(
+                "another process is writing here" if not is_own else "this process is writing here already",
+                where=str(destination),
+                hint="wait for it, or stop it",
+            )
+
+
+def _remove_if_dead(room: Path, destination: Path) -> bool:
+    """True unless somebody writes in `room`. Where that cannot be known, and where it is not ours, it stays as it is."""
+    try:
+        if not _is_own_folder(room):
+            return True
+        with (room / LOCK_FILE).open("r+b") as file:
+            if lock(file, destination):
+                _restore(room / "old", destination)
+                _remove_room(room, destination)
+    except DataError:
+        return False
+    except (RunError, FileNotFoundError):
+        return True
+    return True
 
 
 def _is_own_folder(path: Path) -> bool:
@@ -87,8 +125,7 @@ def _restore(old: Path, destination: Path) -> None:
         os.rename(old, destination)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _remove_room(room: Path, destination: Path) -> None:
+    # The only copy of what was at the destination is never removed: the next writer restores it.
+    if not os.path.lexists(room / "old") or os.path.lexists(destination):
+        shutil.rmtree(room, ignore_errors=True)

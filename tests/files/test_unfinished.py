@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from affectgpt.files.unfinished import remove_unfinished, unfinished
-from affectgpt.registry.errors import DataError
+from affectgpt.registry.errors import DataError, RunError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="there are no such signals and locks")
 
@@ -127,17 +128,71 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_link_in_the_place_of_the_hidden_folder_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_with_the_name_of_a_hidden_folder_is_not_followed(tmp_path: Path) -> None:
     with unfinished(tmp_path / "out") as fresh:
         room = fresh.parent
         fresh.touch()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "new").write_text("precious")
+    (tmp_path / "mine" / ".lock").touch()
     room.symlink_to(tmp_path / "mine")
-    write_folder(tmp_path / "out2", "x")
     (tmp_path / "out").unlink()
     write_folder(tmp_path / "out", "two")
     assert (tmp_path / "mine" / "new").read_text() == "precious" and (tmp_path / "out" / "a").read_text() == "two"
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt()], ids=repr)
+def test_the_only_copy_is_kept_when_it_cannot_be_put_back(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename = tmp_path / "out", os.rename
+    write_folder(out, "one")
+
+    def fail(*_: Any) -> None:
+        raise OSError("the disk is gone")
+
+    def fail_to_restore(source: Any, target: Any) -> None:
+        if Path(source).name == "old":
+            raise error
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("affectgpt.files.unfinished.os.replace", fail)
+        patch.setattr("affectgpt.files.unfinished.os.rename", fail_to_restore)
+        with pytest.raises(type(error)):
+            write_folder(out, "two")
+        assert not out.exists()
+        with pytest.raises(type(error)):
+            remove_unfinished(out)
+    remove_unfinished(out)
+    assert (out / "a").read_text() == "one" and names(tmp_path) == ["out"]
+
+
+def test_another_thread_removes_nothing_and_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with unfinished(out) as fresh:
+        fresh.write_text("mine")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(remove_unfinished, out).result()
+            refused = pool.submit(write_folder, out, "other")
+            assert isinstance(refused.exception(), DataError)
+        assert fresh.read_text() == "mine"
+    assert out.read_text() == "mine" and names(tmp_path) == ["out"]
+
+
+def test_without_locks_nothing_of_others_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_lock(*_: Any) -> bool:
+        raise RunError("this file system has no locks")
+
+    monkeypatch.setattr("affectgpt.files.unfinished.lock", no_lock)
+    with unfinished(tmp_path / "out") as fresh:
+        fresh.write_text("mine")
+        room, elsewhere = fresh.parent, fresh.parent.with_name(fresh.parent.name + "x")
+        elsewhere.mkdir()
+        (elsewhere / ".lock").touch()
+        remove_unfinished(tmp_path / "out")
+        assert fresh.exists() and elsewhere.exists() and room.exists()
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_long_name_leaves_room(tmp_path: Path) -> None:
