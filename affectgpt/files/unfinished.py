@@ -98,7 +98,7 @@ def _remove_dead_rooms(destination: Path, *, refuse_others: bool) -> None:
 
 
 def _remove_if_dead(room: Path, destination: Path) -> bool:
-    """True unless somebody writes in `room`. Where that cannot be known, and where it is not ours, it stays as it is."""
+    """True unless somebody writes in `room`. Where that cannot be known, or it is not ours, it stays as it is."""
     try:
         if not _is_own_folder(room):
             return True
