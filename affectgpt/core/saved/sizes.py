@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from affectgpt.registry.errors import AffectGPTError, CheckpointError, Problem
 _NOT_STORED = 64 * 1024 * 1024
 
 
-class _TooLarge(BaseException):
-    """No Exception: it must not be taken for a failure of the plugin that is built."""
+class _TooLarge(Exception):
+    """Ends the building of a module that is larger than it may be."""
 
 
 def check_sizes(plan: Plan, shapes: Mapping[str, tuple[int, ...]], where: Path) -> None:
@@ -37,23 +37,23 @@ def check_sizes(plan: Plan, shapes: Mapping[str, tuple[int, ...]], where: Path) 
     for prefix, node, arguments in _nodes(plan):
         stored = {name: shape for name, shape in shapes.items() if name.startswith(prefix)}
         count = sum(map(_numel, stored.values()))
-        try:
-            with torch.device("meta"), _bounded(2 * count + _NOT_STORED // 4, 4 * len(stored) + 1000):
-                module = build_module(node, node.config, *arguments, node.output)
-        except _TooLarge as error:
+        module = None
+        bounds = 2 * count + _NOT_STORED // 4, 4 * len(stored) + 1000
+        with suppress(AffectGPTError, _TooLarge), torch.device("meta"), _bounded(*bounds) as excess:
+            module = build_module(node, node.config, *arguments, node.output)
+        # Whatever the plugin, or who builds it, made of the exception.
+        if excess:
             problems.append(
                 Problem(
                     f"{node.name} is far larger than what is stored of it",
                     str(where),
-                    f"{error}, and {count:,} numbers stored",
+                    f"{excess[0]}, and {count:,} numbers stored",
                     "sizes of the stored tensors",
                     "was it saved from another config?",
                 )
             )
-            continue
-        except AffectGPTError:
-            continue
-        problems += _misfits(prefix, module, stored, where)
+        elif module is not None:
+            problems += _misfits(prefix, module, stored, where)
     if problems:
         raise CheckpointError.from_problems(problems)
 
@@ -73,20 +73,25 @@ def _reads_a_folder(config: Any) -> bool:
 
 
 @contextmanager
-def _bounded(most: int, tensors: int) -> Iterator[None]:
-    """Raise _TooLarge as soon as the modules that are built hold more than `most` numbers or `tensors` tensors."""
+def _bounded(most: int, tensors: int) -> Iterator[list[str]]:
+    """Raise _TooLarge as soon as the modules that are built hold more than `most` numbers or `tensors` tensors.
+
+    Yields what was exceeded, empty until then.
+    """
     numbers = count = 0
+    excess: list[str] = []
 
     def add(module: nn.Module, name: str, tensor: Tensor | None) -> None:
         nonlocal numbers, count
         if tensor is not None:
             numbers, count = numbers + tensor.numel(), count + 1
         if numbers > most or count > tensors:
-            raise _TooLarge(f"more than {most:,} numbers" if numbers > most else f"more than {tensors:,} tensors")
+            excess.append(f"more than {most:,} numbers" if numbers > most else f"more than {tensors:,} tensors")
+            raise _TooLarge
 
     handles = [register_module_parameter_registration_hook(add), register_module_buffer_registration_hook(add)]
     try:
-        yield
+        yield excess
     finally:
         for handle in handles:
             handle.remove()

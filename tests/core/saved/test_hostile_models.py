@@ -173,6 +173,21 @@ def test_a_trap_is_refused_without_running_code(
     assert not (tmp_path / "RAN").exists(), what
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"hidden_size": 2048, "intermediate_size": 2**15, "num_hidden_layers": 4},
+        {"num_hidden_layers": 3000},
+        {"intermediate_size": 2**22},
+    ],
+)
+def test_sizes_are_refused_before_memory_is_taken(sizes: dict[str, int], tmp_path: Path) -> None:
+    model = Path(shutil.copytree(TINY, tmp_path / "model"))
+    change_config(model, lambda values: values["llm"]["architecture"].update(sizes))
+    with pytest.raises(CheckpointError, match="far larger than what is stored of it"):
+        load(model, discover())
+
+
 @pytest.mark.parametrize(("trap", "seed"), [(size, 0), (size, 1), (option, 0), (option, 1)])
 def test_sizes_are_judged_beside_changes_too(
     trap: Callable[..., str], seed: int, tmp_path: Path, stopped_after: Stop
