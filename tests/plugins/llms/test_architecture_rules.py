@@ -92,7 +92,7 @@ SIZES = {key: value for key, value in FAMILIES["llama"].items() if key != "num_k
         ("llama", {"pad_token_id": 300}, ("pad_token_id",)),
         ("llama", {"bos_token_id": 300}, ("bos_token_id",)),
         ("llama", {"eos_token_id": [1, 300]}, ("eos_token_id",)),
-        ("llama", {"pad_token_id": -1}, ("pad_token_id",)),
+        ("llama", {"pad_token_id": -2}, ("pad_token_id",)),
         ("qwen2", {"layer_types": ["full_attention"]}, ("layer_types",)),
         ("qwen2", {"layer_types": ["full_attention", "silly"]}, ("layer_types", 1)),
         ("qwen2", {"max_window_layers": -1}, ("max_window_layers",)),
