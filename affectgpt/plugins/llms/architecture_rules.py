@@ -32,6 +32,14 @@ from affectgpt.registry.messages import did_you_mean, short_repr
 Place = tuple[str | int, ...]
 # Stated by a config.json about itself: nothing is built from it.
 _ABOUT_THE_FILE = ("model_type", "architectures", "transformers_version")
+# Keys of published files that their classes no longer read, with the value that says what the model does anyway.
+_LEFTOVERS: dict[str, dict[str, Any]] = {
+    "cohere": {"pretraining_tp": 1},
+    "deepseek_v3": {"scoring_func": "sigmoid", "topk_method": "noaux_tc"},
+    "gpt2": {"n_ctx": 1024},
+    "phi3": {"attention_bias": False},
+    "smollm3": {"pretraining_tp": 1},
+}
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
 _PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "layers_block_type")
 _HEADS_OF_KEYS = ("num_key_value_heads", "num_kv_heads")
@@ -77,8 +85,9 @@ def _problems(values: Mapping[str, Any], path: Place, kind: str | None = None) -
     if not path:
         yield from _direction_problems(str(kind), entry, values)
     names = {*entry["keys"], *entry.get("names", {}), *_ABOUT_THE_FILE}
+    leftovers = _LEFTOVERS.get(str(kind), {})
     for key, value in values.items():
-        if key in CODE or key in DTYPES:
+        if key in CODE or key in DTYPES or (key in leftovers and value == leftovers[key]):
             continue
         if key not in names:
             yield Problem(

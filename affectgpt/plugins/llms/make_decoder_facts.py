@@ -121,6 +121,7 @@ def _add(entries: dict[str, Any], kind: str, config_class: Any) -> None:
         "names": dict(config_class.attribute_map),
         "values": _texts(config_class, keys, source),
         "layers": _layer_types(config_class, source),
+        "labels": sorted(getattr(config_class, "_rope_type_labels", ())),
         "rotary": sorted({*re.findall(r"rope_parameters(?:\[|\.get\()\"(\w+)\"", source), *_ignored(config_class)}),
         "sections": sections,
         "text": next((name for name in ("text_config", "decoder") if name in sections), ""),
@@ -212,11 +213,17 @@ def _constants(tree: ast.AST) -> set[str]:
 
 
 def _layer_types(config_class: Any, source: str) -> list[str]:
-    """The names of transformers' kinds of layer that the model or its config speak of, former names too."""
+    """The names of transformers' kinds of layer that the model or its config speak of, and their former names."""
     from transformers.configuration_utils import _LEGACY_LAYER_TYPE_REMAP, ALLOWED_LAYER_TYPES
 
     source += inspect.getsource(sys.modules[config_class.__module__])
     names = {text for text in _constants(ast.parse(source)) if text in ALLOWED_LAYER_TYPES}
+    try:
+        config = config_class()
+    except Exception:  # a class without defaults for all that it needs
+        config = None
+    for key in ("layer_types", "mlp_layer_types", "layers_block_type"):
+        names |= {layer for layer in getattr(config, key, None) or () if isinstance(layer, str)}
     return sorted(names | {former for former, name in _LEGACY_LAYER_TYPE_REMAP.items() if name in names})
 
 
