@@ -213,6 +213,7 @@ def test_the_defaults_of_every_class_are_accepted() -> None:
             check_architecture({"model_type": kind, **entry.get("defaults", {})})
 
 
+@pytest.mark.slow
 def test_what_every_class_says_of_itself_is_accepted() -> None:
     made, failures = 0, []
     for kind in decoder_types():
