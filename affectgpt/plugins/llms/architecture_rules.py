@@ -32,11 +32,21 @@ from affectgpt.registry.messages import did_you_mean, short_repr
 Place = tuple[str | int, ...]
 # Stated by a config.json about itself: nothing is built from it.
 _ABOUT_THE_FILE = ("model_type", "architectures", "transformers_version")
+# Keys of published files that their classes no longer read, with the value that says what the model does anyway.
+_LEFTOVERS: dict[str, dict[str, Any]] = {
+    "cohere": {"pretraining_tp": 1},
+    "deepseek_v3": {"scoring_func": "sigmoid", "topk_method": "noaux_tc"},
+    "gpt2": {"n_ctx": 1024},
+    "phi3": {"attention_bias": False},
+    "smollm3": {"pretraining_tp": 1},
+}
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function")
 _PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "layers_block_type")
 _HEADS_OF_KEYS = ("num_key_value_heads", "num_kv_heads")
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts")
 _CHOSEN_EXPERTS = ("num_experts_per_tok", "top_k_experts", "moe_topk", "moe_top_k", "moe_k", "num_experts_per_token")
+# Sections that read no text: only the names and types of their keys are judged.
+_OTHER_SENSES = ("vision_config", "audio_config")
 _ENDS_OF_TEXT = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
@@ -58,7 +68,9 @@ def _not_finite(value: Any, path: Place = ()) -> Iterator[Problem]:
     inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, item in inner:
         yield from _not_finite(item, (*path, key))
-    if isinstance(value, float) and not math.isfinite(value):
+    # Mamba 2: an upper bound of infinity is none, the default of its class.
+    is_bound = len(path) > 1 and path[-2:] == ("time_step_limit", 1) and value == math.inf
+    if isinstance(value, float) and not math.isfinite(value) and not is_bound:
         yield Problem("a number must be finite", path=path, found=str(value))
 
 
@@ -73,8 +85,9 @@ def _problems(values: Mapping[str, Any], path: Place, kind: str | None = None) -
     if not path:
         yield from _direction_problems(str(kind), entry, values)
     names = {*entry["keys"], *entry.get("names", {}), *_ABOUT_THE_FILE}
+    leftovers = _LEFTOVERS.get(str(kind), {})
     for key, value in values.items():
-        if key in CODE or key in DTYPES:
+        if key in CODE or key in DTYPES or (key in leftovers and value == leftovers[key]):
             continue
         if key not in names:
             yield Problem(
@@ -85,10 +98,12 @@ def _problems(values: Mapping[str, Any], path: Place, kind: str | None = None) -
             )
         elif key in entry.get("sections", {}) and isinstance(value, Mapping):
             yield from _problems(value, (*path, key), entry["sections"][key])
-        elif key not in _ABOUT_THE_FILE:
-            problem = _value_problem(str(kind), entry, key, value)
+        elif key not in _ABOUT_THE_FILE and not (key in _OTHER_SENSES and value is None):
+            problem = _value_problem(str(kind), entry, key, values)
             if problem is not None:
                 yield replace(problem, path=(*path, *problem.path))
+    if path and path[-1] in _OTHER_SENSES:
+        return
     section = Section(values, entry)
     for problem in (*_size_problems(section), *_layer_problems(section), *rotation_problems(section)):
         yield replace(problem, path=(*path, *problem.path))
@@ -132,7 +147,8 @@ def _direction_problems(kind: str, entry: Mapping[str, Any], values: Mapping[str
         )
 
 
-def _value_problem(kind: str, entry: Mapping[str, Any], key: str, value: Any) -> Problem | None:
+def _value_problem(kind: str, entry: Mapping[str, Any], key: str, values: Mapping[str, Any]) -> Problem | None:
+    value = values[key]
     class_key = entry.get("names", {}).get(key, key)
     types, texts = entry["keys"].get(class_key, "any"), entry.get("values", {}).get(class_key)
     if not is_of(value, types):
@@ -158,7 +174,7 @@ def _value_problem(kind: str, entry: Mapping[str, Any], key: str, value: Any) ->
             expected=f"one of {join_names(texts)}",
             hint=did_you_mean(value[:80], texts),
         )
-    if key.startswith("use_bidirectional") and value not in (None, False):
+    if key.startswith("use_bidirectional") and value not in (None, False, "vision"):
         return Problem(
             f"{key} makes {kind} read a text in both directions: it cannot continue one",
             path=(key,),
@@ -166,6 +182,10 @@ def _value_problem(kind: str, entry: Mapping[str, Any], key: str, value: Any) ->
             hint="leave it out",
         )
     default = entry.get("defaults", {}).get(class_key)
+    if key == "sliding_window" and value == 0 and "use_sliding_window" in entry["keys"]:
+        return None if not values.get("use_sliding_window") else Problem("a window must hold a token", path=(key,))
+    if key == "pad_token_id" and value == -1:  # the first configs of LLaMA: the last row
+        return None
     if is_of(value, "int|float") and math.isfinite(value) and value != default:
         must = broken_rule(class_key, value, default)
         return Problem(f"{key} of {kind} must {must}", path=(key,), found=str(value)) if must else None
@@ -251,7 +271,8 @@ def _layer_problems(section: Section) -> Iterator[Problem]:
     count, known = section.get("num_hidden_layers"), section.entry.get("layers", ())
     for key in _PER_LAYER:
         layers = section.values.get(key)
-        if not isinstance(layers, list | tuple):
+        # Llama 4: no numbers at all mean those of the class.
+        if not isinstance(layers, list | tuple) or (key == "no_rope_layers" and not layers):
             continue
         if are_sizes(count) and len(layers) != count:
             yield Problem(

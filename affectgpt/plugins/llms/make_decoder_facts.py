@@ -5,8 +5,9 @@ Per `model_type` that AutoModelForCausalLM builds, and per section inside such a
     keys      every key that its config class reads -> the plain types of its value, "any" where they are not plain
     defaults  the numbers among the default values
     names     other names of keys (transformers' `attribute_map`)
-    values    keys of text -> the texts that the class and its model compare them with
+    values    keys of text -> the texts that their type allows
     layers    the kinds of layer that the model builds
+    labels    the names that `rope_parameters` has where they are not the kinds of layer
     rotary    keys that the model reads in `rope_parameters`, beside those of the type
     turned    the part of a head that is turned by its position, where that is not the whole
     sections  nested sections -> the entry of this file that describes them
@@ -120,6 +121,7 @@ def _add(entries: dict[str, Any], kind: str, config_class: Any) -> None:
         "names": dict(config_class.attribute_map),
         "values": _texts(config_class, keys, source),
         "layers": _layer_types(config_class, source),
+        "labels": sorted(getattr(config_class, "_rope_type_labels", ())),
         "rotary": sorted({*re.findall(r"rope_parameters(?:\[|\.get\()\"(\w+)\"", source), *_ignored(config_class)}),
         "sections": sections,
         "text": next((name for name in ("text_config", "decoder") if name in sections), ""),
@@ -179,7 +181,10 @@ def _complete_types(entries: dict[str, Any]) -> None:
 
 
 def _texts(config_class: Any, keys: dict[str, str], source: str) -> dict[str, list[str]]:
-    """Per key of text, the values of its type, else its default and the texts that code compares it with."""
+    """Per key of text, the values of its type; where a text stands for a number, its default and those in the code.
+
+    A text that code compares a key with is not the only one: Granite 4.0 says `nope` where only `rope` is looked for.
+    """
     compared: dict[str, set[str]] = {}
     config_source = inspect.getsource(sys.modules[config_class.__module__])
     for node in (*ast.walk(ast.parse(source)), *ast.walk(ast.parse(config_source))):
@@ -193,9 +198,9 @@ def _texts(config_class: Any, keys: dict[str, str], source: str) -> dict[str, li
         if "str" not in keys.get(field.name, "").split("|") or "act" in field.name.split("_"):
             continue
         stated = set(re.findall(r"Literal\[([^]]*)\]", str(field.type)))
-        values = {value for text in stated for value in ast.literal_eval(f"[{text}]")} or compared.get(
-            field.name, set()
-        )
+        values = {value for text in stated for value in ast.literal_eval(f"[{text}]")}
+        if not values and "int" in keys[field.name].split("|"):
+            values = compared.get(field.name, set())
         if values:
             texts[field.name] = sorted(values | ({field.default} if isinstance(field.default, str) else set()))
     return texts
@@ -208,11 +213,17 @@ def _constants(tree: ast.AST) -> set[str]:
 
 
 def _layer_types(config_class: Any, source: str) -> list[str]:
-    """The names of transformers' kinds of layer that the model or its config speak of, former names too."""
+    """The names of transformers' kinds of layer that the model or its config speak of, and their former names."""
     from transformers.configuration_utils import _LEGACY_LAYER_TYPE_REMAP, ALLOWED_LAYER_TYPES
 
     source += inspect.getsource(sys.modules[config_class.__module__])
     names = {text for text in _constants(ast.parse(source)) if text in ALLOWED_LAYER_TYPES}
+    try:
+        config = config_class()
+    except Exception:  # a class without defaults for all that it needs
+        config = None
+    for key in ("layer_types", "mlp_layer_types", "layers_block_type"):
+        names |= {layer for layer in getattr(config, key, None) or () if isinstance(layer, str)}
     return sorted(names | {former for former, name in _LEGACY_LAYER_TYPE_REMAP.items() if name in names})
 
 

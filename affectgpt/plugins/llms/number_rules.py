@@ -15,12 +15,14 @@ _NUMBERS: tuple[tuple[frozenset[str], str, Callable[[float], bool]], ...] = (
         "be from 0 to below 1",
         lambda number: 0 <= number < 1,
     ),
+    # Before the epsilons: `moe_jitter_eps` is a range of noise, and 0 is none.
+    (frozenset({"noise", "jitter"}), "not be negative", lambda number: number >= 0),
     (frozenset({"eps", "epsilon"}), "be above 0, and at most 1", lambda number: 0 < number <= 1),
     (frozenset({"init", "initializer", "std"}), "be from 0 to 100", lambda number: 0 <= number <= 100),
     (frozenset({"partial", "pct", "fraction"}), "be above 0, and at most 1", lambda number: 0 < number <= 1),
     (
         # What there can be none of, places, and weights of a loss.
-        frozenset({"coef", "coefficient", "noise", "jitter", "loss", "alpha", "shared", "dense", "nextn", "mtp"})
+        frozenset({"coef", "coefficient", "loss", "alpha", "shared", "dense", "nextn", "mtp"})
         | {"offset", "feed", "seed", "input", "token", "index", "start", "end", "zero", "chunk", "max_window_layers"},
         "not be negative",
         lambda number: number >= 0,

@@ -12,6 +12,7 @@ from affectgpt.registry.errors import Problem, join_names
 from affectgpt.registry.messages import did_you_mean, short_repr
 
 _ROTARY = ("rope_parameters", "rope_scaling")
+_SU = ("phi3", "phi4_multimodal")  # their first configs name longrope so
 
 
 def rotation_problems(section: Section) -> Iterator[Problem]:
@@ -22,8 +23,11 @@ def rotation_problems(section: Section) -> Iterator[Problem]:
         rope = section.values.get(key)
         if not isinstance(rope, Mapping):
             continue
-        layers = set(section.entry.get("layers", ())) & rope.keys()
+        # What turns layers may have names of its own, and layers that nothing turns have none.
+        labels = set(section.entry.get("labels", ()))
+        layers = (labels or set(section.entry.get("layers", ()))) & rope.keys()
         used = {layer for layer in section.values.get("layer_types") or layers if isinstance(layer, str)}
+        used = used & labels or layers if labels else used
         for layer in sorted(layers):
             if rope[layer] is not None:
                 inner = rope[layer] if isinstance(rope[layer], Mapping) else {"rope_type": rope[layer]}
@@ -38,7 +42,8 @@ def rotation_problems(section: Section) -> Iterator[Problem]:
 def _type_problems(section: Section, rope: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
     rotations: dict[str, dict[str, Sequence[str]]] = general_facts()["rotations"]
     kind = rope.get("rope_type", rope.get("type", "default"))
-    facts = rotations.get(kind) if isinstance(kind, str) else None
+    is_su = kind == "su" and section.values.get("model_type") in _SU
+    facts = rotations.get("longrope" if is_su else kind) if isinstance(kind, str) else None
     if facts is None:
         yield Problem(
             "there is no such type of rotary positions",
@@ -64,9 +69,9 @@ def _type_problems(section: Section, rope: Mapping[str, Any], path: tuple[str | 
             yield Problem(f"{name} must {must}", path=(*path, name), found=short_repr(value))
     slow: Any = rope.get("low_freq_factor")
     fast: Any = rope.get("high_freq_factor")
-    if is_of(slow, "int|float") and is_of(fast, "int|float") and slow >= fast:
+    if is_of(slow, "int|float") and is_of(fast, "int|float") and slow > fast:
         yield Problem(
-            "high_freq_factor must be above low_freq_factor",
+            "high_freq_factor must not be below low_freq_factor",
             path=(*path, "high_freq_factor"),
             found=f"{fast}, low_freq_factor {slow}",
         )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from affectgpt.core.config import GenerationConfig
 from affectgpt.plugins.llms.architecture_rules import check_architecture
 from affectgpt.plugins.llms.causal_lm import CausalLM
 from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig
 from affectgpt.plugins.llms.decoder_facts import decoder_entry, decoder_types
+from affectgpt.plugins.llms.refused_keys import CODE, DTYPES
 from affectgpt.registry.errors import AffectGPTError, InterfaceError
 from tests.plugins.llms.test_families import FAMILIES
 
@@ -65,6 +69,79 @@ POOLS: dict[str, list[Any]] = {
 }
 
 
+LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "original_max_position_embeddings": 8192}
+LONG = {"short_factor": [1.0] * 48, "long_factor": [1.5] * 48}
+# Of published config.json files, what is special in each.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "llama": {"model_type": "llama", "hidden_size": 4096, "pad_token_id": -1, "vocab_size": 32000},
+    "llama-3.1": {
+        "model_type": "llama",
+        "num_key_value_heads": 8,
+        "pretraining_tp": 1,
+        "rope_scaling": {**LLAMA3, "factor": 8.0, "high_freq_factor": 4.0},
+        "vocab_size": 128256,
+    },
+    "llama-4-scout": {
+        "model_type": "llama4_text",
+        "num_hidden_layers": 48,
+        "no_rope_layers": [],
+        "rope_scaling": {**LLAMA3, "factor": 16.0, "high_freq_factor": 1.0},
+        "vocab_size": 202048,
+    },
+    "qwen2.5": {
+        "model_type": "qwen2",
+        "hidden_size": 3584,
+        "num_attention_heads": 28,
+        "num_hidden_layers": 28,
+        "num_key_value_heads": 4,
+        "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768},
+        "sliding_window": 131072,
+        "use_sliding_window": False,
+    },
+    "qwen1.5-moe": {"model_type": "qwen2_moe", "sliding_window": 0, "use_sliding_window": False},
+    "qwen3": {"model_type": "qwen3", "head_dim": 128, "num_key_value_heads": 8, "sliding_window": None},
+    "mistral": {"model_type": "mistral", "num_key_value_heads": 8, "sliding_window": 4096},
+    "mixtral": {"model_type": "mixtral", "num_local_experts": 8, "router_jitter_noise": 0.0, "sliding_window": None},
+    "dbrx": {"model_type": "dbrx", "ffn_config": {"moe_jitter_eps": 0, "moe_num_experts": 16, "moe_top_k": 4}},
+    "gemma-2": {"model_type": "gemma2", "attn_logit_softcapping": 50.0, "query_pre_attn_scalar": 256},
+    "gemma-3": {
+        "model_type": "gemma3_text",
+        "eos_token_id": [1, 106],
+        "rope_local_base_freq": 10000,
+        "sliding_window_pattern": 6,
+    },
+    "phi-3": {
+        "model_type": "phi3",
+        "attention_bias": False,
+        "hidden_size": 3072,
+        "num_attention_heads": 32,
+        "pad_token_id": 32000,
+        "rope_scaling": {**LONG, "type": "longrope"},
+        "vocab_size": 32064,
+    },
+    "phi-3-su": {"model_type": "phi3", "hidden_size": 3072, "rope_scaling": {**LONG, "type": "su"}},
+    "gpt2": {"model_type": "gpt2", "n_ctx": 1024, "n_embd": 768, "n_positions": 1024, "summary_type": "cls_index"},
+    "falcon": {"model_type": "falcon", "alibi": False, "multi_query": True, "num_attention_heads": 71},
+    "granite-4-h": {
+        "model_type": "granitemoehybrid",
+        "position_embedding_type": "nope",
+        "time_step_limit": [0.0, INFINITE],
+    },
+    "deepseek-v3": {
+        "model_type": "deepseek_v3",
+        "n_group": 8,
+        "n_routed_experts": 256,
+        "scoring_func": "sigmoid",
+        "topk_group": 4,
+        "topk_method": "noaux_tc",
+    },
+    "mamba2": {"model_type": "mamba2", "time_step_limit": [0.0, INFINITE], "time_step_rank": "auto"},
+    "deepseek-v4": {
+        "model_type": "deepseek_v4",
+        "rope_parameters": {"main": {"rope_theta": 1e4}, "compress": {"rope_type": "yarn", "factor": 16.0}},
+    },
+    "gemma-4": {"model_type": "gemma4", "audio_config": None, "vision_config": None},
+}
 SIZES = {key: value for key, value in FAMILIES["llama"].items() if key != "num_key_value_heads"}
 
 
@@ -92,7 +169,7 @@ SIZES = {key: value for key, value in FAMILIES["llama"].items() if key != "num_k
         ("llama", {"pad_token_id": 300}, ("pad_token_id",)),
         ("llama", {"bos_token_id": 300}, ("bos_token_id",)),
         ("llama", {"eos_token_id": [1, 300]}, ("eos_token_id",)),
-        ("llama", {"pad_token_id": -1}, ("pad_token_id",)),
+        ("llama", {"pad_token_id": -2}, ("pad_token_id",)),
         ("qwen2", {"layer_types": ["full_attention"]}, ("layer_types",)),
         ("qwen2", {"layer_types": ["full_attention", "silly"]}, ("layer_types", 1)),
         ("qwen2", {"max_window_layers": -1}, ("max_window_layers",)),
@@ -134,6 +211,65 @@ def test_the_defaults_of_every_class_are_accepted() -> None:
         entry = decoder_entry(kind)
         if "keys" in entry and "backward" not in entry and "." not in kind:
             check_architecture({"model_type": kind, **entry.get("defaults", {})})
+
+
+@pytest.mark.slow
+def test_what_every_class_says_of_itself_is_accepted() -> None:
+    made, failures = 0, []
+    for kind in decoder_types():
+        entry = decoder_entry(kind)
+        if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "keys" not in entry or entry.get("backward") is not None:
+            continue
+        try:
+            values = AutoConfig.for_model(kind).to_dict()
+        except Exception:  # a class without defaults for all that it needs
+            continue
+        made += 1
+        try:
+            check_architecture(json.loads(json.dumps(stated(values, kind))))
+        except InterfaceError as error:
+            failures += [f"{kind}: {problem}" for problem in error.problems]
+    assert not failures, "\n".join(failures)
+    assert made > 100
+
+
+def stated(values: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The values of a config that an architecture may state, without what a file says of loading and of other tasks."""
+    entry = decoder_entry(kind)
+    names = {"model_type", *entry.get("keys", {})}
+    inner = entry.get("sections", {})
+    return {
+        key: stated(value, value.get("model_type") or inner[key]) if key in inner and isinstance(value, dict) else value
+        for key, value in values.items()
+        if key in names and key not in (*CODE, *DTYPES)
+    }
+
+
+@pytest.mark.parametrize("values", PUBLISHED.values(), ids=PUBLISHED)
+def test_published_configs_are_accepted(values: dict[str, Any]) -> None:
+    check_architecture(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "path"),
+    [
+        ("llama-4-scout", {"no_rope_layers": [1]}, ("no_rope_layers",)),
+        ("mamba2", {"time_step_limit": [INFINITE, 1.0]}, ("time_step_limit", 0)),
+        ("mamba2", {"time_step_limit": [0.0, NAN]}, ("time_step_limit", 1)),
+        ("mamba2", {"time_step_max": INFINITE}, ("time_step_max",)),
+        ("qwen1.5-moe", {"use_sliding_window": True}, ("sliding_window",)),
+        ("mistral", {"sliding_window": 0}, ("sliding_window",)),
+        ("mistral", {"rope_scaling": {"type": "su"}}, ("rope_scaling", "type")),
+        ("gpt2", {"n_ctx": 512}, ("n_ctx",)),
+        ("phi-3", {"attention_bias": True}, ("attention_bias",)),
+    ],
+)
+def test_what_published_configs_do_not_say_is_told_at_its_key(
+    name: str, changes: dict[str, Any], path: tuple[str | int, ...]
+) -> None:
+    with pytest.raises(InterfaceError) as caught:
+        check_architecture({**PUBLISHED[name], **changes})
+    assert ("architecture", *path) in [problem.path for problem in caught.value.problems]
 
 
 def test_a_model_that_fails_at_its_first_token_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
