@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from typing import Any
 
 NOT_SIZES = {
@@ -27,6 +28,7 @@ NOT_SIZES = {
     "model_type",
 }
 _CAUSAL = ("is_decoder", "causal", "is_causal")
+_NOT_FOR_MAMBA = {"out_proj", "conv1d"}  # PEFT: the fused kernels read these weights without an adapter
 # Sizes with which a model of any kind is built in a moment.
 _SMALL = (
     (r"vocab_size", 300),
@@ -39,7 +41,31 @@ _SMALL = (
 )
 
 
-def built_layers(config: Any) -> set[str]:
+def built_facts(config_class: Any, entry: dict[str, Any]) -> dict[str, Any]:
+    """What only a built model shows; nothing of it where one with the class's own sizes cannot be built."""
+    try:
+        config = config_class()
+        built = _built_layers(config)
+    except Exception as error:
+        print(f"{config_class.model_type}: not built: {error}"[:160], file=sys.stderr)
+        return {}
+    facts: dict[str, Any] = {"targets": sorted(built - no_targets(config_class.model_type))}
+    more = _more_targets(config_class, set(entry.get("targets", ())) - built)
+    turned = (getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor", 1.0)
+    causal_keys = _causal_by(config_class)
+    return (
+        facts
+        | ({"more": more} if more else {})
+        | ({"turned": turned} if turned != 1.0 else {})
+        | ({} if causal_keys is None else {"backward": causal_keys})
+    )
+
+
+def no_targets(kind: str) -> set[str]:
+    return _NOT_FOR_MAMBA if "mamba" in kind or kind == "falcon_h1" else set()
+
+
+def _built_layers(config: Any) -> set[str]:
     """The names of the layers of the decoder that `config` builds, without memory."""
     import torch
     from torch import nn
@@ -55,7 +81,7 @@ def built_layers(config: Any) -> set[str]:
     return {name for name in {*names, head.rpartition(".")[2]} if name and not name.isdigit()}
 
 
-def more_targets(config_class: Any, names: set[str]) -> dict[str, list[str]]:
+def _more_targets(config_class: Any, names: set[str]) -> dict[str, list[str]]:
     """Layers among `names` that another value of one key brings -> those keys."""
     more: dict[str, list[str]] = {}
     defaults = {field.name: field.default for field in dataclasses.fields(config_class)} if names else {}
@@ -66,7 +92,7 @@ def more_targets(config_class: Any, names: set[str]) -> dict[str, list[str]]:
         if not isinstance(value, bool) and not key.endswith(("_dim", "_rank")):
             continue
         try:
-            built = built_layers(config_class(**{key: not value if isinstance(value, bool) else 8}))
+            built = _built_layers(config_class(**{key: not value if isinstance(value, bool) else 8}))
         except Exception:  # most changes of one size alone fit nothing
             continue
         for name in sorted(names & built):
@@ -74,7 +100,7 @@ def more_targets(config_class: Any, names: set[str]) -> dict[str, list[str]]:
     return more
 
 
-def causal_by(config_class: Any) -> list[str] | None:
+def _causal_by(config_class: Any) -> list[str] | None:
     """None for a model whose tokens read those before them alone, else the keys that make it so when they are true."""
     if not _reads_backward(config_class, {}):
         return None

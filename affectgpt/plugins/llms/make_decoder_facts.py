@@ -33,10 +33,11 @@ import json
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from affectgpt.plugins.llms.built_decoders import NOT_SIZES, built_layers, causal_by, more_targets
+from affectgpt.plugins.llms.built_decoders import NOT_SIZES, built_facts, no_targets
 
 FILE = Path(__file__).with_name("decoder_facts.json")
 # What a config can say about its own file, other tasks, how its model is loaded or what a call returns: not its sizes.
@@ -45,7 +46,6 @@ _LAYERS = {"Linear", "Embedding", "Conv1D", "Conv1d", "Conv2d"}
 _OTHER_TASKS = {"classifier", "qa_outputs", "score", "summary"}
 _FILLED = {"rope_type", "rope_theta", "original_max_position_embeddings"}  # transformers fills them in
 _ALWAYS_TAKEN = {"rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings"}
-_NOT_FOR_MAMBA = {"out_proj", "conv1d"}  # PEFT: the fused kernels read these weights without an adapter
 # The types of keys that no class states types for, by the ends of their names.
 _BY_ENDING = (
     (r"(_dim|_size|heads|_rank|n_embed)$", {"int"}),
@@ -88,7 +88,7 @@ def decoders(kinds: Iterable[str]) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for kind in kinds:
         _add(entries, kind, CONFIG_MAPPING[kind])
-        entries[kind] |= _seen(CONFIG_MAPPING[kind], entries[kind])
+        entries[kind] |= built_facts(CONFIG_MAPPING[kind], entries[kind])
     return entries
 
 
@@ -125,15 +125,11 @@ def _add(entries: dict[str, Any], kind: str, config_class: Any) -> None:
         "rotary": sorted({*re.findall(r"rope_parameters(?:\[|\.get\()\"(\w+)\"", source), *_ignored(config_class)}),
         "sections": sections,
         "text": next((name for name in ("text_config", "decoder") if name in sections), ""),
-        "targets": sorted(_layers(source) - _no_targets(kind)),
+        "targets": sorted(_layers(source) - no_targets(kind)),
         "padding": "padding_idx" in source,
         "divides": "is not a multiple of" in _own_source(config_class, "validate_architecture"),
     }
     entries[kind] = {name: value for name, value in entry.items() if value not in ({}, [], "", False)}
-
-
-def _no_targets(kind: str) -> set[str]:
-    return _NOT_FOR_MAMBA if "mamba" in kind or kind == "falcon_h1" else set()
 
 
 def _own_source(config_class: Any, method: str) -> str:
@@ -142,26 +138,6 @@ def _own_source(config_class: Any, method: str) -> str:
 
 def _ignored(config_class: Any) -> set[str]:
     return set(getattr(config_class, "ignore_keys_at_rope_validation", None) or ())
-
-
-def _seen(config_class: Any, entry: dict[str, Any]) -> dict[str, Any]:
-    """What only a built model shows; nothing of it where one with the class's own sizes cannot be built."""
-    try:
-        config = config_class()
-        built = built_layers(config)
-    except Exception as error:
-        print(f"{config_class.model_type}: not built: {error}"[:160], file=sys.stderr)
-        return {}
-    facts: dict[str, Any] = {"targets": sorted(built - _no_targets(config_class.model_type))}
-    more = more_targets(config_class, set(entry.get("targets", ())) - built)
-    turned = (getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor", 1.0)
-    causal_keys = causal_by(config_class)
-    return (
-        facts
-        | ({"more": more} if more else {})
-        | ({"turned": turned} if turned != 1.0 else {})
-        | ({} if causal_keys is None else {"backward": causal_keys})
-    )
 
 
 def _complete_types(entries: dict[str, Any]) -> None:
@@ -218,12 +194,10 @@ def _layer_types(config_class: Any, source: str) -> list[str]:
 
     source += inspect.getsource(sys.modules[config_class.__module__])
     names = {text for text in _constants(ast.parse(source)) if text in ALLOWED_LAYER_TYPES}
-    try:
+    with suppress(Exception):  # a class without defaults for all that it needs
         config = config_class()
-    except Exception:  # a class without defaults for all that it needs
-        config = None
-    for key in ("layer_types", "mlp_layer_types", "layers_block_type"):
-        names |= {layer for layer in getattr(config, key, None) or () if isinstance(layer, str)}
+        for key in ("layer_types", "mlp_layer_types", "layers_block_type"):
+            names |= {layer for layer in getattr(config, key, None) or () if isinstance(layer, str)}
     return sorted(names | {former for former, name in _LEGACY_LAYER_TYPE_REMAP.items() if name in names})
 
 
