@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 RECORD = Path(__file__).with_name("public.json")
 MODULES = ("affectgpt", "affectgpt.testing")
@@ -25,6 +26,9 @@ PATHS = re.compile(r"\b(?:affectgpt|pathlib|collections|typing|numpy|torch)(?:\.
 
 
 def signature_of(value: object) -> str:
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        # Some are built when they are first used.
+        value.model_rebuild()
     try:
         text = str(inspect.signature(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):

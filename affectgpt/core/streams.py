@@ -39,8 +39,12 @@ def prepare_present(
     }
 
 
+class AbsentError(MediaError):
+    """A clip was read, and shows and says nothing of what a pipeline describes."""
+
+
 def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None]) -> None:
-    """Raise MediaError when nothing of the clip would stand in the prompt, or nothing in it can be seen or heard.
+    """Raise MediaError when nothing in the clip can be seen or heard, AbsentError when nothing would be in the prompt.
 
     Of a clip without a face and without speech the words are read, where the prompt holds them.
     """
@@ -49,9 +53,9 @@ def check_readable(plan: Plan, clip: Clip, media: Mapping[str, Prepared | None])
     if reads_words(plan, clip.subtitle) and not clip.is_empty():
         return
     problem = nothing_to_read(plan, media, str(clip.path), clip.notes)
-    raise MediaError.from_problems(
-        [replace(problem, hint="check that this is the right file")] if clip.is_empty() else [problem]
-    )
+    if clip.is_empty():
+        raise MediaError.from_problems([replace(problem, hint="check that this is the right file")])
+    raise AbsentError.from_problems([problem])
 
 
 def reads_words(plan: Plan, subtitle: str) -> bool:

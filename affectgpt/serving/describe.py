@@ -49,6 +49,8 @@ def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, quest
     check_question(pipeline, question)
     # In this process: there is nothing to prefetch.
     (opened,) = opened_files([clip], pipeline.prepare_or_raise, subtitle, 0)
+    if isinstance(opened, BrokenFile) and opened.is_absent:
+        return _error_row(opened)
     if isinstance(opened, BrokenFile):
         raise MediaError.from_problems(opened.problems)
     (row,) = _describe_opened(pipeline, _yield_from([opened]), question, 1)

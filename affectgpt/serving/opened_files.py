@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectgpt.core.describing import OneClip
+from affectgpt.core.streams import AbsentError
 from affectgpt.core.tokens import Prepared
 from affectgpt.data.samples import Prepare
 from affectgpt.media.clip import Clip
@@ -33,10 +34,11 @@ class OpenedFile:
 
 @dataclass(frozen=True)
 class BrokenFile:
-    """A clip that cannot be read or that killed its worker, with the problem."""
+    """A clip that cannot be read or that killed its worker, with the problem; `is_absent`: read, and nothing is there."""
 
     file: str
     problems: tuple[Problem, ...]
+    is_absent: bool = False
 
     @property
     def error(self) -> str:
@@ -54,7 +56,7 @@ def opened_files(
         try:
             clip, media = _read(clips[index], prepare, subtitle)
         except AffectGPTError as error:
-            return BrokenFile(name, error.problems)
+            return BrokenFile(name, error.problems, isinstance(error, AbsentError))
         return OpenedFile(name, media, clip.subtitle, list(clip.notes), time.perf_counter() - start)
 
     def on_death(index: int, how: str) -> BrokenFile:

@@ -95,7 +95,7 @@ def test_the_bundled_model_s_card(catalog: Catalog) -> None:
     config = yaml.safe_load((TINY / "pipeline.yaml").read_text())
     for name, node in {**config["encoders"], **config["fusers"], "llm": config["llm"]}.items():
         assert [row for row in cells(html, name) if row[:1] == [name] and node["plugin"] in row], name
-    assert ["steps", "2500"] in cells(html, "steps") and ["lr", "0.004"] in cells(html, "lr")
+    assert ["steps", str(config["training"]["steps"])] in cells(html, "steps") and ["lr", "0.004"] in cells(html, "lr")
     assert "0.1.0" in html
     for unknown in ("No scores were given", "licence of these weights is not stated", "trained on are not stated"):
         assert unknown in text

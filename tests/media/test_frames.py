@@ -120,7 +120,9 @@ def test_a_seek_that_fails_or_lands_too_late_changes_nothing(
                 raise av.FFmpegError(1, "not seekable")
             container.seek(stamp + round(30 / stream.time_base), **kwargs)
 
-        numbers_read = original(self, SimpleNamespace(seek=seek, demux=container.demux), stream, first)
+        numbers_read = original(
+            self, SimpleNamespace(seek=seek, demux=container.demux, file=container.file), stream, first
+        )
         landed.append(numbers_read is not None)
         return numbers_read
 
@@ -178,7 +180,8 @@ def test_reading_ends_where_the_container_cannot_be_read_on() -> None:
         yield "packet"
         raise IndexError  # what PyAV raises when a stream appears that was not announced
 
-    assert list(demuxed(SimpleNamespace(demux=broken))) == ["packet"]
+    source = SimpleNamespace(file=SimpleNamespace(check=lambda: None))
+    assert list(demuxed(SimpleNamespace(demux=broken, file=source))) == ["packet"]
 
 
 def test_frames_stamped_before_the_start_are_not_shown() -> None:

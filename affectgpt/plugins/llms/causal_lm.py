@@ -56,7 +56,8 @@ class CausalLM(nn.Module):
         self.model = model
         # Not in the module tree: PEFT puts its adapters into `model` itself, and no parameter may appear twice.
         object.__setattr__(self, "_peft", None)
-        if config.architecture is not None and config.layers != 0:
+        # A subclass is not whole yet.
+        if type(self) is CausalLM and config.architecture is not None and config.layers != 0:
             self._check_runs()
         if config.lora is not None:
             from peft import LoraConfig, get_peft_model
