@@ -269,9 +269,9 @@ class Pipeline(nn.Module):
         """Describe one clip, or several in batches of `batch_size`.
 
         `what` is the path of a file, the `bytes` of one, or a [Clip][]: the result is one [Description][], and
-        MediaError is raised when the clip cannot be read; a clip without anything to describe, such as a black picture in
-        silence, has `error`. With a folder or an iterable of these the result is a list,
-        one row a clip in order, and a clip that cannot be read has `error`. (The type of a folder's path is that of a
+        MediaError is raised when the clip cannot be read; a clip without anything to describe, such as a black picture
+        in silence, has `error`. With a folder or an iterable of these the result is a list, one row a clip in order,
+        and a clip that cannot be read has `error`. (The type of a folder's path is that of a
         file's; a type checker takes its result for one row.)
 
         `subtitle` is what is said in each clip; None reads the sidecar file of each path. `question` replaces that of

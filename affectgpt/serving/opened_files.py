@@ -34,7 +34,7 @@ class OpenedFile:
 
 @dataclass(frozen=True)
 class BrokenFile:
-    """A clip that cannot be read or that killed its worker, with the problem; `is_absent`: read, and nothing is there."""
+    """A clip that cannot be read or killed its worker, with the problem; `is_absent`: it was read and holds nothing."""
 
     file: str
     problems: tuple[Problem, ...]
