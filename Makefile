@@ -32,7 +32,7 @@ quick: $(READY)
 test: $(READY) lint
 	$(PYTEST) -m "not slow"
 
-# Also what is marked slow: kills at many moments, every fuser compiled, whole demonstrations. Some 40 minutes.
+# Also what is marked slow: kills at many moments, every fuser compiled, whole demonstrations. More than 30 minutes.
 test-all: test
 	$(PYTEST) -m slow
 
