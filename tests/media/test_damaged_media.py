@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ FILES = 12
 """Damaged files of one seed: one of each container with a damage of its own."""
 
 Damage = Callable[[random.Random, bytearray], bytearray]
+Stop = Callable[[int], AbstractContextManager[None]]
 
 
 def truncate(draw: random.Random, data: bytearray) -> bytearray:
@@ -118,20 +118,6 @@ def whole_files(media_dir: Path, make: SimpleNamespace) -> list[Path]:
 SOUNDS = [("m4a", "aac"), ("aac", "aac"), ("mp3", "libmp3lame"), ("flac", "flac"), ("mka", "pcm_s16le")]
 
 
-@contextmanager
-def time_limit(seconds: int) -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"not read in {seconds} s")
-
-    former = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, former)
-
-
 def seconds_read(path: Path) -> tuple[float | None, float | None, list[str]]:
     """Seconds of picture and of audible sound that a clip gives, None where it has none, and its notes."""
     clip = Clip.open(path, subtitle="")
@@ -145,9 +131,9 @@ def seconds_read(path: Path) -> tuple[float | None, float | None, list[str]]:
     return (None if pictures is None else len(pictures.images) * SECONDS / FRAMES), heard, clip.notes
 
 
-def check_damaged(whole: Path, damaged: Path) -> str:
+def check_damaged(whole: Path, damaged: Path, stopped_after: Stop) -> str:
     """How it ended: an error, a note, or nothing lost."""
-    with time_limit(LONGEST):
+    with stopped_after(LONGEST):
         picture, sound, notes = seconds_read(whole)
         try:
             left_picture, left_sound, left_notes = seconds_read(damaged)
@@ -180,20 +166,22 @@ def damaged_files(seed: int, whole_files: list[Path], folder: Path) -> Iterator[
         yield whole, damaged, damage.__name__
 
 
-def check_seed(seed: int, whole_files: list[Path], folder: Path) -> None:
+def check_seed(seed: int, whole_files: list[Path], folder: Path, stopped_after: Stop) -> None:
     for whole, damaged, name in damaged_files(seed, whole_files, folder):
         try:
-            check_damaged(whole, damaged)
+            check_damaged(whole, damaged, stopped_after)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, {damaged.name} of {whole.name}, {name}: {error}") from error
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_what_damage_takes_is_said(seed: int, whole_files: list[Path], tmp_path: Path) -> None:
-    check_seed(seed, whole_files, tmp_path)
+def test_what_damage_takes_is_said(seed: int, whole_files: list[Path], tmp_path: Path, stopped_after: Stop) -> None:
+    check_seed(seed, whole_files, tmp_path, stopped_after)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 125))
-def test_what_damage_takes_is_said_in_300_files(seed: int, whole_files: list[Path], tmp_path: Path) -> None:
-    check_seed(seed, whole_files, tmp_path)
+def test_what_damage_takes_is_said_in_300_files(
+    seed: int, whole_files: list[Path], tmp_path: Path, stopped_after: Stop
+) -> None:
+    check_seed(seed, whole_files, tmp_path, stopped_after)
