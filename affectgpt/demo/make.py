@@ -14,28 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from affectgpt.bundled import TINY, bundled_config
+from affectgpt.core.assembly import assemble
 from affectgpt.core.load_config import read_config
-from affectgpt.core.plan import make_plan
-from affectgpt.data.samples import Sample
+from affectgpt.core.plan import Plan, make_plan
+from affectgpt.data.mer2025 import read_mer2025
+from affectgpt.data.samples import Sample, read_samples
 from affectgpt.demo.run import read_clips, run_variants, variant_plan, write_clips
 from affectgpt.registry.discovery import discover
 from affectgpt.synthetic.clip import plan_clip
+from affectgpt.synthetic.clips import write_clips as write_synthetic_clips
 from affectgpt.synthetic.difficulty import Difficulty
 from affectgpt.synthetic.script import Part
 from affectgpt.synthetic.tokenizer import learn_tokenizer, script_texts
 
-TRAIN, TEST, SEED, STEPS = 1280, 128, 0, 6000
-# A face alone is harder to read than a voice: half of these leave the sound out.
-_LEFT: tuple[tuple[Part, ...], ...] = (
-    ("face",),
-    ("sound",),
-    ("sound", "subtitle"),
-    ("subtitle",),
-    ("sound",),
-    ("face", "sound"),
-    ("face", "subtitle"),
-    ("sound", "subtitle"),
+TRAIN, TEST, SEED, STEPS = 1280, 128, 0, 12_000
+# What whole clips are shown without: each of them once without its sound, and once without something else.
+_WITHOUT: tuple[tuple[tuple[Part, ...], ...], ...] = (
+    (("sound",), ("sound", "subtitle")),
+    (("face",), ("subtitle",), ("face", "subtitle"), ("face", "sound")),
 )
+SILENT = 640
+"""Clips of people who do not speak: their lips do not move, which no whole clip shows."""
 
 
 def make_tokenizer() -> None:
@@ -59,8 +58,10 @@ def make_model() -> None:
     catalog = discover()
     with tempfile.TemporaryDirectory() as folder:
         write_clips(Path(folder), train=TRAIN, test=TEST, seed=SEED, workers=2, progress=print_progress)
-        samples = read_clips(Path(folder), variant_plan("full model", catalog, SEED), catalog, 2, print_progress)
-        samples["train"] += _lacking_something(samples["train"])
+        plan = variant_plan("full model", catalog, SEED)
+        samples = read_clips(Path(folder), plan, catalog, 2, print_progress)
+        whole = samples["train"]
+        samples["train"] = [*whole, *_lacking_something(whole), *_silent(Path(folder) / "silent", plan)]
         longer = [f"training.steps={STEPS}"]
         (row,) = run_variants(
             [("full model", SEED)], samples, workers=1, overrides=longer, save_first=TINY, progress=print_progress
@@ -69,21 +70,29 @@ def make_model() -> None:
 
 
 def _lacking_something(samples: list[Sample]) -> list[Sample]:
-    """Each sample without a part of it, and with the description of a clip that lacks it."""
+    """Each sample without a part of it, in turn, and with the description of a clip that lacks it."""
     lacking = []
-    for index, sample in enumerate(samples):
-        without = _LEFT[index % len(_LEFT)]
-        plan = plan_clip(SEED, "train", int(sample.name.rpartition("_")[2]), Difficulty(), without)
-        absent = {"face": "face" in without, "audio": "sound" in without}
-        lacking.append(
-            replace(
-                sample,
-                media={name: None if absent[name] else prepared for name, prepared in sample.media.items()},
-                subtitle="" if "subtitle" in without else sample.subtitle,
-                description=plan.description,
+    for cycle in _WITHOUT:
+        for index, sample in enumerate(samples):
+            without = cycle[index % len(cycle)]
+            plan = plan_clip(SEED, "train", int(sample.name.rpartition("_")[2]), Difficulty(), without)
+            absent = {"face": "face" in without, "audio": "sound" in without}
+            lacking.append(
+                replace(
+                    sample,
+                    media={name: None if absent[name] else prepared for name, prepared in sample.media.items()},
+                    subtitle="" if "subtitle" in without else sample.subtitle,
+                    description=plan.description,
+                )
             )
-        )
     return lacking
+
+
+def _silent(folder: Path, plan: Plan) -> list[Sample]:
+    """Clips of people who do not speak, of every second one the subtitle."""
+    write_synthetic_clips(folder, clips=SILENT, seed=SEED, split="train", without=("speech",), workers=2)
+    samples, _ = read_samples(read_mer2025(folder), assemble(plan).prepare_or_raise, workers=2)
+    return [replace(sample, subtitle="") if index % 2 else sample for index, sample in enumerate(samples)]
 
 
 if __name__ == "__main__":

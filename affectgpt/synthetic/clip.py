@@ -122,7 +122,9 @@ def write_clip(
     waveform = speech.waveform if plan.has_voice else sound_of_a_room(sound, seconds=seconds, rate=SAMPLE_RATE)
     face_cue = cue_course(picture, seconds=seconds, strength=plan.face_strength, share=plan.face_share)
     times = np.arange(round(seconds * FRAME_RATE)) / FRAME_RATE
-    lips = lip_opening(picture, speech.loudness, LOUDNESS_RATE, times) if plan.has_voice else np.zeros(len(times))
+    # Without a sound track somebody may speak all the same.
+    speaks = "speech" not in plan.without
+    lips = lip_opening(picture, speech.loudness, LOUDNESS_RATE, times) if speaks else np.zeros(len(times))
     frames = render_frames(
         picture,
         identity if plan.has_face else None,
