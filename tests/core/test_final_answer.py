@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectgpt.core.final_answer import final_answer, is_reasoning_token, left_out, open_mark, unfinished
@@ -354,6 +354,7 @@ TAG_FORMS += [
 TAG_FORMS += ["{2}</{0}>", "<{0}>x</{0}><{1}>{2}</{1}>", "<{0}><{1}>{2}</{1}>x</{0}>", "<{0}/><{1}>{2}</{1}>"]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(TAGS),
     st.sampled_from(TAGS),
@@ -380,11 +381,13 @@ def test_other_texts_are_left_as_they_are(text: str) -> None:
     assert final_answer(text) == text and open_mark(text) == ""
 
 
+@settings(deadline=None)
 @given(words, st.sampled_from(sorted(BLOCKS)), words.filter(str.strip))
 def test_whatever_is_reasoned_changes_no_answer(reasoning: str, name: str, answer: str) -> None:
     assert (final_answer(BLOCKS[name].replace("{}", reasoning) + answer) or "").strip() == answer.strip()
 
 
+@settings(deadline=None)
 @given(words)
 def test_text_without_marks_is_left_as_it_is(text: str) -> None:
     assert final_answer(text) == text
