@@ -431,4 +431,4 @@ def test_a_program_that_the_command_starts_has_the_environment_that_the_user_gav
         outcome = subprocess.run(
             [sys.executable, "-c", code], env={**environment, **more}, capture_output=True, text=True, check=True
         )
-        assert outcome.stdout.split()[-1] == shown
+        assert shown in outcome.stdout.split()
