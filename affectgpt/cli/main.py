@@ -33,6 +33,7 @@ from affectgpt.registry.errors import AffectGPTError
 
 # Typer has its own copy of Click from some version on, and exports this class of it only.
 UsageError: Any = typer.BadParameter.__base__
+_PYDANTIC = "PYDANTIC_DISABLE_PLUGINS"
 _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 
 # In the order of the help: names of commands, and after them those of groups of commands.
@@ -190,7 +191,10 @@ def _show(error: AffectGPTError, app: typer.Typer | None, *, as_json: bool) -> N
 def run_process() -> None:
     """As [main][], in a process that does nothing else: what it has imported by now is not searched for garbage."""
     # Else pydantic reads the entry points of every installed package for plugins of its own: a tenth of `check`.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if _PYDANTIC not in os.environ:
+        os.environ[_PYDANTIC] = "__all__"
+        # For this process alone: a program that it starts has the environment that the user gave.
+        os.unsetenv(_PYDANTIC)
     import_module("affectgpt.api.catalog")
     # That took a fifth of the time of `check`. Before plugins are loaded: what is frozen is not collected when the
     # process ends, either, and an object of theirs may write something then.

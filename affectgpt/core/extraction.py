@@ -8,7 +8,7 @@ from typing import Any
 
 from affectgpt.core.config import ExtractorNode
 from affectgpt.core.contracts import SENTIMENTS, Extraction
-from affectgpt.core.final_answer import UNFINISHED, final_answer
+from affectgpt.core.final_answer import final_answer, unfinished
 from affectgpt.core.load_config import validate_node
 from affectgpt.core.plan import plan_llm
 from affectgpt.core.yaml_source import Source
@@ -103,7 +103,9 @@ class CheckedExtractor:
                 found=amount,
                 expected=f"a list of {len(answers)}",
             )
-        results = [Extraction(error=UNFINISHED)] * len(texts)
+        results = [
+            Extraction() if index in answers else Extraction(error=unfinished(text)) for index, text in enumerate(texts)
+        ]
         for index, extraction in zip(answers, extractions, strict=True):
             wrong = fault(extraction)
             if wrong:

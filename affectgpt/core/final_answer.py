@@ -4,45 +4,45 @@ Models that reason write it into their text, between marks of each family's own:
 others), `<thought>` (EXAONE), `<seed:think>`, `[THINK]` (Magistral), `◁think▷` (Kimi), `<|begin_of_thought|>`
 (OpenThinker, Sky-T1), `<|START_THINKING|>` (Command A), `<|think|>` (Solar), `<|inner_prefix|>` (Apertus),
 `<|channel|>analysis<|message|>` (gpt-oss), `<|channel>thought` (Gemma 4), `<unused94>thought` (MedGemma), "Here is my
-thought process:" (Granite 3.2). Others write sections: "**Thinking:** ... **Answer:** ...", 【思考过程】...【回答】.
-One rule for the names of tags finds most, a table of marks and sections the rest.
+thought process:" (Granite 3.2). Others write sections: "**Thinking:** ... **Answer:** ...", 【思考过程】...【回答】, or
+fields of JSON. One rule for the names of tags finds most, a table of marks and sections the rest.
 """
 
 from __future__ import annotations
 
 import re
 
+from affectgpt.core.reasoning_fields import without_reasoning_fields
+from affectgpt.core.reasoning_sections import ANSWERS, TOPIC, reasoning_section
+
 UNFINISHED = "the text ends within its reasoning, before an answer"
 
-_TOPIC = (
-    r"(?!(?:no|end)[_ ])(?:[a-z0-9]{1,20}[:_])?(?:(?:ant|inner|internal|hidden|self|my|deep|step by step)[ _-]?)?"
-    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?s?|analysis|scratch[ _-]?pad|rationale|plan(?:ning)?"
-    r"|monologue|deliberation|brainstorm(?:ing)?|critique|verification|draft|chain[ _-]of[ _-]thoughts?|cot"
-    r"|思考|推理|反思|思维链|思路)"
-    r"(?:[ _-]?(?:process|content|block|steps?|trace|section|notes?)|过程|過程|内容)?"
-)
-"""What a tag of reasoning is called: one of these words, alone or with another around it (`inner_monologue`)."""
 _GAP = r"\s{0,9}"
+_SUMMARY = r"[^<]{0,80}?(?:\b(?:think(?:ing)?|thoughts?|reasoning)\b|思考|推理)[^<]{0,80}"
 _LEFT, _RIGHT = rf"(?:<|&lt;){_GAP}", rf"{_GAP}(?:>|&gt;)"
 _OPENING_TAGS = (
-    rf"{_LEFT}{_TOPIC}(?:\s[^<>]{{0,200}})?{_RIGHT}",
-    rf"[\[【]{_GAP}(?:think|思考(?:过程|過程)?){_GAP}[\]】]",
-    rf"◁{_GAP}{_TOPIC}{_GAP}▷",
-    rf"<\|{_GAP}(?:(?:begin|start)[ _](?:of[ _])?)?{_TOPIC}(?:[ _](?:start|begin))?{_GAP}\|>",
+    rf"{_LEFT}{TOPIC}(?:\s[^<>]{{0,200}})?{_RIGHT}",
+    rf"[\[【]{{1,2}}{_GAP}(?:think|思考(?:过程|過程)?|(?:思考|推理)(?:开始|開始)){_GAP}[\]】]{{1,2}}",
+    rf"{_LEFT}(?:思考|推理)(?:开始|開始){_RIGHT}",
+    rf"◁{_GAP}{TOPIC}{_GAP}▷",
+    rf"<\|{_GAP}(?:(?:begin|start)[ _](?:of[ _])?)?{TOPIC}(?:[ _](?:start|begin))?{_GAP}\|>",
     rf"<\|{_GAP}inner_prefix{_GAP}\|>",
     rf"<\|{_GAP}channel{_GAP}\|>{_GAP}(?:analysis|commentary)\b",
     rf"<\|channel>{_GAP}thought\b",
     r"<unused94>",
     r"\A\s*Here(?:'s| is) my thought process:",
     # gpt-oss without its marks, where a server removed them
-    r"\A\s*(?-i:analysis(?=[A-Z]))",
+    r"\A\s*(?-i:(?:analysis|commentary)(?=[A-Z]))",
+    rf"<(?:div|section|span|p|aside|details|message|part)\s[^<>]{{0,200}}={_GAP}[\"']?{TOPIC}\b[^<>]{{0,200}}>",
+    rf"<details\b[^<>]{{0,200}}>\s*<summary\b[^<>]{{0,200}}>{_SUMMARY}</summary>",
 )
 _CLOSING_TAGS = (
-    rf"{_LEFT}/{_GAP}{_TOPIC}{_RIGHT}",
-    rf"[\[【]{_GAP}/{_GAP}{_TOPIC}{_GAP}[\]】]",
-    rf"◁{_GAP}/{_GAP}{_TOPIC}{_GAP}▷",
-    rf"<\|{_GAP}(?:/{_GAP}|end[ _](?:of[ _])?){_TOPIC}{_GAP}\|>",
-    rf"<\|{_GAP}{_TOPIC}[ _]end{_GAP}\|>",
+    rf"{_LEFT}/{_GAP}{TOPIC}{_RIGHT}",
+    rf"[\[【《「（(｛{{]{{1,2}}{_GAP}/{_GAP}{TOPIC}{_GAP}[\]】》」）)｝}}]{{1,2}}",
+    rf"(?:{_LEFT}|[\[【])(?:思考|推理)(?:结束|結束|完毕|完畢)(?:{_RIGHT}|[\]】])",
+    rf"◁{_GAP}/{_GAP}{TOPIC}{_GAP}▷",
+    rf"<\|{_GAP}(?:/{_GAP}|end[ _](?:of[ _])?){TOPIC}{_GAP}\|>",
+    rf"<\|{_GAP}{TOPIC}[ _]end{_GAP}\|>",
     rf"<\|{_GAP}inner_suffix{_GAP}\|>",
     rf"<\|{_GAP}channel{_GAP}\|>{_GAP}final\b[^<]{{0,40}}(?:<\|{_GAP}constrain{_GAP}\|>[^<]{{0,40}})?"
     rf"<\|{_GAP}message{_GAP}\|>",
@@ -50,36 +50,21 @@ _CLOSING_TAGS = (
     r"<channel\|>",
     r"<unused95>",
     r"\A\s*Here(?:'s| is) my thought process:(?s:.*)\bHere(?:'s| is) my response:",
-    r"\A\s*(?-i:analysis(?=[A-Z])(?s:.*)assistantfinal)",
-    # Ollama on a terminal
-    r"\A\s*Thinking\.\.\.\n(?s:.*)\n\.\.\.done thinking\.",
+    r"(?-i:assistantfinal)",
 )
-_ANSWERS = (
-    r"(?:(?:the|my|final)[ _-]){0,2}(?:answer|response|output|solution|conclusion|result)"
-    r"|final|(?:最终|最后)?(?:答案|回答|答复|结论|输出|结果)"
-)
-_THOUGHT = r"(?:my )?(?:think(?:ing)?|thoughts?)(?: process)?|(?:思考|推理|思维链)(?:过程|過程)?"
 _BLOCKS = (
     # Solar: what ends the turn of reasoning ends the block where words follow.
-    rf"<\|{_GAP}{_TOPIC}{_GAP}\|>(?:[^<]|<(?!\|))*+<\|end\|>(?=\s*(?!<\|(?:start|begin|channel)\|>)\S)",
-    rf"```{_GAP}{_TOPIC}[ \t]*\n(?:(?!```)[\s\S])*+```",
-    rf"<!--{_GAP}{_TOPIC}\b(?:(?!-->|<!--)[\s\S])*+-->",
-    r"<details\b[^<>]{0,200}reasoning[^<>]{0,200}>(?:(?!</?details)[\s\S])*+</details>",
+    rf"<\|{_GAP}{TOPIC}{_GAP}\|>(?:[^<]|<(?!\|))*+<\|end\|>(?=\s*(?!<\|(?:start|begin|channel)\|>)\S)",
+    rf"(?P<fence>```|~~~){_GAP}{TOPIC}[ \t]*\n(?:(?!(?P=fence))[\s\S])*+(?P=fence)",
+    rf"<!--{_GAP}{TOPIC}\b(?:(?!-->|<!--)[\s\S])*+-->",
+    rf"<details\b[^<>]{{0,200}}>\s*<summary\b[^<>]{{0,200}}>{_SUMMARY}</summary>(?:(?!</?details)[\s\S])*+</details>",
+    rf"<(?P<element>div|section|span|p|aside|details|message|part)\s[^<>]{{0,200}}={_GAP}[\"']?{TOPIC}\b[^<>]{{0,200}}>"
+    r"(?:(?!</?(?P=element)\b)[\s\S])*+</(?P=element)>",
+    rf"\[(?P<code>spoiler|details|collapse|hide|quote|box)={_GAP}[\"']?{TOPIC}[\"']?\](?:(?!\[/?(?P=code)\b)[\s\S])*+\[/(?P=code)\]",
 )
 """Whole blocks of reasoning whose end alone says nothing."""
-_HEADED_ANSWER = (
-    rf"\A\s*(?:#{{1,6}}[ \t]*|\*\*|[【\[])?(?:{_TOPIC}|{_THOUGHT})(?:\*\*|[】\]:：]|[ \t]*\n)(?s:.*)"
-    rf"(?:^[ \t]*(?:#{{1,6}}[ \t]*(?:{_ANSWERS})[:：]?[ \t]*$|\*\*(?:{_ANSWERS})(?:[:：]?\*\*|\*\*[:：])[:：]?"
-    rf"|(?:{_ANSWERS})[:：])|[【\[](?:{_ANSWERS})[】\]][:：]?)"
-)
-"""Sections of a text that begins with one of reasoning: what stands below the last heading of an answer is it."""
-_HEADED_THOUGHT = (
-    rf"\A\s*(?:#{{1,6}}[ \t]*(?:{_THOUGHT})[:：]?[ \t]*$|\*\*(?:{_THOUGHT})(?:[:：]\*\*|\*\*(?:[:：]|[ \t]*$))"
-    rf"|```{_GAP}{_TOPIC}[ \t]*$|<!--{_GAP}{_TOPIC}\b|<details\b[^<>]{{0,200}}reasoning[^<>]{{0,200}}>)"
-)
-"""The beginning of a text that ends within its reasoning, where nothing closes it."""
 _OPENING, _CLOSING = "|".join(_OPENING_TAGS), "|".join(_CLOSING_TAGS)
-_EMPTY_BLOCK = re.compile(rf"(?:<|＜|&lt;){_GAP}{_TOPIC}(?:\s[^<>]{{0,200}}?)?[/／]{_GAP}(?:>|＞|&gt;)", re.IGNORECASE)
+_EMPTY_BLOCK = re.compile(rf"(?:<|＜|&lt;){_GAP}{TOPIC}(?:\s[^<>]{{0,200}}?)?[/／]{_GAP}(?:>|＞|&gt;)", re.IGNORECASE)
 _ROLE = re.compile(
     r"(?:<\|(?:begin|start|im_start|start_header_id|end_header_id|assistant|message)\|>(?:\s{0,9}assistant)?\s{0,9}){1,9}\Z",
     re.IGNORECASE,
@@ -91,21 +76,19 @@ _SAME = str.maketrans(
 )
 _ESCAPED = re.compile(r"\\(?=/?[<>])")
 _POSSIBLE = re.compile(
-    r"[<＜\[【◁\\]|&lt;|\A\s*(?:[#*]|analysis[A-Z]|```|(?i:(?:here|my|inner|step)\b|think|thought|reason|analysis|plan|思|推))"
+    r"[<＜\[【◁《「（({｛\\]|&lt;|assistantfinal|\A\s*(?:analysis[A-Z\n]|commentary[A-Z]|```|~~~|(?i:here)\b)"
 )
 """What every mark begins with: most texts have none, and it is found sooner than them."""
-_MARK = re.compile(
-    f"(?P<closing>{'|'.join(_BLOCKS)}|{_HEADED_ANSWER}|{_CLOSING})|{_OPENING}|{_HEADED_THOUGHT}",
-    re.IGNORECASE | re.MULTILINE,
-)
+_CUT_BLOCK = rf"\A\s*(?:(?:```|~~~){_GAP}{TOPIC}[ \t]*\n|<!--{_GAP}{TOPIC}\b)"
+_MARK = re.compile(f"(?P<closing>{'|'.join(_BLOCKS)}|{_CLOSING})|{_OPENING}|{_CUT_BLOCK}", re.IGNORECASE)
 _TOKEN = re.compile(rf"{_CLOSING}|{_OPENING}|<\|(?:channel|message|constrain)\|>|<\|channel>", re.IGNORECASE)
 _END = re.compile(r"<\|(?:return|end|call)\|>\Z")
 _ANSWER_OPENED = re.compile(
-    rf"{_LEFT}(?:{_ANSWERS}){_RIGHT}|<\|{_GAP}(?:begin_of_(?:solution|answer|box)|start_response){_GAP}\|>",
+    rf"{_LEFT}(?:{ANSWERS}){_RIGHT}|<\|{_GAP}(?:begin_of_(?:solution|answer|box)|start_response){_GAP}\|>",
     re.IGNORECASE,
 )
 _ANSWER_CLOSED = re.compile(
-    rf"{_LEFT}[/／]{_GAP}(?:{_ANSWERS}){_RIGHT}|<\|{_GAP}(?:end_of_(?:solution|answer|box)|end_response){_GAP}\|>",
+    rf"{_LEFT}[/／]{_GAP}(?:{ANSWERS}){_RIGHT}|<\|{_GAP}(?:end_of_(?:solution|answer|box)|end_response){_GAP}\|>",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\s{0,9}\{")
@@ -114,15 +97,27 @@ _FONT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|emph)\s{0,9}\{([^{}]*
 
 
 def final_answer(text: str) -> str | None:
-    """What `text` answers; None when it ends within its reasoning. A text with neither is given back as it is.
+    """What `text` answers; None when it ends within its reasoning. A text without reasoning is given back as it is.
 
     All up to the last mark that closes reasoning is left out, also without a mark that opens it, which chat templates
     write themselves. Reasoning that never closes is left out to the end of the text, and so is a block behind which
     nothing stands. Of what remains, the last `<answer>` or `\\boxed{}` is the answer, where it has one.
     """
+    section = reasoning_section(text)
+    if section and section.end is not None:
+        text = text[section.end :]
+    answer = _behind_tags(text)
+    if answer is None:
+        return None
+    unwrapped = _unwrapped(_without_end(answer))
+    is_open = section is not None and section.end is None and answer is text and unwrapped is text
+    return None if is_open else without_reasoning_fields(unwrapped)
+
+
+def _behind_tags(text: str) -> str | None:
     if _POSSIBLE.search(text) is None:
         return text
-    text = _EMPTY_BLOCK.sub("", text)
+    written, text = text, _EMPTY_BLOCK.sub("", text)
     matched = _matched(text)
     marks = list(_MARK.finditer(matched))
     start, end, unfinished = 0, len(text), False
@@ -142,13 +137,33 @@ def final_answer(text: str) -> str | None:
         end = role.start() if role else end
         if not matched[start:end].strip():
             return None
-    return _unwrapped(_without_end(text[start:end]))
+    return written if end - start == len(written) else text[start:end]
 
 
 def open_mark(text: str) -> str:
     """The mark that opens the reasoning within which `text` ends, "" when it does not end in reasoning."""
     mark = _last(_MARK, _matched(_EMPTY_BLOCK.sub("", text)))
-    return mark[0] if mark is not None and mark["closing"] is None else ""
+    if mark is not None:
+        return mark[0] if mark["closing"] is None else ""
+    section = reasoning_section(text)
+    if section is not None:
+        return section.heading if section.end is None else ""
+    return "" if without_reasoning_fields(text) is not None else text.strip()[:40]
+
+
+def unfinished(text: str) -> str:
+    """The reason why a text has no answer, which names the mark or heading that nothing closes."""
+    mark = open_mark(text).strip()
+    return f"{UNFINISHED}: nothing closes {mark!r:.60}" if mark else UNFINISHED
+
+
+def left_out(text: str) -> str:
+    """A note of what [final_answer][] leaves out of `text`, "" when it leaves out nothing but blanks."""
+    answer = final_answer(text)
+    if answer is None or "".join(answer.split()) == "".join(text.split()):
+        return ""
+    lengths = f"{len(answer.strip())} of {len(text.strip())} characters"
+    return f"{lengths} are the answer; the reasoning or marks around it are not read"
 
 
 def is_reasoning_token(token: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from affectgpt.core.contracts import SENTIMENTS, Extraction, Extractor
-from affectgpt.core.final_answer import UNFINISHED, final_answer
+from affectgpt.core.final_answer import final_answer, left_out, unfinished
 from affectgpt.files.row_file import open_row_file
 from affectgpt.registry.messages import short_repr
 from affectgpt.unibench.clip_values import ValueRow, ValueSource, open_clip_values
@@ -24,12 +24,14 @@ class Prediction:
     """What a system said of one clip: `value` is a written or real list of labels, or a sentiment.
 
     `text` is what it was read out of, "" when the labels were given. With an `error`, nothing could be read.
+    `note` says what of a text was left out as a model's reasoning.
     """
 
     id: str
     value: Any
     text: str = ""
     error: str = ""
+    note: str = ""
 
 
 def extract_labels(values: ValueSource, task: Task, extractor: Extractor) -> Iterator[Prediction]:
@@ -61,6 +63,7 @@ def extract_labels_cached(
                         "id": prediction.id,
                         field: prediction.value,
                         **({"error": prediction.error} if prediction.error else {}),
+                        **({"notes": [prediction.note]} if prediction.note else {}),
                     }
                     for prediction in predictions
                 ]
@@ -70,7 +73,8 @@ def extract_labels_cached(
     stored_rows = open_clip_values(cache_path, field=field, content="labels").rows()
     for row, stored_row in zip(values.rows(), stored_rows, strict=True):
         text = "" if row.is_label else str(row.value or "")
-        yield Prediction(row.id, stored_row.value, text, stored_row.error)
+        note = "" if stored_row.error else left_out(text)
+        yield Prediction(row.id, stored_row.value, text, stored_row.error, note)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -91,15 +95,17 @@ def _read_texts(rows: list[ValueRow], task: Task, extractor: Extractor) -> list[
             continue
         problem = row.error or f"the prediction is not a text: {short_repr(row.value)}"
         extraction = extractions.get(index, Extraction(error=problem))
-        predictions.append(Prediction(row.id, _value(extraction, task), str(row.value or ""), extraction.error))
+        text = str(row.value or "")
+        note = "" if extraction.error else left_out(text)
+        predictions.append(Prediction(row.id, _value(extraction, task), text, extraction.error, note))
     return predictions
 
 
 def _labelled(row: ValueRow, task: Task) -> Prediction:
     value = final_answer(row.value) if isinstance(row.value, str) else row.value
-    unfinished = value is None and row.value is not None
-    error = row.error or (UNFINISHED if unfinished else "")
-    return Prediction(row.id, _sentiment(value) if task == "sentiment" else value, error=error)
+    error = row.error or (unfinished(row.value) if value is None and isinstance(row.value, str) else "")
+    note = left_out(row.value) if isinstance(row.value, str) and not error else ""
+    return Prediction(row.id, _sentiment(value) if task == "sentiment" else value, error=error, note=note)
 
 
 def _text(row: ValueRow) -> str | None:

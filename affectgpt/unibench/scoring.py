@@ -134,6 +134,7 @@ class DatasetScorer:
             if prediction.error and self.rules.unreadable == "exclude":
                 self.excluded[_UNREADABLE] += 1
                 continue
+            self.notes[_REASONING] += bool(prediction.note)
             yield prediction
         # Where no id is known, the fields or the files are wrong ones, which [_miss][] says.
         if self.notes[_UNKNOWN] and self.rules.unknown == "error" and len(remaining) < len(self.truth.values):
@@ -255,6 +256,7 @@ _UNREADABLE = "the prediction is an error or could not be read"
 _NO_PLACE = "predictions with labels none of which has a place on the wheels"
 _SOME_NO_PLACE = "predictions with labels some of which have no place on the wheels and were left out"
 _SOME_TRUE_NO_PLACE = "clips with true labels some of which have no place on the wheels and were left out"
+_REASONING = "predictions that hold reasoning or marks around the answer, which are not read"
 _MAX_NAMED = 5
 _INVALID_SENTIMENT = "values that are none of positive, negative and neutral, counted as not positive"
 _UNCOUNTED = ("no true label", "no true label has a place on the wheels", "the true value is 0")

@@ -418,3 +418,17 @@ def test_python_runs_the_package_as_the_command() -> None:
         [sys.executable, "-m", "affectgpt", "--version"], capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 0 and result.stdout.startswith("affectgpt ")
+
+
+def test_a_program_that_the_command_starts_has_the_environment_that_the_user_gave() -> None:
+    code = (
+        "import os, sys\nfrom affectgpt.cli.main import run_process\nsys.argv[1:] = ['--version']\n"
+        "try:\n    run_process()\nexcept SystemExit:\n    pass\n"
+        "os.system('echo [$PYDANTIC_DISABLE_PLUGINS] >&2')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
+    for more, shown in (({}, "[]"), ({"PYDANTIC_DISABLE_PLUGINS": "mine"}, "[mine]")):
+        outcome = subprocess.run(
+            [sys.executable, "-c", code], env={**environment, **more}, capture_output=True, text=True, check=True
+        )
+        assert shown in outcome.stderr.split()

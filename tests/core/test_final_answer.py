@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affectgpt.core.final_answer import final_answer, is_reasoning_token, open_mark
+from affectgpt.core.final_answer import final_answer, is_reasoning_token, left_out, open_mark, unfinished
 
 REASONING = "The voice is harsh: anger, or fear? She feels sad."
 BLOCKS = {
@@ -115,6 +115,55 @@ BLOCKS = {
     "zero-width blanks": "<\u200bthink>{}<\u200b/think>",
     "Thought": "Thought: {}\nAnswer: ",
     "Reasoning": "Reasoning: {}\nAnswer: ",
+    "Thinking with an ellipsis": "Thinking…\n{}\n\n…done thinking.\n\n",
+    "Thinking with mixed dots": "Thinking…\n{}\n...done thinking.\n",
+    "Thinking with line ends of Windows": "Thinking...\r\n{}\r\n...done thinking.\r\n\r\n",
+    "Thinking with blanks": "Thinking... \n{}\n...done thinking. \n",
+    "Thinking and an answer": "Thinking...\n{}\n\nAnswer: ",
+    "Thinking with a picture": "🤔 Thinking...\n{}\n\nAnswer: ",
+    "Thoughts with a picture": "💭 Thoughts\n{}\n\n✅ Answer\n",
+    "Thinking in italics": "*Thinking...*\n{}\n\n**Answer:** ",
+    "Thinking in bold with dots": "**Thinking...**\n{}\n\n**Answer:** ",
+    "Thought for a time": "Thought for 5 seconds\n{}\n\nAnswer: ",
+    "numbered headings": "## 1. Reasoning\n{}\n## 2. Answer\n",
+    "numbered bold headings": "1. **Thinking**: {}\n2. **Answer**: ",
+    "rules": "=== Thinking ===\n{}\n=== Answer ===\n",
+    "short rules": "---thinking---\n{}\n---answer---\n",
+    "step-by-step": "**Step-by-step reasoning:**\n{}\n\n**Final answer:** ",
+    "verdict": "## Reasoning\n{}\n\n## Verdict\n",
+    "quoted": "> Thinking: {}\n> more\n\n",
+    "quoted in bold": "> **Thinking**\n> {}\n\n",
+    "Chinese parentheses": "（思考过程）{}（回答）",
+    "Chinese aside": "（思考：{}）",
+    "Chinese corners": "「思考」{}「回答」",
+    "Chinese title marks": "《思考》{}《/思考》",
+    "Chinese progress": "思考中...\n{}\n\n回答：",
+    "Chinese end of thinking": "思考中……\n{}\n思考完成\n",
+    "Chinese start and end": "<思考开始>{}<思考结束>",
+    "Chinese start and end in brackets": "[思考开始]{}[思考结束]",
+    "Chinese analysis": "### 分析过程\n{}\n### 最终答案\n",
+    "Japanese": "<思考プロセス>{}</思考プロセス>",
+    "Korean": "<생각>{}</생각>",
+    "French": "<pensée>{}</pensée>",
+    "Spanish": "<pensamiento>{}</pensamiento>",
+    "German": "<denken>{}</denken>",
+    "Russian": "<мысли>{}</мысли>",
+    "a manner of thinking": "<think_fast>{}</think_fast>",
+    "details and summary": "<details>\n<summary>Thinking</summary>\n\n{}\n\n</details>\n\n",
+    "details and a picture": "<details><summary>💭 Thought process</summary>{}</details>",
+    "Chinese details": "<details open><summary>思考过程</summary>{}</details>",
+    "a class": '<div class="thinking">{}</div>',
+    "a class of more words": '<div class="reasoning-content">{}</div>\n',
+    "a role": "<message role='thinking'>{}</message>",
+    "a spoiler": "[spoiler=Thinking]{}[/spoiler]",
+    "double brackets": "[[think]]{}[[/think]]",
+    "braces": "{{think}}{}{{/think}}",
+    "round brackets": "(think){}(/think)",
+    "fence of tildes": "~~~thinking\n{}\n~~~\n",
+    "gpt-oss in small letters": "analysisthe voice: {} assistantfinal",
+    "gpt-oss on lines": "analysis\n{}\nassistantfinal\n",
+    "gpt-oss commentary without its marks": "commentaryWell. {}assistantfinal",
+    "gpt-oss opened by the template": "{}assistantfinal",
     "self-closing": "<think/>",
     "self-closing with an attribute": '<THINK lang="en" />\n',
     "marks of the turn": "<|start|>assistant<think>{}</think>",
@@ -141,6 +190,25 @@ WITHOUT_END = set(BLOCKS) - {
     "ollama",
     "opened by the template",
     "template of another family",
+    # The end alone tells.
+    "Thoughts with a picture",
+    "Thought for a time",
+    "numbered headings",
+    "rules",
+    "short rules",
+    "step-by-step",
+    "verdict",
+    "Chinese parentheses",
+    "Chinese aside",
+    "Chinese corners",
+    "Chinese title marks",
+    "Chinese analysis",
+    "a spoiler",
+    "braces",
+    "round brackets",
+    "gpt-oss in small letters",
+    "gpt-oss on lines",
+    "gpt-oss opened by the template",
 }
 AT_THE_BEGINNING = {
     "gpt-oss without its marks",
@@ -159,6 +227,21 @@ AT_THE_BEGINNING |= {
     "other headings",
     "Chinese bold headings",
     "Chinese headings",
+    "fence of tildes",
+    "gpt-oss commentary without its marks",
+    "Thinking with an ellipsis",
+    "Thinking with mixed dots",
+    "Thinking with line ends of Windows",
+    "Thinking with blanks",
+    "Thinking and an answer",
+    "Thinking with a picture",
+    "Thinking in italics",
+    "Thinking in bold with dots",
+    "numbered bold headings",
+    "quoted",
+    "quoted in bold",
+    "Chinese progress",
+    "Chinese end of thinking",
 }
 WRAPPERS = {
     "answer": "<answer>{}</answer>",
@@ -205,6 +288,27 @@ CONTROLS = [
     "思考：他很难过。",
     "### Thinking of home\nsad",
     "**Reasoning:** harsh voice, so anger",
+    "I think: he is happy",
+    "Thinking of his mother, he smiles",
+    "- thinking\n- sad",
+    "* thinking\n* sad",
+    "1. thinking\n2. sad",
+    "thinking",
+    "Thinking, he is sad... then happy",
+    "He is lost in thought...",
+    "Thought for a moment, then smiles.",
+    "> he said so\n\nsad",
+    "(sad) happy",
+    "(thinking) she is happy",
+    "（思考）她很难过",
+    "思考中的他很难过",
+    "{thinking} sad",
+    "*thinking of home*, sad",
+    "## Emotions\nhappy\n## Reasoning\nharsh",
+    "## Analysis\nsad\n## Voice\nharsh",
+    "Emotion: sad\nReasoning: harsh voice",
+    '<p class="feeling">sad</p>',
+    "the assistant finally smiles",
     "  blanks stay \n",
     "",
 ]
@@ -250,6 +354,7 @@ TAG_FORMS += [
 TAG_FORMS += ["{2}</{0}>", "<{0}>x</{0}><{1}>{2}</{1}>", "<{0}><{1}>{2}</{1}>x</{0}>", "<{0}/><{1}>{2}</{1}>"]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(TAGS),
     st.sampled_from(TAGS),
@@ -276,14 +381,63 @@ def test_other_texts_are_left_as_they_are(text: str) -> None:
     assert final_answer(text) == text and open_mark(text) == ""
 
 
+@settings(deadline=None)
 @given(words, st.sampled_from(sorted(BLOCKS)), words.filter(str.strip))
 def test_whatever_is_reasoned_changes_no_answer(reasoning: str, name: str, answer: str) -> None:
     assert (final_answer(BLOCKS[name].replace("{}", reasoning) + answer) or "").strip() == answer.strip()
 
 
+@settings(deadline=None)
 @given(words)
 def test_text_without_marks_is_left_as_it_is(text: str) -> None:
     assert final_answer(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("# Thoughts\nanger?\n\n# Emotions\nhappy", "# Emotions\nhappy"),
+        ("# Thoughts\nanger?\n## Voice\nharsh\n# Description\nhappy", "# Description\nhappy"),
+        ("## Reasoning\nanger?\n\n## Labels\nhappy", "## Labels\nhappy"),
+        ("**Thinking**\n**Voice:** anger\n**Emotion:** happy", "**Emotion:** happy"),
+        ("# Thoughts\nanger, <answer>happy</answer>", "happy"),
+        ("# Thoughts\nanger\n", None),
+        ("**Thinking**\n**Voice:** anger", None),
+    ],
+)
+def test_a_section_of_reasoning_ends_at_the_next_of_its_level(text: str, answer: str | None) -> None:
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('{"reasoning": "anger", "answer": "happy"}', "happy"),
+        ('```json\n{"thoughts": "anger", "response": {"emotion": "happy"}}\n```', '{"emotion": "happy"}'),
+        ('{"reasoning": {"emotion": "anger"}, "emotion": "happy"}', '{"emotion": "happy"}'),
+        ('{"思考过程": "anger", "情绪": ["happy"]}', '{"情绪": ["happy"]}'),
+        ('{"reasoning_content": "anger", "content": "happy"}', "happy"),
+        ('[{"type": "thinking", "thinking": "anger"}, {"type": "text", "text": "happy"}]', "happy"),
+        ('<think>x</think>{"reasoning": "anger", "answer": "happy"}', "happy"),
+        ('{"reasoning": "anger, fe', None),
+        ('{"reasoning": "anger \\"fear\\" ', None),
+        ('{"reasoning": "anger", "emo', '{"reasoning": "anger", "emo'),
+        ('{"reasoning": "anger"}', '{"reasoning": "anger"}'),
+        ('{"emotion": "happy"}', '{"emotion": "happy"}'),
+        ('{"analysis": {"anger": "no", "joy": "yes"}}', '{"analysis": {"anger": "no", "joy": "yes"}}'),
+        ('["thinking", "happy"]', '["thinking", "happy"]'),
+        ('[{"type": "happy"}]', '[{"type": "happy"}]'),
+        ('{"thoughtful": 1, "sad": 0}', '{"thoughtful": 1, "sad": 0}'),
+    ],
+)
+def test_fields_of_reasoning_are_left_out(text: str, answer: str | None) -> None:
+    assert final_answer(text) == answer and bool(open_mark(text)) is (answer is None)
+
+
+def test_what_is_left_out_and_what_nothing_closes_is_named() -> None:
+    assert "'# Thoughts'" in unfinished("# Thoughts\nanger") and "'<think>'" in unfinished("<think>anger")
+    assert left_out("<think>anger</think> happy").startswith("5 of 26 characters")
+    assert left_out("She is happy.\n") == left_out("<think>anger") == ""
 
 
 def test_which_tokens_are_marks() -> None:
@@ -293,9 +447,22 @@ def test_which_tokens_are_marks() -> None:
         assert not is_reasoning_token(token), token
 
 
-@pytest.mark.parametrize(
-    "unit", ["<", "< ", "<think>", "</think>", "<think></think>", "<answer>", "\\boxed{", "\n", "<|"]
-)
+LONG = ["<", "< ", "<think>", "</think>", "<think></think>", "<answer>", "\\boxed{", "\n", "<|", "**Thinking**\n", " "]
+LONG += ["> thinking\n", "# Thoughts\n", "(thinking:", "answer:\n", "<div x=think>", "<details><summary>", "```think\n"]
+LONG += [
+    "[quote=think]",
+    "~~~think\n```think\n",
+    "analysis\n",
+    "assistantfinal",
+    "Thinking…\n",
+    "{",
+    "[",
+    '{"reasoning": "',
+    '{"reasoning": "a", ',
+]
+
+
+@pytest.mark.parametrize("unit", LONG)
 def test_a_long_text_does_not_hang(unit: str, stopped_after: Callable[[int], AbstractContextManager[None]]) -> None:
     # About a second; hours, if the time grew with the square of the length.
     with stopped_after(60):

@@ -23,7 +23,7 @@ from affectgpt.plugins.llms.decoder_facts import (
     general_facts,
     is_of,
 )
-from affectgpt.plugins.llms.number_rules import broken_rule
+from affectgpt.plugins.llms.number_rules import LARGEST, broken_rule
 from affectgpt.plugins.llms.refused_keys import CODE, DTYPES, refused_keys
 from affectgpt.plugins.llms.rotary_rules import rotation_problems
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
@@ -151,8 +151,13 @@ def _value_problem(kind: str, entry: Mapping[str, Any], key: str, values: Mappin
     value = values[key]
     class_key = entry.get("names", {}).get(key, key)
     types, texts = entry["keys"].get(class_key, "any"), entry.get("values", {}).get(class_key)
+    default = entry.get("defaults", {}).get(class_key)
     if not is_of(value, types):
         is_integer = "float" in types and is_of(value, "int")
+        # Else the hint would offer a number that is refused for its value next.
+        must = broken_rule(class_key, float(value), default) if is_integer and abs(value) <= LARGEST else ""
+        if must:
+            return Problem(f"{key} of {kind} must {must}", path=(key,), found=str(value))
         return Problem(
             f"{key} of {kind} has the wrong type",
             path=(key,),
@@ -181,7 +186,6 @@ def _value_problem(kind: str, entry: Mapping[str, Any], key: str, values: Mappin
             found=str(value),
             hint="leave it out",
         )
-    default = entry.get("defaults", {}).get(class_key)
     if key == "sliding_window" and value == 0 and "use_sliding_window" in entry["keys"]:
         return None if not values.get("use_sliding_window") else Problem("a window must hold a token", path=(key,))
     if key == "pad_token_id" and value == -1:  # the first configs of LLaMA: the last row

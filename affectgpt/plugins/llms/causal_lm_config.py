@@ -14,7 +14,7 @@ from affectgpt.plugins.llms.architecture_rules import check_architecture
 from affectgpt.plugins.llms.decoder_facts import Decoder
 from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
-from affectgpt.registry.messages import did_you_mean, is_panic, nearest
+from affectgpt.registry.messages import did_you_mean, is_panic, nearest, short_repr
 from affectgpt.registry.spec import PluginSpec
 
 SPEC = PluginSpec(
@@ -71,7 +71,8 @@ class CausalLMConfig(LLMConfig, defer_build=True):
         if value is not None and not isinstance(value.get("model_type"), str):
             near = nearest("model_type", map(str, value)) if "model_type" not in value else []
             misspelt = f": `{near[0]}` is no key" if near else ""
-            raise ValueError(f"`architecture` must name its `model_type`, for example qwen2{misspelt}")
+            wrong = f": {short_repr(value['model_type'])} is no name" if "model_type" in value else misspelt
+            raise ValueError(f"`architecture` must name its `model_type`, for example qwen2{wrong}")
         return value
 
     @model_validator(mode="after")

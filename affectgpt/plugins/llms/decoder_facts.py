@@ -164,11 +164,13 @@ class Decoder:
             if values.get(name) is not None:
                 return self._positive(name, values[name])
         class_key = self.section.entry.get("names", {}).get("hidden_size", "hidden_size")
+        default = self.section.entry.get("defaults", {}).get(class_key)
         raise InterfaceError(
             "this model's config states no width of its embeddings",
             where=self.where,
             found=f"no {class_key}",
             expected=f"{class_key}: a whole number above 0",
+            hint=f"the default of {self.kind} is {class_key}: {default}" if default else "",
             path=self.place,
         )
 

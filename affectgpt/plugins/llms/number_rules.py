@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1
 _ENDS_OF_SIZES = ("size", "dim", "heads", "length", "step")
 # A word of a number's name -> what the number must be; the first rule with one of its words counts. Sizes are the rest.
 _NUMBERS: tuple[tuple[frozenset[str], str, Callable[[float], bool]], ...] = (
@@ -32,8 +32,8 @@ _NUMBERS: tuple[tuple[frozenset[str], str, Callable[[float], bool]], ...] = (
 
 def broken_rule(key: str, value: float, default: Any) -> str:
     """What a number under `key` must be and `value` is not; "" for one that may stand there."""
-    if abs(value) > _LARGEST and isinstance(value, int):
-        return f"be at most {_LARGEST:,}"
+    if abs(value) > LARGEST and isinstance(value, int):
+        return f"be at most {LARGEST:,}"
     words = key.split("_")
     for rule_words, must, holds in _NUMBERS if words[-1] not in _ENDS_OF_SIZES else ():
         if rule_words & {*words, key}:

@@ -15,7 +15,7 @@ from affectgpt import Extraction, build_extractor, discover
 from affectgpt.plugins.extractors.llm_answers import LLMAnswer, read_emotions, read_sentiment
 from affectgpt.synthetic.score import score_texts
 from affectgpt.unibench.clip_values import guess_content, open_clip_values
-from affectgpt.unibench.label_extraction import extract_labels
+from affectgpt.unibench.label_extraction import extract_labels, extract_labels_cached
 
 LEXICON = build_extractor("lexicon", {}, discover())
 Read = Callable[[str], tuple[str, ...] | str]
@@ -530,3 +530,17 @@ def test_traditional_chinese_is_read_as_simplified(reader: str, traditional: str
 
 def test_a_label_may_end_with_a_full_stop() -> None:
     assert by_llm('["happy.", "sad。"]') == ("happy", "sad")
+
+
+def test_rows_say_what_of_a_text_was_left_out(tmp_path: Path) -> None:
+    texts = ["<think>anger</think> happy", "# Thoughts\nanger\n# Emotions\nhappy", "happy", "# Thoughts\nanger"]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"id": str(row), "text": text}) + "\n" for row, text in enumerate(texts)))
+    values = open_clip_values(path)
+    direct = list(extract_labels(values, "fine-grained", LEXICON))
+    for _ in range(2):
+        cached = list(extract_labels_cached(values, "fine-grained", LEXICON, tmp_path / "labels.jsonl", {}))
+        assert cached == direct
+    assert [bool(row.note) for row in direct] == [True, True, False, False] and "'# Thoughts'" in direct[3].error
+    rows = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    assert [row["notes"] for row in rows if "notes" in row] == [[row.note] for row in direct[:2]]

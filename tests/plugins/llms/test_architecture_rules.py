@@ -368,3 +368,29 @@ def test_what_is_accepted_works(part: int) -> None:
             failures.append(f"{seed}: {change}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     assert len(failures) <= allowed * accepted, f"{len(failures)} of {accepted}\n" + "\n".join(failures)
     assert accepted > count / 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("llama", "rms_norm_eps"), ("mamba", "layer_norm_epsilon"), ("gpt2", "embd_pdrop")]
+)
+def test_a_whole_number_that_its_rule_refuses_is_not_told_to_be_written_with_a_point(kind: str, key: str) -> None:
+    def problem(value: float) -> str:
+        with pytest.raises(InterfaceError) as caught:
+            check_architecture({"model_type": kind, key: value})
+        return next(problem.what for problem in caught.value.problems if problem.path == ("architecture", key))
+
+    assert problem(-1) == problem(-1.0) == problem(-3)
+
+
+@pytest.mark.parametrize("kind", [5, 0.5, True, None, ["qwen2"], {"qwen2": 1}])
+def test_a_model_type_that_is_no_text_is_shown(kind: Any) -> None:
+    with pytest.raises(ValueError, match="is no name") as caught:
+        CausalLMConfig(init="random", architecture={"model_type": kind})
+    assert repr(kind)[:5] in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["mamba", "deepseek_v3", "qwen2"])
+def test_a_width_that_nobody_stated_is_asked_for_beside_the_default(kind: str) -> None:
+    with pytest.raises(InterfaceError, match="states no width") as caught:
+        CausalLMConfig(init="random", architecture={"model_type": kind}).infer()
+    assert f"hidden_size: {decoder_entry(kind)['defaults']['hidden_size']}" in str(caught.value)
