@@ -142,6 +142,7 @@ def _run() -> None:
         app = application(words[0] if words and words[0] in _COMMANDS and not has_hook else None)
         with result_apart():
             catalog.call_hook("affectgpt_cli", app=app)
+        gc.enable()
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
     except (OutputError, SystemExit, Terminated):
@@ -191,6 +192,8 @@ def run_process() -> None:
     """As [main][], in a process that does nothing else: what it has imported by now is not searched for garbage."""
     # Else pydantic reads the entry points of every installed package for plugins of its own: a tenth of `check`.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # What is made before the command begins stays until it ends: no garbage to look for.
+    gc.disable()
     import_module("affectgpt.api.catalog")
     # That took a fifth of the time of `check`. Before plugins are loaded: what is frozen is not collected when the
     # process ends, either, and an object of theirs may write something then.

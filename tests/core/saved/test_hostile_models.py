@@ -149,10 +149,6 @@ def damaged_tokenizer(model: Path, code: Path, chance: random.Random) -> str:
 TRAPS = (code_in_architecture, size, option, folder_with_code, plugin_file, growing_tokenizer, damaged_tokenizer)
 
 
-def quick_or_slow(count: int, quick: int) -> list[Any]:
-    return [pytest.param(seed, marks=() if seed < quick else pytest.mark.slow) for seed in range(count)]
-
-
 def peak() -> int:
     """The most memory of this process since the last [restarted_peak][], in bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
@@ -172,8 +168,20 @@ def test_the_peak_is_counted_anew() -> None:
     assert 2**26 <= peak() - before < 2**27 + 2**26
 
 
-@pytest.mark.parametrize("answers", ["", "yes\n" * 100], ids=["closed", "yes"])
-@pytest.mark.parametrize("seed", quick_or_slow(48, 14))
+# Each kind of trap once with each answer is quick.
+@pytest.mark.parametrize(
+    ("seed", "answers"),
+    [
+        pytest.param(
+            seed,
+            "yes\n" * 100 * agrees,
+            marks=() if seed < 14 and agrees == (seed >= 7) else pytest.mark.slow,
+            id=f"{seed}-{'yes' if agrees else 'closed'}",
+        )
+        for seed in range(48)
+        for agrees in (False, True)
+    ],
+)
 def test_a_trap_is_refused_without_running_code(
     seed: int, answers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_after: Stop
 ) -> None:
