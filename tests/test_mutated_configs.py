@@ -192,7 +192,7 @@ def quick_or_slow(count: int, quick: int) -> list[Any]:
     return [pytest.param(seed, marks=() if seed < quick else pytest.mark.slow) for seed in range(count)]
 
 
-@pytest.mark.parametrize("seed", quick_or_slow(40, 3))
+@pytest.mark.parametrize("seed", quick_or_slow(40, 2))
 def test_what_is_accepted_works(seed: int) -> None:
     chance, catalog = random.Random(seed), discover()
     names = sorted(path.name for path in CONFIGS.glob("*.yaml"))

@@ -143,6 +143,7 @@ def _run() -> None:
         app = application(words[0] if words and words[0] in _COMMANDS and not has_hook else None)
         with result_apart():
             catalog.call_hook("affectgpt_cli", app=app)
+        gc.enable()
         # Typer prints a wrong command line itself, as text, unless it is told not to.
         code = app(args=arguments, obj=catalog, standalone_mode=not as_json)
     except (OutputError, SystemExit, Terminated):
@@ -195,6 +196,8 @@ def run_process() -> None:
         os.environ[_PYDANTIC] = "__all__"
         # For this process alone: a program that it starts has the environment that the user gave.
         os.unsetenv(_PYDANTIC)
+    # What is made before the command begins stays until it ends: no garbage to look for.
+    gc.disable()
     import_module("affectgpt.api.catalog")
     # That took a fifth of the time of `check`. Before plugins are loaded: what is frozen is not collected when the
     # process ends, either, and an object of theirs may write something then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -362,6 +363,16 @@ def test_what_a_plugin_holds_at_the_end_of_the_process_is_written(tmp_path: Path
     command = [sys.executable, "-m", "affectgpt", "plugins", "--plugin", str(tmp_path / "mine.py")]
     subprocess.run(command, check=True, capture_output=True)
     assert (tmp_path / "log.txt").read_text() == "a row"
+
+
+def test_garbage_is_collected_from_the_beginning_of_a_command_on(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import gc\nassert gc.isenabled()\n")
+    gc.disable()
+    try:
+        outcome = run("plugins", "--plugin", tmp_path / "mine.py")
+    finally:
+        gc.enable()
+    assert "AssertionError" not in outcome.err and "declares no" in outcome.err, outcome.err
 
 
 def test_an_error_names_options_also_of_another_command(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,17 @@ def test_without_triton_they_run_and_the_triton_kernel_says_why_it_cannot() -> N
 
 
 def test_without_a_gpu_they_run_and_the_triton_kernel_says_why_it_cannot() -> None:
-    run(ABSORBED + asked_for_triton("the tensors are on cpu") + USE, TRITON_INTERPRET="0")
+    # A module inside the operator's folder comes first here: the name is the operator all the same.
+    first = "import affectgpt.kernels.absorbed_cross_modal.cost\n"
+    run(first + ABSORBED + asked_for_triton("the tensors are on cpu") + USE, TRITON_INTERPRET="0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "first", ["affectgpt.kernels.absorbed_cross_modal", "affectgpt.kernels.absorbed_cross_modal.cost"]
+)
+def test_the_name_is_the_operator_whatever_was_imported_first(first: str) -> None:
+    run(f"import {first}\nfrom affectgpt.kernels import absorbed_cross_modal_attention as f\nassert f.__kwdefaults__")
 
 
 @pytest.mark.slow

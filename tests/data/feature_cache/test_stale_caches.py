@@ -269,21 +269,27 @@ def test_what_differs_is_named(work: Work) -> None:
     assert not (work.folder / "another").exists()
 
 
+UNDECLARED = [
+    ('("media",)', SUBTITLE, "encoder 'words' reads the subtitle, which it does not declare"),
+    ('("subtitle",)', "bytes(len(clip.waveform()) % 61)", "reads the pictures or the sound, which it does not"),
+    (
+        BOTH,
+        'clip.path.with_suffix(".txt").read_bytes()',
+        "reads the path of the clip, which a feature cache cannot",
+    ),
+    (BOTH, 'str(clip.extra("physio")).encode()', "reads a further file of the clip, which a feature cache cannot"),
+    ('("media",)', "clip.present(face='always').subtitle.encode()", 'to do: reads = ("media", "subtitle")'),
+]
+
+
 @pytest.mark.parametrize(
-    ("reads", "read", "words"),
+    ("reads", "read", "words", "workers"),
     [
-        ('("media",)', SUBTITLE, "encoder 'words' reads the subtitle, which it does not declare"),
-        ('("subtitle",)', "bytes(len(clip.waveform()) % 61)", "reads the pictures or the sound, which it does not"),
-        (
-            BOTH,
-            'clip.path.with_suffix(".txt").read_bytes()',
-            "reads the path of the clip, which a feature cache cannot",
-        ),
-        (BOTH, 'str(clip.extra("physio")).encode()', "reads a further file of the clip, which a feature cache cannot"),
-        ('("media",)', "clip.present(face='always').subtitle.encode()", 'to do: reads = ("media", "subtitle")'),
+        *((*values, 0) for values in UNDECLARED),
+        (*UNDECLARED[0], 1),
+        *(pytest.param(*values, 1, marks=pytest.mark.slow) for values in UNDECLARED[1:]),
     ],
 )
-@pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_not_declared_is_not_given_with_a_cache_and_is_without(
     reads: str, read: str, words: str, workers: int, work: Work
 ) -> None:

@@ -23,6 +23,15 @@ SIZES = {
 GROUPED = {**SIZES, "num_key_value_heads": 2}
 WINDOWED = {**GROUPED, "head_dim": 8, "sliding_window": 16}
 EXPERTS = {**GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}
+# The picture encoder that a class brings is built too, and has 400 million weights by default.
+SIGHT = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
 NO_IDS = {"hidden_size_per_layer_input": 0}
 FAMILIES = {
     "qwen2": GROUPED,
@@ -33,7 +42,10 @@ FAMILIES = {
     "qwen3": {**GROUPED, "head_dim": 8},
     "gemma": {**GROUPED, "head_dim": 8},
     "gemma2": {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8},
-    "gemma3": {"text_config": {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"]}},
+    "gemma3": {
+        "text_config": {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"]},
+        "vision_config": SIGHT,
+    },
     "gemma4_text": {
         **WINDOWED,
         **NO_IDS,
