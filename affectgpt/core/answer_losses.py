@@ -39,7 +39,7 @@ def answer_losses(
         first = len(prompt) - 1
         targets[index, first : first + len(row)] = torch.tensor(row)
     losses = token_losses(pipeline.llm, embeds, mask, targets.to(embeds.device))
-    return list(losses.split([len(row) for row in ids]))
+    return list(torch.split(losses, [len(row) for row in ids]))
 
 
 def token_losses(llm: Any, embeds: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
@@ -51,9 +51,13 @@ def token_losses(llm: Any, embeds: Tensor, mask: Tensor, targets: Tensor) -> Ten
     if hasattr(llm, "token_losses"):
         losses: Tensor = llm.token_losses(embeds, mask, targets)
         return losses
+    return losses_of_logits(llm.logits(embeds, mask), targets)
+
+
+def losses_of_logits(logits: Tensor, targets: Tensor) -> Tensor:
+    """The losses `[N]` of the `targets [B, T]` that are not [NO_TARGET][], from the logits `[B, T, V]`."""
     chosen = targets != NO_TARGET
-    logits = llm.logits(embeds, mask)[chosen]
-    return functional.cross_entropy(at_least_float32(logits), targets[chosen], reduction="none")
+    return functional.cross_entropy(at_least_float32(logits[chosen]), targets[chosen], reduction="none")
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from affectgpt.core.batch import Batch
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.tokens import Tokens
 
-ROWS = 32
-"""Variants of clips that the language model reads at a time, where a batch is not larger."""
+TOKENS = 4096
+"""Tokens that variants of clips read together may have at most, where those of the batch itself are not more."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _log_likelihoods(
     question: str | None,
 ) -> list[float]:
     """The log-probability of the answer of each variant's clip, in nats."""
-    size = max(ROWS, next(iter(encoded.values())).values.shape[0])
+    size = max(len(answers), TOKENS // _tokens_of_a_clip(pipeline, encoded))
     values: list[float] = []
     for start in range(0, len(variants), size):
         chosen = variants[start : start + size]
@@ -98,6 +98,11 @@ def _log_likelihoods(
         )
         values += torch.stack([-row.sum() for row in losses]).tolist()
     return values
+
+
+def _tokens_of_a_clip(pipeline: Pipeline, encoded: Mapping[str, Tokens]) -> int:
+    """At most how many tokens the fusers, or the language model, read of one clip."""
+    return max(pipeline.plan.budget.total, sum(tokens.values.shape[1] for tokens in encoded.values()))
 
 
 def _rows(name: str, tokens: Tokens, variants: Sequence[_Variant]) -> Tokens:

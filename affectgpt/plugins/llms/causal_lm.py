@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from affectgpt.core.answer_losses import losses_of_logits
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.final_answer import is_reasoning_token
 from affectgpt.core.token_spec import TokenSpec
@@ -169,6 +170,8 @@ class CausalLM(nn.Module):
 
         `targets[b, t]` is the id of position t + 1. No other position has logits.
         """
+        if type(self).logits is not CausalLM.logits:
+            return losses_of_logits(self.logits(embeds, mask), targets)
         return self._losses(embeds, mask, targets)
 
     def generate(

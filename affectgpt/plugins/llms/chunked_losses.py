@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from affectgpt.core.answer_losses import NO_TARGET, at_least_float32
 
-CHUNK = 256
-"""Positions whose logits are in memory at a time: 156 MB in float32 for 152,000 words."""
+CHUNK = 128
+"""Positions whose logits are in memory at a time: 78 MB in float32 for 152,000 words."""
 
 
 class ChunkedLosses:
@@ -30,36 +30,44 @@ class ChunkedLosses:
 
     def __call__(self, embeds: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         """The losses `[N]` of `targets [B, T]`, see [affectgpt.core.answer_losses.token_losses][]."""
-        head = self._head()
+        head, places = self._head(), targets != NO_TARGET
         if self._head_is_last is None:
-            self._head_is_last = self._is_last(head, embeds[:1, :1].detach())
-        places = targets != NO_TARGET
-        chosen: list[Tensor] = []
-
-        def choose(_: Any, arguments: tuple[Tensor]) -> tuple[Tensor]:
-            hidden = arguments[0][places]
-            chosen.append(hidden)
-            return (hidden[None, :1] if self._head_is_last else hidden[None],)
-
-        with head.register_forward_pre_hook(choose):
-            logits = self._logits(embeds, mask)
-        if not self._head_is_last:
-            return functional.cross_entropy(at_least_float32(logits[0]), targets[places], reduction="none")
-        chunks = zip(chosen[0].split(CHUNK), targets[places].split(CHUNK), strict=True)
+            before = _random_states(embeds.device)
+            hidden, first_logits, logits = self._run(head, embeds, mask, places, rows=1)
+            if not torch.equal(first_logits.to(logits.dtype), logits):
+                self._head_is_last = False
+                _set_random_states(before, embeds.device)
+            elif first_logits.any():
+                self._head_is_last = True
+        elif self._head_is_last:
+            hidden, _, _ = self._run(head, embeds, mask, places, rows=1)
+        if self._head_is_last is False:
+            _, _, logits = self._run(head, embeds, mask, places, rows=None)
+            return functional.cross_entropy(at_least_float32(logits), targets[places], reduction="none")
+        losses: Tensor
+        if type(head) is nn.Linear:
+            losses = _LinearCrossEntropy.apply(hidden, head.weight, head.bias, targets[places])
+            return losses
+        chunks = zip(torch.split(hidden, CHUNK), torch.split(targets[places], CHUNK), strict=True)
         return torch.cat([_chunk_losses(head, *chunk) for chunk in chunks])
 
-    @torch.no_grad()
-    def _is_last(self, head: Any, embeds: Tensor) -> bool:
-        """Whether logits put in the place of those that `head` gives come out as they are."""
-        values: list[Tensor] = []
+    def _run(
+        self, head: Any, embeds: Tensor, mask: Tensor, places: Tensor, rows: int | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the output embeddings read at `places`, what they give for its first `rows`, and the model's logits."""
+        hidden: list[Tensor] = []
+        raw_logits: list[Tensor] = []
 
-        def replace(_: Any, __: Any, output: Tensor) -> Tensor:
-            values.append(torch.linspace(-50, 50, output.shape[-1], dtype=output.dtype, device=output.device))
-            return values[0].expand(1, 1, -1)
+        def choose(_: Any, arguments: tuple[Tensor]) -> tuple[Tensor]:
+            hidden.append(arguments[0][places])
+            return (hidden[0][None, :rows],)
 
-        with head.register_forward_hook(replace):
-            logits = self._logits(embeds, torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device))
-        return torch.equal(logits[0, 0].to(values[0].dtype), values[0])
+        def keep(_: Any, __: Any, output: Tensor) -> None:
+            raw_logits.append(output[0])
+
+        with head.register_forward_pre_hook(choose), head.register_forward_hook(keep):
+            logits = self._logits(embeds, mask)
+        return hidden[0], raw_logits[0], logits[0]
 
 
 def _chunk_losses(head: Any, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -70,3 +78,63 @@ def _chunk_losses(head: Any, hidden: Tensor, targets: Tensor) -> Tensor:
         return losses(hidden, targets)
     recomputed: Tensor = checkpoint(losses, hidden, targets, use_reentrant=False)
     return recomputed
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Losses `[N]` of `targets [N]` under the logits `hidden [N, D] @ weight [V, D].T + bias`.
+
+    Logits and their gradients exist for a chunk of rows at a time, in both passes, and the gradient of `weight` is
+    summed in place: autograd would hold one more of its size for each chunk.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden, weight, bias, targets)
+        device = hidden.device.type
+        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        chunks = zip(torch.split(hidden, CHUNK), torch.split(targets, CHUNK), strict=True)
+        return torch.cat(
+            [
+                functional.cross_entropy(_logits(rows, weight, bias, ctx.dtype), ids, reduction="none")
+                for rows, ids in chunks
+            ]
+        )
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        hidden, weight, bias, targets = ctx.saved_tensors
+        needs_hidden, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        of_hidden = torch.empty_like(hidden) if needs_hidden else None
+        of_weight = torch.zeros_like(weight) if needs_weight else None
+        of_bias = torch.zeros_like(bias) if needs_bias else None
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(hidden), CHUNK):
+                rows, ids = hidden[start : start + CHUNK], targets[start : start + CHUNK]
+                # d loss / d logits = softmax - one at the target.
+                of_logits = _logits(rows, weight, bias, ctx.dtype).softmax(dim=1)
+                of_logits.scatter_add_(1, ids[:, None], of_logits.new_full((len(ids), 1), -1.0))
+                of_logits = of_logits.mul_(gradient[start : start + CHUNK, None]).to(ctx.dtype)
+                if of_hidden is not None:
+                    of_hidden[start : start + CHUNK] = of_logits @ weight.to(ctx.dtype)
+                if of_weight is not None:
+                    of_weight.addmm_(of_logits.T.to(of_weight.dtype), rows.to(of_weight.dtype))
+                if of_bias is not None:
+                    of_bias += of_logits.sum(dim=0)
+        return of_hidden, of_weight, of_bias, None
+
+
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """The logits `[N, V]`, computed in `dtype`, as float32 at least."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        bias = None if bias is None else bias.to(dtype)
+        return at_least_float32(functional.linear(hidden.to(dtype), weight.to(dtype), bias))
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def _set_random_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
