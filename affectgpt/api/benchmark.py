@@ -61,6 +61,7 @@ def predict(
     batch_size: int = 8,
     workers: int = 0,
     question: str | None = None,
+    shares: bool = True,
     device: str | None = None,
     allow_pickle: bool = False,
     plugins: Plugins = (),
@@ -71,6 +72,7 @@ def predict(
     - `model`: a pipeline, the folder of a saved model, "tiny", or a name on the Hub.
     - `data`: the benchmark's folder, the folder of one data set, a manifest, or a list of examples. `sets` names some
       of the data sets ("mer2023"); `limit` takes the first clips of each.
+    - `shares=False`: rows without how much each modality counted, which takes a part of the time to measure.
     - `device`: as in [load][affectgpt.load]; a pipeline stays where it is.
 
     A row holds `id`, `text`, `attribution`, `seconds`, `model`, `prompt`, `seed`, and an `error` for a clip that cannot
@@ -96,6 +98,7 @@ def predict(
             batch_size=batch_size,
             workers=workers,
             question=question,
+            shares=shares,
             device=device,
             allow_pickle=allow_pickle,
         )
@@ -234,6 +237,7 @@ def _predict(
     question: str | None,
     device: str | None,
     allow_pickle: bool,
+    shares: bool = True,
 ) -> list[PredictionFile]:
     pipeline, name = load_named(model, catalog, device, allow_pickle=allow_pickle, on_progress=on_progress)
     from affectgpt.unibench.predictions import write_predictions
@@ -255,6 +259,7 @@ def _predict(
             batch_size=batch_size,
             workers=workers,
             question=question,
+            shares=shares,
             progress=on_rows,
         )
         files.append(PredictionFile(path, len(source.examples), new))

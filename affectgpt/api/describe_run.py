@@ -47,6 +47,7 @@ def describe_files(
     question: str | None = None,
     batch_size: int | None = None,
     workers: int = 0,
+    shares: bool = True,
     pieces: bool = False,
     device: str | None = None,
     allow_pickle: bool = False,
@@ -56,9 +57,10 @@ def describe_files(
     """Load a model and describe files in order: pairs of a file's index and its [Description][affectgpt.Description].
 
     With `pieces` also the pieces of each text while it is written, as [Pipeline.stream][affectgpt.Pipeline.stream].
-    `batch_size` is by default 8, with `pieces` 1. The hooks `affectgpt_before_run` and `affectgpt_after_run` of the
-    plugins are called. Raises what [load][affectgpt.load] and
-    [Pipeline.describe][affectgpt.Pipeline.describe] raise; a file that cannot be read is a row with its `error`.
+    `batch_size` is by default 8, with `pieces` 1. Without `shares` it is not measured how much each modality counted.
+    The hooks `affectgpt_before_run` and `affectgpt_after_run` of the plugins are called. Raises what
+    [load][affectgpt.load] and [Pipeline.describe][affectgpt.Pipeline.describe] raise; a file that cannot be read is a
+    row with its `error`.
     """
     from affectgpt.serving.clip_arguments import check_texts
 
@@ -74,7 +76,9 @@ def describe_files(
         call_hooks(catalog, "affectgpt_before_run", command="describe", config=config)
         # A single file is read in this process: a worker would have nothing to read ahead.
         workers = workers if len(files) > 1 else 0
-        events = _events(pipeline, files, subtitle, question, batch_size or (1 if pieces else 8), workers, pieces)
+        events = _events(
+            pipeline, files, subtitle, question, batch_size or (1 if pieces else 8), workers, shares, pieces
+        )
         rows = []
         with closing(events):
             for index, event in events:
@@ -92,13 +96,24 @@ def _events(
     question: str | None,
     batch_size: int,
     workers: int,
+    shares: bool,
     pieces: bool,
 ) -> Generator[tuple[int, str | Description]]:
     from affectgpt.serving.describe import describe_each
 
     if pieces:
-        yield from pipeline.stream(files, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+        yield from pipeline.stream(
+            files, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers, shares=shares
+        )
         return
-    rows = describe_each(pipeline, files, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+    rows = describe_each(
+        pipeline,
+        files,
+        subtitle=subtitle,
+        question=question,
+        batch_size=batch_size,
+        workers=workers,
+        shares=shares,
+    )
     with closing(rows):
         yield from enumerate(rows)

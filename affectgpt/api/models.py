@@ -83,6 +83,7 @@ def describe(  # type: ignore[overload-overlap]
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
+    shares: bool = True,
     progress: Progress = None,
 ) -> Description: ...
 @overload
@@ -94,6 +95,7 @@ def describe(
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
+    shares: bool = True,
     progress: Progress = None,
 ) -> list[Description]: ...
 def describe(
@@ -104,6 +106,7 @@ def describe(
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
+    shares: bool = True,
     progress: Progress = None,
 ) -> Description | list[Description]:
     """The same as [Pipeline.describe][affectgpt.Pipeline.describe]."""
@@ -117,6 +120,7 @@ def describe(
         question=question,
         batch_size=batch_size,
         workers=workers,
+        shares=shares,
         progress=progress,
     )
 
@@ -129,10 +133,13 @@ def stream(
     question: str | None = None,
     batch_size: int = 1,
     workers: int = 0,
+    shares: bool = True,
 ) -> Generator[tuple[int, str | Description]]:
     """The same as [Pipeline.stream][affectgpt.Pipeline.stream]."""
     check_pipeline(pipeline)
-    return pipeline.stream(what, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+    return pipeline.stream(
+        what, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers, shares=shares
+    )
 
 
 def plan(config: ConfigLike, *changes: str, plugins: Plugins = ()) -> Plan:

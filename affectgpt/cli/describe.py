@@ -17,6 +17,7 @@ from affectgpt.cli.options import (
     OnDevice,
     Plugin,
     Question,
+    Shares,
     Workers,
     catalog_of,
     console,
@@ -43,6 +44,7 @@ def command(
     ] = None,
     workers: Workers = 2,
     stream: Annotated[bool, typer.Option("--stream", help="Show the text while it is written.")] = False,
+    shares: Shares = True,
     device: OnDevice = "auto",
     allow_pickle: AllowPickle = False,
     plugins: Plugin = [],
@@ -66,6 +68,7 @@ def command(
             question=question,
             batch_size=batch_size,
             workers=workers,
+            shares=shares,
             pieces=stream,
             device=device,
             allow_pickle=allow_pickle,
@@ -107,7 +110,8 @@ def show_details(row: Description) -> None:
         typer.echo(printable(f"error: {row.error}"), err=True)
         return
     out = console()
-    out.print("  counted: " + "  ".join(_share(name, share) for name, share in row.counted.items()), markup=False)
+    if row.counted:
+        out.print("  counted: " + "  ".join(_share(name, share) for name, share in row.counted.items()), markup=False)
     for name, shares in row.fusion.items():
         out.print(f"  {name} weighs: " + "  ".join(_share(*each) for each in shares.items()), markup=False)
     for note in row.notes:

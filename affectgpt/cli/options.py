@@ -36,6 +36,9 @@ Sets = Annotated[list[str], typer.Option("--sets", help="Only this data set, e.g
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first clips of each data set.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=1024, help="Clips at a time.")]
 Workers = Annotated[int, typer.Option(min=0, max=256, help="Processes that decode clips.")]
+Shares = Annotated[
+    bool, typer.Option("--shares/--no-shares", help="Measure how much each modality counted, by leaving it out.")
+]
 Question = Annotated[str | None, typer.Option(help="What to ask instead of the model's own question.")]
 Device = Literal["auto", "cpu", "cuda"]
 OnDevice = Annotated[Device, typer.Option(help="Where the model runs; auto takes a GPU when there is one.")]

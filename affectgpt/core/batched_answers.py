@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
+import torch
+
 from affectgpt.core.batch import collate
 from affectgpt.core.generation import Answer
 from affectgpt.core.influence import influence
@@ -37,7 +39,7 @@ def subtitle_notes(pipeline: Pipeline, subtitle: str) -> list[str]:
 
 @dataclass(frozen=True)
 class AnswerWithShares:
-    """A clip's `answer`, and the share of each modality in it (see [influence][])."""
+    """A clip's `answer`, and the share of each modality in it (see [influence][]), {} where it was not asked for."""
 
     answer: Answer
     counted: dict[str, float | None]
@@ -64,19 +66,30 @@ def windows(clips: Iterable[Clip], batch_size: int) -> Iterator[list[Clip]]:
         yield window
 
 
+@torch.no_grad()
 def answer_window(
-    pipeline: Pipeline, window: Sequence[PreparedClip], batch_size: int, question: str | None = None
+    pipeline: Pipeline,
+    window: Sequence[PreparedClip],
+    batch_size: int,
+    question: str | None = None,
+    *,
+    shares: bool = True,
 ) -> list[AnswerWithShares]:
-    """Answer the clips of a window, `batch_size` at a time, and measure what counted; in the order of `window`."""
+    """Answer the clips of a window, `batch_size` at a time, in the order of `window`.
+
+    With `shares` it is measured what counted. Each encoder runs once a clip.
+    """
     lengths = [pipeline.prompt_length(clip.media, clip.subtitle, question) for clip in window]
     answers: dict[int, AnswerWithShares] = {}
     for indices in group_by_length(lengths, batch_size):
         chosen = [window[index] for index in indices]
         batch = collate([clip.media for clip in chosen], [clip.subtitle for clip in chosen]).to(pipeline.device)
-        generated = pipeline.generate(batch, question)
-        shares = influence(pipeline, batch, [answer.text for answer in generated], question)
+        encoded = pipeline.encode(batch, one_by_one=True)
+        generated = pipeline.generate(batch, question, encoded=encoded)
+        texts = [answer.text for answer in generated]
+        counted = influence(pipeline, batch, texts, question, encoded=encoded) if shares else [{} for _ in texts]
         answers |= {
             index: AnswerWithShares(*answer)
-            for index, answer in zip(indices, zip(generated, shares, strict=True), strict=True)
+            for index, answer in zip(indices, zip(generated, counted, strict=True), strict=True)
         }
     return [answers[index] for index in range(len(window))]

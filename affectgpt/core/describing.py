@@ -33,6 +33,7 @@ class Describer(Protocol):
         question: str | None = None,
         batch_size: int = 8,
         workers: int = 0,
+        shares: bool = True,
         progress: Progress = None,
     ) -> Description | list[Description]:
         """See [Pipeline.describe][]."""
@@ -46,6 +47,7 @@ class Describer(Protocol):
         question: str | None = None,
         batch_size: int = 1,
         workers: int = 0,
+        shares: bool = True,
     ) -> Generator[tuple[int, str | Description]]:
         """See [Pipeline.stream][]."""
 

@@ -46,10 +46,12 @@ def generation_settings(config: PipelineConfig) -> GenerationConfig:
 
 
 @torch.no_grad()
-def generate(pipeline: Pipeline, batch: Batch, question: Question = None) -> list[Answer]:
+def generate(
+    pipeline: Pipeline, batch: Batch, question: Question = None, encoded: Mapping[str, Tokens] | None = None
+) -> list[Answer]:
     """See [Pipeline.generate][]."""
     settings = generation_settings(pipeline.plan.config)
-    tokens, embeds, mask = _prompts(pipeline, batch, question)
+    tokens, embeds, mask = _prompts(pipeline, batch, question, encoded)
     rows = pipeline.llm.generate(embeds, mask, settings, **_seeds(pipeline.llm.generate, pipeline, batch, question))
     return [
         Answer(cut_at_stop(pipeline.llm.decode(row), settings.stop), len(row), _attribution(pipeline, tokens, index))
@@ -57,10 +59,12 @@ def generate(pipeline: Pipeline, batch: Batch, question: Question = None) -> lis
     ]
 
 
-def stream(pipeline: Pipeline, batch: Batch, question: Question = None) -> Iterator[TextPiece]:
+def stream(
+    pipeline: Pipeline, batch: Batch, question: Question = None, encoded: Mapping[str, Tokens] | None = None
+) -> Iterator[TextPiece]:
     """See [Pipeline.generate_pieces][]."""
     check_stream(pipeline)
-    return _pieces(pipeline, batch, question, generation_settings(pipeline.plan.config))
+    return _pieces(pipeline, batch, question, encoded)
 
 
 def check_stream(pipeline: Pipeline) -> None:
@@ -84,8 +88,11 @@ def check_stream(pipeline: Pipeline) -> None:
 
 
 @torch.no_grad()
-def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: GenerationConfig) -> Iterator[TextPiece]:
-    tokens, embeds, mask = _prompts(pipeline, batch, question)
+def _pieces(
+    pipeline: Pipeline, batch: Batch, question: Question, encoded: Mapping[str, Tokens] | None
+) -> Iterator[TextPiece]:
+    settings = generation_settings(pipeline.plan.config)
+    tokens, embeds, mask = _prompts(pipeline, batch, question, encoded)
     steps = pipeline.llm.stream(embeds, mask, settings, **_seeds(pipeline.llm.stream, pipeline, batch, question))
     texts = [StreamedText(pipeline.llm.decode, settings.stop) for _ in range(len(batch))]
     texts_so_far = ["" for _ in texts]
@@ -114,9 +121,9 @@ def _pieces(pipeline: Pipeline, batch: Batch, question: Question, settings: Gene
 
 
 def _prompts(
-    pipeline: Pipeline, batch: Batch, question: Question
+    pipeline: Pipeline, batch: Batch, question: Question, encoded: Mapping[str, Tokens] | None
 ) -> tuple[dict[str, Tokens], torch.Tensor, torch.Tensor]:
-    tokens = pipeline.fuse(pipeline.encode(batch, one_by_one=True))
+    tokens = pipeline.fuse(pipeline.encode(batch, one_by_one=True) if encoded is None else encoded)
     embeds, mask = pad(pipeline.prompts(tokens, batch.subtitles, question), "left")
     return tokens, embeds, mask
 

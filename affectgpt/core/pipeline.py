@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from affectgpt.core.answer_losses import answer_losses
 from affectgpt.core.batch import Batch, pad
 from affectgpt.core.describing import OneClip, load_describer
 from affectgpt.core.description import Description
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
     from affectgpt.workers.progress import Progress
 
-IGNORE_INDEX = -100
 Question = str | Sequence[str] | None
 """What is asked: of all clips, of each one, or (None) what the config says."""
 
@@ -123,7 +122,7 @@ class Pipeline(nn.Module):
         valid = {name: tokens[name].valid() for name in self.plan.projected}
         text = self.plan.config.prompt.question if question is None else question
         questions = [text] * len(subtitles) if isinstance(text, str) else text
-        return self._embed(self._ids.rows(projected, valid, subtitles, questions, training=training))
+        return self.embed_rows(self._ids.rows(projected, valid, subtitles, questions, training=training))
 
     def check_question(self, question: str, where: str = "question") -> None:
         """Raise ConfigError when `question` and all else that a prompt may hold exceed the LLM's context.
@@ -148,7 +147,7 @@ class Pipeline(nn.Module):
         text = self.plan.config.prompt.question if question is None else question
         return self._ids.length(media, subtitle, text)
 
-    def _embed(self, rows: Sequence[Sequence[list[int] | Tensor]]) -> list[Tensor]:
+    def embed_rows(self, rows: Sequence[Sequence[list[int] | Tensor]]) -> list[Tensor]:
         """Rows of ids and embeddings -> one `[T_i, D]` each, with a single look-up for the whole batch."""
         ids = [index for row in rows for piece in row if isinstance(piece, list) for index in piece]
         table = self.llm.embed(torch.tensor(ids, dtype=torch.long, device=self.device))
@@ -163,23 +162,6 @@ class Pipeline(nn.Module):
                     pieces.append(piece.to(table.dtype))
             embedded.append(torch.cat(pieces))
         return embedded
-
-    def _answer_logits(
-        self, batch: Batch, answers: Sequence[str], question: Question, *, training: bool
-    ) -> tuple[Tensor, Tensor]:
-        tokens = self.fuse(self.encode(batch, one_by_one=not training))
-        prompts = self.prompts(tokens, batch.subtitles, question, training=training)
-        ids = [self._ids.answer(answer) for answer in answers]
-        answer_embeds = self._embed([[row] for row in ids])
-        embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answer_embeds, strict=True)], "right")
-        labels = [
-            torch.cat([torch.full((len(prompt),), IGNORE_INDEX), torch.tensor(row)])
-            for prompt, row in zip(prompts, ids, strict=True)
-        ]
-        targets = torch.full(mask.shape, IGNORE_INDEX)
-        for index, label in enumerate(labels):
-            targets[index, : len(label)] = label
-        return self.llm.logits(embeds, mask)[:, :-1], targets[:, 1:].to(embeds.device)
 
     @overload
     def forward(
@@ -197,41 +179,46 @@ class Pipeline(nn.Module):
         With `components`: the sum over these tokens (a float32 scalar) and their number (an int64 scalar), of which
         several batches make one mean.
         """
-        logits, targets = self._answer_logits(batch, answers, question, training=True)
-        total = functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
-        )
-        count = (targets != IGNORE_INDEX).sum()
+        fused = self.fuse(self.encode(batch))
+        losses = torch.cat(answer_losses(self, fused, batch.subtitles, answers, question, training=True))
+        total, count = losses.sum(), torch.tensor(len(losses), device=losses.device)
         return (total, count) if components else total / count
 
     def count_answer_tokens(self, answers: Sequence[str]) -> int:
         """Over how many tokens [Pipeline.forward][] takes the loss of these answers: an end marker is one of each."""
-        return sum(len(self._ids.answer(answer)) for answer in answers)
+        return sum(len(self.answer_ids(answer)) for answer in answers)
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """The ids of an answer's tokens, the end marker included."""
+        return self._ids.answer(answer)
 
     @torch.no_grad()
     def log_likelihood(self, batch: Batch, answers: Sequence[str], question: Question = None) -> Tensor:
-        """The log-probability of each answer given its clip, `[B]` float32, in nats."""
-        logits, targets = self._answer_logits(batch, answers, question, training=False)
-        losses = functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
-        )
-        return -losses.view(targets.shape).sum(dim=1)
+        """The log-probability of each answer given its clip, `[B]` in nats, float32 (float64 of a float64 model)."""
+        fused = self.fuse(self.encode(batch, one_by_one=True))
+        losses = answer_losses(self, fused, batch.subtitles, answers, question, training=False)
+        return -torch.stack([row.sum() for row in losses])
 
-    def generate(self, batch: Batch, question: Question = None) -> list[Answer]:
+    def generate(
+        self, batch: Batch, question: Question = None, *, encoded: Mapping[str, Tokens] | None = None
+    ) -> list[Answer]:
         """Answer for every clip of a batch, as the config's `generation` says; the module must be in eval mode.
 
         A clip's greedy text is the same alone and in any batch, up to ties: logits differ by the rounding of float32.
-        With sampling it is also the same for the same seed.
+        With sampling it is also the same for the same seed. `encoded` is what `encode(batch, one_by_one=True)` gave,
+        where it is known: then no encoder runs.
         """
-        return generate(self, batch, question)
+        return generate(self, batch, question, encoded)
 
-    def generate_pieces(self, batch: Batch, question: Question = None) -> Iterator[TextPiece]:
+    def generate_pieces(
+        self, batch: Batch, question: Question = None, *, encoded: Mapping[str, Tokens] | None = None
+    ) -> Iterator[TextPiece]:
         """The text of [Pipeline.generate][] while it is written: the pieces of a clip, put together, are its text.
 
         Pieces hold whole characters and no part of a stop text; with a clip's last one comes its answer. Raises
         ConfigError with beams, and when the LLM's plugin has no method `stream`.
         """
-        return stream(self, batch, question)
+        return stream(self, batch, question, encoded)
 
     # A `str` is an iterable of `str`, too; it is always one path.
     @overload
@@ -243,6 +230,7 @@ class Pipeline(nn.Module):
         question: str | None = None,
         batch_size: int = 8,
         workers: int = 0,
+        shares: bool = True,
         progress: Progress = None,
     ) -> Description: ...
     @overload
@@ -254,6 +242,7 @@ class Pipeline(nn.Module):
         question: str | None = None,
         batch_size: int = 8,
         workers: int = 0,
+        shares: bool = True,
         progress: Progress = None,
     ) -> list[Description]: ...
     def describe(
@@ -264,6 +253,7 @@ class Pipeline(nn.Module):
         question: str | None = None,
         batch_size: int = 8,
         workers: int = 0,
+        shares: bool = True,
         progress: Progress = None,
     ) -> Description | list[Description]:
         """Describe one clip, or several in batches of `batch_size`.
@@ -275,8 +265,9 @@ class Pipeline(nn.Module):
         file's; a type checker takes its result for one row.)
 
         `subtitle` is what is said in each clip; None reads the sidecar file of each path. `question` replaces that of
-        the config. `workers` processes read clips ahead of the model. Raises ConfigError when the question does not
-        fit into the LLM's context, RunError when `workers` need a main guard that the script lacks.
+        the config. `workers` processes read clips ahead of the model. Without `shares` it is not measured how much each
+        modality counted, which takes a part of the time: `counted` is empty. Raises ConfigError when the question does
+        not fit into the LLM's context, RunError when `workers` need a main guard that the script lacks.
         """
         return load_describer().describe(
             self,
@@ -285,6 +276,7 @@ class Pipeline(nn.Module):
             question=question,
             batch_size=batch_size,
             workers=workers,
+            shares=shares,
             progress=progress,
         )
 
@@ -296,6 +288,7 @@ class Pipeline(nn.Module):
         question: str | None = None,
         batch_size: int = 1,
         workers: int = 0,
+        shares: bool = True,
     ) -> Generator[tuple[int, str | Description]]:
         """As [Pipeline.describe][], with each text while it is written: pairs of a clip's index and a piece of text.
 
@@ -305,7 +298,13 @@ class Pipeline(nn.Module):
         if isinstance(what, Batch):
             return self._stream_batch(what, question)
         return load_describer().stream(
-            self, what, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers
+            self,
+            what,
+            subtitle=subtitle,
+            question=question,
+            batch_size=batch_size,
+            workers=workers,
+            shares=shares,
         )
 
     def _stream_batch(self, batch: Batch, question: str | None) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 
+import torch
+
 from affectgpt.core.batch import collate
 from affectgpt.core.batched_answers import AnswerWithShares, answer_window, subtitle_notes, windows
 from affectgpt.core.describing import OneClip
@@ -28,6 +30,7 @@ def describe(
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
+    shares: bool = True,
     progress: Progress = None,
 ) -> Description | list[Description]:
     """See [Pipeline.describe][]."""
@@ -35,8 +38,16 @@ def describe(
     check_texts(subtitle, question)
     check_counts(batch_size, workers)
     if is_one:
-        return _describe_one(pipeline, clips[0], subtitle, question)
-    rows = describe_each(pipeline, clips, subtitle=subtitle, question=question, batch_size=batch_size, workers=workers)
+        return _describe_one(pipeline, clips[0], subtitle, question, shares)
+    rows = describe_each(
+        pipeline,
+        clips,
+        subtitle=subtitle,
+        question=question,
+        batch_size=batch_size,
+        workers=workers,
+        shares=shares,
+    )
     descriptions = []
     with progress_callback(progress) as report, closing(rows):
         for row in rows:
@@ -45,7 +56,9 @@ def describe(
     return descriptions
 
 
-def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, question: str | None) -> Description:
+def _describe_one(
+    pipeline: Pipeline, clip: OneClip, subtitle: str | None, question: str | None, shares: bool
+) -> Description:
     check_question(pipeline, question)
     # In this process: there is nothing to prefetch.
     (opened,) = opened_files([clip], pipeline.prepare_or_raise, subtitle, 0)
@@ -53,7 +66,7 @@ def _describe_one(pipeline: Pipeline, clip: OneClip, subtitle: str | None, quest
         return _error_row(opened)
     if isinstance(opened, BrokenFile):
         raise MediaError.from_problems(opened.problems)
-    (row,) = _describe_opened(pipeline, _yield_from([opened]), question, 1)
+    (row,) = _describe_opened(pipeline, _yield_from([opened]), question, 1, shares)
     return row
 
 
@@ -74,6 +87,7 @@ def describe_each(
     question: str | None = None,
     batch_size: int = 8,
     workers: int = 0,
+    shares: bool = True,
 ) -> Generator[Description]:
     """Describe clips in order, `batch_size` at a time; `workers` processes prefetch some batches.
 
@@ -84,19 +98,23 @@ def describe_each(
     """
     check_question(pipeline, question)
     return _describe_opened(
-        pipeline, opened_files(clips, pipeline.prepare_or_raise, subtitle, workers), question, batch_size
+        pipeline, opened_files(clips, pipeline.prepare_or_raise, subtitle, workers), question, batch_size, shares
     )
 
 
 def _describe_opened(
-    pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
+    pipeline: Pipeline,
+    files: Generator[OpenedFile | BrokenFile],
+    question: str | None,
+    batch_size: int,
+    shares: bool,
 ) -> Generator[Description]:
     with closing(files):
         for window in windows((_with_readable_words(pipeline, file) for file in files), batch_size):
             clips = [clip for clip in window if isinstance(clip, OpenedFile)]
             start = time.perf_counter()
             with _evaluation_mode(pipeline):
-                answers = iter(answer_window(pipeline, clips, batch_size, question))
+                answers = iter(answer_window(pipeline, clips, batch_size, question, shares=shares))
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for clip in window:
                 yield _row(pipeline, clip, next(answers), seconds) if isinstance(clip, OpenedFile) else _error_row(clip)
@@ -110,6 +128,7 @@ def stream(
     question: str | None = None,
     batch_size: int = 1,
     workers: int = 0,
+    shares: bool = True,
 ) -> Generator[tuple[int, str | Description]]:
     """See [Pipeline.stream][]. The row of a clip that cannot be read has `error`, even when it is the only clip."""
     clips, _ = read_argument(what)
@@ -118,12 +137,16 @@ def stream(
     check_question(pipeline, question)
     check_stream(pipeline)
     return _stream_opened(
-        pipeline, opened_files(clips, pipeline.prepare_or_raise, subtitle, workers), question, batch_size
+        pipeline, opened_files(clips, pipeline.prepare_or_raise, subtitle, workers), question, batch_size, shares
     )
 
 
 def _stream_opened(
-    pipeline: Pipeline, files: Generator[OpenedFile | BrokenFile], question: str | None, batch_size: int
+    pipeline: Pipeline,
+    files: Generator[OpenedFile | BrokenFile],
+    question: str | None,
+    batch_size: int,
+    shares: bool,
 ) -> Generator[tuple[int, str | Description]]:
     first = 0
     with closing(files):
@@ -134,7 +157,7 @@ def _stream_opened(
             answers: dict[int, AnswerWithShares] = {}
             if clips:
                 with _evaluation_mode(pipeline):
-                    answers = yield from _pieces(pipeline, clips, indices, question)
+                    answers = yield from _pieces(pipeline, clips, indices, question, shares)
             seconds = (time.perf_counter() - start) / max(1, len(clips))
             for index, clip in enumerate(batch, first):
                 if isinstance(clip, OpenedFile):
@@ -168,21 +191,24 @@ def _evaluation_mode(pipeline: Pipeline) -> Iterator[None]:
 
 
 def _pieces(
-    pipeline: Pipeline, clips: Sequence[OpenedFile], indices: Sequence[int], question: str | None
+    pipeline: Pipeline, clips: Sequence[OpenedFile], indices: Sequence[int], question: str | None, shares: bool
 ) -> Generator[tuple[int, str | Description], None, dict[int, AnswerWithShares]]:
     batch = collate([clip.media for clip in clips], [clip.subtitle for clip in clips]).to(pipeline.device)
     texts: dict[int, Answer] = {}
-    for piece in pipeline.generate_pieces(batch, question):
+    with torch.no_grad():
+        encoded = pipeline.encode(batch, one_by_one=True)
+    for piece in pipeline.generate_pieces(batch, question, encoded=encoded):
         if piece.text:
             yield indices[piece.row], piece.text
         if piece.answer is not None:
             texts[piece.row] = piece.answer
-    shares = influence(pipeline, batch, [texts[row].text for row in range(len(clips))], question)
-    return {index: AnswerWithShares(texts[row], shares[row]) for row, index in enumerate(indices)}
+    written = [texts[row].text for row in range(len(clips))]
+    counted = influence(pipeline, batch, written, question, encoded=encoded) if shares else [{} for _ in written]
+    return {index: AnswerWithShares(texts[row], counted[row]) for row, index in enumerate(indices)}
 
 
 def _row(pipeline: Pipeline, clip: OpenedFile, answer_with_shares: AnswerWithShares, seconds: float) -> Description:
-    lacks_subtitle = answer_with_shares.counted.get("subtitle", 0.0) is None and not clip.subtitle
+    reads_subtitle = any(part.kind == "subtitle" for part in pipeline.plan.parts)
     return Description(
         clip.file,
         answer_with_shares.answer.text,
@@ -191,7 +217,7 @@ def _row(pipeline: Pipeline, clip: OpenedFile, answer_with_shares: AnswerWithSha
         {name: dict(shares) for name, shares in answer_with_shares.answer.attribution.items()},
         [
             *clip.notes,
-            *(["no subtitle"] if lacks_subtitle else []),
+            *(["no subtitle"] if reads_subtitle and not clip.subtitle else []),
             *subtitle_notes(pipeline, clip.subtitle),
         ],
         round(clip.seconds + seconds, 3),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from affectgpt.core.answer_losses import NO_TARGET, losses_of_logits
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.stop_text import cut_at_stop
 from affectgpt.testing.cases import ModuleCase
@@ -171,6 +172,27 @@ def streaming(case: ModuleCase) -> None:
         assert llm.decode(ids) == text, f"stream() gives {llm.decode(ids)!r}; generate() gives {text!r}"
 
 
+def answer_losses(case: ModuleCase) -> None:
+    """`token_losses`, where there is one, gives the cross-entropy of the logits, with their gradients."""
+    llm = case.build()
+    if not hasattr(llm, "token_losses"):
+        return
+    embeds, mask = padded([embedded(llm), embedded(llm, "They smile")], "right")
+    ids = llm.encode(TEXT, special=False)
+    targets = torch.full(mask.shape, NO_TARGET)
+    targets[0, 1 : len(ids) - 1], targets[1, 2] = torch.tensor(ids[2:]), ids[0]
+    results = []
+    for losses_of in (llm.token_losses, lambda *prompts, targets: losses_of_logits(llm.logits(*prompts), targets)):
+        prompts = embeds.clone().requires_grad_()
+        losses = losses_of(prompts, mask, targets=targets)
+        losses.sum().backward()
+        results.append((losses.detach(), prompts.grad))
+    for what, ours, expected in zip(("losses", "gradients of the prompt"), *results, strict=True):
+        assert ours.shape == expected.shape, f"the {what} of token_losses() have the shape {list(ours.shape)}"
+        off = (ours - expected).abs().max()
+        assert off <= 1e-4 * expected.abs().max(), f"the {what} of token_losses() are off by {off:.2g}"
+
+
 def finite_gradients(case: ModuleCase) -> None:
     """The loss has finite gradients for the embeddings it is given and for all that is trained."""
     llm = case.build().train()
@@ -212,6 +234,7 @@ CHECKS = by_name(
     stop_texts,
     sampled_generation,
     streaming,
+    answer_losses,
     finite_gradients,
     state_dict,
     config_json,

@@ -36,6 +36,7 @@ def write_predictions(
     batch_size: int = 8,
     workers: int = 2,
     question: str | None = None,
+    shares: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write the predictions of `source` to `out`, going on where an earlier run stopped; gives the number of new rows.
@@ -65,13 +66,14 @@ def write_predictions(
         "window": window,
         "device": pipeline.device.type,
         "versions": {name: version(name) for name in ("affectgpt", "torch", "transformers")},
+        **({} if shares else {"shares": False}),
     }
     with open_row_file(out, settings, ids, window) as file:
         before = file.done
         if progress:
             progress(before, len(ids))
         for clips in _windows(source.examples[before:], pipeline, batch_size, workers):
-            file.append([{**row, **facts} for row in _prediction_rows(pipeline, clips, batch_size, question)])
+            file.append([{**row, **facts} for row in _prediction_rows(pipeline, clips, batch_size, question, shares)])
             if progress:
                 progress(file.done, len(ids))
     return len(ids) - before
@@ -121,10 +123,10 @@ def _windows(
 
 
 def _prediction_rows(
-    pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], size: int, question: str | None
+    pipeline: Pipeline, clips: Sequence[Sample | BrokenClip], size: int, question: str | None, shares: bool
 ) -> list[dict[str, Any]]:
     samples = [clip for clip in clips if isinstance(clip, Sample)]
-    results = iter(answer_window(pipeline, samples, size, question))
+    results = iter(answer_window(pipeline, samples, size, question, shares=shares))
     return [
         _row(
             _description(pipeline, clip, next(results))

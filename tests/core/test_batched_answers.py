@@ -74,9 +74,9 @@ def test_answers_come_in_order_as_if_each_clip_were_alone(
     sizes: list[list[int]] = []
     known = pipeline.generate
 
-    def watched(batch: Any, question: Any) -> Any:
+    def watched(batch: Any, question: Any, **options: Any) -> Any:
         sizes.append([len(item) for item in batch.subtitles])
-        return known(batch, question)
+        return known(batch, question, **options)
 
     monkeypatch.setattr(pipeline, "generate", watched)
     together = answer_window(pipeline, clips, 4)

@@ -98,6 +98,14 @@ class Stammering(CausalLM):
         return steps
 
 
+@llm("answer-losses", config=CausalLMConfig)
+class Shifted(CausalLM):
+    """Takes the losses one position too early."""
+
+    def token_losses(self, embeds: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+        return super().token_losses(embeds, mask, targets.roll(-1, dims=1))
+
+
 @llm("finite-gradients", config=CausalLMConfig)
 class Detached(CausalLM):
     """Passes no gradient on to the prompt."""

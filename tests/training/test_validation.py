@@ -44,8 +44,8 @@ def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
         "training.steps=8",
         "training.validate_every=3",
         # So high that the loss rises again before the last step.
-        "training.lr=10",
-        "training.min_lr=10",
+        "training.lr=30",
+        "training.min_lr=30",
         "llm.frozen=true",
         "llm.lora={r: 2, dropout: 0.5}",
     )

@@ -128,7 +128,11 @@ class _StopTexts(StoppingCriteria):  # type: ignore[misc]
         self.tail = 8 * max(map(len, stops)) + 16
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
-        has_stop = [self._near_the_end(row[-self.tail :]) and self._in(self.decode(row)) for row in input_ids.tolist()]
+        tails = input_ids[:, -self.tail :].tolist()
+        has_stop = [
+            self._near_the_end(tail) and self._in(self.decode(row.tolist()))
+            for tail, row in zip(tails, input_ids, strict=True)
+        ]
         return torch.tensor(has_stop, device=input_ids.device)
 
     def _near_the_end(self, tail: Sequence[int]) -> bool:

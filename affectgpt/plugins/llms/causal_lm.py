@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from affectgpt.core.answer_losses import losses_of_logits
 from affectgpt.core.config import GenerationConfig
 from affectgpt.core.final_answer import is_reasoning_token
 from affectgpt.core.token_spec import TokenSpec
@@ -20,6 +21,7 @@ from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import find_model
 from affectgpt.plugins.llms.causal_generation import beam_search, decode_steps
 from affectgpt.plugins.llms.causal_lm_config import USUAL_TARGETS, CausalLMConfig
+from affectgpt.plugins.llms.chunked_losses import ChunkedLosses
 from affectgpt.plugins.llms.tokenizer import byte_tokenizer, read_tokenizer
 from affectgpt.registry.errors import CheckpointError, InterfaceError, join_names
 from affectgpt.registry.messages import one_line, reason
@@ -54,6 +56,7 @@ class CausalLM(nn.Module):
         model.generation_config = type(model.generation_config)()
         model.requires_grad_(not config.frozen)
         self.model = model
+        self._losses = ChunkedLosses(model.get_output_embeddings, self.logits)
         # Not in the module tree: PEFT puts its adapters into `model` itself, and no parameter may appear twice.
         object.__setattr__(self, "_peft", None)
         # A subclass is not whole yet.
@@ -161,6 +164,15 @@ class CausalLM(nn.Module):
             inputs_embeds=embeds, attention_mask=mask.long(), position_ids=positions, use_cache=False
         ).logits
         return out
+
+    def token_losses(self, embeds: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+        """The losses `[N]` in nats of the `targets [B, T]` that are not -100, in reading order.
+
+        `targets[b, t]` is the id of position t + 1. No other position has logits.
+        """
+        if type(self).logits is not CausalLM.logits:
+            return losses_of_logits(self.logits(embeds, mask), targets)
+        return self._losses(embeds, mask, targets)
 
     def generate(
         self, embeds: Tensor, mask: Tensor, settings: GenerationConfig, *, seeds: Sequence[int] | None = None

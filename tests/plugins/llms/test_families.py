@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from affectgpt.core.answer_losses import NO_TARGET
 from affectgpt.core.config import GenerationConfig
+from affectgpt.plugins.llms import chunked_losses
 from affectgpt.plugins.llms.causal_lm import CausalLM
 from affectgpt.plugins.llms.causal_lm_config import CausalLMConfig, LoRA
 from affectgpt.plugins.llms.decoder_facts import Decoder
@@ -175,3 +178,35 @@ def test_lora_reaches_every_target_that_check_lets_through(family):
     if not set(LoRA().targets) & targets:
         with pytest.raises(InterfaceError, match=r"has no layer 'q_proj'"):
             config_of(family, lora=LoRA()).infer()
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
+)
+def test_losses_of_some_tokens_are_those_of_the_whole_logits(family, monkeypatch):
+    monkeypatch.setattr(chunked_losses, "CHUNK", 5)
+    llm = build(family, frozen=False)
+    ids = torch.randint(3, 250, (3, LONG), generator=torch.Generator().manual_seed(2))
+    mask = torch.ones(ids.shape, dtype=torch.bool)
+    mask[1, SHORT:] = False
+    targets = torch.full(ids.shape, NO_TARGET)
+    targets[0, 7:18], targets[1, 4:SHORT], targets[2, -1] = ids[0, 8:19], ids[1, 5 : SHORT + 1], 9
+
+    def losses_and_gradients(by_logits: bool) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        llm.zero_grad()
+        embeds = llm.embed(ids.flatten()).view(*ids.shape, -1)
+        if by_logits:
+            places = targets != NO_TARGET
+            losses = cross_entropy(llm.logits(embeds, mask)[places], targets[places], reduction="none")
+        else:
+            losses = llm.token_losses(embeds, mask, targets)
+        losses.square().sum().backward()
+        return losses.detach(), [weight.grad for weight in llm.parameters()]
+
+    expected, gradients = losses_and_gradients(True)
+    losses, own_gradients = losses_and_gradients(False)
+    torch.testing.assert_close(losses, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(own_gradients, gradients, atol=1e-4, rtol=1e-3)
+    with torch.no_grad():
+        embeds = llm.embed(ids.flatten()).view(*ids.shape, -1)
+        torch.testing.assert_close(llm.token_losses(embeds, mask, targets), expected, atol=1e-5, rtol=1e-5)
