@@ -15,6 +15,7 @@ SETTINGS: dict[str, Any] = {"presence": "off", "training.step_loss": "micro-batc
 """`"section.key"` or `"section"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("encoder", "clip-vision"): {"resize": "crop"},
     ("encoder", "open-clip"): {"preprocessing": "clip"},
     ("encoder", "speech"): {"padding": "read"},
     ("llm", "causal-lm"): {"begin_marker": False},
