@@ -78,7 +78,7 @@ class ClipPreprocessing:
         """`[H, W, 3]` uint8 -> `[size, size, 3]`, `size` being the one that `read_preprocessing` was given."""
         if isinstance(self.edge, int):
             picture = without_far_ends(picture, math.ceil((self.crop or 0) / self.edge))
-        pixels = torch.tensor(picture).permute(2, 0, 1)
+        pixels = torch.tensor(np.ascontiguousarray(picture)).permute(2, 0, 1)
         if self.edge is not None:
             shape = self.edge if isinstance(self.edge, tuple) else self._scaled(self.edge, *pixels.shape[1:])
             mode = transforms.InterpolationMode(self.filter)

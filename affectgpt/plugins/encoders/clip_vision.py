@@ -23,6 +23,8 @@ from affectgpt.plugins.encoders.pictures import (
 )
 from affectgpt.plugins.encoders.unpadded import encode_unpadded
 from affectgpt.plugins.known_models import config_size, find_model
+from affectgpt.registry.errors import InterfaceError
+from affectgpt.registry.messages import reason
 
 if TYPE_CHECKING:
     from affectgpt.media.clip import Clip
@@ -34,7 +36,7 @@ class ClipVision(nn.Module):
     With `tokens: all`, every patch (and the class token) after the last layer norm, `[B, T * P, hidden_size]`; they are
     not projected, because CLIP trains its projection on the class token alone. Radford et al. 2021, section
     2.3. Raises CheckpointError when weights are missing or do not fit, or when what the folder states of
-    pictures is absent or not supported.
+    pictures is absent or not supported; InterfaceError when its config.json cannot be built.
     """
 
     def __init__(self, config: ClipVisionConfig, output: TokenSpec) -> None:
@@ -43,7 +45,12 @@ class ClipVision(nn.Module):
         self.config, self.output, self.per_picture = config, output, config.per_picture()
         self.size = config_size(values, "image_size", 224, where=config.display_name())
         self.pretrained = config.init == "pretrained"
-        architecture = CLIPVisionConfig(**values)
+        try:
+            architecture = CLIPVisionConfig(**values)
+        except Exception as error:
+            raise InterfaceError(
+                "transformers refuses this model's config.json", where=config.display_name(), found=reason(error)
+            ) from None
         if self.pretrained and config.model is not None:
             self.model = load_pretrained(
                 CLIPVisionModelWithProjection,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from affectgpt.core.contracts import PluginConfig
@@ -112,6 +112,15 @@ class ClipVisionConfig(WeightsConfig):
                 hint="the plugins open-clip and timm take other vision models",
             )
         tower.pop("model_type", None)
+        try:
+            ClipArchitecture.model_validate({key: tower[key] for key in ClipArchitecture.model_fields if key in tower})
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise InterfaceError(
+                "this model's config.json does not describe a CLIP that can be built",
+                where=self.display_name(),
+                found=": ".join([*map(str, wrong["loc"]), wrong["msg"]]),
+            ) from None
         return tower
 
     def _check_agreement(self, tower: dict[str, Any], older: Any) -> None:

@@ -178,11 +178,24 @@ def test_extreme_shapes_cost_little(folder: Path, shape: tuple[int, int]) -> Non
     assert result.shape == (SIZE, SIZE, 3) and (result == 77).all() and peak < 4_000_000
 
 
-def test_an_activation_in_two_forms_must_agree(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("vision", "older", "what"),
+    [
+        ({}, {"hidden_act": "quick_gelu"}, "contradicts itself"),
+        ({"hidden_act": "none"}, None, "hidden_act"),
+        ({"hidden_act": 3}, None, "hidden_act"),
+        ({"layer_norm_eps": "x"}, None, "layer_norm_eps"),
+        ({"patch_size": 0}, None, "patch_size"),
+    ],
+)
+def test_facts_of_the_tower_that_cannot_be_used(
+    folder: Path, vision: dict[str, Any], older: dict[str, Any] | None, what: str
+) -> None:
     config = json.loads((folder / "config.json").read_text())
-    config["vision_config_dict"] = {"hidden_act": "quick_gelu"}
+    config["vision_config"].update(vision)
+    config["vision_config_dict"] = older
     (folder / "config.json").unlink()
     (folder / "config.json").write_text(json.dumps(config))
     write(folder, "new", {})
-    with pytest.raises(InterfaceError, match="contradicts itself"):
+    with pytest.raises(InterfaceError, match=what):
         build(folder)
