@@ -18,6 +18,8 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("encoder", "clip-vision"): {"resize": "crop"},
     ("encoder", "open-clip"): {"preprocessing": "clip"},
     ("encoder", "speech"): {"padding": "read"},
+    ("encoder", "timm"): {"facts": "ignored"},
+    ("encoder", "timm-mel"): {"facts": "ignored"},
     ("llm", "causal-lm"): {"begin_marker": False},
 }
 """Kind and name of a plugin -> its options, as in `("encoder", "mel"): {"delta": False}`."""
