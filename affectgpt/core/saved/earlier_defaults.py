@@ -19,7 +19,7 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("encoder", "open-clip"): {"preprocessing": "clip"},
     ("encoder", "speech"): {"padding": "read"},
     ("encoder", "timm"): {"facts": "ignored"},
-    ("encoder", "timm-mel"): {"facts": "ignored"},
+    ("encoder", "timm-mel"): {"facts": "ignored", "padding": "read"},
     ("llm", "causal-lm"): {"begin_marker": False},
 }
 """Kind and name of a plugin -> its options, as in `("encoder", "mel"): {"delta": False}`."""
