@@ -98,7 +98,8 @@ def _crop(pixels: torch.Tensor, edge: int) -> torch.Tensor:
     high, wide = max(edge - height, 0), max(edge - width, 0)
     pixels = transforms.pad(pixels, [wide // 2, high // 2, (wide + 1) // 2, (high + 1) // 2], fill=0)
     height, width = pixels.shape[1:]
-    return transforms.crop(pixels, (height - edge) // 2, (width - edge) // 2, edge, edge)
+    cropped: torch.Tensor = transforms.crop(pixels, (height - edge) // 2, (width - edge) // 2, edge, edge)
+    return cropped
 
 
 def read_preprocessing(model: str, size: int) -> ClipPreprocessing:

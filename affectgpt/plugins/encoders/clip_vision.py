@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,6 +64,8 @@ class ClipVision(nn.Module):
             self.model = build_random(CLIPVisionModelWithProjection, architecture, config.dtype)
         self.fit: Fit = resize_to_square if config.resize == "squash" else square
         self.factor = 1 / 255
+        self.mean: Sequence[float]
+        self.std: Sequence[float]
         if self.pretrained and config.model is not None and config.resize == "stated":
             stated = read_preprocessing(config.model, self.size)
             self.fit, self.factor, self.mean, self.std = stated.fit, stated.factor, stated.mean, stated.std
