@@ -173,6 +173,10 @@ class LLMConfig(PluginConfig):
         """What `check` and `train` tell about these options: one sentence each, for what is allowed but unlikely."""
         return []
 
+    def turn_markers(self) -> list[str] | None:
+        """The texts that mark turns in the model's own chat template; None where it has none, or none is known."""
+        return None
+
     def count_tokens(self, text: str, *, special: bool) -> int | None:
         """Number of ids of `encode(text, special=special)`, or None when it cannot be known without the tokenizer.
 

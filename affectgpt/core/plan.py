@@ -19,7 +19,7 @@ from affectgpt.core.contracts import EncoderConfig, FuserConfig, LLMConfig
 from affectgpt.core.former_forms import accepts_catalog
 from affectgpt.core.kinds import arity_bounds
 from affectgpt.core.plan_facts import plan_facts, plan_html, plan_text
-from affectgpt.core.prompt import TEMPLATES, Part, build_parts, prompt_nodes
+from affectgpt.core.prompt import TEMPLATES, Part, build_parts, prompt_nodes, turn_notes
 from affectgpt.core.token_spec import TokenSpec
 from affectgpt.core.yaml_source import Source, YamlPath
 from affectgpt.registry.entry import PluginEntry
@@ -190,12 +190,18 @@ class _Planner(_NodePlanner):
             tuple(used),
             tuple(self.parts),
             self._budget(config, self.parts, used, self.llm),
-            (*(self.source.notes if self.source else ()), *self._llm_notes(self.llm), *rate_notes(config)),
+            (
+                *(self.source.notes if self.source else ()),
+                *self._llm_notes(self.llm, config.prompt),
+                *rate_notes(config),
+            ),
         )
 
-    def _llm_notes(self, llm: PlannedNode[LLMConfig]) -> list[str]:
+    def _llm_notes(self, llm: PlannedNode[LLMConfig], prompt: PromptConfig) -> list[str]:
         what = f"notes() of llm {llm.entry.spec.name!r}"
-        return self.call_plugin(what, ("llm",), llm.config.notes) or []
+        markers = self.call_plugin("turn_markers() of the llm", ("llm",), llm.config.turn_markers)
+        turns = turn_notes(prompt, self.parts or [], markers)
+        return [*(self.call_plugin(what, ("llm",), llm.config.notes) or []), *turns]
 
     def connect(self) -> None:
         """Plan every node after those it reads. What failed is None or absent, and its problem is kept."""

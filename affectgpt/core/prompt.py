@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +64,19 @@ def build_parts(prompt: PromptConfig, specs: Mapping[str, TokenSpec]) -> list[Pa
     parts += _parse(_CLOSING, specs, "")
     _check_repeats([part.value for part in parts if part.kind in ("node", "subtitle")])
     return parts
+
+
+def turn_notes(prompt: PromptConfig, parts: Sequence[Part], markers: Sequence[str] | None) -> list[str]:
+    """A note when the model's chat template marks turns by `markers`, and the prompt has none of them."""
+    text = "".join(part.value for part in parts if part.kind == "text") + prompt.answer_end
+    if markers is None or any(marker in text for marker in markers):
+        return []
+    by = f" marks turns by {join_names(markers)}" if markers else " names no special token"
+    return [
+        f"llm: the model's chat template{by}; the prompt is written by prompt.template and does not follow it: for a "
+        "model that was trained to chat, write its turns into prompt.template and the end of a turn into "
+        "prompt.answer_end"
+    ]
 
 
 def _parse(text: str, specs: Mapping[str, TokenSpec], section: str, *, needs_question: bool = True) -> list[Part]:

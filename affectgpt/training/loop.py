@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from affectgpt.core.config import PipelineConfig
 from affectgpt.core.pipeline import Pipeline
+from affectgpt.core.prompt import turn_notes
 from affectgpt.core.saved.model import untrained_tensors
 from affectgpt.data.feature_cache.keys import tensors_digest
 from affectgpt.data.samples import check_targets
@@ -137,7 +138,9 @@ def train(
         micro_batches = config.training.gradient_accumulation * accelerator.num_processes
         notes += _note_batch_statistics(pipeline, config.training.batch_size, micro_batches)
         if on_note:
-            for note in [*pipeline.plan.llm.config.notes(), *notes]:
+            plan = pipeline.plan
+            turns = turn_notes(plan.config.prompt, plan.parts, plan.llm.config.turn_markers())
+            for note in [*plan.llm.config.notes(), *turns, *notes]:
                 on_note(note)
         recorder = Recorder(accelerator, run, start, config, stack)
         order = BatchOrder(

@@ -15,8 +15,11 @@ SETTINGS: dict[str, Any] = {"presence": "off", "training.step_loss": "micro-batc
 """`"section.key"` or `"section"` of a pipeline file -> value, as in `"training.betas": [0.9, 0.999]`."""
 
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("encoder", "clip-vision"): {"resize": "crop"},
     ("encoder", "open-clip"): {"preprocessing": "clip"},
     ("encoder", "speech"): {"padding": "read"},
+    ("encoder", "timm"): {"facts": "ignored"},
+    ("encoder", "timm-mel"): {"facts": "ignored", "padding": "read"},
     ("llm", "causal-lm"): {"begin_marker": False},
 }
 """Kind and name of a plugin -> its options, as in `("encoder", "mel"): {"delta": False}`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from affectgpt.core.contracts import PluginConfig
@@ -27,7 +27,7 @@ SPEC = PluginSpec(
 
 Granularity = Literal["pooled", "all"]
 PictureSpread = Literal["middles", "released"]
-Resize = Literal["crop", "squash"]
+Resize = Literal["stated", "crop", "squash"]
 
 
 class ClipArchitecture(PluginConfig, defer_build=True):
@@ -72,7 +72,11 @@ class ClipVisionConfig(WeightsConfig):
         default="middles", description='"released" takes the frames that the released AffectGPT takes, always `frames`'
     )
     resize: Resize = Field(
-        default="crop", description='"squash": the whole picture made square, bilinear, as the released AffectGPT does'
+        default="stated",
+        description="how a picture becomes the model's input: as preprocessor_config.json beside the weights states; "
+        '"crop": shorter edge resized and the middle taken as OpenAI\'s CLIP does, only image_mean and image_std read '
+        'there (before 0.2, and for init: random); "squash": so too, but the whole picture made square, bilinear, as '
+        "the released AffectGPT does",
     )
     tokens: Granularity = Field(default="pooled", description='"pooled": one per frame; "all": every patch')
 
@@ -92,8 +96,9 @@ class ClipVisionConfig(WeightsConfig):
         values = self.model_values()
         kind = values.get("model_type", "clip_vision_model")
         if kind == "clip":
-            inner = values.get("vision_config")
-            tower = dict(inner) if isinstance(inner, dict) else {}
+            inner, older = values.get("vision_config"), values.get("vision_config_dict")
+            tower = dict(inner) if isinstance(inner, dict) else dict(older) if isinstance(older, dict) else {}
+            self._check_agreement(tower, older)
             # A CLIP states the width of the shared space once, outside; the value inside may be missing.
             tower["projection_dim"] = values.get("projection_dim", 512)
         elif kind == "clip_vision_model":
@@ -107,7 +112,28 @@ class ClipVisionConfig(WeightsConfig):
                 hint="the plugins open-clip and timm take other vision models",
             )
         tower.pop("model_type", None)
+        try:
+            ClipArchitecture.model_validate({key: tower[key] for key in ClipArchitecture.model_fields if key in tower})
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise InterfaceError(
+                "this model's config.json does not describe a CLIP that can be built",
+                where=self.display_name(),
+                found=": ".join([*map(str, wrong["loc"]), wrong["msg"]]),
+            ) from None
         return tower
+
+    def _check_agreement(self, tower: dict[str, Any], older: Any) -> None:
+        """Raise InterfaceError when a config.json states a fact in two forms that differ."""
+        names = [*ClipArchitecture.model_fields, "layer_norm_eps"]
+        for name in names if isinstance(older, dict) else ():
+            if name in older and name != "projection_dim" and older[name] != tower.get(name):
+                raise InterfaceError(
+                    "this model's config.json contradicts itself",
+                    where=self.display_name(),
+                    found=f"vision_config.{name}: {tower.get(name)!r}, vision_config_dict.{name}: {older[name]!r}",
+                    hint="remove the wrong one of the two sections",
+                )
 
     def infer(self) -> TokenSpec:
         name, size = ("projection_dim", 512) if self.tokens == "pooled" else ("hidden_size", 768)

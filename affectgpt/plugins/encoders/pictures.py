@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Mean and standard deviation of the pictures that CLIP was trained on (Radford et al. 2021, its public code).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Fit: TypeAlias = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 
 
 def square(
@@ -44,6 +46,18 @@ def square(
     return np.asarray(resized, dtype=np.uint8)
 
 
+def without_far_ends(picture: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:
+    """`picture` cut in the middle of its longer edge when that is over 16 times as long as the shorter one.
+
+    A resize that keeps the aspect ratio would need memory without bound for it. `crop` is the longer edge of what is
+    cut out afterwards, in shorter edges; that part is kept, and 8 more on either side.
+    """
+    short, axis = min(picture.shape[:2]), int(picture.shape[1] > picture.shape[0])
+    length = picture.shape[axis]
+    cut = (length - (crop + 16) * short) // 2
+    return picture if cut <= 0 else np.take(picture, range(cut, length - cut), axis=axis)
+
+
 def resize_to_square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """`[H, W, 3]` uint8 -> `[size, size, 3]`: the aspect ratio is lost; bilinear, not smoothed.
 
@@ -61,7 +75,7 @@ def prepare_pictures(
     size: int,
     channel_order: str,
     spread: str = "middles",
-    fit: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]] = square,
+    fit: Fit = square,
 ) -> Prepared | None:
     """At most `count` pictures of the clip's `stream` ("face" or "frame") as `[T, 3, size, size]` uint8, made by `fit`.
 
@@ -80,10 +94,10 @@ def prepare_pictures(
     return Prepared(torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2))), torch.from_numpy(times))
 
 
-def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """`[N, 3, S, S]` uint8 -> float32 `(pixels / 255 - mean) / std`, per channel."""
+def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float], factor: float = 1 / 255) -> Tensor:
+    """`[N, 3, S, S]` uint8 -> float32 `(pixels * factor - mean) / std`, per channel."""
     offset, scale = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (mean, std))
-    return (pixels.float() / 255 - offset) / scale
+    return (pixels.float() / (1 / factor) - offset) / scale
 
 
 def pixel_statistics(folder: Path | None) -> tuple[Sequence[float], Sequence[float]]:

@@ -34,7 +34,7 @@ FEATURES = {
     "vit_small_patch14_dinov2": 384,
     "vit_small_patch16_224": 384,
 }
-_OURS = (
+SET_BY_THE_ENCODER = (
     "in_chans",
     "num_classes",
     "pretrained",
@@ -55,6 +55,12 @@ class TimmConfig(EncoderConfig, defer_build=True):
     model: str = Field(min_length=1, description="timm name, with or without a tag: resnet18, resnet18.a1_in1k")
     init: Literal["pretrained", "random"] = Field(default="pretrained", description='"random" reads no weights')
     model_args: dict[str, Any] = Field(default_factory=dict, description="arguments for timm.create_model")
+    facts: Literal["stated", "ignored"] = Field(
+        default="stated",
+        description="what belongs to pretrained weights: the arguments of the model and, for pictures, their size, "
+        'statistics, resize and crop, as config.json beside the weights states, else timm of the name; "ignored": what '
+        "timm says of the name, pictures cut to the square in the middle, bicubic (before 0.2)",
+    )
     features: int | None = Field(
         default=None, gt=0, description="width of the model's features; needed where it is not in the table"
     )
@@ -78,7 +84,7 @@ class TimmConfig(EncoderConfig, defer_build=True):
     @field_validator("model_args")
     @classmethod
     def _not_ours(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        forbidden = [name for name in arguments if name in _OURS]
+        forbidden = [name for name in arguments if name in SET_BY_THE_ENCODER]
         if forbidden:
             raise ValueError(f"these arguments are set by the encoder: {', '.join(forbidden)}")
         return arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,12 @@ class TimmMelConfig(TimmConfig, MelOptions):
 
     windows: int = Field(default=4, ge=1, le=64, description="windows per clip")
     seconds: float = Field(default=1.0, ge=0.2, le=30, description="length of a window")
+    padding: Literal["left out", "read"] = Field(
+        default="left out",
+        description="the silence that fills up a window of a shorter sound: the model reads as much as the sound is "
+        'long, which a convolutional one can; "read": it reads the silence too (before 0.2, and for models of a fixed '
+        "size)",
+    )
 
     def infer(self) -> TokenSpec:
         return TokenSpec(modality=self.input, dim=self.width(), tokens=self.windows * self.per_picture(), exact=False)

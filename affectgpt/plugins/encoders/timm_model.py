@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,11 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from affectgpt.plugins.encoders.timm_base import TimmConfig
+from affectgpt.plugins.encoders.timm_facts import read_facts
 from affectgpt.plugins.hub_reach import check_hub
 from affectgpt.plugins.known_models import MODELS_VARIABLE, find_model
 from affectgpt.registry.errors import CheckpointError, InterfaceError
-from affectgpt.registry.messages import reason
+from affectgpt.registry.messages import reason, short_repr
 
 
 def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | None, dim: int) -> nn.Module:
@@ -28,15 +30,21 @@ def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | Non
     CheckpointError when pretrained weights are missing or do not fit.
     """
     where = f"timm model {config.model!r}"
-    weights = _weights(config, where) if config.init == "pretrained" else None
+    weights = facts = None
+    if config.init == "pretrained":
+        weights, folder = _weights(config, where)
+        if config.facts == "stated":
+            facts = read_facts(folder, config.model.split(".")[0], channels=channels)
+    arguments = {**(facts.model_args if facts else {}), **config.model_args}
     try:
         model: nn.Module = timm.create_model(
-            config.model,
+            config.model.split(".")[0] if facts else config.model,
             pretrained=weights is not None,
+            pretrained_cfg=dict(facts.pretrained_cfg) if facts else None,
             pretrained_cfg_overlay={"state_dict": weights} if weights is not None else None,
             num_classes=0,
             in_chans=channels,
-            **config.model_args,
+            **arguments,
         ).eval()
     except Exception as error:
         raise InterfaceError(
@@ -52,6 +60,8 @@ def build_timm(config: TimmConfig, *, channels: int, size: tuple[int, int] | Non
             raise CheckpointError(
                 f"{len(missing)} weights are missing", where=where, found=f"no {', '.join(missing[:8])}"
             )
+    if facts and config.tokens == "pooled":
+        _check_pooling(model, facts.global_pool, arguments, where)
     _check_features(model, config, channels, size or picture_format(model)[:2], dim, where)
     return model
 
@@ -68,19 +78,40 @@ def features(model: nn.Module, config: TimmConfig, pictures: Tensor) -> Tensor:
 
 
 class PictureFormat(NamedTuple):
-    """The pictures that a timm model was made for: size in pixels, and mean and deviation per channel."""
+    """The pictures that a timm model was made for: size in pixels, and mean and deviation per channel.
+
+    And how others are brought to that size, in timm's words.
+    """
 
     height: int
     width: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    interpolation: str
+    crop_pct: float
+    crop_mode: str
 
 
 def picture_format(model: nn.Module) -> PictureFormat:
     """The picture format in timm's config of `model`."""
     data: dict[str, Any] = resolve_model_data_config(model)
     _, height, width = data["input_size"]
-    return PictureFormat(height, width, tuple(data["mean"]), tuple(data["std"]))
+    ways = (data[name] for name in ("interpolation", "crop_pct", "crop_mode"))
+    return PictureFormat(height, width, tuple(data["mean"]), tuple(data["std"]), *ways)
+
+
+def _check_pooling(model: nn.Module, stated: str, arguments: Mapping[str, Any], where: str) -> None:
+    """Raise InterfaceError when timm builds the model with another pooling than the exported one had."""
+    pool = getattr(model, "global_pool", None) or getattr(getattr(model, "head", None), "global_pool", None)
+    name = getattr(pool, "pool_type", pool)
+    if stated and isinstance(name, str) and name != stated and "global_pool" not in arguments:
+        raise InterfaceError(
+            "timm builds this model with another pooling than its weights had",
+            where=where,
+            found=f"global_pool: {short_repr(stated)} in config.json, {name!r} by default",
+            hint=f"state which one: model_args: {{global_pool: {name}}}",
+            path=("model_args",),
+        )
 
 
 def _check_features(
@@ -123,7 +154,8 @@ def weight_sources(model: str) -> list[str]:
     return list(dict.fromkeys(name for name in (repository, f"timm/{model}") if name))
 
 
-def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
+def _weights(config: TimmConfig, where: str) -> tuple[dict[str, Any], Path]:
+    """The weights of a model, and the folder that they are in."""
     repository = getattr(get_pretrained_cfg(config.model), "hf_hub_id", None)
     names = weight_sources(config.model)
     folder = next((folder for folder in map(find_model, names) if folder), None)
@@ -146,4 +178,4 @@ def _weights(config: TimmConfig, where: str) -> dict[str, Any]:
             expected=f"model.safetensors in ${MODELS_VARIABLE}/{names[0]}, or a connection to the hub",
             hint="init: random builds it without weights",
         ) from None
-    return weights
+    return weights, file.parent

@@ -12,7 +12,7 @@ from affectgpt.core.token_spec import NO_BOUND, TokenSpec
 from affectgpt.plugins.known_models import find_model, model_config
 from affectgpt.plugins.llms.architecture_rules import check_architecture
 from affectgpt.plugins.llms.decoder_facts import Decoder
-from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id
+from affectgpt.plugins.llms.tokenizer_files import BYTE_IDS, END, largest_id, turn_markers
 from affectgpt.registry.errors import InterfaceError, Problem, join_names
 from affectgpt.registry.messages import did_you_mean, is_panic, nearest, short_repr
 from affectgpt.registry.spec import PluginSpec
@@ -169,6 +169,11 @@ class CausalLMConfig(LLMConfig, defer_build=True):
                 "on nothing else"
             )
         return notes
+
+    def turn_markers(self) -> list[str] | None:
+        name = self.tokenizer or self.model
+        folder = find_model(name) if name is not None else None
+        return turn_markers(folder) if folder is not None else None
 
     def tokenizer_file(self) -> Path | None:
         """The `tokenizer.json` that is read; None where there is none on this machine, and for bytes."""

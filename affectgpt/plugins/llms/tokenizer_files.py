@@ -18,6 +18,8 @@ END = "<|im_end|>"
 """The end marker of the tokenizer of bytes."""
 BYTE_IDS = 257
 _MOST_GROWTH = 64
+_LARGEST_TEMPLATE = 1024 * 1024
+_LARGEST_SECTION = 16 * 1024 * 1024
 
 
 def largest_id(file: Path) -> int:
@@ -60,6 +62,49 @@ def check_growth(file: Path) -> None:
                     expected=f"replacements that make at most {_MOST_GROWTH} letters of one, together",
                     hint="do not use a model whose author you do not trust",
                 )
+
+
+def turn_markers(folder: Path) -> list[str] | None:
+    """The special tokens that the chat template of a model folder names, in its order; None without a template.
+
+    The template is a program that somebody else wrote: it is searched as text, and never run.
+    """
+    template = _chat_template(folder)
+    if template is None:
+        return None
+    try:
+        added = _read(folder / "tokenizer.json").get("added_tokens")
+    except CheckpointError:
+        added = None
+    begin = _section(folder / "tokenizer_config.json").get("bos_token")
+    tokens = [token.get("content") for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+    names = [token for token in tokens if isinstance(token, str) and token and token != begin and token in template]
+    return sorted(dict.fromkeys(names), key=template.index)
+
+
+def _chat_template(folder: Path) -> str | None:
+    """The text of the chat template, in the files of today's library and of older ones; the first of several."""
+    file = folder / "chat_template.jinja"
+    try:
+        if file.is_file() and file.stat().st_size <= _LARGEST_TEMPLATE:
+            return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        template = _section(folder / name).get("chat_template")
+        if isinstance(template, list) and template and isinstance(template[0], dict):
+            template = template[0].get("template")
+        if isinstance(template, str) and template:
+            return template[:_LARGEST_TEMPLATE]
+    return None
+
+
+def _section(file: Path) -> dict[str, Any]:
+    """A file that may be absent or damaged, which whoever builds the tokenizer says."""
+    try:
+        return _read(file) if file.is_file() and file.stat().st_size <= _LARGEST_SECTION else {}
+    except (OSError, CheckpointError):
+        return {}
 
 
 def _steps(part: Any) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from affectgpt.plugins.encoders.open_clip_vision_config import OpenClipVisionCon
 from affectgpt.plugins.encoders.speech_config import SpeechConfig
 from affectgpt.plugins.encoders.timm_mel_config import TimmMelConfig
 from affectgpt.plugins.encoders.timm_vision_config import TimmVisionConfig
+from affectgpt.registry.errors import InterfaceError
 
 CLIP = {
     "hidden_size": 16,
@@ -255,3 +256,57 @@ def test_the_mean_of_all_tokens_is_the_pooled_one(make: Callable[..., EncoderCon
 def test_positions_go_with_all_tokens(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         timm_mel(**options)
+
+
+@pytest.mark.parametrize(
+    ("make", "seconds"),
+    [
+        (lambda **options: speech("hubert", clips=1, **options), 0.5),
+        (lambda **options: timm_mel(windows=1, n_mels=64, **options), 0.4),
+        (lambda **options: timm_mel(windows=1, n_mels=64, hop_ms=7, **options), 0.73),
+        (lambda **options: timm_mel(windows=1, tokens="all", **options), 0.5),
+        (
+            lambda **options: timm_mel(
+                windows=1,
+                model="convnext_atto",
+                model_args={"depths": [1] * 4, "dims": [8] * 4},
+                **{"n_mels": 64, **options, "features": 8},
+            ),
+            0.5,
+        ),
+    ],
+    ids=["speech", "timm-mel", "timm-mel-hop", "timm-mel-all", "timm-mel-convnext"],
+)
+def test_the_silence_that_fills_up_a_window_changes_nothing(
+    make: Callable[..., EncoderConfig], seconds: float, noise: Any
+) -> None:
+    clip = noise(1, pictures=1, seconds=seconds)
+    tokens = {}
+    for window, positions in ((seconds, 2), (2.0, 7)):
+        torch.manual_seed(0)
+        every = "all" in str(make.__code__.co_consts)
+        encoder = build(make(seconds=window, **({"positions": positions} if every else {})))
+        with torch.no_grad():
+            tokens[window] = encoder(batch_of(encoder, clip, noise(2, pictures=1, seconds=3.0)))
+    alone, within = tokens[seconds], tokens[2.0]
+    torch.testing.assert_close(within.values[0][within.mask[0]], alone.values[0][alone.mask[0]], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(within.times[0][within.mask[0]], alone.times[0][alone.mask[0]], rtol=0, atol=1e-5)
+
+
+def test_a_model_of_whole_windows_is_refused_unless_it_may_read_silence() -> None:
+    options: dict[str, Any] = {
+        "model": "vit_tiny_patch16_224",
+        "model_args": {"embed_dim": 12, "depth": 1, "img_size": (32, 48)},
+        "features": 12,
+        "n_mels": 32,
+        "seconds": 0.48,
+    }
+    with pytest.raises(InterfaceError, match="whole windows only") as caught:
+        build(timm_mel(**options))
+    assert "padding: read" in caught.value.problems[0].hint
+    build(timm_mel(**options, padding="read"))
+
+
+def test_a_short_sound_can_be_trained_on(noise: Any) -> None:
+    encoder = build(timm_mel(frozen=False)).train()
+    encoder(batch_of(encoder, noise(1, pictures=0, seconds=0.05))).values.sum().backward()
