@@ -46,7 +46,8 @@ class ChunkedLosses:
             return functional.cross_entropy(at_least_float32(logits), targets[places], reduction="none")
         losses: Tensor
         if type(head) is nn.Linear:
-            losses = _LinearCrossEntropy.apply(hidden, head.weight, head.bias, targets[places])
+            loss_of: Any = _LinearCrossEntropy  # has no annotations
+            losses = loss_of.apply(hidden, head.weight, head.bias, targets[places])
             return losses
         chunks = zip(torch.split(hidden, CHUNK), torch.split(targets[places], CHUNK), strict=True)
         return torch.cat([_chunk_losses(head, *chunk) for chunk in chunks])
