@@ -1,0 +1,387 @@
+"""Launching the Triton kernels: block sizes, where each modality's part lies, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affectgpt.kernels.absorbed_cross_modal.backward import (
+    delta_kernel,
+    scores_gradient_kernel,
+    tokens_gradient_kernel,
+)
+from affectgpt.kernels.absorbed_cross_modal.forward import context_kernel, merge_kernel, scores_kernel
+
+BLOCK_T = 64
+"""Tokens a block; what passes between the kernels is counted in it."""
+
+
+def blocks(kernel: str, rows: int, itemsize: int, amd: bool = False) -> dict[str, int]:
+    """Block sizes of `kernel` (scores, context, scores_gradient or tokens_gradient) and how to compile it.
+
+    For R = `rows` and values of `itemsize` bytes. What spills nothing and keeps within the shared memory of compute
+    capability 8.0 and 9.0, or with `amd` within the 64 KB of a gfx942.
+    """
+    if itemsize == 4:  # multiplied without tensor cores, which takes many registers
+        sizes = {"BLOCK_R": 16 if rows <= 16 else 32, "BLOCK_T": BLOCK_T, "BLOCK_D": 32}
+        return {**sizes, "num_warps": 4, "num_stages": 2}
+    sizes = {"BLOCK_R": 16 if rows <= 16 else 64, "BLOCK_T": BLOCK_T, "BLOCK_D": 64}
+    return {**sizes, "num_warps": 4, "num_stages": 2 if amd else 4 if kernel == "scores" else 3}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One modality of a call: its tensors (None: not there), its first block, its columns in the contexts."""
+
+    index: int
+    rows: Tensor
+    tokens: Tensor
+    offset: Tensor | None
+    positions: Tensor | None
+    mask: Tensor | None
+    lengths: Tensor | None
+    first: int
+    column: int
+    extra_column: int
+
+    @property
+    def length(self) -> int:
+        return self.tokens.shape[1]
+
+    @property
+    def width(self) -> int:
+        return self.tokens.shape[2]
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.length // BLOCK_T)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """B, R, the columns of the contexts, the blocks of tokens of all modalities, and the modalities."""
+
+    batch: int
+    rows: int
+    columns: int
+    blocks: int
+    parts: tuple[Part, ...]
+
+    def of_scores(self, part: Part, gates: Tensor | None) -> dict[str, Any]:
+        """The arguments that the two kernels over rows and tokens share."""
+        offset = part.offset
+        return {
+            "a": part.rows,
+            "x": part.tokens,
+            "offset": offset,
+            "mask": part.mask,
+            "lengths": part.lengths,
+            "gates": gates,
+            "a_b": 0 if part.rows.shape[0] == 1 else self.rows * part.width,
+            "offset_b": 0 if offset is None or offset.shape[0] == 1 else offset.stride(0),
+            "first": part.first,
+            "TOKENS": part.length,
+            "BLOCKS": self.blocks,
+            "ROWS": self.rows,
+            "WIDTH": part.width,
+            "QUERIES": 1 if gates is None else self.rows // gates.shape[0],
+            "M": len(self.parts),
+            "index": part.index,
+            "PER_TOKEN": offset is not None and offset.shape[2] > 1,
+        }
+
+
+def columns_of(tokens: Sequence[Tensor], positions: Sequence[Tensor]) -> tuple[list[int], list[int], int]:
+    """Where in the contexts each modality's columns begin, and those of its positions; how many there are in all."""
+    starts, extras, total = [], [], 0
+    for x in tokens:
+        starts.append(total)
+        total += x.shape[2]
+    for position in positions:
+        extras.append(total)
+        total += position.shape[1] if position.numel() else 0
+    return starts, extras or [0] * len(tokens), total
+
+
+def launch_forward(
+    rows: Sequence[Tensor],
+    tokens: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    positions: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Sequence[Tensor],
+    gates: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`contexts [B, R, C]` in the tokens' dtype, `mass [B, R, M]` float32, `lse [B, R]` float32 in base 2."""
+    layout = _layout(rows, tokens, offsets, positions, masks, lengths)
+    batch, count, many = layout.batch, layout.rows, len(tokens)
+    x = tokens[0]
+    contexts = x.new_empty(batch, count, layout.columns)
+    mass = x.new_empty(batch, count, many, dtype=torch.float32)
+    lse = x.new_empty(batch, count, dtype=torch.float32)
+    if not lse.numel():
+        return contexts, mass, lse
+    weights = x.new_empty(batch, count, layout.blocks * BLOCK_T)
+    tops, sums = (x.new_empty(batch, layout.blocks, count, dtype=torch.float32) for _ in range(2))
+    gates = None if gates is None else gates.contiguous()
+    with torch.cuda.device_of(x):
+        for part in layout.parts:
+            sizes = _sizes("scores", part.width, layout.rows, x)
+            if part.length:
+                scores_kernel[(batch * part.blocks * _blocks(count, sizes["BLOCK_R"]),)](
+                    **layout.of_scores(part, gates), weights=weights, tops=tops, sums=sums, **sizes
+                )
+        ends = [part.first + part.blocks for part in layout.parts]
+        merge_kernel[(batch * _blocks(count, 16),)](
+            tops,
+            sums,
+            mass,
+            lse,
+            count,
+            layout.blocks,
+            *ends,
+            *[layout.blocks] * (8 - many),
+            M=many,
+            M_PAD=_power_of_two(many),
+            BLOCK_R=16,
+            BLOCK_N=64,
+        )
+        for part in layout.parts:
+            _sum_tokens(layout, part, weights, part.tokens, contexts, part.column, (tops, lse))
+            if part.positions is not None:
+                _sum_tokens(layout, part, weights, part.positions, contexts, part.extra_column, (tops, lse))
+    return contexts, mass, lse
+
+
+def launch_backward(
+    grad_contexts: Tensor,
+    grad_mass: Tensor,
+    rows: Sequence[Tensor],
+    tokens: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    positions: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Sequence[Tensor],
+    gates: Tensor | None,
+    contexts: Tensor,
+    mass: Tensor,
+    lse: Tensor,
+    needed: Sequence[bool],
+) -> list[Tensor]:
+    """Gradients of gates, all rows, tokens, offsets, positions, in this order; an empty tensor for one not `needed`."""
+    many, x = len(tokens), tokens[0]
+    wants = iter(needed)
+    of_gates = next(wants)
+    of_rows, of_tokens, of_offsets, of_positions = (
+        [next(wants) for _ in group] for group in (rows, tokens, offsets, positions)
+    )
+    shaped = [x if gates is None else gates, *rows, *tokens, *offsets, *positions]
+    if not lse.numel():
+        return [t.new_zeros(t.shape) if wanted else t.new_empty(0) for t, wanted in zip(shaped, needed, strict=True)]
+    layout = _layout(rows, tokens, offsets, positions, masks, lengths)
+    batch, count = layout.batch, layout.rows
+    whole_gates = None if gates is None else gates.contiguous()
+    grad_contexts, grad_mass = grad_contexts.contiguous(), grad_mass.contiguous()
+    delta = lse.new_empty(lse.shape)
+    stored = (batch, count, layout.blocks * BLOCK_T)
+    weights = x.new_empty(stored) if any(of_tokens) or any(of_positions) else None
+    d_scores = x.new_empty(stored) if any(of_rows) or any(of_tokens) or any(of_offsets) else None
+    d_sums = lse.new_empty(batch, layout.blocks, count) if of_gates or any(of_offsets) else None
+    gradients: dict[str, list[Tensor]] = {"rows": [], "tokens": [], "offsets": [], "positions": []}
+    nothing = x.new_empty(0)
+    with torch.cuda.device_of(x):
+        delta_kernel[(_blocks(batch * count, 16),)](
+            contexts,
+            grad_contexts,
+            mass,
+            grad_mass,
+            delta,
+            batch * count,
+            layout.columns,
+            M=many,
+            M_PAD=_power_of_two(many),
+            BLOCK_R=16,
+            BLOCK_D=128,
+        )
+        for part in layout.parts:
+            sizes = _sizes("scores_gradient", part.width, count, x)
+            wants_any = of_gates or any(
+                group[part.index] for group in (of_rows, of_tokens, of_offsets, of_positions) if group
+            )
+            if part.length and wants_any:
+                scores_gradient_kernel[(batch * part.blocks * _blocks(count, sizes["BLOCK_R"]),)](
+                    **layout.of_scores(part, whole_gates),
+                    positions=part.positions,
+                    d_contexts=grad_contexts,
+                    d_mass=grad_mass,
+                    lse=lse,
+                    delta=delta,
+                    weights=weights,
+                    d_scores=d_scores,
+                    d_sums=d_sums,
+                    COLUMNS=layout.columns,
+                    column=part.column,
+                    EXTRA=0 if part.positions is None else part.positions.shape[1],
+                    extra_column=part.extra_column,
+                    **sizes,
+                )
+        for part in layout.parts:
+            index = part.index
+            gradients["tokens"].append(
+                _tokens_gradient(layout, part, grad_contexts, weights, d_scores) if of_tokens[index] else x.new_empty(0)
+            )
+            if of_rows[index]:
+                shared = part.rows.shape[0] == 1
+                out = x.new_empty(batch, count, part.width, dtype=torch.float32 if shared else x.dtype)
+                _sum_tokens(layout, part, d_scores, part.tokens, out, 0, None)
+                # One sum a clip, added in a fixed order.
+                gradients["rows"].append(out.sum(0, keepdim=True).to(x.dtype) if shared else out)
+            else:
+                gradients["rows"].append(x.new_empty(0))
+            if offsets:
+                gradients["offsets"].append(
+                    _offset_gradient(part, offsets[index], d_scores, d_sums) if of_offsets[index] else x.new_empty(0)
+                )
+            if positions:
+                gradients["positions"].append(
+                    _tokens_gradient(layout, part, grad_contexts, weights, None)
+                    if of_positions[index]
+                    else x.new_empty(0)
+                )
+    result = nothing
+    if of_gates and gates is not None and d_sums is not None:
+        per_modality = [d_sums[:, part.first : part.first + part.blocks].sum((0, 1)) for part in layout.parts]
+        result = torch.stack(per_modality, -1).view(gates.shape[0], -1, many).sum(1).to(gates.dtype)
+    return [result, *(tensor for group in gradients.values() for tensor in group)]
+
+
+def _sum_tokens(
+    layout: Layout,
+    part: Part,
+    weights: Tensor | None,
+    tokens: Tensor,
+    out: Tensor,
+    column: int,
+    totals: tuple[Tensor, Tensor] | None,
+) -> None:
+    """`tokens [B, T, W]`, or `[T, W]` for all clips, times the weights, into W columns of `out [B, R, C]`."""
+    width = tokens.shape[-1]
+    sizes = _sizes("context", width, layout.rows, out)
+    tops, lse = totals or (None, None)
+    grid = layout.batch * _blocks(layout.rows, sizes["BLOCK_R"]) * _blocks(width, sizes["BLOCK_D"])
+    context_kernel[(grid,)](
+        weights,
+        tokens,
+        tops,
+        lse,
+        part.lengths,
+        out,
+        part.first,
+        part.length,
+        layout.blocks,
+        layout.rows,
+        width,
+        out.shape[2],
+        column,
+        SHARED=tokens.ndim == 2,
+        **sizes,
+    )
+
+
+def _tokens_gradient(
+    layout: Layout, part: Part, grad_contexts: Tensor, weights: Tensor | None, d_scores: Tensor | None
+) -> Tensor:
+    """The gradient of a modality's tokens `[B, T, D_m]`; without `d_scores` that of its positions `[T, E]`."""
+    positions = d_scores is None
+    source = part.positions if positions and part.positions is not None else part.tokens
+    width = source.shape[-1]
+    out = source.new_empty(layout.batch, part.length, width, dtype=torch.float32 if positions else source.dtype)
+    sizes = _sizes("tokens_gradient", width, layout.rows, source)
+    grid = layout.batch * part.blocks * _blocks(width, sizes["BLOCK_D"])
+    if grid:
+        tokens_gradient_kernel[(grid,)](
+            None if positions else part.rows,
+            grad_contexts,
+            weights,
+            d_scores,
+            part.lengths,
+            out,
+            0 if part.rows.shape[0] == 1 else layout.rows * width,
+            part.first,
+            part.length,
+            layout.blocks,
+            layout.rows,
+            width,
+            layout.columns,
+            part.extra_column if positions else part.column,
+            **sizes,
+        )
+    return out.sum(0).to(source.dtype) if positions else out
+
+
+def _offset_gradient(part: Part, offset: Tensor, d_scores: Tensor | None, d_sums: Tensor | None) -> Tensor:
+    assert d_scores is not None and d_sums is not None
+    if part.offset is None:
+        return offset.new_zeros(offset.shape)
+    if offset.shape[2] > 1:
+        begin = part.first * BLOCK_T
+        gradient = d_scores[:, :, begin : begin + part.length]
+    else:
+        gradient = d_sums[:, part.first : part.first + part.blocks].sum(1)[..., None]
+    if offset.shape[0] == 1:
+        gradient = gradient.sum(0, keepdim=True, dtype=torch.float32)
+    return gradient.to(offset.dtype).contiguous()
+
+
+def _layout(
+    rows: Sequence[Tensor],
+    tokens: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    positions: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Sequence[Tensor],
+) -> Layout:
+    starts, extras, columns = columns_of(tokens, positions)
+    count, first, parts = rows[0].shape[1], 0, []
+    for index, x in enumerate(tokens):
+        offset, position, mask, length = (
+            _whole(group[index]) if group else None for group in (offsets, positions, masks, lengths)
+        )
+        whole_rows, whole_tokens = rows[index].contiguous(), x.contiguous()
+        parts.append(
+            Part(index, whole_rows, whole_tokens, offset, position, mask, length, first, starts[index], extras[index])
+        )
+        first += parts[-1].blocks
+    _refuse_long(count, columns, first * BLOCK_T)
+    return Layout(tokens[0].shape[0], count, columns, first, tuple(parts))
+
+
+def _refuse_long(rows: int, columns: int, padded: int) -> None:
+    # Places inside a clip are counted in 32 bits.
+    if rows * max(columns, padded) >= 2**31:
+        raise ValueError(
+            f"absorbed_cross_modal_attention: {rows} rows (heads times queries) of {padded} tokens and {columns} "
+            f"columns are too many for the Triton kernels, expected a product below 2^31; take backend='torch'"
+        )
+
+
+def _whole(tensor: Tensor) -> Tensor | None:
+    """`tensor` with contiguous memory; None for an empty one, which stands for none."""
+    return tensor.contiguous() if tensor.numel() else None
+
+
+def _sizes(kernel: str, width: int, rows: int, like: Tensor) -> dict[str, Any]:
+    sizes = blocks(kernel, rows, like.element_size(), torch.version.hip is not None)
+    return {"WHOLE": width % sizes["BLOCK_D"] == 0, **sizes}
+
+
+def _blocks(number: int, size: int) -> int:
+    return -(-number // size)
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << max(0, number - 1).bit_length()
