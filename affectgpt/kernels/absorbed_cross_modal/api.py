@@ -69,13 +69,21 @@ def absorbed_cross_modal_attention(
         cache.clear()
     keep = cache if not trained and not torch.compiler.is_compiling() else None
     keep_queries = keep is not None and queries.shape[0] == 1 and not query_gradient
-    kept = keep is not None or folded is not None
+    has_products = keep is not None or folded is not None
     queried = keep_queries or (folded is not None and folded.queries is not None)
     route = (
         impl
         if impl != "auto"
         else _choose(
-            queries, tokens, weights, num_heads, trained or query_gradient, kept, queried, runs, folded is not None
+            queries,
+            tokens,
+            weights,
+            num_heads,
+            trained or query_gradient,
+            has_products,
+            queried,
+            runs,
+            folded is not None,
         )
     )
 
@@ -170,11 +178,13 @@ def _finish(
     nonempty = [m for m, x in enumerate(tokens) if x.shape[1]]
     if not nonempty:
         return out * 0
-    kept = [masks[m] if masks is not None else None for m in nonempty]
+    row_masks = [masks[m] if masks is not None else None for m in nonempty]
     if lengths is not None:
         counts = [lengths[m] for m in nonempty]
-        kept = [mask if count is None else (count > 0)[:, None] for mask, count in zip(kept, counts, strict=True)]
-    present = [mask for mask in kept if mask is not None]
+        row_masks = [
+            mask if count is None else (count > 0)[:, None] for mask, count in zip(row_masks, counts, strict=True)
+        ]
+    present = [mask for mask in row_masks if mask is not None]
     if len(present) < len(nonempty):
         return out
     return out.masked_fill(~torch.cat(present, 1).any(1)[:, None, None], 0)

@@ -30,15 +30,15 @@ def delta_kernel(
     rows = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)
     row_ok = rows < TOTAL
     modalities = tl.arange(0, M_PAD)
-    place = rows[:, None] * M + modalities[None, :]
+    spot = rows[:, None] * M + modalities[None, :]
     ok = row_ok[:, None] & (modalities < M)[None, :]
-    total = tl.sum(tl.load(mass + place, mask=ok, other=0.0) * tl.load(d_mass + place, mask=ok, other=0.0), 1)
+    total = tl.sum(tl.load(mass + spot, mask=ok, other=0.0) * tl.load(d_mass + spot, mask=ok, other=0.0), 1)
     for start in range(0, COLUMNS, BLOCK_D):
         dims = start + tl.arange(0, BLOCK_D)
-        place = rows[:, None] * COLUMNS + dims[None, :]
+        spot = rows[:, None] * COLUMNS + dims[None, :]
         ok = row_ok[:, None] & (dims < COLUMNS)[None, :]
-        left = tl.load(contexts + place, mask=ok, other=0.0).to(tl.float32)
-        total += tl.sum(left * tl.load(d_contexts + place, mask=ok, other=0.0).to(tl.float32), 1)
+        row_tile = tl.load(contexts + spot, mask=ok, other=0.0).to(tl.float32)
+        total += tl.sum(row_tile * tl.load(d_contexts + spot, mask=ok, other=0.0).to(tl.float32), 1)
     tl.store(delta + rows, total, mask=row_ok)
 
 
@@ -106,15 +106,15 @@ def scores_gradient_kernel(
     of_weights = tl.zeros([BLOCK_R, BLOCK_T], tl.float32)
     for start in range(0, bound, BLOCK_D):
         if WHOLE:
-            left = tl.load(a_tile + start, mask=row_ok[:, None], other=0.0)
+            row_tile = tl.load(a_tile + start, mask=row_ok[:, None], other=0.0)
             grad = tl.load(g_tile + column + start, mask=row_ok[:, None], other=0.0)
             right = tl.load(x_tile + start, mask=valid[:, None], other=0.0)
         else:
             dim_ok = start + dims < WIDTH
-            left = tl.load(a_tile + start, mask=row_ok[:, None] & dim_ok[None, :], other=0.0)
+            row_tile = tl.load(a_tile + start, mask=row_ok[:, None] & dim_ok[None, :], other=0.0)
             grad = tl.load(g_tile + column + start, mask=row_ok[:, None] & dim_ok[None, :], other=0.0)
             right = tl.load(x_tile + start, mask=valid[:, None] & dim_ok[None, :], other=0.0)
-        scores = tl.dot(left, tl.trans(right), scores, input_precision="ieee")
+        scores = tl.dot(row_tile, tl.trans(right), scores, input_precision="ieee")
         of_weights = tl.dot(grad, tl.trans(right), of_weights, input_precision="ieee")
     if positions is not None:
         p_tile = positions + (tokens.to(tl.int64)[:, None] * EXTRA + dims[None, :])
@@ -125,8 +125,8 @@ def scores_gradient_kernel(
             of_weights = tl.dot(grad, tl.trans(right), of_weights, input_precision="ieee")
     if offset is not None:
         if PER_TOKEN:
-            place = offset + batch * offset_b + (rows[:, None] * TOKENS + tokens[None, :])
-            scores += tl.load(place, mask=row_ok[:, None] & valid[None, :], other=0.0).to(tl.float32)
+            spot = offset + batch * offset_b + (rows[:, None] * TOKENS + tokens[None, :])
+            scores += tl.load(spot, mask=row_ok[:, None] & valid[None, :], other=0.0).to(tl.float32)
         else:
             scores += tl.load(offset + batch * offset_b + rows, mask=row_ok, other=0.0).to(tl.float32)[:, None]
     if gates is not None:
@@ -196,11 +196,11 @@ def tokens_gradient_kernel(
         part = tl.load(weights + w_tile + start * (BLOCKS * BLOCK_T), mask=row_ok[:, None], other=0.0)
         acc = tl.dot(tl.trans(part), grad, acc, input_precision="ieee")
         if a is not None:
-            left = tl.load(
+            row_tile = tl.load(
                 a + batch * a_b + ((start + places)[:, None] * WIDTH + dims[None, :]), mask=tile_ok, other=0.0
             )
             part = tl.load(d_scores + w_tile + start * (BLOCKS * BLOCK_T), mask=row_ok[:, None], other=0.0)
-            acc = tl.dot(tl.trans(part), left, acc, input_precision="ieee")
+            acc = tl.dot(tl.trans(part), row_tile, acc, input_precision="ieee")
     tokens = block * BLOCK_T + inner
     stored = out + (batch * TOKENS + block * BLOCK_T) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
     tl.store(stored, acc.to(out.dtype.element_ty), mask=(tokens < TOKENS)[:, None] & (dims < WIDTH)[None, :])

@@ -66,17 +66,17 @@ def scores_kernel(
     scores = tl.zeros([BLOCK_R, BLOCK_T], tl.float32)
     for start in range(0, bound, BLOCK_D):
         if WHOLE:
-            left = tl.load(a_tile + start, mask=row_ok[:, None], other=0.0)
+            row_tile = tl.load(a_tile + start, mask=row_ok[:, None], other=0.0)
             right = tl.load(x_tile + start, mask=valid[:, None], other=0.0)
         else:
             dim_ok = start + dims < WIDTH
-            left = tl.load(a_tile + start, mask=row_ok[:, None] & dim_ok[None, :], other=0.0)
+            row_tile = tl.load(a_tile + start, mask=row_ok[:, None] & dim_ok[None, :], other=0.0)
             right = tl.load(x_tile + start, mask=valid[:, None] & dim_ok[None, :], other=0.0)
-        scores = tl.dot(left, tl.trans(right), scores, input_precision="ieee")
+        scores = tl.dot(row_tile, tl.trans(right), scores, input_precision="ieee")
     if offset is not None:
         if PER_TOKEN:
-            place = offset + batch * offset_b + (rows[:, None] * TOKENS + tokens[None, :])
-            scores += tl.load(place, mask=row_ok[:, None] & valid[None, :], other=0.0).to(tl.float32)
+            spot = offset + batch * offset_b + (rows[:, None] * TOKENS + tokens[None, :])
+            scores += tl.load(spot, mask=row_ok[:, None] & valid[None, :], other=0.0).to(tl.float32)
         else:
             scores += tl.load(offset + batch * offset_b + rows, mask=row_ok, other=0.0).to(tl.float32)[:, None]
     if gates is not None:
@@ -90,9 +90,9 @@ def scores_kernel(
     columns = (first + block) * BLOCK_T + inner
     stored = weights + batch * ROWS * BLOCKS * BLOCK_T + (rows[:, None] * (BLOCKS * BLOCK_T) + columns[None, :])
     tl.store(stored, powers.to(weights.dtype.element_ty), mask=row_ok[:, None])
-    place = (batch * BLOCKS + first + block) * ROWS + rows
-    tl.store(tops + place, top, mask=row_ok)
-    tl.store(sums + place, tl.sum(powers, 1), mask=row_ok)
+    spot = (batch * BLOCKS + first + block) * ROWS + rows
+    tl.store(tops + spot, top, mask=row_ok)
+    tl.store(sums + spot, tl.sum(powers, 1), mask=row_ok)
 
 
 @triton.jit(do_not_specialize=("BLOCKS", "end_0", "end_1", "end_2", "end_3", "end_4", "end_5", "end_6", "end_7"))
@@ -140,13 +140,13 @@ def merge_kernel(
     for start in range(0, BLOCKS, BLOCK_N):
         blocks = start + inner
         ok = row_ok[None, :] & (blocks < BLOCKS)[:, None]
-        place = base + (blocks[:, None] * ROWS + rows[None, :])
-        top = tl.load(tops + place, mask=ok, other=float("-inf"))
-        scaled = tl.load(sums + place, mask=ok, other=0.0) * tl.exp2(top - safe[None, :])
+        spot = base + (blocks[:, None] * ROWS + rows[None, :])
+        top = tl.load(tops + spot, mask=ok, other=float("-inf"))
+        scaled = tl.load(sums + spot, mask=ok, other=0.0) * tl.exp2(top - safe[None, :])
         begin = 0
         for m in tl.static_range(M):
-            own = (blocks >= begin) & (blocks < ends[m])
-            share = tl.sum(tl.where(own[:, None], scaled, 0.0), 0)
+            inside = (blocks >= begin) & (blocks < ends[m])
+            share = tl.sum(tl.where(inside[:, None], scaled, 0.0), 0)
             shares += tl.where(columns[None, :] == m, share[:, None], 0.0)
             begin = ends[m]
     total = tl.sum(shares, 1)
@@ -213,8 +213,8 @@ def context_kernel(
             tile = tl.load(x_tile + tl.cast(start, tl.int64) * WIDTH, mask=tile_ok, other=0.0)
         part = tl.load(w_tile + start, mask=row_ok[:, None], other=0.0)
         if lse is not None:
-            place = (batch * BLOCKS + first + start // BLOCK_T) * ROWS + rows
-            top = tl.load(tops + place, mask=row_ok, other=float("-inf"))
+            spot = (batch * BLOCKS + first + start // BLOCK_T) * ROWS + rows
+            top = tl.load(tops + spot, mask=row_ok, other=float("-inf"))
             part = (part.to(tl.float32) * tl.exp2(top - log_total)[:, None]).to(tile.dtype)
         acc = tl.dot(part, tile, acc, input_precision="ieee")
     stored = out + batch * ROWS * COLUMNS + (rows[:, None] * COLUMNS + column + dims[None, :])

@@ -44,12 +44,12 @@ def folded_project(
     """As `project`, each token going to its key and value by one product of weights."""
     keys, values = [], []
     for m, x in enumerate(tokens):
-        for made, matrix, offset in (
+        for results, matrix, offset in (
             (keys, folded.keys[m], folded.key_offsets[m]),
             (values, folded.values[m], folded.value_offsets[m]),
         ):
             y = linear(x, matrix)
-            made.append(y if offset is None else y + offset)
+            results.append(y if offset is None else y + offset)
     return _cross_modal(q, keys, values, masks, lengths, gates)
 
 

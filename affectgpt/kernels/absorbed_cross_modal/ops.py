@@ -115,21 +115,21 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tens
 
 
 def _gradient(ctx: Any, grad_contexts: Tensor, grad_mass: Tensor, _: Tensor) -> tuple[Any, ...]:
-    contexts, mass, lse, *rest = ctx.saved_tensors
+    contexts, mass, lse, *saved = ctx.saved_tensors
     groups = []
     for size in ctx.sizes:
-        groups.append(rest[:size])
-        rest = rest[size:]
-    gates = rest[0] if rest else None
+        groups.append(saved[:size])
+        saved = saved[size:]
+    gates = saved[0] if saved else None
     *wants, wants_gates = ctx.needs_input_grad
-    trained, others = wants[:4], ctx.sizes[4:]
+    trained, untrained = wants[:4], ctx.sizes[4:]
     needed = [wants_gates, *(wanted for group in trained for wanted in group)]
     computed = _backward(grad_contexts, grad_mass, *groups, gates, contexts, mass, lse, needed)
     gradients = iter([each if wanted else None for each, wanted in zip(computed, needed, strict=True)])
     of_gates = next(gradients)
     return (
         *([next(gradients) for _ in group] for group in trained),
-        *([None] * size for size in others),
+        *([None] * size for size in untrained),
         of_gates,
     )
 

@@ -1,9 +1,8 @@
-"""Launching the Triton kernels: block sizes, where each modality's part lies, outputs."""
+"""Launching the Triton kernels: block sizes, grids, outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,9 +14,7 @@ from affectgpt.kernels.absorbed_cross_modal.backward import (
     tokens_gradient_kernel,
 )
 from affectgpt.kernels.absorbed_cross_modal.forward import context_kernel, merge_kernel, scores_kernel
-
-BLOCK_T = 64
-"""Tokens a block; what passes between the kernels is counted in it."""
+from affectgpt.kernels.absorbed_cross_modal.layout import BLOCK_T, Layout, Part, make_layout
 
 
 def blocks(kernel: str, rows: int, itemsize: int, amd: bool = False) -> dict[str, int]:
@@ -33,80 +30,6 @@ def blocks(kernel: str, rows: int, itemsize: int, amd: bool = False) -> dict[str
     return {**sizes, "num_warps": 4, "num_stages": 2 if amd else 4 if kernel == "scores" else 3}
 
 
-@dataclass(frozen=True)
-class Part:
-    """One modality of a call: its tensors (None: not there), its first block, its columns in the contexts."""
-
-    index: int
-    rows: Tensor
-    tokens: Tensor
-    offset: Tensor | None
-    positions: Tensor | None
-    mask: Tensor | None
-    lengths: Tensor | None
-    first: int
-    column: int
-    extra_column: int
-
-    @property
-    def length(self) -> int:
-        return self.tokens.shape[1]
-
-    @property
-    def width(self) -> int:
-        return self.tokens.shape[2]
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.length // BLOCK_T)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """B, R, the columns of the contexts, the blocks of tokens of all modalities, and the modalities."""
-
-    batch: int
-    rows: int
-    columns: int
-    blocks: int
-    parts: tuple[Part, ...]
-
-    def of_scores(self, part: Part, gates: Tensor | None) -> dict[str, Any]:
-        """The arguments that the two kernels over rows and tokens share."""
-        offset = part.offset
-        return {
-            "a": part.rows,
-            "x": part.tokens,
-            "offset": offset,
-            "mask": part.mask,
-            "lengths": part.lengths,
-            "gates": gates,
-            "a_b": 0 if part.rows.shape[0] == 1 else self.rows * part.width,
-            "offset_b": 0 if offset is None or offset.shape[0] == 1 else offset.stride(0),
-            "first": part.first,
-            "TOKENS": part.length,
-            "BLOCKS": self.blocks,
-            "ROWS": self.rows,
-            "WIDTH": part.width,
-            "QUERIES": 1 if gates is None else self.rows // gates.shape[0],
-            "M": len(self.parts),
-            "index": part.index,
-            "PER_TOKEN": offset is not None and offset.shape[2] > 1,
-        }
-
-
-def columns_of(tokens: Sequence[Tensor], positions: Sequence[Tensor]) -> tuple[list[int], list[int], int]:
-    """Where in the contexts each modality's columns begin, and those of its positions; how many there are in all."""
-    starts, extras, total = [], [], 0
-    for x in tokens:
-        starts.append(total)
-        total += x.shape[2]
-    for position in positions:
-        extras.append(total)
-        total += position.shape[1] if position.numel() else 0
-    return starts, extras or [0] * len(tokens), total
-
-
 def launch_forward(
     rows: Sequence[Tensor],
     tokens: Sequence[Tensor],
@@ -117,7 +40,7 @@ def launch_forward(
     gates: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`contexts [B, R, C]` in the tokens' dtype, `mass [B, R, M]` float32, `lse [B, R]` float32 in base 2."""
-    layout = _layout(rows, tokens, offsets, positions, masks, lengths)
+    layout = make_layout(rows, tokens, offsets, positions, masks, lengths)
     batch, count, many = layout.batch, layout.rows, len(tokens)
     x = tokens[0]
     contexts = x.new_empty(batch, count, layout.columns)
@@ -182,7 +105,7 @@ def launch_backward(
     shaped = [x if gates is None else gates, *rows, *tokens, *offsets, *positions]
     if not lse.numel():
         return [t.new_zeros(t.shape) if wanted else t.new_empty(0) for t, wanted in zip(shaped, needed, strict=True)]
-    layout = _layout(rows, tokens, offsets, positions, masks, lengths)
+    layout = make_layout(rows, tokens, offsets, positions, masks, lengths)
     batch, count = layout.batch, layout.rows
     whole_gates = None if gates is None else gates.contiguous()
     grad_contexts, grad_mass = grad_contexts.contiguous(), grad_mass.contiguous()
@@ -335,43 +258,6 @@ def _offset_gradient(part: Part, offset: Tensor, d_scores: Tensor | None, d_sums
     if offset.shape[0] == 1:
         gradient = gradient.sum(0, keepdim=True, dtype=torch.float32)
     return gradient.to(offset.dtype).contiguous()
-
-
-def _layout(
-    rows: Sequence[Tensor],
-    tokens: Sequence[Tensor],
-    offsets: Sequence[Tensor],
-    positions: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    lengths: Sequence[Tensor],
-) -> Layout:
-    starts, extras, columns = columns_of(tokens, positions)
-    count, first, parts = rows[0].shape[1], 0, []
-    for index, x in enumerate(tokens):
-        offset, position, mask, length = (
-            _whole(group[index]) if group else None for group in (offsets, positions, masks, lengths)
-        )
-        whole_rows, whole_tokens = rows[index].contiguous(), x.contiguous()
-        parts.append(
-            Part(index, whole_rows, whole_tokens, offset, position, mask, length, first, starts[index], extras[index])
-        )
-        first += parts[-1].blocks
-    _refuse_long(count, columns, first * BLOCK_T)
-    return Layout(tokens[0].shape[0], count, columns, first, tuple(parts))
-
-
-def _refuse_long(rows: int, columns: int, padded: int) -> None:
-    # Places inside a clip are counted in 32 bits.
-    if rows * max(columns, padded) >= 2**31:
-        raise ValueError(
-            f"absorbed_cross_modal_attention: {rows} rows (heads times queries) of {padded} tokens and {columns} "
-            f"columns are too many for the Triton kernels, expected a product below 2^31; take backend='torch'"
-        )
-
-
-def _whole(tensor: Tensor) -> Tensor | None:
-    """`tensor` with contiguous memory; None for an empty one, which stands for none."""
-    return tensor.contiguous() if tensor.numel() else None
 
 
 def _sizes(kernel: str, width: int, rows: int, like: Tensor) -> dict[str, Any]:

@@ -106,8 +106,9 @@ def run(case: Case, **how: Any) -> dict[str, Tensor]:
     if how.pop("reference", False):
         masks, tokens = case.masks, case.tokens
         if case.lengths is not None:
-            pairs = list(zip(tokens, case.lengths, strict=True))
-            masks = [torch.arange(x.shape[1]) < count[:, None] for x, count in pairs]
+            masks = [torch.arange(x.shape[1]) < n[:, None] for x, n in zip(tokens, case.lengths, strict=True)]
+            # The reference projects before it leaves out: a weight's gradient would be 0 times NaN.
+            tokens = [x.masked_fill(~mask[..., None], 0.0) for x, mask in zip(tokens, masks, strict=True)]
         out, mass = reference(case.queries, tokens, case.weights, **{**call, "masks": masks})
     else:
         out, mass = absorbed_cross_modal_attention(
