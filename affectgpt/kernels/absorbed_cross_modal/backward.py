@@ -30,15 +30,16 @@ def delta_kernel(
     rows = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)
     row_ok = rows < TOTAL
     modalities = tl.arange(0, M_PAD)
-    spot = rows[:, None] * M + modalities[None, :]
-    ok = row_ok[:, None] & (modalities < M)[None, :]
-    total = tl.sum(tl.load(mass + spot, mask=ok, other=0.0) * tl.load(d_mass + spot, mask=ok, other=0.0), 1)
+    shares = rows[:, None] * M + modalities[None, :]
+    share_ok = row_ok[:, None] & (modalities < M)[None, :]
+    share = tl.load(mass + shares, mask=share_ok, other=0.0)
+    total = tl.sum(share * tl.load(d_mass + shares, mask=share_ok, other=0.0), 1)
     for start in range(0, COLUMNS, BLOCK_D):
         dims = start + tl.arange(0, BLOCK_D)
         spot = rows[:, None] * COLUMNS + dims[None, :]
         ok = row_ok[:, None] & (dims < COLUMNS)[None, :]
-        row_tile = tl.load(contexts + spot, mask=ok, other=0.0).to(tl.float32)
-        total += tl.sum(row_tile * tl.load(d_contexts + spot, mask=ok, other=0.0).to(tl.float32), 1)
+        context = tl.load(contexts + spot, mask=ok, other=0.0).to(tl.float32)
+        total += tl.sum(context * tl.load(d_contexts + spot, mask=ok, other=0.0).to(tl.float32), 1)
     tl.store(delta + rows, total, mask=row_ok)
 
 

@@ -1,6 +1,7 @@
 """Compile the kernels for GPUs that are not here and print what they take, one JSON object a line.
 
-Arguments: a target, a dtype and a number of pipeline stages (0: the table's), such as `cuda:90 bf16 0`.
+Arguments: a target, a dtype, a number of pipeline stages (0: the table's) and a form, such as `cuda:90 bf16 0 default`.
+The form `odd` has everything at once: widths that do not divide by 16, lengths and masks, positions of every token.
 """
 
 from __future__ import annotations
@@ -34,29 +35,30 @@ WIDE = {"tops", "sums", "mass", "d_mass", "lse", "delta", "d_sums"}
 DIVISIBLE = {"ROWS", "WIDTH", "COLUMNS", "column", "extra_column", "EXTRA", "a_b", "QUERIES"}
 
 
-def source(name: str, dtype: str, sizes: dict[str, int]) -> ASTSource:
+def source(name: str, dtype: str, sizes: dict[str, int], odd: bool) -> ASTSource:
     kernel = KERNELS[name]
-    constants = {"M": 2, "M_PAD": 2, "PER_TOKEN": False, "SHARED": False, "WHOLE": True, **sizes}
+    constants = {"M": 2, "M_PAD": 2, "PER_TOKEN": odd, "SHARED": False, "WHOLE": not odd, **sizes}
     if name == "scores" or name == "scores_gradient":
         del constants["M"]
     signature: dict[str, str] = {}
     values: dict[tuple[int, ...], Any] = {}
     attributes: dict[tuple[int, ...], Any] = {}
     for index, argument in enumerate(kernel.arg_names):
-        if argument in constants or argument in OPTIONAL:
+        if argument in constants or (argument in OPTIONAL and not odd):
             signature[argument], values[(index,)] = "constexpr", constants.get(argument)
         elif argument == argument.lower() and not re.fullmatch(r"a_b|offset_b|first|index|\w*column|end_\d", argument):
-            signature[argument] = "*i1" if argument == "mask" else "*fp32" if argument in WIDE else f"*{dtype}"
+            kinds = {"mask": "*i1", "lengths": "*i64"} | dict.fromkeys(WIDE, "*fp32")
+            signature[argument] = kinds.get(argument, f"*{dtype}")
             attributes[(index,)] = [["tt.divisibility", 16]]
         else:
             signature[argument] = "i32"
-            if argument in DIVISIBLE:
+            if argument in DIVISIBLE and not odd:
                 attributes[(index,)] = [["tt.divisibility", 16]]
     return ASTSource(kernel, signature, values, attributes)
 
 
 def main() -> None:
-    target, dtype, stages = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    target, dtype, stages, odd = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "odd"
     for name in KERNELS:
         itemsize = 4 if dtype == "fp32" else 2
         sizes = blocks(name, ROWS, itemsize, target.startswith("hip"))
@@ -65,7 +67,7 @@ def main() -> None:
             sizes, options = {"BLOCK_R": 16, "BLOCK_N": 64, "BLOCK_D": 128}, {}
         elif stages:
             options["num_stages"] = stages
-        compiled = triton.compile(source(name, dtype, sizes), target=GPUTarget(*TARGETS[target]), options=options)
+        compiled = triton.compile(source(name, dtype, sizes, odd), target=GPUTarget(*TARGETS[target]), options=options)
         ttgir = compiled.asm["ttgir"]
         print(
             json.dumps(
