@@ -141,7 +141,7 @@ def test_the_default_fuser_runs_the_triton_kernels_on_a_gpu(models: Path, catalo
         (node,) = [node for node in nodes_behind(multi) if "absorbed_cross_modal_attention" in node.name()]
         with Operators() as backward:
             # Autograd's engine asks for the GPU; a single node does not.
-            node(*(torch.empty_like(each) for each in forward.results[operator]))
+            node.apply(*(torch.empty_like(each) for each in forward.results[operator]))
         with Operators() as evaluation, torch.no_grad():
             pipeline.fuse(tokens)
     assert f"{operator}_backward" in backward.results and operator in evaluation.results

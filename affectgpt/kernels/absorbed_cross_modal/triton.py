@@ -17,17 +17,26 @@ from affectgpt.kernels.absorbed_cross_modal.forward import context_kernel, merge
 from affectgpt.kernels.absorbed_cross_modal.layout import BLOCK_T, Layout, Part, make_layout
 
 
-def blocks(kernel: str, rows: int, itemsize: int, amd: bool = False) -> dict[str, int]:
+def blocks(kernel: str, rows: int, width: int, itemsize: int, amd: bool = False) -> dict[str, Any]:
     """Block sizes of `kernel` (scores, context, scores_gradient or tokens_gradient) and how to compile it.
 
-    For R = `rows` and values of `itemsize` bytes. What spills nothing and keeps within the shared memory of compute
-    capability 8.0 and 9.0, or with `amd` within the 64 KB of a gfx942.
+    For R = `rows`, columns in all `width`, values of `itemsize` bytes. What spills nothing and keeps within the shared
+    memory of compute capability 8.0 and 9.0, or with `amd` within the 64 KB of a gfx942.
     """
     if itemsize == 4:  # multiplied without tensor cores, which takes many registers
-        sizes = {"BLOCK_R": 16 if rows <= 16 else 32, "BLOCK_T": BLOCK_T, "BLOCK_D": 32}
-        return {**sizes, "num_warps": 4, "num_stages": 2}
-    sizes = {"BLOCK_R": 16 if rows <= 16 else 64, "BLOCK_T": BLOCK_T, "BLOCK_D": 64}
-    return {**sizes, "num_warps": 4, "num_stages": 2 if amd else 4 if kernel == "scores" else 3}
+        most, columns, stages = 32, 32, 2
+    else:
+        most, columns, stages = 64, 64, 2 if amd else 4 if kernel == "scores" else 3
+    odd = width % columns != 0
+    return {
+        "BLOCK_R": 16 if rows <= 16 else most,
+        "BLOCK_T": BLOCK_T,
+        "BLOCK_D": columns,
+        "WHOLE": not odd,
+        # Loads that need a mask and cannot be wide hold many places at once.
+        "num_warps": 8 if odd and kernel.startswith("scores") else 4,
+        "num_stages": stages,
+    }
 
 
 def launch_forward(
@@ -261,8 +270,7 @@ def _offset_gradient(part: Part, offset: Tensor, d_scores: Tensor | None, d_sums
 
 
 def _sizes(kernel: str, width: int, rows: int, like: Tensor) -> dict[str, Any]:
-    sizes = blocks(kernel, rows, like.element_size(), torch.version.hip is not None)
-    return {"WHOLE": width % sizes["BLOCK_D"] == 0, **sizes}
+    return blocks(kernel, rows, width, like.element_size(), torch.version.hip is not None)
 
 
 def _blocks(number: int, size: int) -> int:

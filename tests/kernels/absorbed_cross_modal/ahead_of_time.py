@@ -37,7 +37,7 @@ DIVISIBLE = {"ROWS", "WIDTH", "COLUMNS", "column", "extra_column", "EXTRA", "a_b
 
 def source(name: str, dtype: str, sizes: dict[str, int], odd: bool) -> ASTSource:
     kernel = KERNELS[name]
-    constants = {"M": 2, "M_PAD": 2, "PER_TOKEN": odd, "SHARED": False, "WHOLE": not odd, **sizes}
+    constants = {"M": 2, "M_PAD": 2, "PER_TOKEN": odd, "SHARED": False, **sizes}
     if name == "scores" or name == "scores_gradient":
         del constants["M"]
     signature: dict[str, str] = {}
@@ -61,7 +61,7 @@ def main() -> None:
     target, dtype, stages, odd = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "odd"
     for name in KERNELS:
         itemsize = 4 if dtype == "fp32" else 2
-        sizes = blocks(name, ROWS, itemsize, target.startswith("hip"))
+        sizes = blocks(name, ROWS, 1001 if odd else 1024, itemsize, target.startswith("hip"))
         options = {option: sizes.pop(option) for option in ("num_warps", "num_stages")}
         if name in ("merge", "delta"):
             sizes, options = {"BLOCK_R": 16, "BLOCK_N": 64, "BLOCK_D": 128}, {}
