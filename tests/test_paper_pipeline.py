@@ -124,6 +124,7 @@ def on_a_gpu(module: torch.nn.Module) -> None:
             part.register_buffer(name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cuda"))
 
 
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 def test_the_default_fuser_runs_the_triton_kernels_on_a_gpu(models: Path, catalog: Catalog) -> None:
     """Nothing chooses an implementation, and there is no GPU: tensors without memory stand for those of one."""
     pipeline = assemble(make_plan(read_config(ROOT / "configs" / "affectgpt.yaml", catalog)))

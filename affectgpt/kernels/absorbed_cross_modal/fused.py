@@ -42,7 +42,8 @@ def folded_project(
     q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: Masks, lengths: Masks, gates: Tensor | None
 ) -> Result:
     """As `project`, each token going to its key and value by one product of weights."""
-    keys, values = [], []
+    keys: list[Tensor] = []
+    values: list[Tensor] = []
     for m, x in enumerate(tokens):
         for results, matrix, offset in (
             (keys, folded.keys[m], folded.key_offsets[m]),
@@ -66,6 +67,7 @@ def absorbed(
     for part, projection in zip(contexts, weights.inputs, strict=True):
         term = part if projection is None else part @ projection.T
         total = term if total is None else total + term
+    assert total is not None
     shared = _one_row(offsets)
     if shared:
         total = total + _share(mass, shared, total).flatten(1, 2) @ torch.cat([*shared.values()])

@@ -27,13 +27,15 @@ def blocks(kernel: str, rows: int, width: int, itemsize: int, amd: bool = False)
         most, columns, stages = 32, 32, 2
     else:
         most, columns, stages = 64, 64, 2 if amd else 4 if kernel == "scores" else 3
+    # Loads that need a mask and cannot be wide hold many places at once.
     odd = width % columns != 0
+    if odd and kernel.endswith("gradient"):
+        columns = 32
     return {
         "BLOCK_R": 16 if rows <= 16 else most,
         "BLOCK_T": BLOCK_T,
         "BLOCK_D": columns,
-        "WHOLE": not odd,
-        # Loads that need a mask and cannot be wide hold many places at once.
+        "WHOLE": width % columns == 0,
         "num_warps": 8 if odd and kernel.startswith("scores") else 4,
         "num_stages": stages,
     }
