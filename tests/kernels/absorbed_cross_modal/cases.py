@@ -147,7 +147,6 @@ CASES: dict[str, dict[str, Any]] = {
     "own queries, positions, masks": {"offsets": "positions", "shared": False},
     "half precision, more rows than a block": {"dtype": torch.float16, "queries": 40, "offsets": "both"},
     "eight modalities": {"lengths": (1, 64, 65, 0, 3, 7, 128, 9), "widths": (5, 6, 7, 8, 9, 64, 100, None)},
-    "nothing at all": {"lengths": (0, 0), "padding": "none"},
     "one query, bare": {"queries": 1, "heads": 1, "offsets": "none", "gates": False, "padding": "none"},
 }
 QUICK = 4

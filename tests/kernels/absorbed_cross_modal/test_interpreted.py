@@ -73,6 +73,12 @@ def test_a_clip_with_nothing_gets_zeros_and_gives_no_gradient(padding: str) -> N
     assert all(results[f"tokens[{m}]"][0].eq(0).all() for m in (0, 1))
 
 
+def test_no_tokens_at_all_give_zeros_and_zero_gradients() -> None:
+    results = run(make(lengths=(0, 0), padding="none"), impl="absorbed", backend="triton")
+    assert results.keys() >= {"out", "mass", "queries"}
+    assert all(result.eq(0).all() for result in results.values())
+
+
 def test_two_backwards_agree_to_the_bit() -> None:
     first, second = (run(make(**SMALL, offsets="both"), impl="absorbed", backend="triton") for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
