@@ -1,4 +1,4 @@
-"""Measures the four constants of `absorbed_cross_modal/cost.py`, each the median of repeated runs.
+"""Measures the constants of a CPU in `absorbed_cross_modal/cost.py` (RATES), each the median of repeated runs.
 
     python benchmarks/calibrate_absorption.py
 
@@ -39,8 +39,8 @@ def main() -> None:
     with torch.no_grad():
         product = median_seconds(lambda: linear(one, weight), 2000)
     both = median_seconds(lambda: linear(one, weight).backward(), 2000)
-    print(f"FLOPS_PER_SECOND = {flops:.1e}\nBYTES_PER_SECOND = {moved:.1e}")
-    print(f"SECONDS_PER_PRODUCT = {product:.1e}\nSECONDS_PER_BACKWARD_PRODUCT = {max(0.0, both - product) / 2:.1e}")
+    print(f"flops_per_second = {flops:.1e}\nbytes_per_second = {moved:.1e}")
+    print(f"seconds_per_product = {product:.1e}\nseconds_per_backward_product = {max(0.0, both - product) / 2:.1e}")
 
 
 if __name__ == "__main__":

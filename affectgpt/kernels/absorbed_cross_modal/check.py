@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from affectgpt.kernels.absorbed_cross_modal.fold import Folded
 from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 MAX_MODALITIES = 8
@@ -19,6 +20,7 @@ def check(
     weights: FusionWeights,
     num_heads: int,
     masks: Sequence[Tensor | None] | None,
+    lengths: Sequence[Tensor | None] | None,
     gates: Tensor | None,
 ) -> None:
     """Raises ValueError for a wrong shape or number, TypeError for a wrong dtype; each names the argument."""
@@ -39,6 +41,7 @@ def check(
         ("weights.input_biases", weights.input_biases or None),
         ("weights.positions", weights.positions or None),
         ("masks", masks),
+        ("lengths", lengths),
     ):
         if group is not None and len(group) != count:
             raise ValueError(f"{_NAME}: {name} has {len(group)} entries, expected {count}, one for each of tokens")
@@ -59,6 +62,13 @@ def check(
             if mask.dtype != torch.bool:
                 raise TypeError(f"{_NAME}: masks[{m}] is {mask.dtype}, expected torch.bool, True for real tokens")
             _device(f"masks[{m}]", mask, queries)
+        if lengths is not None and (length := lengths[m]) is not None:
+            if masks is not None and masks[m] is not None:
+                raise ValueError(f"{_NAME}: masks[{m}] and lengths[{m}] are both there, expected one of the two")
+            _expect(f"lengths[{m}]", length, (batch,))
+            if length.is_floating_point() or length.dtype == torch.bool:
+                raise TypeError(f"{_NAME}: lengths[{m}] is {length.dtype}, expected an integer dtype")
+            _device(f"lengths[{m}]", length, queries)
     for name, weight in (("query", weights.query), ("key", weights.key), ("value", weights.value)):
         _expect(f"weights.{name}", weight, (width, width))
     if weights.out.ndim != 2 or weights.out.shape[1] != width:
@@ -85,6 +95,44 @@ def check(
     if gates is not None:
         _dtype("gates", gates, queries, same)
         _device("gates", gates, queries)
+
+
+def check_folded(
+    folded: Folded,
+    queries: Tensor,
+    tokens: Sequence[Tensor],
+    weights: FusionWeights,
+    impl: str,
+    cached: bool,
+    trained: bool,
+    query_gradient: bool,
+) -> None:
+    """Raises ValueError where products from the caller do not fit the call, or would keep a gradient from a weight."""
+    if impl not in ("auto", "folded", "folded_project"):
+        raise ValueError(f"{_NAME}: folded is there and impl is {impl!r}, which makes no use of it; expected 'folded'")
+    if cached:
+        raise ValueError(f"{_NAME}: cache and folded are both there, expected one of the two")
+    if trained or (query_gradient and folded.queries is not None):
+        what = "a weight" if trained else "queries"
+        raise ValueError(f"{_NAME}: folded is there and {what} needs a gradient, which it would not get; leave it out")
+    count, width = len(tokens), queries.shape[2]
+    for kind in ("keys", "values", "key_offsets", "value_offsets"):
+        group = getattr(folded, kind)
+        if len(group) != count:
+            raise ValueError(f"{_NAME}: folded.{kind} has {len(group)} entries, expected {count}, as many as tokens")
+        for m, product in enumerate(group):
+            name, offset = f"folded.{kind}[{m}]", weights.offset(m)
+            if kind in ("keys", "values"):
+                _expect(name, product, (width, tokens[m].shape[2]))
+            elif (product is None) != (offset is None):
+                raise ValueError(f"{_NAME}: {name} does not fit the weights, expected fold(weights)")
+            elif product is not None and offset is not None:
+                _expect(name, product, tuple(offset.shape))
+            if product is not None:
+                _device(name, product, queries)
+    if folded.queries is not None:
+        _expect("folded.queries", folded.queries, tuple(queries.shape))
+        _device("folded.queries", folded.queries, queries)
 
 
 def _shape(name: str, tensor: Tensor, expected: str) -> ValueError:

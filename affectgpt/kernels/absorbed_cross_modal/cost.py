@@ -1,4 +1,4 @@
-"""What each route costs: its matrix products counted, and the time they take by four measured constants."""
+"""What each route costs: its matrix products counted, and the time they take by the constants of a kind of device."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import Literal, NamedTuple
 Route = Literal["project", "folded_project", "absorbed", "folded"]
 ROUTES: tuple[Route, ...] = ("project", "folded_project", "absorbed", "folded")
 
-# Measured by `benchmarks/calibrate_absorption.py` on 2 threads of an x86 CPU in float32. Only their ratios matter.
-FLOPS_PER_SECOND = 2.0e11
-BYTES_PER_SECOND = 2.0e10
-SECONDS_PER_PRODUCT = 1.0e-5
-SECONDS_PER_BACKWARD_PRODUCT = 2.0e-5
+
+class Rates(NamedTuple):
+    """What turns counts into seconds. Only the ratios matter."""
+
+    flops_per_second: float
+    wide_flops_per_second: float  # of float32
+    bytes_per_second: float
+    seconds_per_product: float
+    seconds_per_backward_product: float
+
+
+RATES = {
+    # Measured by `benchmarks/calibrate_absorption.py` on 2 threads of an x86 CPU in float32.
+    "cpu": Rates(2.0e11, 2.0e11, 2.0e10, 1.0e-5, 2.0e-5),
+    # Not measured: the data sheet's order of magnitude of an H200, and 3 microseconds to launch a kernel.
+    "cuda": Rates(5.5e14, 4.5e13, 4.2e12, 3.0e-6, 3.0e-6),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Shape:
     folded: bool = False  # the products of weights are kept from an earlier call
     queried: bool = False  # so are the projected queries
     itemsize: int = 4
+    device: str = "cpu"  # a key of RATES
+    by_triton: bool = False
 
 
 class Cost(NamedTuple):
@@ -47,6 +61,9 @@ class Cost(NamedTuple):
 class _Tally:
     def __init__(self, shape: Shape) -> None:
         self.shape, self.flops, self.bytes, self.seconds = shape, 0, 0, 0.0
+        self.rates = RATES[shape.device]
+        rates = self.rates
+        self.per_second = rates.wide_flops_per_second if shape.itemsize > 2 else rates.flops_per_second
 
     def product(self, batch: int, m: int, n: int, k: int, gradients: int = 2) -> None:
         """`batch` products `[m, k] @ [k, n]`; training adds one product of the same size for each gradient."""
@@ -54,14 +71,15 @@ class _Tally:
         backward = gradients if self.shape.training else 0
         self.flops += flops * (1 + backward)
         self.bytes += moved * (1 + backward)
-        once = max(flops / FLOPS_PER_SECOND, moved / BYTES_PER_SECOND)
-        self.seconds += once * (1 + backward) + SECONDS_PER_PRODUCT + backward * SECONDS_PER_BACKWARD_PRODUCT
+        once = max(flops / self.per_second, moved / self.rates.bytes_per_second)
+        self.seconds += once * (1 + backward) + self.rates.seconds_per_product
+        self.seconds += backward * self.rates.seconds_per_backward_product
 
     def traffic(self, elements: int) -> None:
         """Elements read or written outside products; the backward moves as many again, twice."""
         moved = self.shape.itemsize * elements * (3 if self.shape.training else 1)
         self.bytes += moved
-        self.seconds += moved / BYTES_PER_SECOND
+        self.seconds += moved / self.rates.bytes_per_second
 
 
 def cost(route: Route, s: Shape) -> Cost:
@@ -72,8 +90,11 @@ def cost(route: Route, s: Shape) -> Cost:
     if not s.queried:
         t.product(1, s.query_batch * s.queries, s.width, s.width)
     t.product(1, s.batch * s.queries, s.out, s.width)
-    t.traffic(6 * s.batch * rows * sum(s.tokens))  # scores, their sum with the offsets, softmax
     by_fold = route in ("folded", "folded_project")
+    projecting = route in ("project", "folded_project")
+    # Scores, their sum with the offsets, softmax; the kernels keep weights alone, and those of `project` nothing.
+    passes = 6 if not s.by_triton else 0 if projecting else 2
+    t.traffic(passes * s.batch * rows * sum(s.tokens))
     if route == "absorbed":
         t.product(s.heads, s.query_batch * s.queries, s.width, size)
         t.product(s.heads, s.batch * s.queries, size, s.width)
@@ -84,7 +105,7 @@ def cost(route: Route, s: Shape) -> Cost:
                     t.product(1, s.width, width, s.width)
                 if positioned:
                     t.product(1, count, s.width, s.width)
-        if route in ("project", "folded_project"):
+        if projecting:
             source = width if by_fold else s.width
             trained = outer if by_fold else 2
             if route == "project" and projected:
@@ -95,7 +116,8 @@ def cost(route: Route, s: Shape) -> Cost:
                 t.traffic((4 if by_fold else 2) * s.batch * count * s.width)
             t.product(s.batch * s.heads, s.queries, count, size)
             t.product(s.batch * s.heads, s.queries, size, count)
-            t.traffic(4 * s.batch * count * s.width)  # each head's keys and values are laid out
+            if not s.by_triton:
+                t.traffic(4 * s.batch * count * s.width)  # each head's keys and values are laid out
             continue
         t.product(s.batch, rows, count, width, outer)
         t.product(s.batch, rows, width, count, outer)
@@ -117,8 +139,8 @@ def cost(route: Route, s: Shape) -> Cost:
     return Cost(t.flops, t.bytes, t.seconds)
 
 
-def cheapest(s: Shape) -> Route:
-    """The route with the least time by the count."""
+def cheapest(s: Shape, possible: tuple[Route, ...] = ROUTES) -> Route:
+    """The route with the least time by the count, of those that are possible."""
     # torch.compile cannot trace min() with a key.
-    seconds = [cost(route, s).seconds for route in ROUTES]
-    return ROUTES[seconds.index(min(seconds))]
+    seconds = [cost(route, s).seconds for route in possible]
+    return possible[seconds.index(min(seconds))]

@@ -14,22 +14,27 @@ from affectgpt.kernels.absorbed_cross_modal.weights import FusionWeights
 
 
 class Folded(NamedTuple):
-    """Per modality: W_k E_m and W_v E_m `[D, D_m]`, and the offset through W_k and W_v, `[T_m or 1, D]` or None."""
+    """Per modality: W_k E_m and W_v E_m `[D, D_m]`, and the offset through W_k and W_v, `[T_m or 1, D]` or None.
+
+    queries: the projected queries `[B or 1, Q, D]`, or None.
+    """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     key_offsets: tuple[Tensor | None, ...]
     value_offsets: tuple[Tensor | None, ...]
+    queries: Tensor | None = None
 
 
-def fold(weights: FusionWeights) -> Folded:
-    """The products, differentiable."""
+def fold(weights: FusionWeights, queries: Tensor | None = None) -> Folded:
+    """The products, differentiable; with `queries [B or 1, Q, D]` also their projection."""
     offsets = [weights.offset(m) for m in range(len(weights.inputs))]
     return Folded(
         tuple(weights.key if e is None else weights.key @ e for e in weights.inputs),
         tuple(weights.value if e is None else weights.value @ e for e in weights.inputs),
         tuple(None if o is None else linear(o, weights.key) for o in offsets),
         tuple(None if o is None else linear(o, weights.value) for o in offsets),
+        None if queries is None else linear(queries, weights.query, weights.query_bias),
     )
 
 

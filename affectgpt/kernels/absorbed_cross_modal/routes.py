@@ -30,7 +30,9 @@ def project(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks: 
 def folded_project(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: Masks, gates: Tensor | None) -> Result:
     """As `project`, each token going to its key and value by one product of weights."""
     keys, values = [], []
-    for x, to_key, to_value, key_offset, value_offset in zip(tokens, *folded, strict=True):
+    for x, to_key, to_value, key_offset, value_offset in zip(
+        tokens, folded.keys, folded.values, folded.key_offsets, folded.value_offsets, strict=True
+    ):
         key, value = linear(x, to_key), linear(x, to_value)
         keys.append(key if key_offset is None else key + key_offset)
         values.append(value if value_offset is None else value + value_offset)
@@ -40,7 +42,7 @@ def folded_project(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: M
 def absorbed(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks: Masks, gates: Tensor | None) -> Result:
     """The projections go into the queries and the output; tokens are read as they are."""
     batch, heads, count = tokens[0].shape[0], q.shape[1], q.shape[2]
-    a = _rows(_per_head(q, weights.key.view(heads, -1, weights.key.shape[1])))
+    a = rows_of(per_head(q, weights.key.view(heads, -1, weights.key.shape[1])))
     offsets = [weights.offset(m) for m in range(len(tokens))]
     scores = []
     for m, x in enumerate(tokens):
@@ -60,7 +62,7 @@ def absorbed(q: Tensor, tokens: Sequence[Tensor], weights: FusionWeights, masks:
         context = term if context is None else context + term
     assert context is not None
     value = weights.value.view(heads, -1, weights.value.shape[1])
-    return _joined(_per_head(context.view(batch, heads, count, context.shape[2]), value.transpose(1, 2))), mass
+    return join_heads(per_head(context.view(batch, heads, count, context.shape[2]), value.transpose(1, 2))), mass
 
 
 def absorbed_folded(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: Masks, gates: Tensor | None) -> Result:
@@ -68,24 +70,24 @@ def absorbed_folded(q: Tensor, tokens: Sequence[Tensor], folded: Folded, masks: 
     batch, heads, count, size = tokens[0].shape[0], q.shape[1], q.shape[2], q.shape[3]
     scores = []
     for m, x in enumerate(tokens):
-        a = _rows(_per_head(q, folded.keys[m].view(heads, size, -1)))
+        a = rows_of(per_head(q, folded.keys[m].view(heads, size, -1)))
         score = torch.matmul(a, x.transpose(1, 2)).view(batch, heads, count, x.shape[1])
         offset = folded.key_offsets[m]
-        extra = None if offset is None else _per_head(q, offset.view(-1, heads, size).permute(1, 2, 0)).flatten(1, 2)
+        extra = None if offset is None else per_head(q, offset.view(-1, heads, size).permute(1, 2, 0)).flatten(1, 2)
         scores.append(_add(score, extra, gates, m))
     parts, mass = _softmax(scores, masks)
     out = None
     for m, x in enumerate(tokens):
         w = parts[m].to(x.dtype)
         context = torch.matmul(w.flatten(1, 2), x).view(batch, heads, count, x.shape[2])
-        term = _per_head(context, folded.values[m].view(heads, size, -1).transpose(1, 2))
+        term = per_head(context, folded.values[m].view(heads, size, -1).transpose(1, 2))
         offset = folded.value_offsets[m]
         if offset is not None:
             w = w if offset.shape[0] == x.shape[1] else w.sum(-1, keepdim=True)
-            term = term + _per_head(w, offset.view(-1, heads, size).transpose(0, 1))
+            term = term + per_head(w, offset.view(-1, heads, size).transpose(0, 1))
         out = term if out is None else out + term
     assert out is not None
-    return _joined(out), mass
+    return join_heads(out), mass
 
 
 def _attend(
@@ -96,25 +98,27 @@ def _attend(
     lengths = [x.shape[1] for x in tokens]
     parts, mass = _softmax([_add(s, None, gates, m) for m, s in enumerate(torch.split(scores, lengths, -1))], masks)
     weights = _join(list(parts), -1).to(values.dtype)
-    return _joined(torch.matmul(weights, values.view(batch, values.shape[1], heads, size).transpose(1, 2))), mass
+    return join_heads(torch.matmul(weights, values.view(batch, values.shape[1], heads, size).transpose(1, 2))), mass
 
 
 def _join(parts: list[Tensor], dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
-def _per_head(rows: Tensor, matrices: Tensor) -> Tensor:
-    # [B, H, N, i] by [H, i, j]: one product a head over the batch, so that the matrices are never copied per sample.
+def per_head(rows: Tensor, matrices: Tensor) -> Tensor:
+    """`[B, H, N, i]` by `[H, i, j]`: one product a head over the batch, so that no matrix is copied per sample."""
     batch, heads, count, size = rows.shape
     flat = rows.transpose(0, 1).reshape(heads, batch * count, size)
     return torch.bmm(flat, matrices).view(heads, batch, count, matrices.shape[2]).transpose(0, 1)
 
 
-def _rows(heads: Tensor) -> Tensor:
+def rows_of(heads: Tensor) -> Tensor:
+    """`[B, H, Q, i]` -> `[B, H Q, i]`."""
     return heads.reshape(heads.shape[0], heads.shape[1] * heads.shape[2], heads.shape[3])
 
 
-def _joined(heads: Tensor) -> Tensor:
+def join_heads(heads: Tensor) -> Tensor:
+    """`[B, H, Q, d]` -> `[B, Q, H d]`."""
     return heads.transpose(1, 2).flatten(2)
 
 

@@ -23,8 +23,8 @@ class CrossAttention(nn.Module):
     A learned number per head and input is added to the scores of that input's tokens (its gate). Then y = queries +
     Out(attention) and z = LayerNorm(y + FFN(LayerNorm(y))). Attention as Vaswani et al. 2017, arXiv 1706.03762,
     section 3.2.2, with learned queries as in the Perceiver (Jaegle et al. 2021, arXiv 2103.03206, section 3.1); the
-    operator (`kernels/absorbed_cross_modal`) picks the cheapest order of its products. `attribution [B, M]`
-    is the attention that each input received, averaged over heads and queries.
+    operator (`kernels/absorbed_cross_modal`) picks the cheapest order of its products; on a GPU it runs in Triton.
+    `attribution [B, M]` is the attention that each input received, averaged over heads and queries.
     """
 
     def __init__(self, config: CrossAttentionConfig, inputs: Mapping[str, TokenSpec], output: TokenSpec) -> None:

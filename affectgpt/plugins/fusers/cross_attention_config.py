@@ -15,7 +15,7 @@ SPEC = PluginSpec(
     name="cross-attention",
     config=f"{__name__}:CrossAttentionConfig",
     target="affectgpt.plugins.fusers.cross_attention:CrossAttention",
-    summary="learned queries read all inputs' tokens at once, a gate per input (fused operator)",
+    summary="learned queries read all inputs' tokens at once, a gate per input (Triton kernels on a GPU)",
     citation="attention: Vaswani et al., 2017, arXiv:1706.03762; Perceiver: Jaegle et al., 2021, arXiv:2103.03206",
 )
 

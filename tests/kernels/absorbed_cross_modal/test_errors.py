@@ -47,6 +47,16 @@ def call(**changes: Any) -> Any:
         ({"key": E(8, 8, device="meta")}, ValueError, "weights.key is on meta, expected cpu"),
         ({"tokens": [E(3, 4, 6, device="meta"), E(3, 5, 8)]}, ValueError, "tokens[0] is on meta, expected cpu"),
         ({"impl": "fast"}, ValueError, "impl is 'fast', expected 'auto' or one of"),
+        ({"backend": "cuda"}, ValueError, "backend is 'cuda', expected one of ['auto', 'torch', 'triton']"),
+        ({"backend": "triton"}, RuntimeError, "backend='triton' cannot run here: "),
+        ({"lengths": [None]}, ValueError, "lengths has 1 entries, expected 2"),
+        ({"lengths": [E(3), None]}, TypeError, "lengths[0] is torch.float32, expected an integer dtype"),
+        ({"lengths": [E(2, dtype=torch.int64), None]}, ValueError, "lengths[0] has shape [2], expected [3]"),
+        (
+            {"masks": [E(3, 4, dtype=torch.bool), None], "lengths": [E(3, dtype=torch.int64), None]},
+            ValueError,
+            "masks[0] and lengths[0] are both there, expected one of the two",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named(changes: dict[str, Any], kind: type[Exception], message: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from affectgpt.kernels import absorbed_cross_modal_attention
-from affectgpt.kernels.absorbed_cross_modal import Fold, FusionWeights
+from affectgpt.kernels.absorbed_cross_modal import Fold, FusionWeights, fold
 
 
 class Layer(nn.Module):
@@ -87,3 +87,61 @@ def test_a_copy_starts_empty() -> None:
         layer(torch.randn(1, 3, 8))
     assert copy.deepcopy(layer).cache._folded is None
     assert pickle.loads(pickle.dumps(layer)).cache._folded is None
+
+
+def given_products(layer: Layer, **options: object) -> torch.Tensor:
+    """The layer's result by products from the caller, made before any gradient is needed."""
+    weights = FusionWeights((layer.e,), layer.q, layer.k, layer.v, layer.o, positions=(layer.p,))
+    with torch.no_grad():
+        options.setdefault("folded", fold(weights, layer.queries))
+    x = torch.ones(2, 3, 8)
+    return absorbed_cross_modal_attention(layer.queries, [x], weights, num_heads=2, **options)[0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("impl", ["auto", "folded", "folded_project"])
+def test_products_of_the_caller_are_used_as_they_are(impl: str) -> None:
+    layer = Layer().requires_grad_(False)
+    expected = layer(torch.ones(2, 3, 8), cached=False)
+    torch.testing.assert_close(given_products(layer, impl=impl), expected, atol=1e-6, rtol=1e-5)
+    weights = FusionWeights((layer.e,), layer.q, layer.k, layer.v, layer.o, positions=(layer.p,))
+    products = fold(weights, layer.queries)
+    doubled = products._replace(values=tuple(value * 2 for value in products.values))
+    assert not torch.allclose(given_products(layer, impl=impl, folded=doubled), expected)
+
+
+@pytest.mark.parametrize("trained", ["e", "queries"])
+def test_products_of_the_caller_are_refused_where_they_would_stop_a_gradient(trained: str) -> None:
+    layer = Layer().requires_grad_(False)
+    getattr(layer, trained).requires_grad_()
+    with pytest.raises(ValueError, match=r"folded is there and \w+ ?\w* needs a gradient"):
+        given_products(layer)
+    with torch.no_grad():
+        given_products(layer)
+
+
+def test_products_of_the_caller_that_do_not_fit_are_refused() -> None:
+    layer = Layer().requires_grad_(False)
+    weights = FusionWeights((layer.e,), layer.q, layer.k, layer.v, layer.o, positions=(layer.p,))
+    products = fold(weights, layer.queries)
+    for changes, message in (
+        ({"impl": "absorbed"}, "folded is there and impl is 'absorbed'"),
+        ({"cache": Fold()}, "cache and folded are both there"),
+        ({"folded": products._replace(keys=())}, "folded.keys has 0 entries, expected 1"),
+        ({"folded": products._replace(values=(torch.ones(8, 7),))}, r"folded.values\[0\] has shape \[8, 7\]"),
+        ({"folded": products._replace(key_offsets=(None,))}, r"folded.key_offsets\[0\] does not fit the weights"),
+        ({"folded": products._replace(queries=torch.ones(1, 3, 8))}, r"folded.queries has shape \[1, 3, 8\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            given_products(layer, **changes)
+
+
+def test_a_compiled_evaluation_makes_no_products_of_weights() -> None:
+    """An unchanged result after the weights of the products changed: they were not made again."""
+    layer = Layer().requires_grad_(False)
+    weights = FusionWeights((layer.e,), layer.q, layer.k, layer.v, layer.o, positions=(layer.p,))
+    products = fold(weights, layer.queries)
+    compiled = torch.compile(absorbed_cross_modal_attention, fullgraph=True, backend="aot_eager")
+    call = {"num_heads": 2, "impl": "folded", "folded": products}
+    first = compiled(layer.queries, [torch.ones(2, 3, 8)], weights, **call)[0]
+    layer.e.add_(1.0)
+    torch.testing.assert_close(compiled(layer.queries, [torch.ones(2, 3, 8)], weights, **call)[0], first)

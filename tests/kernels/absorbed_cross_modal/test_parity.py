@@ -93,6 +93,19 @@ def test_masks_leave_tokens_out_and_an_empty_row_is_zero(impl: str) -> None:
 
 
 @pytest.mark.parametrize("impl", IMPLS)
+def test_lengths_are_masks_past_which_nothing_is_read(impl: str) -> None:
+    call = make()
+    lengths = [torch.tensor([5, 0, 2]), torch.tensor([0, 0, 7])]
+    masks = [torch.arange(x.shape[1]) < n[:, None] for x, n in zip(call["tokens"], lengths, strict=True)]
+    expected = reference(**call, masks=masks)
+    for x, mask in zip(call["tokens"], masks, strict=True):
+        x.masked_fill_(~mask[..., None], float("nan"))
+    result = absorbed_cross_modal_attention(**call, lengths=lengths, impl=impl)
+    close(result, expected)
+    assert result[0][1].eq(0).all() and result[1][1].eq(0).all()
+
+
+@pytest.mark.parametrize("impl", IMPLS)
 def test_no_tokens_at_all_give_zeros_and_zero_gradients(impl: str) -> None:
     call = make((0, 0))
     call["weights"].value.requires_grad_()
