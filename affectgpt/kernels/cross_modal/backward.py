@@ -67,9 +67,7 @@ def backward_kernel(
     tile = row_ok[:, None] & dim_ok[None, :]
     counted = row_ok[:, None] & (columns < M)[None, :]
     q_b, q_h, q_q, q_d = q_strides
-    queries = tl.load(
-        q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0
-    )
+    queries = tl.load(q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0)
     row = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
     at_row = row[:, None] * WIDTH + dims[None, :]
     grad = tl.load(d_out + at_row, mask=tile, other=0.0)
@@ -112,33 +110,32 @@ def backward_kernel(
                 weights = tl.where(valid[None, :], tl.exp2(scores - log_total[:, None]), 0.0)
                 # The last block reaches past the walked tokens, and those get their zeros here.
                 keep = (start + inner < length)[:, None] & dim_ok[None, :]
-                place = (first + start) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
+                at = (first + start) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
                 if d_vs[m] is not None:
                     of_value = tl.dot(tl.trans(weights.to(grad.dtype)), grad, input_precision="ieee")
-                    tl.store(d_vs[m] + place, of_value.to(d_vs[m].dtype.element_ty), mask=keep)
+                    tl.store(d_vs[m] + at, of_value.to(d_vs[m].dtype.element_ty), mask=keep)
                 if d_q is not None or d_gates is not None or d_ks[m] is not None:
                     of_weights = tl.dot(grad, tl.trans(value), input_precision="ieee") + of_mass[:, None]
                     of_scores = weights * (of_weights - offset[:, None])
                     if d_ks[m] is not None:
                         of_key = tl.dot(tl.trans(of_scores.to(queries.dtype)), queries, input_precision="ieee") * scale
-                        tl.store(d_ks[m] + place, of_key.to(d_ks[m].dtype.element_ty), mask=keep)
+                        tl.store(d_ks[m] + at, of_key.to(d_ks[m].dtype.element_ty), mask=keep)
                     if d_q is not None:
                         acc = tl.dot(of_scores.to(key.dtype), key, acc, input_precision="ieee")
                     if d_gates is not None:
                         gates += tl.where(columns[None, :] == m, tl.sum(of_scores, 1)[:, None], 0.0)
-            if lens[m] is not None:
-                if d_ks[m] is not None or d_vs[m] is not None:
-                    # The tail that no block reached, shared out as the blocks are.
-                    nothing = tl.zeros([BLOCK_N, BLOCK_D], queries.dtype)
-                    share = tl.cdiv(tl.cdiv(length, BLOCK_N) - blocks, SPLITS)
-                    until = tl.minimum((blocks + (split + 1) * share) * BLOCK_N, length)
-                    for start in range((blocks + split * share) * BLOCK_N, until, BLOCK_N):
-                        keep = (start + inner < length)[:, None] & dim_ok[None, :]
-                        place = (first + start) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
-                        if d_ks[m] is not None:
-                            tl.store(d_ks[m] + place, nothing, mask=keep)
-                        if d_vs[m] is not None:
-                            tl.store(d_vs[m] + place, nothing, mask=keep)
+            if lens[m] is not None and (d_ks[m] is not None or d_vs[m] is not None):
+                # The tail that no block reached, shared out as the blocks are.
+                nothing = tl.zeros([BLOCK_N, BLOCK_D], queries.dtype)
+                share = tl.cdiv(tl.cdiv(length, BLOCK_N) - blocks, SPLITS)
+                until = tl.minimum((blocks + (split + 1) * share) * BLOCK_N, length)
+                for start in range((blocks + split * share) * BLOCK_N, until, BLOCK_N):
+                    keep = (start + inner < length)[:, None] & dim_ok[None, :]
+                    at = (first + start) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
+                    if d_ks[m] is not None:
+                        tl.store(d_ks[m] + at, nothing, mask=keep)
+                    if d_vs[m] is not None:
+                        tl.store(d_vs[m] + at, nothing, mask=keep)
     part = ((batch * SPLITS + split) * KV_HEADS * GROUPS + head) * QUERIES + query
     if d_q is not None:
         tl.store(d_q + part[:, None] * WIDTH + dims[None, :], acc * scale, mask=tile)

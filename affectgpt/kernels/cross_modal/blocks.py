@@ -17,12 +17,16 @@ class Block(NamedTuple):
     stages: int
 
 
-# (least size of a value in bytes, head width up to, rows up to) -> tile. Half types have tensor cores; float32 is
-# multiplied exactly (`ieee`), without them, which takes many registers and leaves no room for stages.
-_FLOAT32 = {(4, 64, 16): Block(16, 32, 4, 1), (4, 128, 16): Block(16, 16, 4, 1), (4, 256, 16): Block(16, 16, 4, 1)}
-
-# Three stages are two buffers of keys and values at 16 rows and three at 64: the next block is copied meanwhile.
-_LARGE = {
+# (bytes of a value, head width up to, rows) -> tile. Half types have tensor cores; float32 is multiplied exactly
+# (`ieee`), without them, which takes many registers and leaves no room for stages.
+Table = dict[tuple[int, int, int], Block]
+_FLOAT32: Table = {
+    (4, 64, 16): Block(16, 32, 4, 1),
+    (4, 128, 16): Block(16, 16, 4, 1),
+    (4, 256, 16): Block(16, 16, 4, 1),
+}
+# Three stages are at least two buffers of keys and values: while one block is worked on, the next is copied.
+_LARGE_FORWARD: Table = {
     (2, 64, 16): Block(16, 64, 4, 3),
     (2, 64, 64): Block(64, 64, 4, 3),
     (2, 128, 16): Block(16, 64, 4, 3),
@@ -30,8 +34,16 @@ _LARGE = {
     (2, 256, 16): Block(16, 32, 4, 3),
     **_FLOAT32,
 }
-# 64 KB of shared memory: no room for a third stage.
-_SMALL = {
+_LARGE_BACKWARD: Table = {
+    (2, 64, 16): Block(16, 64, 4, 3),
+    (2, 64, 64): Block(64, 32, 4, 3),
+    (2, 128, 16): Block(16, 32, 4, 3),
+    (2, 128, 64): Block(64, 32, 8, 3),
+    (2, 256, 16): Block(16, 32, 8, 3),
+    **_FLOAT32,
+}
+# 64 KB of shared memory have no room for a third stage.
+_SMALL_FORWARD: Table = {
     (2, 64, 16): Block(16, 64, 4, 2),
     (2, 64, 64): Block(64, 64, 4, 2),
     (2, 128, 16): Block(16, 64, 4, 2),
@@ -39,18 +51,25 @@ _SMALL = {
     (2, 256, 16): Block(16, 32, 4, 2),
     **_FLOAT32,
 }
-FORWARD = {"cuda:90": _LARGE, "cuda:80": _LARGE, "small": _SMALL}
+_SMALL_BACKWARD: Table = {
+    (2, 64, 16): Block(16, 64, 4, 2),
+    (2, 64, 64): Block(64, 32, 4, 2),
+    (2, 128, 16): Block(16, 32, 4, 2),
+    (2, 128, 64): Block(64, 32, 8, 2),
+    (2, 256, 16): Block(16, 32, 8, 2),
+    **_FLOAT32,
+}
+FORWARD = {"cuda:90": _LARGE_FORWARD, "cuda:80": _LARGE_FORWARD, "small": _SMALL_FORWARD}
 # More rows than the greatest tile here take two kernels.
-BACKWARD = {"cuda:90": _LARGE, "cuda:80": _LARGE, "small": _SMALL}
+BACKWARD = {"cuda:90": _LARGE_BACKWARD, "cuda:80": _LARGE_BACKWARD, "small": _SMALL_BACKWARD}
 # Shared memory of a kind in bytes; the first that a device has at least is its kind.
 SHARED = {"cuda:90": 227 * 1024, "cuda:80": 163 * 1024, "small": 64 * 1024}
 
 
-def block(table: dict[tuple[int, int, int], Block], rows: int, width: int, itemsize: int) -> Block:
+def block(table: Table, rows: int, width: int, itemsize: int) -> Block:
     """The tile for `rows` query rows per key head of `width` values of `itemsize` bytes: the least that holds them."""
-    fitting = [(least, tile) for least, tile in table.items() if least[0] == itemsize and width <= least[1]]
-    narrowest = min(least[1] for least, _ in fitting)
-    tiles = sorted(tile for least, tile in fitting if least[1] == narrowest)
+    column = min(most for size, most, _ in table if size == itemsize and width <= most)
+    tiles = sorted(tile for (size, most, _), tile in table.items() if (size, most) == (itemsize, column))
     return next((tile for tile in tiles if tile.rows >= rows), tiles[-1])
 
 

@@ -84,8 +84,8 @@ class Launch:
         settings = (tuple(self.constants.items()), tuple(self.options.items()))
         key = (device, self.kernel.__name__, signature, *settings, aligned)
         if key not in VARIANTS:
-            made = source(self.kernel, arguments, self.constants, aligned)
-            VARIANTS[key] = triton.compile(made, options=dict(self.options))
+            unit = source(self.kernel, arguments, self.constants, aligned)
+            VARIANTS[key] = triton.compile(unit, options=dict(self.options))
         return VARIANTS[key]
 
 
@@ -98,11 +98,11 @@ def source(kernel: Any, arguments: tuple[Any, ...], constants: Mapping[str, Any]
     attributes: dict[tuple[int, ...], Any] = {}
     for index, (name, argument) in enumerate(zip(names, arguments, strict=False)):
         signature[name] = _type(name, argument)
-        for place, kind, each in _leaves((index,), signature[name], argument):
+        for path, kind, leaf in _leaves((index,), signature[name], argument):
             if kind == "constexpr":
-                values[place] = each
+                values[path] = leaf
             elif aligned and (name in STRIDES or name in ROWS):
-                attributes[place] = _DIVISIBLE
+                attributes[path] = _DIVISIBLE
     for name, value in constants.items():
         signature[name], values[(names.index(name),)] = "constexpr", value
     return ASTSource(kernel, signature, values, attributes)
@@ -125,9 +125,9 @@ def _type(name: str, value: Any) -> Any:
     return types
 
 
-def _leaves(place: tuple[int, ...], kind: Any, value: Any) -> Iterator[tuple[tuple[int, ...], str, Any]]:
+def _leaves(path: tuple[int, ...], kind: Any, value: Any) -> Iterator[tuple[tuple[int, ...], str, Any]]:
     if isinstance(kind, tuple):
-        for index, (inner, each) in enumerate(zip(kind, value, strict=True)):
-            yield from _leaves((*place, index), inner, each)
+        for index, (inner, entry) in enumerate(zip(kind, value, strict=True)):
+            yield from _leaves((*path, index), inner, entry)
     else:
-        yield place, kind, value
+        yield path, kind, value

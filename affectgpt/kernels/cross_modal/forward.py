@@ -65,9 +65,7 @@ def split_kernel(
     inner = tl.arange(0, BLOCK_N)
     tile = row_ok[:, None] & dim_ok[None, :]
     q_b, q_h, q_q, q_d = q_strides
-    queries = tl.load(
-        q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0
-    )
+    queries = tl.load(q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0)
     top = tl.full([BLOCK_M], float("-inf"), tl.float32)
     sums = tl.zeros([BLOCK_M, M_PAD], tl.float32)
     acc = tl.zeros([BLOCK_M, BLOCK_D], tl.float32)
@@ -153,12 +151,12 @@ def merge_kernel(
     acc = tl.zeros([BLOCK_D], tl.float32)
     sums = tl.zeros([M_PAD], tl.float32)
     for start in range(0, SPLITS, BLOCK_S):
-        here = start + inner < SPLITS
+        is_split = start + inner < SPLITS
         at = first + (start + inner) * ROWS
-        weight = tl.exp2(tl.load(part_top + at, mask=here, other=float("-inf")) - safe)[:, None]
-        some = here[:, None] & (columns < M)[None, :]
-        sums += tl.sum(weight * tl.load(part_mass + at[:, None] * M + columns[None, :], mask=some, other=0.0), 0)
-        wide = here[:, None] & (dims < WIDTH)[None, :]
+        weight = tl.exp2(tl.load(part_top + at, mask=is_split, other=float("-inf")) - safe)[:, None]
+        counted = is_split[:, None] & (columns < M)[None, :]
+        sums += tl.sum(weight * tl.load(part_mass + at[:, None] * M + columns[None, :], mask=counted, other=0.0), 0)
+        wide = is_split[:, None] & (dims < WIDTH)[None, :]
         acc += tl.sum(weight * tl.load(part_out + at[:, None] * WIDTH + dims[None, :], mask=wide, other=0.0), 0)
     total = tl.sum(sums, 0)
     has_token = total > 0

@@ -1,6 +1,6 @@
 """The Triton kernels behind autograd: as an operator where PyTorch traces, directly where it does not.
 
-`kept` travels as a list, an empty tensor or list for none: optional lists and default values break the backward's
+`limits` travels as a list, an empty tensor or list for none: optional lists and default values break the backward's
 structure in torch 2.11.
 """
 
@@ -32,17 +32,17 @@ def _forward(
     queries: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
-    kept: Sequence[Tensor],
+    limits: Sequence[Tensor],
     biases: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     from affectgpt.kernels.cross_modal.triton import launch_forward
 
-    return launch_forward(queries, keys, values, kept, biases, scale)
+    return launch_forward(queries, keys, values, limits, biases, scale)
 
 
 @_forward.register_fake
-def _(queries, keys, values, kept, biases, scale):
+def _(queries, keys, values, limits, biases, scale):
     batch, (heads, count, width) = keys[0].shape[0], queries.shape[1:]
     return (
         queries.new_empty(batch, heads, count, width),
@@ -58,7 +58,7 @@ def _backward(
     queries: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
-    kept: Sequence[Tensor],
+    limits: Sequence[Tensor],
     biases: Tensor | None,
     out: Tensor,
     mass: Tensor,
@@ -69,12 +69,14 @@ def _backward(
     """Gradients of queries, biases, then all keys, then all values; an empty tensor where none is needed."""
     from affectgpt.kernels.cross_modal.triton import launch_backward
 
-    computed = launch_backward(grad_out, grad_mass, queries, keys, values, kept, biases, out, mass, lse, scale, needed)
+    computed = launch_backward(
+        grad_out, grad_mass, queries, keys, values, limits, biases, out, mass, lse, scale, needed
+    )
     return [queries.new_empty(0) if each is None else each for each in computed]
 
 
 @_backward.register_fake
-def _(grad_out, grad_mass, queries, keys, values, kept, biases, out, mass, lse, scale, needed):
+def _(grad_out, grad_mass, queries, keys, values, limits, biases, out, mass, lse, scale, needed):
     shaped = [queries, biases if biases is not None else queries, *keys, *values]
     return [
         each.new_empty(each.shape) if wanted else each.new_empty(0) for each, wanted in zip(shaped, needed, strict=True)
@@ -82,24 +84,22 @@ def _(grad_out, grad_mass, queries, keys, values, kept, biases, out, mass, lse, 
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    queries, keys, values, kept, biases, scale = inputs
+    queries, keys, values, limits, biases, scale = inputs
     ctx.mark_non_differentiable(output[2])
-    ctx.count, ctx.masked, ctx.scale = len(keys), len(kept), scale
+    ctx.count, ctx.masked, ctx.scale = len(keys), len(limits), scale
     gates = [] if biases is None else [biases]
-    ctx.save_for_backward(*output, queries, *keys, *values, *kept, *gates)
+    ctx.save_for_backward(*output, queries, *keys, *values, *limits, *gates)
 
 
 def _gradient(ctx: Any, grad_out: Tensor, grad_mass: Tensor, _: Tensor) -> tuple[Any, ...]:
     out, mass, lse, queries, *inputs = ctx.saved_tensors
     keys, values = inputs[: ctx.count], inputs[ctx.count : 2 * ctx.count]
-    kept = inputs[2 * ctx.count : 2 * ctx.count + ctx.masked]
+    limits = inputs[2 * ctx.count : 2 * ctx.count + ctx.masked]
     gates = inputs[2 * ctx.count + ctx.masked :]
     biases = gates[0] if gates else None
     wants = ctx.needs_input_grad
     needed = [wants[0], wants[4], *wants[1], *wants[2]]
-    computed = _backward(
-        grad_out, grad_mass, queries, keys, values, kept, biases, out, mass, lse, ctx.scale, needed
-    )
+    computed = _backward(grad_out, grad_mass, queries, keys, values, limits, biases, out, mass, lse, ctx.scale, needed)
     gradients = [each if wanted else None for each, wanted in zip(computed, needed, strict=True)]
     of_keys, of_values = gradients[2 : 2 + ctx.count], gradients[2 + ctx.count :]
     return gradients[0], of_keys, of_values, [None] * ctx.masked, gradients[1], None
@@ -113,13 +113,19 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, scale: float, count: int, kept: list[Tensor], biases: Tensor | None, queries: Tensor, *tokens: Tensor
+        ctx: Any,
+        scale: float,
+        count: int,
+        limits: list[Tensor],
+        biases: Tensor | None,
+        queries: Tensor,
+        *tokens: Tensor,
     ) -> tuple[Tensor, Tensor]:
         from affectgpt.kernels.cross_modal.triton import launch_forward
 
-        out, mass, lse = launch_forward(queries, tokens[:count], tokens[count:], kept, biases, scale)
-        ctx.scale, ctx.count, ctx.masked = scale, count, len(kept)
-        ctx.save_for_backward(out, mass, lse, biases, *kept, queries, *tokens)
+        out, mass, lse = launch_forward(queries, tokens[:count], tokens[count:], limits, biases, scale)
+        ctx.scale, ctx.count, ctx.masked = scale, count, len(limits)
+        ctx.save_for_backward(out, mass, lse, biases, *limits, queries, *tokens)
         return out, mass
 
     @staticmethod
@@ -128,12 +134,12 @@ class _Direct(torch.autograd.Function):
         from affectgpt.kernels.cross_modal.triton import launch_backward
 
         out, mass, lse, biases, *inputs = ctx.saved_tensors
-        kept, queries, tokens = inputs[: ctx.masked], inputs[ctx.masked], inputs[ctx.masked + 1 :]
+        limits, queries, tokens = inputs[: ctx.masked], inputs[ctx.masked], inputs[ctx.masked + 1 :]
         keys, values = tokens[: ctx.count], tokens[ctx.count :]
         _, _, _, of_biases, of_queries, *of_tokens = ctx.needs_input_grad
         needed = (of_queries, of_biases, *of_tokens)
         d_queries, d_biases, *d_tokens = launch_backward(
-            grad_out, grad_mass, queries, keys, values, kept, biases, out, mass, lse, ctx.scale, needed
+            grad_out, grad_mass, queries, keys, values, limits, biases, out, mass, lse, ctx.scale, needed
         )
         return None, None, None, d_biases, d_queries, *d_tokens
 
@@ -165,19 +171,19 @@ def fused(
 
     tensors = [queries, *keys, *values] if biases is None else [queries, *keys, *values, biases]
     traced = is_traced(tensors)
-    given = [each for each in masks or () if each is not None]
-    packed = iter((_pack(given) if traced else pack(given)) if given else ())
-    kept: list[Tensor] = []
-    if given or any(each is not None for each in lengths or ()):
+    of_bits = [mask for mask in masks or () if mask is not None]
+    packed = iter((_pack(of_bits) if traced else pack(of_bits)) if of_bits else ())
+    limits: list[Tensor] = []
+    if of_bits or any(each is not None for each in lengths or ()):
         for index in range(len(keys)):
             length = lengths[index] if lengths is not None else None
             if masks is not None and masks[index] is not None:
                 length = next(packed)
-            kept.append(queries.new_empty(0) if length is None else length)
+            limits.append(queries.new_empty(0) if length is None else length)
     if traced:
-        out, mass, _ = _forward(queries, list(keys), list(values), kept, biases, scale)
+        out, mass, _ = _forward(queries, list(keys), list(values), limits, biases, scale)
     elif torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
-        out, mass = _Direct.apply(scale, len(keys), kept, biases, queries, *keys, *values)
+        out, mass = _Direct.apply(scale, len(keys), limits, biases, queries, *keys, *values)
     else:
-        out, mass, _ = launch_forward(queries, keys, values, kept, biases, scale)
+        out, mass, _ = launch_forward(queries, keys, values, limits, biases, scale)
     return out, mass

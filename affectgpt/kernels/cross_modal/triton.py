@@ -41,7 +41,7 @@ class Plan:
         queries: Tensor,
         keys: Sequence[Tensor],
         values: Sequence[Tensor],
-        kept: Sequence[Tensor],
+        limits: Sequence[Tensor],
         biases: Tensor | None,
     ) -> None:
         self.batch, self.kv_heads = keys[0].shape[:2]
@@ -55,9 +55,9 @@ class Plan:
             last == 1 and not any(stride % 16 for stride in others)
             for *others, last in (of_queries, *of_keys, *of_values)
         )
-        of_kept = tuple(each.stride(0) for each in kept) or (0,) * len(keys)
+        of_limits = tuple(each.stride(0) for each in limits) or (0,) * len(keys)
         self.of_biases = (0, 0) if biases is None else biases.stride()
-        self.integers = (of_queries, of_keys, of_values, of_kept, *self.of_biases, self.lengths)
+        self.integers = (of_queries, of_keys, of_values, of_limits, *self.of_biases, self.lengths)
         self.counts = (self.queries, self.groups, self.kv_heads)
         kind, self.processors = device_facts(queries.device)
         self.tile = block(FORWARD[kind], self.rows, self.width, queries.element_size())
@@ -126,13 +126,13 @@ def launch_forward(
     queries: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
-    kept: Sequence[Tensor],
+    limits: Sequence[Tensor],
     biases: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, the log-sum-exp `[B, H, Q]` float32 (+inf: empty row).
 
-    `kept[m]`: what [pack][] made of a mask, or lengths `[B]`; an empty tensor for neither; `[]` when no modality has one.
+    `limits[m]`: what [pack][] made of a mask, or lengths `[B]`; an empty tensor for neither; `[]` when none has one.
     """
     batch, (heads, count, width), modalities = keys[0].shape[0], queries.shape[1:], len(keys)
     out = queries.new_empty((batch, heads, count, width))
@@ -140,8 +140,8 @@ def launch_forward(
     lse = queries.new_empty((batch, heads, count), dtype=torch.float32)
     if batch == 0:
         return out, mass, lse
-    plan = _plan(queries, keys, values, kept, biases)
-    pointers = _pointers(queries, keys, values, kept, biases)
+    plan = _plan(queries, keys, values, limits, biases)
+    pointers = _pointers(queries, keys, values, limits, biases)
     splits, numbers = plan.splits, (scale, *plan.integers, *plan.counts, plan.splits)
     with _on(queries):
         if splits == 1:
@@ -162,7 +162,7 @@ def launch_backward(
     queries: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
-    kept: Sequence[Tensor],
+    limits: Sequence[Tensor],
     biases: Tensor | None,
     out: Tensor,
     mass: Tensor,
@@ -176,8 +176,8 @@ def launch_backward(
     if batch == 0:
         return [each.new_zeros(each.shape) if want else None for each, want in zip(shaped, needed, strict=True)]
     grad_out, grad_mass = grad_out.contiguous(), grad_mass.contiguous()
-    plan = _plan(queries, keys, values, kept, biases)
-    pointers = _pointers(queries, keys, values, kept, biases)
+    plan = _plan(queries, keys, values, limits, biases)
+    pointers = _pointers(queries, keys, values, limits, biases)
     tokens = [each.new_empty(each.shape) if want else None for each, want in zip(shaped[2:], needed[2:], strict=True)]
     part, splits = (batch, plan.back_splits, plan.heads, plan.queries), plan.back_splits
     of_queries = queries.new_empty((*part, plan.width), dtype=torch.float32) if needed[0] else None
@@ -197,7 +197,7 @@ def launch_backward(
             upstream = (grad_out, grad_mass, delta, lse)
             if needed[0] or needed[1]:
                 first((*read, of_queries), *pointers, *upstream, of_queries, of_gates, *numbers, splits)
-            of_strides, _, _, of_kept, *of_biases, lengths = plan.integers
+            of_strides, _, _, of_limits, *of_biases, lengths = plan.integers
             for index, launch in enumerate(others):
                 d_key, d_value = tokens[index], tokens[count + index]
                 if lengths[index] and (d_key is not None or d_value is not None):
@@ -205,7 +205,7 @@ def launch_backward(
                         (*read, d_key, d_value),
                         *(queries, keys[index], values[index], pointers[3][index], pointers[4][index], biases),
                         *(*upstream, d_key, d_value, scale, of_strides, keys[index].stride(), values[index].stride()),
-                        *(of_kept[index], *of_biases, lengths[index], *plan.counts, index, count),
+                        *(of_limits[index], *of_biases, lengths[index], *plan.counts, index, count),
                     )
     gradients: list[Tensor | None] = [None, None, *tokens]
     if of_queries is not None:
@@ -218,13 +218,12 @@ def launch_backward(
 
 
 def _plan(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], kept: Sequence[Tensor], biases: Tensor | None
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], limits: Sequence[Tensor], biases: Tensor | None
 ) -> Plan:
-    key = layout((queries, *keys, *values, *kept, biases))
-    key = (len(keys), *key)
+    key = len(keys), *layout((queries, *keys, *values, *limits, biases))
     plan = _PLANS.get(key)
     if plan is None:
-        plan = Plan(queries, keys, values, kept, biases)
+        plan = Plan(queries, keys, values, limits, biases)
         _remember(_PLANS, key, plan)
     return plan
 
@@ -237,14 +236,14 @@ def _remember(table: dict[tuple[Any, ...], Any], key: tuple[Any, ...], value: ob
 
 
 def _pointers(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], kept: Sequence[Tensor], biases: Tensor | None
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], limits: Sequence[Tensor], biases: Tensor | None
 ) -> tuple[Any, ...]:
-    """The kernels' first arguments; an empty tensor in `kept` is None."""
-    if not kept:
+    """The kernels' first arguments; an empty tensor in `limits` is None."""
+    if not limits:
         none = (None,) * len(keys)
         return queries, tuple(keys), tuple(values), none, none, biases
-    lens = tuple(each if each.numel() else None for each in kept)
-    words = tuple(each if each.ndim == 2 else None for each in kept)
+    lens = tuple(each if each.numel() else None for each in limits)
+    words = tuple(each if each.ndim == 2 else None for each in limits)
     return queries, tuple(keys), tuple(values), lens, words, biases
 
 

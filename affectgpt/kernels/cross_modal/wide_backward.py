@@ -62,9 +62,7 @@ def queries_kernel(
     inner = tl.arange(0, BLOCK_N)
     row = (batch * KV_HEADS * GROUPS + head) * QUERIES + query
     q_b, q_h, q_q, q_d = q_strides
-    queries = tl.load(
-        q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0
-    )
+    queries = tl.load(q + batch * q_b + (head * q_h + query * q_q)[:, None] + dims[None, :] * q_d, mask=tile, other=0.0)
     grad = tl.load(d_out + row[:, None] * WIDTH + dims[None, :], mask=tile, other=0.0)
     offset = tl.load(delta + row, mask=row_ok, other=0.0)
     log_total = tl.load(lse + row, mask=row_ok, other=float("inf")) * LOG2_E
@@ -184,9 +182,9 @@ def tokens_kernel(
             of_weights = tl.dot(grad, tl.trans(value), input_precision="ieee") + of_mass[:, None]
             of_scores = weights * (of_weights - offset[:, None])
             of_key += tl.dot(tl.trans(of_scores.to(queries.dtype)), queries, input_precision="ieee")
-    place = ((batch * KV_HEADS + kv_head) * length + start) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
+    at = ((batch * KV_HEADS + kv_head) * length + start) * WIDTH + (inner[:, None] * WIDTH + dims[None, :])
     keep = (start + inner < length)[:, None] & dim_ok[None, :]
     if d_k is not None:
-        tl.store(d_k + place, (of_key * scale).to(d_k.dtype.element_ty), mask=keep)
+        tl.store(d_k + at, (of_key * scale).to(d_k.dtype.element_ty), mask=keep)
     if d_v is not None:
-        tl.store(d_v + place, of_value.to(d_v.dtype.element_ty), mask=keep)
+        tl.store(d_v + at, of_value.to(d_v.dtype.element_ty), mask=keep)

@@ -13,26 +13,26 @@ import triton.language as tl
 
 @triton.jit
 def pack_kernel(masks, packed, strides, lengths, M: tl.constexpr, BLOCK_W: tl.constexpr):
-    """A program packs one clip's mask of one modality. A modality without a mask has None in its place."""
+    """A program packs one clip's mask of one modality, BLOCK_W words at a time."""
     batch = tl.program_id(0).to(tl.int64)
     bits = tl.arange(0, 64)
     rows = tl.arange(0, BLOCK_W)
     for m in tl.static_range(M):
-        if masks[m] is not None:
-            if tl.program_id(1) == m:
-                mask_b, mask_t = strides[m]
-                length = lengths[m]
-                out = packed[m] + batch * (1 + tl.cdiv(length, 64))
-                last = tl.zeros([BLOCK_W, 64], tl.int32)
-                for start in range(0, tl.cdiv(length, 64), BLOCK_W):
-                    at = (start + rows)[:, None] * 64 + bits[None, :]
-                    place = masks[m] + batch * mask_b + at.to(tl.int64) * mask_t
-                    valid = tl.load(place, mask=at < length, other=0) != 0
-                    last = tl.maximum(last, tl.where(valid, at + 1, 0))
-                    # Each bit is set once, so the sum is an or; bit 63 is the sign.
-                    word = tl.sum(valid.to(tl.int64) << bits[None, :].to(tl.int64), 1)
-                    tl.store(out + 1 + start + rows, word, mask=start + rows < tl.cdiv(length, 64))
-                tl.store(out, tl.max(tl.max(last, 1), 0).to(tl.int64))
+        if tl.program_id(1) == m:
+            mask_b, mask_t = strides[m]
+            length = lengths[m]
+            count = tl.cdiv(length, 64)
+            out = packed[m] + batch * (1 + count)
+            last = tl.zeros([BLOCK_W, 64], tl.int32)
+            for start in range(0, count, BLOCK_W):
+                token = (start + rows)[:, None] * 64 + bits[None, :]
+                at = masks[m] + batch * mask_b + token.to(tl.int64) * mask_t
+                valid = tl.load(at, mask=token < length, other=0) != 0
+                last = tl.maximum(last, tl.where(valid, token + 1, 0))
+                # Each bit is set once, so the sum is an or; bit 63 is the sign.
+                word = tl.sum(valid.to(tl.int64) << bits[None, :].to(tl.int64), 1)
+                tl.store(out + 1 + start + rows, word, mask=start + rows < count)
+            tl.store(out, tl.max(tl.max(last, 1), 0).to(tl.int64))
 
 
 @triton.jit
@@ -41,8 +41,8 @@ def bound(lens, stride, batch, length):
     real = length
     if lens is not None:
         # In 64 bits, for a length may be anything; below 0 it is 0.
-        some = tl.maximum(tl.load(lens + batch * stride).to(tl.int64), 0)
-        real = tl.minimum(some, tl.cast(length, tl.int64)).to(tl.int32)
+        wide = tl.maximum(tl.load(lens + batch * stride).to(tl.int64), 0)
+        real = tl.minimum(wide, tl.cast(length, tl.int64)).to(tl.int32)
     return real
 
 
