@@ -11,6 +11,7 @@ greatest. Limits: 1.7 without gradients, 12 with a backward.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import time
@@ -28,7 +29,6 @@ from torch.nn.functional import scaled_dot_product_attention as sdpa  # noqa: E4
 
 from affectgpt.kernels import cross_modal_attention  # noqa: E402
 
-ROUNDS, CALLS = 15, 200
 LIMITS = {"without gradients": 1.7, "with a backward": 12.0}
 
 
@@ -41,6 +41,10 @@ def seconds(call: Callable[[], object], calls: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--calls", type=int, default=200, help="a round, of a forward; of a backward a quarter")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     queries = torch.randn(1, 4, 16, 64, dtype=torch.bfloat16)
     keys, values = ([torch.randn(2, 4, length, 64, dtype=torch.bfloat16) for length in (40, 24)] for _ in range(2))
@@ -67,12 +71,12 @@ def main() -> None:
         for _ in range(20):
             call()
     for name, call in cases.items():
-        calls = CALLS if name.startswith("without") else CALLS // 4
+        calls = options.calls if name.startswith("without") else -(-options.calls // 4)
         before = driver.launches(STUB)
         call()
         launched = driver.launches(STUB) - before
         ratios, costs = [], []
-        for _ in range(ROUNDS):
+        for _ in range(options.rounds):
             cost, base = seconds(call, calls), seconds(one_token, calls)
             ratios.append(cost / base)
             costs.append(cost * 1e6)

@@ -118,11 +118,12 @@ def _type(name: str, value: Any) -> Any:
         return "fp32"
     if isinstance(value, int):
         return "i32" if -(2**31) <= value < 2**31 else "i64"
-    types = tuple(_type(name, each) for each in value)
-    if name in STRIDES and value[-1] == 1:
-        # Values next to each other in memory are read many at a time.
-        return (*types[:-1], "constexpr")
-    return types
+    if name in STRIDES and isinstance(value[-1], int):
+        # Inside a block offsets are 32 bits wide, 256 values and 64 tokens far at most; a last stride of 1 is compiled
+        # in, so that values next to each other are read many at a time.
+        token, entry = ("i32" if each < 2**22 else "i64" for each in value[2:])
+        return "i64", "i64", token, "constexpr" if value[-1] == 1 else entry
+    return tuple(_type(name, each) for each in value)
 
 
 def _leaves(path: tuple[int, ...], kind: Any, value: Any) -> Iterator[tuple[tuple[int, ...], str, Any]]:

@@ -6,7 +6,7 @@ structure in torch 2.11.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -167,23 +167,37 @@ def fused(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """The Triton implementation; shapes and results as the operator's."""
+    tensors = [queries, *keys, *values] if biases is None else [queries, *keys, *values, biases]
+    if is_traced(tensors):
+        limits = _limits(queries, len(keys), masks, lengths, _pack)
+        out, mass, _ = _forward(queries, list(keys), list(values), limits, biases, scale)
+        return out, mass
     from affectgpt.kernels.cross_modal.triton import launch_forward, pack
 
-    tensors = [queries, *keys, *values] if biases is None else [queries, *keys, *values, biases]
-    traced = is_traced(tensors)
-    of_bits = [mask for mask in masks or () if mask is not None]
-    packed = iter((_pack(of_bits) if traced else pack(of_bits)) if of_bits else ())
-    limits: list[Tensor] = []
-    if of_bits or any(each is not None for each in lengths or ()):
-        for index in range(len(keys)):
-            length = lengths[index] if lengths is not None else None
-            if masks is not None and masks[index] is not None:
-                length = next(packed)
-            limits.append(queries.new_empty(0) if length is None else length)
-    if traced:
-        out, mass, _ = _forward(queries, list(keys), list(values), limits, biases, scale)
-    elif torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
+    limits = _limits(queries, len(keys), masks, lengths, pack)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         out, mass = _Direct.apply(scale, len(keys), limits, biases, queries, *keys, *values)
     else:
         out, mass, _ = launch_forward(queries, keys, values, limits, biases, scale)
     return out, mass
+
+
+def _limits(
+    queries: Tensor,
+    count: int,
+    masks: Sequence[Tensor | None] | None,
+    lengths: Sequence[Tensor | None] | None,
+    pack: Callable[[list[Tensor]], list[Tensor]],
+) -> list[Tensor]:
+    """Words, lengths or an empty tensor per modality; nothing at all when none has a mask or lengths."""
+    bits = [mask for mask in masks or () if mask is not None]
+    if not bits and not any(length is not None for length in lengths or ()):
+        return []
+    packed = iter(pack(bits) if bits else ())
+    limits: list[Tensor] = []
+    for index in range(count):
+        limit = lengths[index] if lengths is not None else None
+        if masks is not None and masks[index] is not None:
+            limit = next(packed)
+        limits.append(queries.new_empty(0) if limit is None else limit)
+    return limits

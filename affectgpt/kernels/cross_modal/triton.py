@@ -69,14 +69,15 @@ class Plan:
             "BLOCK_D": max(16, power_of_two(self.width)),
         }
         self.row_blocks = -(-self.rows // self.tile.rows)
-        self.splits = self.splits_of(self.row_blocks)
+        self.splits = self._splits(self.row_blocks)
+        self.back_splits = self._splits(-(-self.rows // self.back_tile.rows))
         grid = (self.batch * self.kv_heads, self.row_blocks, self.splits)
         self.split = self.step(split_kernel, grid, self.tile, SINGLE=self.splits == 1)
         grid = (self.batch * self.heads * self.queries, 1, 1)
         self.merge = self.step(merge_kernel, grid, Block(1, 1, 4, 2), BLOCK_S=16)
         self.backwards: dict[tuple[bool, ...], list[Launch]] = {}
 
-    def splits_of(self, row_blocks: int) -> int:
+    def _splits(self, row_blocks: int) -> int:
         """Into how many runs the tokens go when the rows take that many blocks."""
         return splits_for(self.batch * self.kv_heads * row_blocks, sum(self.lengths), self.processors)
 
@@ -98,11 +99,6 @@ class Plan:
                 grids += [(tokens_kernel, (programs, -(-length // tile.tokens), 1)) for length in self.lengths]
             self.backwards[needed] = [self.step(kernel, grid, tile) for kernel, grid in grids]
         return self.backwards[needed]
-
-    @property
-    def back_splits(self) -> int:
-        """As `splits`, for the backward's blocks of rows."""
-        return self.splits_of(-(-self.rows // self.back_tile.rows))
 
 
 def pack(masks: Sequence[Tensor]) -> list[Tensor]:
