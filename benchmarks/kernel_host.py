@@ -1,6 +1,6 @@
 """What a call of the fused attention costs the host, as a ratio to PyTorch's attention of one token.
 
-    python -m benchmarks.kernel_host
+    python benchmarks/kernel_host.py
 
 No GPU is needed: Triton compiles for compute capability 9.0 and launches on a stub driver that only records (tests/
 kernels/stub), with CPU tensors in the place of a GPU's. So the driver's own launch, some microseconds a kernel, and the

@@ -19,7 +19,7 @@ def test_it_prints_a_ratio_and_the_launches_of_each_kind_of_call(tmp_path: Path)
     if shutil.which(os.environ.get("CC", "cc")) is None:
         pytest.skip("needs a C compiler, as a launch of Triton does")
     process = subprocess.run(
-        [sys.executable, "-m", "benchmarks.kernel_host", "--rounds", "1", "--calls", "2"],
+        [sys.executable, "benchmarks/kernel_host.py", "--rounds", "1", "--calls", "2"],
         capture_output=True,
         text=True,
         cwd=ROOT,

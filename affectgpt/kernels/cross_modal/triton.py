@@ -201,7 +201,7 @@ def launch_backward(
                         (*read, d_key, d_value),
                         *(queries, keys[index], values[index], pointers[3][index], pointers[4][index], biases),
                         *(*upstream, d_key, d_value, scale, of_strides, keys[index].stride(), values[index].stride()),
-                        *(of_limits[index], *of_biases, lengths[index], *plan.counts, index, count),
+                        *(of_limits[index], *of_biases, lengths[index], *plan.counts, index),
                     )
     gradients: list[Tensor | None] = [None, None, *tokens]
     if of_queries is not None:
