@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from affectgpt.kernels.cross_modal.check import check
+from affectgpt.kernels.cross_modal.check import check_once
 from affectgpt.kernels.cross_modal.reference import reference
 from affectgpt.kernels.cross_modal.sdpa import sdpa
 
@@ -54,19 +54,19 @@ def cross_modal_attention(
     """
     keys, values = list(keys), list(values)
     queries, keys, values, biases = _autocast(queries, keys, values, biases)
-    check(queries, keys, values, masks, lengths, biases)
+    check_once(queries, keys, values, masks, lengths, biases)
     if scale is not None and not isinstance(scale, int | float):
         raise TypeError(f"scale: {type(scale).__name__}; expected a number or None")
-    valid = _masks(keys, masks, lengths)
     factor = float(queries.shape[-1] ** -0.5 if scale is None else scale)
     chosen = _choose(impl, queries)
+    if chosen == "triton":
+        from affectgpt.kernels.cross_modal.ops import fused
+
+        return fused(queries, keys, values, masks, lengths, biases, factor)
+    valid = _masks(keys, masks, lengths)
     if chosen == "reference":
         return reference(queries, keys, values, valid, biases, factor)
-    if chosen == "sdpa":
-        return sdpa(queries, keys, values, valid, biases, factor)
-    from affectgpt.kernels.cross_modal.ops import fused
-
-    return fused(queries, keys, values, valid, biases, factor)
+    return sdpa(queries, keys, values, valid, biases, factor)
 
 
 def why_not_triton(queries: Tensor) -> str:

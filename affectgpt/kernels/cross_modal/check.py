@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 MODALITIES, WIDEST, QUERIES = 8, 256, 128
+# What has passed; bounded, for ragged batches bring new shapes without end.
+PASSED = 4096
+_passed: dict[tuple[Any, ...], None] = {}
+
+
+def check_once(
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    masks: Sequence[Tensor | None] | None,
+    lengths: Sequence[Tensor | None] | None,
+    biases: Tensor | None,
+) -> None:
+    """[check][], but shapes, dtypes and devices that have passed are not looked at again."""
+    if torch.compiler.is_compiling():
+        check(queries, keys, values, masks, lengths, biases)
+        return
+    try:
+        key = tuple(
+            None if part is None else tuple(None if each is None else _facts(each) for each in part)
+            for part in ((queries,), keys, values, masks, lengths, (biases,))
+        )
+        if key in _passed:
+            return
+    except (AttributeError, TypeError):
+        # Something is no tensor, or a size is a symbol: the check says which, or passes it.
+        key = None
+    check(queries, keys, values, masks, lengths, biases)
+    if key is not None:
+        if len(_passed) >= PASSED:
+            _passed.clear()
+        _passed[key] = None
+
+
+def _facts(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.dtype, tensor.device
 
 
 def check(
@@ -79,7 +116,7 @@ def _check_masks(
             name = f"lengths[{index}]"
             _tensor(name, length)
             _expect(masks is None or masks[index] is None, name, "a mask is given too", "one of the two")
-            is_integer = not length.dtype.is_floating_point and length.dtype != torch.bool
+            is_integer = not (length.is_floating_point() or length.is_complex()) and length.dtype != torch.bool
             _expect(is_integer, name, length.dtype, "an integer dtype")
             _expect(tuple(length.shape) == (batch,), name, list(length.shape), f"[{batch}]")
             _on(name, length, queries)

@@ -1,15 +1,24 @@
-"""Launching the Triton kernels: block sizes, strides, outputs."""
+"""Launching the Triton kernels: what is worked out once per set of shapes (`Plan`), and what is done at every call."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from affectgpt.kernels.cross_modal.backward import queries_kernel, tokens_kernel
-from affectgpt.kernels.cross_modal.forward import forward_kernel
+from affectgpt.kernels.cross_modal.backward import backward_kernel
+from affectgpt.kernels.cross_modal.blocks import BACKWARD, FORWARD, Block, block, device_facts, splits_for
+from affectgpt.kernels.cross_modal.compiled import Launch
+from affectgpt.kernels.cross_modal.forward import merge_kernel, split_kernel
+from affectgpt.kernels.cross_modal.wide_backward import queries_kernel, tokens_kernel
+from affectgpt.kernels.cross_modal.words import pack_kernel
+
+_PLANS: dict[tuple[Any, ...], Plan] = {}
+_PACKS: dict[tuple[Any, ...], Launch] = {}
+PLANS = 1024
 
 
 def power_of_two(number: int) -> int:
@@ -17,57 +26,129 @@ def power_of_two(number: int) -> int:
     return 1 << max(0, number - 1).bit_length()
 
 
-def blocks(rows: int, width: int, itemsize: int) -> dict[str, int]:
-    """Block sizes for `rows` query rows per key head of `width` values of `itemsize` bytes, and how to compile them.
+def layout(tensors: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    """All of the tensors but their values and places in memory."""
+    return tuple(
+        None if each is None else (each.shape, each.stride(), each.dtype, each.device, type(each)) for each in tensors
+    )
 
-    What keeps within 64 KB of shared memory (an AMD gfx942 has no more) and spills next to no registers: float32 is
-    multiplied without tensor cores, which takes many of them.
-    """
-    wide = max(16, power_of_two(width))
-    if itemsize == 4:
-        most, tokens, warps, stages = 16, 32 if wide <= 64 else 16, 4, 1
-    else:
-        most = tokens = 64 if wide <= 64 else 32 if wide <= 128 else 16
-        warps, stages = 8 if wide == 128 else 4, 2
-    return {
-        "BLOCK_M": min(most, max(16, power_of_two(rows))),
-        "BLOCK_N": tokens,
-        "BLOCK_D": wide,
-        "num_warps": warps,
-        "num_stages": stages,
-    }
+
+class Plan:
+    """Grids, block sizes and integer arguments for one set of shapes, strides and dtypes, and its launches."""
+
+    def __init__(
+        self,
+        queries: Tensor,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        limits: Sequence[Tensor],
+        biases: Tensor | None,
+    ) -> None:
+        self.batch, self.kv_heads = keys[0].shape[:2]
+        self.heads, self.queries, self.width = queries.shape[1:]
+        self.lengths = tuple(key.shape[2] for key in keys)
+        self.groups = self.heads // self.kv_heads
+        self.rows = self.groups * self.queries
+        of_queries = (0 if queries.shape[0] == 1 else queries.stride(0), *queries.stride()[1:])
+        of_keys, of_values = tuple(key.stride() for key in keys), tuple(value.stride() for value in values)
+        self.regular = all(
+            last == 1 and not any(stride % 16 for stride in others)
+            for *others, last in (of_queries, *of_keys, *of_values)
+        )
+        of_limits = tuple(each.stride(0) for each in limits) or (0,) * len(keys)
+        self.of_biases = (0, 0) if biases is None else biases.stride()
+        self.integers = (of_queries, of_keys, of_values, of_limits, *self.of_biases, self.lengths)
+        self.counts = (self.queries, self.groups, self.kv_heads)
+        kind, self.processors = device_facts(queries.device)
+        self.tile = block(FORWARD[kind], self.rows, self.width, queries.element_size())
+        self.back_tile = block(BACKWARD[kind], self.rows, self.width, queries.element_size())
+        self.sizes = {
+            "WIDTH": self.width,
+            "M": len(keys),
+            "M_PAD": power_of_two(len(keys)),
+            "BLOCK_D": max(16, power_of_two(self.width)),
+        }
+        self.row_blocks = -(-self.rows // self.tile.rows)
+        self.splits = self._splits(self.row_blocks)
+        self.back_splits = self._splits(-(-self.rows // self.back_tile.rows))
+        grid = (self.batch * self.kv_heads, self.row_blocks, self.splits)
+        self.split = self.step(split_kernel, grid, self.tile, SINGLE=self.splits == 1)
+        grid = (self.batch * self.heads * self.queries, 1, 1)
+        self.merge = self.step(merge_kernel, grid, Block(1, 1, 4, 2), BLOCK_S=16)
+        self.backwards: dict[tuple[bool, ...], list[Launch]] = {}
+
+    def _splits(self, row_blocks: int) -> int:
+        """Into how many runs the tokens go when the rows take that many blocks."""
+        return splits_for(self.batch * self.kv_heads * row_blocks, sum(self.lengths), self.processors)
+
+    def step(self, kernel: Any, grid: tuple[int, int, int], tile: Block, **more: Any) -> Launch:
+        """A launch of `kernel`; the constants are those of its last arguments, by name."""
+        known = {**self.sizes, "BLOCK_M": tile.rows, "BLOCK_N": tile.tokens, **more}
+        constants = {name: known[name] for name in kernel.arg_names if name in known}
+        options = {"num_warps": tile.warps, "num_stages": tile.stages}
+        return Launch(kernel, grid, constants, options, self.regular)
+
+    def backward(self, needed: tuple[bool, ...]) -> list[Launch]:
+        """One launch when a block holds all rows; else that of the queries, then one per modality."""
+        if needed not in self.backwards:
+            programs, tile = self.batch * self.kv_heads, self.back_tile
+            if self.rows <= tile.rows:
+                grids = [(backward_kernel, (programs, self.back_splits, 1))]
+            else:
+                grids = [(queries_kernel, (programs, -(-self.rows // tile.rows), self.back_splits))]
+                grids += [(tokens_kernel, (programs, -(-length // tile.tokens), 1)) for length in self.lengths]
+            self.backwards[needed] = [self.step(kernel, grid, tile) for kernel, grid in grids]
+        return self.backwards[needed]
+
+
+def pack(masks: Sequence[Tensor]) -> list[Tensor]:
+    """Each mask `[B, T]` bool as words (words.py), in one launch."""
+    packed = [mask.new_empty((mask.shape[0], 1 - (-mask.shape[1] // 64)), dtype=torch.int64) for mask in masks]
+    batch = masks[0].shape[0]
+    if batch:
+        lengths, strides = tuple(mask.shape[1] for mask in masks), tuple(mask.stride() for mask in masks)
+        key = layout(masks)
+        launch = _PACKS.get(key)
+        if launch is None:
+            constants = {"M": len(masks), "BLOCK_W": 16}
+            launch = Launch(pack_kernel, (batch, len(masks), 1), constants, {"num_warps": 4, "num_stages": 1}, False)
+            _remember(_PACKS, key, launch)
+        with _on(masks[0]):
+            launch((), tuple(masks), tuple(packed), strides, lengths)
+    return packed
 
 
 def launch_forward(
     queries: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
-    masks: Sequence[Tensor],
+    limits: Sequence[Tensor],
     biases: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, the log-sum-exp `[B, H, Q]` float32 (+inf: empty row)."""
-    batch, (heads, count, width) = keys[0].shape[0], queries.shape[1:]
-    out = queries.new_empty(batch, heads, count, width)
-    mass = queries.new_empty(batch, heads, count, len(keys), dtype=torch.float32)
-    lse = queries.new_empty(batch, heads, count, dtype=torch.float32)
-    if out.numel() == 0:
+    """`out [B, H, Q, d]`, `mass [B, H, Q, M]` float32, the log-sum-exp `[B, H, Q]` float32 (+inf: empty row).
+
+    `limits[m]`: what [pack][] made of a mask, or lengths `[B]`; an empty tensor for neither; `[]` when none has one.
+    """
+    batch, (heads, count, width), modalities = keys[0].shape[0], queries.shape[1:], len(keys)
+    out = queries.new_empty((batch, heads, count, width))
+    mass = queries.new_empty((batch, heads, count, modalities), dtype=torch.float32)
+    lse = queries.new_empty((batch, heads, count), dtype=torch.float32)
+    if batch == 0:
         return out, mass, lse
-    sizes, grid = _sizes(queries, keys)
+    plan = _plan(queries, keys, values, limits, biases)
+    pointers = _pointers(queries, keys, values, limits, biases)
+    splits, numbers = plan.splits, (scale, *plan.integers, *plan.counts, plan.splits)
     with _on(queries):
-        forward_kernel[grid](
-            queries,
-            tuple(keys),
-            tuple(values),
-            _pointers(keys, masks),
-            biases,
-            out,
-            mass,
-            lse,
-            scale,
-            *_strides(queries, keys, values, masks, biases),
-            **sizes,
-        )
+        if splits == 1:
+            plan.split((queries, *keys, *values, out), *pointers, out, mass, lse, *numbers)
+        else:
+            part = (batch, splits, heads, count)
+            part_out = queries.new_empty((*part, width), dtype=torch.float32)
+            part_mass = queries.new_empty((*part, modalities), dtype=torch.float32)
+            part_top = queries.new_empty(part, dtype=torch.float32)
+            plan.split((queries, *keys, *values, part_out), *pointers, part_out, part_mass, part_top, *numbers)
+            plan.merge((part_out, out), part_out, part_mass, part_top, out, mass, lse, splits, heads * count)
     return out, mass, lse
 
 
@@ -77,122 +158,93 @@ def launch_backward(
     queries: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
-    masks: Sequence[Tensor],
+    limits: Sequence[Tensor],
     biases: Tensor | None,
     out: Tensor,
     mass: Tensor,
     lse: Tensor,
     scale: float,
     needed: Sequence[bool],
-) -> list[Tensor]:
-    """Gradients of queries, biases, all keys, all values, in this order; an empty tensor for one not `needed`."""
-    count = len(keys)
-    shaped = [queries, queries if biases is None else biases, *keys, *values]
-    gradients = [
-        each.new_zeros(each.shape) if wanted else each.new_empty(0) for each, wanted in zip(shaped, needed, strict=True)
-    ]
-    if out.numel() == 0:
-        return gradients
+) -> list[Tensor | None]:
+    """Gradients of queries, biases, all keys, all values, in this order; None for one not `needed`."""
+    count, batch = len(keys), keys[0].shape[0]
+    shaped = (queries, queries if biases is None else biases, *keys, *values)
+    if batch == 0:
+        return [each.new_zeros(each.shape) if want else None for each, want in zip(shaped, needed, strict=True)]
     grad_out, grad_mass = grad_out.contiguous(), grad_mass.contiguous()
-    delta = (grad_out.float() * out.float()).sum(dim=-1) + (grad_mass * mass).sum(dim=-1)
-    sizes, grid = _sizes(queries, keys)
-    strides = _strides(queries, keys, values, masks, biases)
-    pointers = _pointers(keys, masks)
-    if needed[0] or needed[1]:
-        of_queries = out.new_empty(out.shape, dtype=torch.float32)
-        of_gates = mass.new_empty(mass.shape)
-        with _on(queries):
-            queries_kernel[grid](
-                queries,
-                tuple(keys),
-                tuple(values),
-                pointers,
-                biases,
-                grad_out,
-                grad_mass,
-                delta,
-                lse,
-                of_queries,
-                of_gates,
-                scale,
-                *strides,
-                **sizes,
+    plan = _plan(queries, keys, values, limits, biases)
+    pointers = _pointers(queries, keys, values, limits, biases)
+    tokens = [each.new_empty(each.shape) if want else None for each, want in zip(shaped[2:], needed[2:], strict=True)]
+    part, splits = (batch, plan.back_splits, plan.heads, plan.queries), plan.back_splits
+    of_queries = queries.new_empty((*part, plan.width), dtype=torch.float32) if needed[0] else None
+    of_gates = queries.new_empty((*part, count), dtype=torch.float32) if needed[1] else None
+    read = (queries, *keys, *values, grad_out)
+    first, *others = plan.backward(tuple(needed))
+    numbers = (scale, *plan.integers, *plan.counts)
+    with _on(queries):
+        if not others:
+            first(
+                (*read, out, of_queries, *tokens),
+                *(*pointers, out, mass, lse, grad_out, grad_mass, of_queries, of_gates),
+                *(tuple(tokens[:count]), tuple(tokens[count:]), *numbers, splits),
             )
-        if needed[0]:
-            shared = queries.shape[0] == 1
-            gradients[0] = (of_queries.sum(dim=0, keepdim=True) if shared else of_queries).to(queries.dtype)
-        if needed[1] and biases is not None:
-            gradients[1] = of_gates.sum(dim=(0, 2)).to(biases.dtype)
-    for index in range(count):
-        of_key, of_value = needed[2 + index], needed[2 + count + index]
-        length = keys[index].shape[2]
-        if length and (of_key or of_value):
-            sizes_here = {name: value for name, value in sizes.items() if name != "M_PAD"}
-            with _on(queries):
-                tokens_kernel[(grid[0], -(-length // sizes["BLOCK_N"]))](
-                    queries,
-                    keys[index],
-                    values[index],
-                    pointers[index],
-                    biases,
-                    grad_out,
-                    grad_mass,
-                    delta,
-                    lse,
-                    gradients[2 + index] if of_key else None,
-                    gradients[2 + count + index] if of_value else None,
-                    scale,
-                    *strides[:4],
-                    *keys[index].stride(),
-                    *values[index].stride(),
-                    *(masks[index].stride() if pointers[index] is not None else (0, 0)),
-                    *(biases.stride() if biases is not None else (0, 0)),
-                    length,
-                    INDEX=index,
-                    **sizes_here,
-                )
+        else:
+            delta = (grad_out.float() * out.float()).sum(dim=-1) + (grad_mass * mass).sum(dim=-1)
+            upstream = (grad_out, grad_mass, delta, lse)
+            if needed[0] or needed[1]:
+                first((*read, of_queries), *pointers, *upstream, of_queries, of_gates, *numbers, splits)
+            of_strides, _, _, of_limits, *of_biases, lengths = plan.integers
+            for index, launch in enumerate(others):
+                d_key, d_value = tokens[index], tokens[count + index]
+                if lengths[index] and (d_key is not None or d_value is not None):
+                    launch(
+                        (*read, d_key, d_value),
+                        *(queries, keys[index], values[index], pointers[3][index], pointers[4][index], biases),
+                        *(*upstream, d_key, d_value, scale, of_strides, keys[index].stride(), values[index].stride()),
+                        *(of_limits[index], *of_biases, lengths[index], *plan.counts, index),
+                    )
+    gradients: list[Tensor | None] = [None, None, *tokens]
+    if of_queries is not None:
+        # In a fixed order: splits, and clips when they share the queries.
+        summed = of_queries.sum(dim=(0, 1) if queries.shape[0] == 1 else 1)
+        gradients[0] = summed.to(queries.dtype).view(queries.shape)
+    if of_gates is not None and biases is not None:
+        gradients[1] = of_gates.sum(dim=(0, 1, 3)).to(biases.dtype)
     return gradients
 
 
-def _on(queries: Tensor) -> Any:
-    return torch.cuda.device_of(queries)
+def _plan(
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], limits: Sequence[Tensor], biases: Tensor | None
+) -> Plan:
+    key = len(keys), *layout((queries, *keys, *values, *limits, biases))
+    plan = _PLANS.get(key)
+    if plan is None:
+        plan = Plan(queries, keys, values, limits, biases)
+        _remember(_PLANS, key, plan)
+    return plan
 
 
-def _sizes(queries: Tensor, keys: Sequence[Tensor]) -> tuple[dict[str, int], tuple[int, int]]:
-    batch, kv_heads = keys[0].shape[:2]
-    heads, count, width = queries.shape[1:]
-    rows = heads // kv_heads * count
-    sizes = {
-        "QUERIES": count,
-        "WIDTH": width,
-        "GROUPS": heads // kv_heads,
-        "KV_HEADS": kv_heads,
-        "M": len(keys),
-        "M_PAD": power_of_two(len(keys)),
-        **blocks(rows, width, queries.element_size()),
-    }
-    # The first axis of a grid may be as long as 2^31, the others 65,535.
-    return sizes, (batch * kv_heads, -(-rows // sizes["BLOCK_M"]))
+def _remember(table: dict[tuple[Any, ...], Any], key: tuple[Any, ...], value: object) -> None:
+    """Keep `value`, and let the oldest go so that ragged shapes cannot fill the memory."""
+    if len(table) >= PLANS:
+        del table[next(iter(table))]
+    table[key] = value
 
 
-def _pointers(keys: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """One mask or None per modality; an empty tensor stands for None where there are tokens."""
-    if not masks:
-        return (None,) * len(keys)
-    return tuple(mask if mask.numel() else None for mask in masks)
-
-
-def _strides(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], masks: Sequence[Tensor], biases: Tensor | None
+def _pointers(
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], limits: Sequence[Tensor], biases: Tensor | None
 ) -> tuple[Any, ...]:
-    shared = queries.shape[0] == 1
-    of_queries = (0 if shared else queries.stride(0), *queries.stride()[1:])
-    of_masks = tuple(mask.stride() if mask.ndim == 2 else (0, 0) for mask in masks) or ((0, 0),) * len(keys)
-    return (
-        *of_queries,
-        tuple(key.stride() for key in keys),
-        tuple(value.stride() for value in values),
-        of_masks,
-        *(biases.stride() if biases is not None else (0, 0)),
-        tuple(key.shape[2] for key in keys),
-    )
+    """The kernels' first arguments; an empty tensor in `limits` is None."""
+    if not limits:
+        none = (None,) * len(keys)
+        return queries, tuple(keys), tuple(values), none, none, biases
+    lens = tuple(each if each.numel() else None for each in limits)
+    words = tuple(each if each.ndim == 2 else None for each in limits)
+    return queries, tuple(keys), tuple(values), lens, words, biases
+
+
+def _on(queries: Tensor) -> Any:
+    """Triton launches on the current device."""
+    if queries.device.type != "cuda" or queries.device.index == torch.cuda.current_device():
+        return contextlib.nullcontext()
+    return torch.cuda.device_of(queries)

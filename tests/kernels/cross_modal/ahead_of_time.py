@@ -1,6 +1,8 @@
 """Compile the kernels for GPUs that are not here and print what they take, one JSON object a line.
 
-Arguments: a target and shapes, such as `cuda:90 16x64xfp16`; all of them without.
+Arguments: a target, a shape, a kind of mask, a kernel, numbers of stages, such as `cuda:90 16x64xbf16 words
+split_kernel 3,2`; what is left out means all, and the stages launched with. What is compiled is what the launching code
+would have launched on such a device: its launches are recorded and not run.
 """
 
 from __future__ import annotations
@@ -14,115 +16,115 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
-from affectgpt.kernels.cross_modal.backward import queries_kernel, tokens_kernel
-from affectgpt.kernels.cross_modal.forward import forward_kernel
-from affectgpt.kernels.cross_modal.triton import blocks
+from affectgpt.kernels.cross_modal import compiled
+from affectgpt.kernels.cross_modal import triton as launching
 
 TARGETS = {"cuda:80": ("cuda", 80, 32), "cuda:90": ("cuda", 90, 32), "hip:gfx942": ("hip", "gfx942", 64)}
-SHAPES = {
-    f"{rows}x{width}x{dtype}": (rows, width, dtype)
-    for rows, width, dtype in ((16, 64, "fp16"), (64, 128, "bf16"), (64, 64, "fp32"), (16, 256, "fp32"))
-}
-M = 2
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+SHAPES = (
+    *("16x64xbf16", "64x64xbf16", "128x64xbf16", "16x128xbf16", "64x128xbf16", "128x128xbf16", "16x256xbf16"),
+    *("64x256xbf16", "64x64xfp16", "16x64xfp32", "64x64xfp32", "16x128xfp32", "16x256xfp32", "64x256xfp32"),
+)
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
-def sizes_of(rows: int, width: int, dtype: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Block sizes, and the compiler's options."""
-    sizes = blocks(rows, width, 4 if dtype == "fp32" else 2)
-    options = {name: sizes.pop(name) for name in ("num_warps", "num_stages")}
-    return sizes, options
+def launches(target: str, rows: int, width: int, dtype: str, limits: str) -> list[tuple[Any, tuple[Any, ...]]]:
+    """All launches of a forward and a backward: two modalities, `limits` none, lengths or words."""
+    recorded: list[tuple[Any, tuple[Any, ...]]] = []
+    compiled.Launch.__call__ = lambda self, read, *arguments: recorded.append((self, arguments))  # type: ignore[method-assign]
+    launching.device_facts = lambda device: ("small" if target.startswith("hip") else target, 132)
+    launching._PLANS.clear()
+
+    def values(*shape: int) -> torch.Tensor:
+        return torch.zeros(*shape, dtype=DTYPES[dtype])
+
+    keys, gates = [values(1, 2, 640, width), values(1, 2, 320, width)], values(2, 2)
+    masks = [torch.ones(1, key.shape[2], dtype=torch.bool) for key in keys]
+    chosen = {"none": [], "lengths": [torch.ones(1, dtype=torch.int64)] * 2, "words": launching.pack(masks)}[limits]
+    queries = values(1, 2, rows, width)
+    out, mass, lse = launching.launch_forward(queries, keys, keys, chosen, gates, 0.125)
+    arguments = (out, mass, queries, keys, keys, chosen, gates, out, mass, lse, 0.125, (True,) * 6)
+    launching.launch_backward(*arguments)
+    return recorded
 
 
-def source(kernel: triton.JITFunction, kind: str, rows: int, width: int, dtype: str) -> ASTSource:
-    sizes = sizes_of(rows, width, dtype)[0]
-    constants = {"WIDTH": width, "GROUPS": 1, "KV_HEADS": 8, "M": M, **sizes}
-    if "M_PAD" in kernel.arg_names:
-        constants["M_PAD"] = 2
-    if "INDEX" in kernel.arg_names:
-        constants["INDEX"] = 1
-    many = {
-        "ks": f"*{dtype}",
-        "vs": f"*{dtype}",
-        "masks": "*i1",
-        "k_strides": ("i32",) * 4,
-        "v_strides": ("i32",) * 4,
-        "m_strides": ("i32",) * 2,
-        "lengths": "i32",
-    }
-    wide = {"mass", "lse", "delta", "d_mass", "d_q", "d_bias"}
-    signature: dict[str, object] = {}
-    for name in kernel.arg_names:
-        if name in constants:
-            signature[name] = "constexpr"
-        elif name in many:
-            signature[name] = (many[name],) * M
-        elif name in wide:
-            signature[name] = "*fp32"
-        elif name in ("q", "k", "v", "bias", "out", "d_out", "d_k", "d_v"):
-            signature[name] = f"*{dtype}"
-        elif name == "mask":
-            signature[name] = "*i1"
-        else:
-            signature[name] = "fp32" if name == "scale" else "i32"
-    # What a launch with contiguous tensors specialises on: the last stride is 1, pointers and the others divide by 16.
-    aligned = [["tt.divisibility", 16]]
-    values: dict[tuple[int, ...], int] = {(kernel.arg_names.index(name),): each for name, each in constants.items()}
-    attributes: dict[tuple[int, ...], object] = {}
-    for index, name in enumerate(kernel.arg_names):
-        if name in ("k_strides", "v_strides"):
-            signature[name] = (("i32", "i32", "i32", "constexpr"),) * M
-            values |= {(index, m, 3): 1 for m in range(M)}
-            attributes |= {(index, m, place): aligned for m in range(M) for place in range(3)}
-        elif name in ("ks", "vs"):
-            attributes |= {(index, m): aligned for m in range(M)}
-        elif name in ("q_d", "k_d", "v_d"):
-            signature[name] = "constexpr"
-            values[(index,)] = 1
-        elif str(signature[name]).startswith("*") or re.fullmatch("[qkv]_[bhqt]", name):
-            attributes[(index,)] = aligned
-    return ASTSource(kernel, signature, values, attributes)
-
-
-def usage(assembly: Mapping[str, Any]) -> dict[str, int | None]:
+def usage(assembly: Mapping[str, Any]) -> dict[str, Any]:
     """Registers a thread takes, and what of them is spilled (bytes of stack, or vector registers); None: unreadable."""
     if "amdgcn" in assembly:
-        usage = {
+        counts = {
             name: re.search(rf"\.{name}:\s+(\d+)", assembly["amdgcn"]) for name in ("vgpr_count", "vgpr_spill_count")
         }
         return {
             short: int(match[1]) if match else None
-            for short, match in zip(("registers", "spilled"), usage.values(), strict=True)
+            for short, match in zip(("registers", "spilled"), counts.values(), strict=True)
         }
-    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-    if not tool.is_file():
+    if not (TOOLS / "cuobjdump").is_file():
         return {"registers": None, "spilled": None}
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(assembly["cubin"])
         file.flush()
-        printed = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
+        printed = subprocess.run([TOOLS / "cuobjdump", "-res-usage", file.name], capture_output=True, text=True).stdout
+        listing = subprocess.run([TOOLS / "nvdisasm", "-c", file.name], capture_output=True, text=True).stdout
     registers, stack = re.search(r"REG:(\d+)", printed), re.search(r"STACK:(\d+)", printed)
-    return {"registers": int(registers[1]) if registers else None, "spilled": int(stack[1]) if stack else None}
+    return {
+        "registers": int(registers[1]) if registers else None,
+        "spilled": int(stack[1]) if stack else None,
+        "loop": hot_loop(listing),
+    }
+
+
+def hot_loop(listing: str) -> dict[str, int]:
+    """Instructions of the longest loop that holds a matrix product, counted by name."""
+    labels: dict[str, int] = {}
+    code: list[str] = []
+    loops: list[list[str]] = []
+    for line in listing.splitlines():
+        if label := re.match(r"^\s*\.(L_x_\d+):", line):
+            labels[label[1]] = len(code)
+        elif instruction := re.search(r"/\*[0-9a-f]{4,5}\*/\s+(.*?);", line):
+            code.append(re.sub(r"^@!?U?P\w+\s+", "", instruction[1]))
+            back = re.search(r"BRA.*\(?\.(L_x_\d+)", instruction[1])
+            if back and labels.get(back[1], len(code)) < len(code) - 1:
+                loops.append(code[labels[back[1]] :])
+    loops = [loop for loop in loops if any("MMA" in each or "FFMA" in each for each in loop)]
+    names = [each.split()[0].split(".")[0] for each in (max(loops, key=len) if loops else [])]
+    counted = ("LDSM", "LDG", "LDGSTS", "HMMA", "HGMMA")
+    return {"all": len(names), **{name: names.count(name) for name in counted}}
+
+
+def facts(unit: Any) -> dict[str, Any]:
+    """What a compiled kernel takes, and how its loop is pipelined."""
+    layout = unit.asm["ttgir"]
+    buffers = [int(each) for each in re.findall(r"local_alloc : \(\) -> !ttg.memdesc<(\d+)x\d+x\d+x", layout)]
+    waits = [int(each) for each in re.findall(r"async_wait.*\{num = (\d+)", layout)]
+    return {"shared": unit.metadata.shared, "buffers": buffers, "waits": waits, **usage(unit.asm)}
 
 
 def main() -> None:
-    kernels = {"forward": forward_kernel, "queries": queries_kernel, "tokens": tokens_kernel}
-    targets, shapes = sys.argv[1:2] or TARGETS, sys.argv[2:] or SHAPES
-    for target in targets:
-        parts = TARGETS[target]
-        for shape in shapes:
-            rows, width, dtype = SHAPES[shape]
-            for kind, kernel in kernels.items():
-                compiled = triton.compile(
-                    source(kernel, kind, rows, width, dtype),
-                    target=GPUTarget(*parts),
-                    options=sizes_of(rows, width, dtype)[1],
-                )
-                facts = {"target": target, "kernel": kind, "width": width, "dtype": dtype}
-                print(json.dumps({**facts, "shared": compiled.metadata.shared, **usage(compiled.asm)}), flush=True)
+    target, *rest = sys.argv[1:] or [""]
+    shape, kind, kernel, stages = [*rest, "", "", "", ""][:4]
+    compiled.INTERPRETED = False
+    hashes: set[str] = set()
+    for device in [target] if target else TARGETS:
+        for size in [shape] if shape else SHAPES:
+            rows, width, dtype = size.split("x")
+            for limits in [kind] if kind else ["lengths", "words"]:
+                for launch, arguments in launches(device, int(rows), int(width), dtype, limits):
+                    if kernel not in ("", launch.kernel.__name__):
+                        continue
+                    source = compiled.source(launch.kernel, arguments, launch.constants, launch.regular)
+                    if f"{device} {source.hash()}" in hashes:
+                        continue
+                    hashes.add(f"{device} {source.hash()}")
+                    case = {"target": device, "shape": size, "limits": limits, "kernel": launch.kernel.__name__}
+                    for number in stages.split(",") if stages else [launch.options["num_stages"]]:
+                        options = {**launch.options, "num_stages": int(number)}
+                        unit = triton.compile(source, target=GPUTarget(*TARGETS[device]), options=options)
+                        print(json.dumps({**case, **facts(unit)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Case:
     values: Sequence[Tensor]
     masks: Sequence[Tensor | None] | None
     biases: Tensor | None
+    lengths: Sequence[Tensor | None] | None = None
 
     def leaves(self) -> list[Tensor]:
         return [self.queries, *self.keys, *self.values, *([] if self.biases is None else [self.biases])]
@@ -39,12 +40,18 @@ def make(
     lengths: Sequence[int] = (7, 0, 63),
     shared: bool = True,
     masked: bool = True,
+    counted: bool = False,
     gates: bool = True,
+    closed: bool = False,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     seed: int = 0,
 ) -> Case:
-    """A case with strided keys; with `masked`, row 0 has nothing to attend and masked positions hold NaN and inf."""
+    """A case with strided keys; with `masked`, row 0 has nothing to attend and masked positions hold NaN and inf.
+
+    `counted`: lengths instead, one of them above T, and what lies behind them holds NaN. `closed`: one head's gates are
+    -inf, and so is another's first.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> Tensor:
@@ -53,7 +60,7 @@ def make(
     keys = [noise(batch, length, kv_heads, width).transpose(1, 2) for length in lengths]
     values = [noise(batch, kv_heads, length, 2 * width)[..., ::2] for length in lengths]
     masks: list[Tensor | None] | None = None
-    if masked:
+    if masked and not counted:
         masks = []
         for key, value in zip(keys, values, strict=True):
             mask = (torch.rand(batch, key.shape[2], generator=generator) > 0.4).to(device)
@@ -61,8 +68,20 @@ def make(
             key.masked_fill_(~mask[:, None, :, None], float("nan"))
             value.masked_fill_(~mask[:, None, :, None], float("inf"))
             masks.append(mask)
+    sizes: list[Tensor | None] | None = None
+    if counted:
+        masks, sizes = None, []
+        for key, value in zip(keys, values, strict=True):
+            size = torch.randint(0, key.shape[2] + 1, (batch,), generator=generator)
+            size[-1] = key.shape[2] + 5
+            behind = (torch.arange(key.shape[2]) >= size[:, None]).to(device)[:, None, :, None]
+            key.masked_fill_(behind, float("nan"))
+            value.masked_fill_(behind, float("nan"))
+            sizes.append(size.to(device))
     biases = noise(heads, len(lengths)) if gates else None
-    return Case(noise(1 if shared else batch, heads, queries, width), keys, values, masks, biases)
+    if closed and biases is not None:
+        biases[0], biases[-1, 0] = float("-inf"), float("-inf")
+    return Case(noise(1 if shared else batch, heads, queries, width), keys, values, masks, biases, sizes)
 
 
 def run(case: Case, impl: Any) -> list[Tensor]:
@@ -74,6 +93,7 @@ def run(case: Case, impl: Any) -> list[Tensor]:
         leaves[1 : 1 + count],
         leaves[1 + count : 1 + 2 * count],
         masks=case.masks,
+        lengths=case.lengths,
         biases=None if case.biases is None else leaves[-1],
         impl=impl,
     )
@@ -114,4 +134,6 @@ CASES: dict[str, dict[str, Any]] = {
     "five modalities": {"lengths": (1, 7, 0, 20, 33), "heads": 2, "kv_heads": 1},
     "nothing at all": {"lengths": (0, 0), "masked": False},
     "half precision": {"dtype": torch.float16},
+    "lengths": {"counted": True},
+    "closed gates": {"closed": True, "masked": False},
 }
