@@ -193,7 +193,8 @@ def launch_backward(
             upstream = (grad_out, grad_mass, delta, lse)
             if needed[0] or needed[1]:
                 first((*read, of_queries), *pointers, *upstream, of_queries, of_gates, *numbers, splits)
-            of_strides, _, _, of_limits, *of_biases, lengths = plan.integers
+            integers: Any = plan.integers
+            of_strides, _, _, of_limits, *of_biases, lengths = integers
             for index, launch in enumerate(others):
                 d_key, d_value = tokens[index], tokens[count + index]
                 if lengths[index] and (d_key is not None or d_value is not None):
