@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from affectgpt.bundled import bundled_config
-from affectgpt.core.yaml_source import MAX_DEPTH, Source, YamlPath, check_depth, load_yaml, read_mapping
+from affectgpt.core.yaml_source import MAX_DEPTH, Source, YamlPath, load_yaml, read_mapping
 from affectgpt.registry.errors import ConfigError
 
 NODE_SECTIONS = ("encoders", "fusers")
@@ -195,8 +195,7 @@ def _parse_override(source: Source, override: str) -> tuple[YamlPath, Any, str]:
     if not equals or not all(keys):
         raise ConfigError("an override must be key.path=value", where=location, expected="fusers.multi.plugin=mean")
     try:
-        check_depth(text, location)
-        value = load_yaml(text) if text.strip() else ""
+        value = load_yaml(text, location) if text.strip() else ""
     except yaml.YAMLError as error:
         raise ConfigError("the value of an override is not valid YAML", where=location, found=text[:200]) from error
     return tuple(keys), value, location

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_mapping(
         check_depth(text, str(path))
         loader = _Loader(text)
         node = loader.get_single_node()
-        builder = _Builder(path, source.locations, loader, max_nodes)
+        builder = _Builder(str(path), source.locations, loader, max_nodes)
         data = builder.build(node, (), 0) if node is not None else None
     except UnicodeDecodeError as error:
         raise ConfigError("the file is not UTF-8 text", where=str(path), found=str(error)) from error
@@ -106,9 +107,12 @@ def _content(path: Path, what: str, max_bytes: int) -> bytes:
     return content
 
 
-def load_yaml(text: str) -> Any:
-    """The value of a YAML text, plain types only. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)
+def load_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text that stands in no file, read as in one. Raises yaml.YAMLError, and ConfigError."""
+    check_depth(text, where)
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    return _Builder(where, {}, loader, MAX_NODES, lines=False).build(node, (), 0) if node is not None else None
 
 
 def check_depth(text: str, where: str) -> None:
@@ -128,27 +132,43 @@ def check_depth(text: str, where: str) -> None:
             )
 
 
+_NUMBERS = "a whole number in base ten; text in quotes"
+
+
+def _misread_number(text: str, value: int) -> str:
+    """What YAML 1.1 makes of a whole number that nobody writes so, or that is too long to be shown; "" for others."""
+    if value.bit_length() > 1024:
+        return f"{text[:40]}... ({len(text):,} characters)" if len(text) > 40 else text
+    digits = text.lstrip("+-").replace("_", "")
+    return f"{text}, which YAML takes for {value}" if ":" in digits or re.fullmatch("0[0-9]+", digits) else ""
+
+
 class _Builder:
     """YAML nodes -> values, with their lines. Raises ConfigError for repeated keys and for trees of endless growth."""
 
-    def __init__(self, path: Path, locations: dict[YamlPath, str], loader: Any, max_nodes: int) -> None:
-        self.path, self.locations, self.loader, self.max_nodes, self.count = path, locations, loader, max_nodes, 0
+    def __init__(
+        self, where: str, locations: dict[YamlPath, str], loader: Any, max_nodes: int, *, lines: bool = True
+    ) -> None:
+        self.where, self.locations, self.loader, self.lines = where, locations, loader, lines
+        self.max_nodes, self.count = max_nodes, 0
+
+    def _location(self, node: yaml.Node) -> str:
+        return f"{self.where}:{node.start_mark.line + 1}" if self.lines else self.where
 
     def build(self, node: yaml.Node, path: YamlPath, depth: int) -> Any:
         self.count += 1
-        line = node.start_mark.line + 1
-        self.locations[path] = f"{self.path}:{line}"
+        where = self.locations[path] = self._location(node)
         if self.count > self.max_nodes or depth > MAX_DEPTH:
             raise ConfigError(
                 "the file is nested too deeply or repeats itself too often",
-                where=f"{self.path}:{line}",
+                where=where,
                 expected=f"at most {self.max_nodes} values and {MAX_DEPTH} levels",
             )
         if isinstance(node, yaml.MappingNode):
             result: dict[str, Any] = {}
             for key_node, value_node in node.value:
                 key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-                location = f"{self.path}:{key_node.start_mark.line + 1}"
+                location = self._location(key_node)
                 if key is None:
                     raise ConfigError("a key must be a word", where=location)
                 if key in result:
@@ -164,8 +184,10 @@ class _Builder:
         except (ValueError, yaml.YAMLError) as error:
             raise ConfigError(
                 "a value cannot be read",
-                where=f"{self.path}:{line}",
+                where=where,
                 found=str(getattr(node, "value", ""))[:200],
                 expected="text, a number, true, false or null",
             ) from error
+        if type(value) is int and (trap := _misread_number(node.value, value)):
+            raise ConfigError("a number cannot be read", where=where, found=trap, expected=_NUMBERS)
         return value if isinstance(value, str | int | float | bool | None) else str(node.value)

@@ -15,6 +15,7 @@ from affectgpt.core.prompt import prompt_nodes
 from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS, load_saved_config
 from affectgpt.core.saved.extras import add_mark, is_generated
 from affectgpt.files.atomic import write_atomic
+from affectgpt.files.json_object import read_json_object
 from affectgpt.hub.card_data import card_data, is_local, local_models, models_read
 from affectgpt.hub.headers import weights_per_part
 from affectgpt.hub.names import is_named
@@ -197,11 +198,10 @@ def _plugins(folder: Path) -> Iterator[str]:
 
 def _plugins_used(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else {}
-    except (OSError, ValueError, RecursionError):
+        content = read_json_object(path)
+    except (OSError, ValueError):
         return {}
-    is_valid = isinstance(content, dict) and all(isinstance(row, dict) for row in content.values())
-    return content if is_valid else {}
+    return content if all(isinstance(row, dict) for row in content.values()) else {}
 
 
 def _unknowns(config: PipelineConfig, result: BenchmarkResult | None) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from affectgpt.core.assembly import build_module
 from affectgpt.core.plan import Plan, make_plan
 from affectgpt.core.saved.config import ADAPTER, ADAPTER_WEIGHTS, CONFIG, PLUGINS, WEIGHTS, load_saved_config
 from affectgpt.core.saved.tensors import error_unreadable
+from affectgpt.files.json_object import read_json_object
 from affectgpt.hub.headers import Header, read_header
 from affectgpt.hub.names import files_in
 from affectgpt.registry.catalog import Catalog
@@ -165,12 +165,9 @@ def _adapter_problems(plan: Plan, folder: Path) -> Iterator[Problem]:
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < 1 << 20 else None
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json_object(path)
+    except (OSError, ValueError) as error:
         raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
-    if not isinstance(settings, dict):
-        raise CheckpointError("the adapter's settings cannot be read", where=str(path), expected="a JSON object")
-    return settings
 
 
 def _check_finite(path: Path) -> None:

@@ -178,3 +178,21 @@ def test_a_mapping_that_holds_itself_is_refused() -> None:
 def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
     with pytest.raises(ConfigError, match="there is neither a file nor a bundled pipeline"):
         mapping_source({"extends": "x" * 5000})
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("seed=" + "9" * 10_000, "a value cannot be read"),
+        ("seed=0x" + "f" * 10_000, "a number cannot be read"),
+        ("seed=010", "which YAML takes for 8"),
+        ("training={steps: 1, steps: 2}", "the key 'steps' is given twice"),
+        ("training={? [1] : 2}", "a key must be a word"),
+        ("training=&a [*a]", "repeats itself too often|not valid"),
+    ],
+)
+def test_an_override_is_read_like_a_value_of_a_file(tmp_path: Path, override: str, words: str) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("seed: 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        read_source(path, [override])

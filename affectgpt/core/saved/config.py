@@ -5,7 +5,6 @@ The names of its other files stand here, too, so that they are known without tor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from affectgpt.core.config import PipelineConfig
 from affectgpt.core.load_config import validate
 from affectgpt.core.overrides import read_source
 from affectgpt.core.saved.earlier_defaults import complete_config
+from affectgpt.files.json_object import read_json_object
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import ConfigError, Problem
 
@@ -38,7 +38,7 @@ def _missing_plugins(folder: Path, catalog: Catalog) -> list[Problem]:
     if not path.is_file():
         return []
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = read_json_object(path)
         missing = {
             f"{record['kind']} {record['plugin']!r} from {record['from']} {record['version']}".strip()
             for record in records.values()

@@ -35,11 +35,32 @@ from affectgpt.core.saved.destination import error_unwritable
 from affectgpt.core.saved.extras import EXTRAS, check_extras, copy_extras
 from affectgpt.core.saved.sizes import check_sizes
 from affectgpt.core.saved.tensors import check_tensors, copy_into, read_shapes, read_tensors
+from affectgpt.files.json_object import read_json_object
 from affectgpt.files.unfinished import unfinished
 from affectgpt.registry.catalog import Catalog
 from affectgpt.registry.errors import CheckpointError, ConfigError, Problem, RunError
-from affectgpt.registry.messages import reason
+from affectgpt.registry.messages import reason, short_repr
 
+# What PEFT writes of the making of an adapter: another value changes nothing that it computes.
+_NO_EFFECT = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "corda_config",
+    "ensure_weight_tying",
+    "eva_config",
+    "inference_mode",
+    "init_lora_weights",
+    "loftq_config",
+    "lora_dropout",
+    "lora_ga_config",
+    "megatron_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "runtime_config",
+    "task_type",
+}
 _FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -281,17 +302,26 @@ def _check_pickles(config: PipelineConfig) -> None:
 def _check_lora(pipeline: Pipeline, path: Path) -> None:
     """The adapter's own settings must be those of the pipeline: another alpha would scale it without a word."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json_object(path)
     except (OSError, ValueError) as error:
-        raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=str(error)) from error
-    peft = pipeline.llm.adapter().peft_config["default"]
-    for key in ("r", "lora_alpha", "target_modules"):
-        value, stored_value = getattr(peft, key), stored.get(key)
-        if (sorted(value) != sorted(stored_value or [])) if isinstance(value, set) else value != stored_value:
+        raise CheckpointError("the adapter's settings cannot be read", where=str(path), found=reason(error)) from error
+    peft = json.loads(json.dumps(pipeline.llm.adapter().peft_config["default"].to_dict(), default=sorted))
+    for key in sorted(stored.keys() - _NO_EFFECT):
+        if _in_one_form(stored[key]) != _in_one_form(peft.get(key)):
             raise CheckpointError(
                 f"the adapter was made with another {key}",
                 where=str(path),
-                found=repr(stored_value),
-                expected=repr(value),
+                found=short_repr(stored[key]),
+                expected=short_repr(peft[key]) if key in peft else "a setting that this version of PEFT has",
                 hint="an adapter keeps its settings: leave llm.lora as it is",
             )
+    for key in ("r", "lora_alpha", "target_modules"):
+        if key not in stored:
+            raise CheckpointError("the adapter's settings are not whole", where=str(path), found=f"no {key}")
+
+
+def _in_one_form(value: Any) -> Any:
+    """A value of a PEFT config; nothing, as "no layers", is written as null, false or an empty list."""
+    if isinstance(value, list):
+        value = sorted(value, key=repr)
+    return value or None

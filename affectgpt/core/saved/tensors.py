@@ -12,12 +12,16 @@ from torch import Tensor
 from affectgpt.registry.errors import CheckpointError, Problem
 from affectgpt.registry.messages import first_and_more, reason
 
+_LARGEST_HEADER = 1 << 24
+_MOST_TENSORS = 40_000
+
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
     if not path.is_file():
         raise CheckpointError("a file of the saved model is missing", where=str(path))
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
@@ -27,10 +31,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a safetensors file, from its header alone. Raises as [read_tensors][]."""
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise error_unreadable(path, error) from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError for a header that takes long: safetensors lists the names of 200,000 tensors in minutes."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        count = file.read(size).count(b'"data_offsets"') if size <= _LARGEST_HEADER else 0
+    if size > _LARGEST_HEADER:
+        raise ValueError(f"a header of {size:,} bytes, more than {_LARGEST_HEADER:,}")
+    if count > _MOST_TENSORS:
+        raise ValueError(f"{count:,} tensors, more than {_MOST_TENSORS:,}")
 
 
 def error_unreadable(path: Path, error: Exception) -> CheckpointError:

@@ -18,8 +18,9 @@ import yaml
 from affectgpt.bundled import TINY
 from affectgpt.core.pipeline import Pipeline
 from affectgpt.core.saved.model import load, read_saved
+from affectgpt.core.saved.tensors import read_shapes, read_tensors
 from affectgpt.registry.discovery import discover
-from affectgpt.registry.errors import AffectGPTError, CheckpointError
+from affectgpt.registry.errors import AffectGPTError, CheckpointError, ConfigError
 
 CODE_KEYS = (
     "auto_map",
@@ -234,3 +235,23 @@ def test_a_tokenizer_that_fails_on_a_text_is_the_error_of_one_clip(tmp_path: Pat
     with stopped_after(60), pytest.raises(CheckpointError, match="the tokenizer fails on a text"):
         pipeline.check_subtitle("a" * 64 + "!")
     pipeline.check_subtitle("happy")
+
+
+def test_a_header_that_takes_minutes_is_refused(tmp_path: Path, stopped_after: Stop) -> None:
+    path = tmp_path / "many.safetensors"
+    for count in (60_000, 400_000):
+        entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+        header = json.dumps({f"n{index}": entry for index in range(count)}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        for read in (read_shapes, read_tensors):
+            with stopped_after(10), pytest.raises(CheckpointError, match="more than"):
+                read(path)
+
+
+def test_a_list_of_plugins_that_cannot_be_read_hides_no_other_error(tmp_path: Path) -> None:
+    for number, text in enumerate(["[" * 100_000, "[1]", '{"a": 1}', "5"]):
+        model = Path(shutil.copytree(TINY, tmp_path / str(number)))
+        change_config(model, lambda values: values["llm"].update(plugin="zz"))
+        (model / "plugins.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="there is no llm plugin 'zz'"):
+            load(model, discover())

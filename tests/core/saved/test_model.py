@@ -207,6 +207,54 @@ def test_an_adapter_is_saved_in_pefts_format_and_loads_strictly(
         load(tmp_path / "model", discover())
 
 
+SETTINGS = {
+    "use_rslora": True,
+    "use_dora": True,
+    "alpha_pattern": {"q_proj": 400},
+    "rank_pattern": {"q_proj": 1},
+    "bias": "all",
+    "lora_bias": True,
+    "fan_in_fan_out": True,
+    "layers_to_transform": [0],
+    "modules_to_save": ["lm_head"],
+    "peft_type": "IA3",
+    "lora_alpha": 16,
+    "target_modules": 5,
+    "setting_of_another_peft": 1,
+}
+NO_SETTINGS = ["[" * 100_000, "[1]", "null", "5", "", "{}", "\x00", "a link to a device"]
+
+
+@pytest.fixture
+def saved_adapter(edited: Callable, catalog: Catalog, tmp_path: Path) -> Path:
+    save(built(edited(LORA), catalog), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_every_setting_of_an_adapter_is_that_of_the_pipeline(saved_adapter: Path, catalog: Catalog) -> None:
+    path = saved_adapter / "adapter" / "adapter_config.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in SETTINGS.items():
+        path.write_text(json.dumps({**stored, name: value}), encoding="utf-8")
+        with pytest.raises(CheckpointError, match=f"made with another {name}"):
+            load(saved_adapter, catalog)
+    # What an older PEFT wrote, and what says nothing of the adapter's numbers.
+    path.write_text(json.dumps({**stored, "gone": None, "peft_version": "0.1", "layers_to_transform": []}))
+    load(saved_adapter, catalog)
+
+
+def test_settings_of_an_adapter_that_cannot_be_read_are_one_error(saved_adapter: Path, catalog: Catalog) -> None:
+    path = saved_adapter / "adapter" / "adapter_config.json"
+    for text in NO_SETTINGS:
+        path.unlink()
+        if text == "a link to a device":
+            path.symlink_to("/dev/zero")
+        else:
+            path.write_text(text, encoding="utf-8")
+        with pytest.raises(CheckpointError, match="the adapter's settings"):
+            load(saved_adapter, catalog)
+
+
 def test_weights_read_from_a_model_folder_are_not_saved_again(
     edited: Callable, catalog: Catalog, tmp_path: Path
 ) -> None:
