@@ -147,3 +147,11 @@ def test_what_a_person_reads(run: Callable, model: Path, videos: list[Path]) -> 
     assert "".join(printable(text).split()) in "".join(outcome.out.split())
     assert "counted: face" in outcome.out and "multi weighs: face" in outcome.out and "%" in outcome.out
     assert "describing" in outcome.err and "describing" not in outcome.out
+
+
+def test_shares_can_be_left_out(run: Callable, model: Path, videos: list[Path]) -> None:
+    command = ("describe", videos[0], "--model", model)
+    measured, plain = (rows(run(*command, "--json", *more))[videos[0].name] for more in ((), ("--no-shares",)))
+    assert plain["counted"] == {} and plain["text"] == measured["text"] and plain["notes"] == measured["notes"]
+    outcome = run(*command, "--no-shares")
+    assert outcome.code == 0 and "counted" not in outcome.out and "multi weighs: face" in outcome.out
