@@ -54,7 +54,9 @@ def context_problem(budget: Budget) -> Problem | None:
 
 
 def rate_notes(config: PipelineConfig) -> list[str]:
-    """Notes on rates of parts that are not trained: such a pipeline can describe, and `train` refuses it."""
+    """Notes on rates of parts that are not trained or not there: such a pipeline can describe; `train` refuses it."""
+    parts = {"encoders", "fusers", "llm"}
+    parts |= {f"encoders.{name}" for name in config.encoders} | {f"fusers.{name}" for name in config.fusers}
     frozen = {f"encoders.{name}" for name, node in config.encoders.items() if node.config.frozen}
     llm = config.llm.config
     if getattr(llm, "frozen", False) and llm.adapter_parameters() == 0:
@@ -63,4 +65,8 @@ def rate_notes(config: PipelineConfig) -> list[str]:
         f"training.rates.{name}: this part is not trained, and `train` refuses a rate for it"
         for name in config.training.rates
         if any(f"{name}.".startswith(f"{part}.") for part in frozen)
+    ] + [
+        f"training.rates.{name}: there is no such part, and `train` refuses a rate for it"
+        for name in config.training.rates
+        if not (name == "llm" or name.startswith("llm.")) and ".".join(name.split(".")[:2]) not in parts
     ]

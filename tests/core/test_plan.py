@@ -192,3 +192,21 @@ def test_text_and_question_count_in_the_context(catalog: Catalog) -> None:
         make_plan(read_config(bundled_config("tiny"), catalog, long))
     plan = make_plan(read_config(bundled_config("tiny"), catalog, ["generation.max_new_tokens=890", long[1]]))
     assert plan.budget.total > plan.budget.context and (plan.budget.text_tokens or 0) < plan.budget.text
+
+
+@pytest.mark.parametrize(
+    ("part", "is_there"),
+    [
+        ("llm", True),
+        ("llm.model", True),
+        ("fusers", True),
+        ("fusers.multi", True),
+        ("encoders.face.model", True),
+        ("lm", False),
+        ("fusers.mlti", False),
+        ("multi", False),
+    ],
+)
+def test_a_rate_of_a_part_that_is_not_there_is_noted(small: Path, catalog: Catalog, part: str, is_there: bool) -> None:
+    notes = plan_of(small, catalog, f"training.rates.{part}=0.001").notes
+    assert any(f"training.rates.{part}: there is no such part" in note for note in notes) is not is_there
