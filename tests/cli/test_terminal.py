@@ -47,8 +47,8 @@ def screen_of(script: str) -> list[str]:
 def test_results_stand_whole_above_the_live_display() -> None:
     lines = screen_of(SCRIPT)
     results = [
-        ["clip0.mp4  (0.0 s)", "  text 0", "  counted:", "  note: first", "  note: last of 0"],
-        ["clip1.mp4  (0.0 s)", "  text 1", "  counted:", "  note: first", "  note: last of 1"],
+        ["clip0.mp4  (0.0 s)", "  text 0", "  note: first", "  note: last of 0"],
+        ["clip1.mp4  (0.0 s)", "  text 1", "  note: first", "  note: last of 1"],
     ]
     assert lines[:-1] == [*results[0], *results[1]]
     assert lines[-1].startswith("describing") and "2/2" in lines[-1]

@@ -153,7 +153,7 @@ def test_embeddings_logits_and_loss(case: Case) -> None:
         tokens = pipeline.fuse(pipeline.encode(case.batch))
         prompts = pipeline.prompts(tokens, case.batch.subtitles, case.question, training=True)
         ids = [pipeline._ids.answer(answer) for answer in case.answers]
-        answered = pipeline._embed([[item] for item in ids])
+        answered = pipeline.embed_rows([[item] for item in ids])
         embeds, mask = pad([torch.cat(pair) for pair in zip(prompts, answered, strict=True)], "right")
         logits = pipeline.llm.logits(embeds, mask)
         loss = pipeline(case.batch, case.answers, case.question)

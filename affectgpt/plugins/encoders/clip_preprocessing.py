@@ -102,13 +102,16 @@ def _crop(pixels: torch.Tensor, edge: int) -> torch.Tensor:
     return cropped
 
 
-def read_preprocessing(model: str, size: int) -> ClipPreprocessing:
+def read_preprocessing(model: str, size: int) -> ClipPreprocessing | None:
     """What is stated beside the weights of `model`, a folder or a name on the hub, which reads `size` x `size` pixels.
 
-    As transformers' image processor for CLIP reads it, defaults included. Raises CheckpointError when nothing is
-    stated, when it cannot be read, and when it asks for what is not done here.
+    As transformers' image processor for CLIP reads it, defaults included; None when nothing is stated. Raises
+    CheckpointError when it cannot be read, and when it asks for what is not done here.
     """
-    file, values = _stated(model)
+    stated = _stated(model)
+    if stated is None:
+        return None
+    file, values = stated
     try:
         return _checked(values, size)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
@@ -120,7 +123,7 @@ def read_preprocessing(model: str, size: int) -> ClipPreprocessing:
         ) from None
 
 
-def _stated(model: str) -> tuple[Path, Mapping[str, Any]]:
+def _stated(model: str) -> tuple[Path, Mapping[str, Any]] | None:
     folder = find_model(model)
     files = [folder / name for name in _FILES if (folder / name).is_file()] if folder is not None else []
     for file in files or _download(model, folder):
@@ -139,12 +142,7 @@ def _stated(model: str) -> tuple[Path, Mapping[str, Any]]:
                 "how pictures are prepared for these weights cannot be read", where=str(file), found=reason(error)
             ) from None
         return file, values
-    raise CheckpointError(
-        "how pictures are prepared for these weights is not stated",
-        where=str(folder or model),
-        expected=f"{_FILES[1]} beside the weights, as transformers writes it",
-        hint="download the whole folder, or set resize: crop for what OpenAI's CLIP does",
-    )
+    return None
 
 
 def _download(model: str, folder: Path | None) -> list[Path]:

@@ -66,8 +66,9 @@ class ClipVision(nn.Module):
         self.factor = 1 / 255
         self.mean: Sequence[float]
         self.std: Sequence[float]
-        if self.pretrained and config.model is not None and config.resize == "stated":
-            stated = read_preprocessing(config.model, self.size)
+        is_stated = self.pretrained and config.model is not None and config.resize == "stated"
+        stated = read_preprocessing(str(config.model), self.size) if is_stated else None
+        if stated is not None:
             self.fit, self.factor, self.mean, self.std = stated.fit, stated.factor, stated.mean, stated.std
         else:
             self.mean, self.std = pixel_statistics(find_model(config.model) if config.model else None)

@@ -73,7 +73,8 @@ class ClipVisionConfig(WeightsConfig):
     )
     resize: Resize = Field(
         default="stated",
-        description="how a picture becomes the model's input: as preprocessor_config.json beside the weights states; "
+        description="how a picture becomes the model's input: as preprocessor_config.json beside the weights states, "
+        "without that file as OpenAI's CLIP does; "
         '"crop": shorter edge resized and the middle taken as OpenAI\'s CLIP does, only image_mean and image_std read '
         'there (before 0.2, and for init: random); "squash": so too, but the whole picture made square, bilinear, as '
         "the released AffectGPT does",

@@ -74,6 +74,13 @@ class TimmConfig(EncoderConfig, defer_build=True):
         "tokens: all, and only there",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_facts_of_random_weights(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("init") == "random":
+            return {**values, "facts": "ignored"}
+        return values
+
     @field_validator("model")
     @classmethod
     def _no_scheme(cls, model: str) -> str:

@@ -146,10 +146,10 @@ def test_a_file_that_cannot_be_read_is_one_error(folder: Path, text: str) -> Non
             build(folder)
 
 
-def test_nothing_stated_is_refused_and_can_be_settled(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="is not stated"):
-        build(folder)
-    assert build(folder, resize="crop").mean == CLIP_MEAN
+def test_where_nothing_is_stated_pictures_are_prepared_as_for_openai_s_clip(folder: Path) -> None:
+    stated, cropped = build(folder), build(folder, resize="crop")
+    assert stated.mean == cropped.mean == CLIP_MEAN and stated.factor == cropped.factor
+    assert stated.fit is cropped.fit
 
 
 def test_a_model_that_was_saved_before_keeps_its_pictures(folder: Path, fake_clip: Any) -> None:
