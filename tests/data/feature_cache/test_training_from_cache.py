@@ -109,7 +109,8 @@ def test_a_model_folder_that_changed_is_refused(
         first = sorted(tensors)[0]
         save_file({**tensors, first: tensors[first] + 1}, file, metadata={"format": "pt"})
     else:
-        statistics = '{"image_mean": [0.4, 0.4, 0.4], "image_std": [0.3, 0.3, 0.3]}'
+        sizes = '"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}'
+        statistics = f'{{"image_mean": [0.4, 0.4, 0.4], "image_std": [0.3, 0.3, 0.3], {sizes}}}'
         file.write_text(file.read_text() + "\n" if file.exists() else statistics)
     with pytest.raises(ConfigError, match="other weights of this encoder") as error:
         cache.check_plan(plan(extra))
