@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -47,4 +48,6 @@ def run_tasks(
 
 def _start_worker() -> None:
     leave_signals_to_parent()
+    # With it the executor ends the others when one was killed while it held a lock that they wait for.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     watch_parent()
