@@ -37,15 +37,20 @@ def loss_of(pipeline: Pipeline, samples: list[Sample]) -> float:
 
 
 def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
-    build: Build, samples: list[Sample], tmp_path: Path
+    build: Build, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    measure = Validation.loss
+
+    def rising_loss(self: Validation, accelerator: Any, model: Any, step: int, lr: float) -> float:
+        # Whether a loss rises by itself depends on the processor.
+        return measure(self, accelerator, model, step, lr) + 100 * (step > 3)
+
+    monkeypatch.setattr(Validation, "loss", rising_loss)
     run = RunFolder(tmp_path / "run")
     settings = (
         "training.steps=8",
         "training.validate_every=3",
-        # So high that the loss rises again before the last step.
-        "training.lr=30",
-        "training.min_lr=30",
+        "training.lr=0.02",
         "llm.frozen=true",
         "llm.lora={r: 2, dropout: 0.5}",
     )
@@ -53,7 +58,7 @@ def test_the_held_out_loss_is_that_of_the_weights_that_come_back(
     history = train(pipeline, samples[:3], run=run, validation=samples[3:])
     measured = {row["step"]: row["validation_loss"] for row in rows_of(run) if "validation_loss" in row}
     assert list(measured) == [3, 6, 8] and history.best is not None
-    assert history.best.step == min(measured, key=lambda step: measured[step]) < 8, "choose another rate"
+    assert history.best.step == 3
     expected = (2 * loss_of(pipeline, samples[3:5]) + loss_of(pipeline, samples[5:])) / 3
     assert measured[history.best.step] == pytest.approx(expected, rel=1e-5)
     # Measuring changes nothing: neither the losses, nor what is drawn.
